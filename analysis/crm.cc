@@ -1,0 +1,187 @@
+#include "analysis/crm.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "analysis/format.h"
+#include "framework/core/error.h"
+
+namespace tarflow::analysis {
+namespace {
+
+// One model's metrics, ready to be shown.
+struct Measured {
+  Point point;
+  std::string name;
+  BlockMetrics metrics;
+  const PublishedModel* published = nullptr;
+};
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t half = values.size() / 2;
+  return values.size() % 2 ? values[half] : (values[half - 1] + values[half]) / 2;
+}
+
+std::vector<double> vector_of(const Point& point, const std::string& path) {
+  const record::Array* array = point.array(path);
+  if (!array) {
+    throw Error(fmt::format("point {}: array {} is not in the file", point.id(), path));
+  }
+  if (array->shape.size() != 1 || array->shape[0] == 0 ||
+      array->type == record::ArrayType::kString) {
+    throw Error(fmt::format("point {}: array {} is not a list of numbers", point.id(), path));
+  }
+  std::vector<double> values = record::to_doubles(*array);
+  if (!std::all_of(values.begin(), values.end(), [](double v) { return std::isfinite(v); })) {
+    throw Error(fmt::format("point {}: array {} has values that are not finite", point.id(), path));
+  }
+  return values;
+}
+
+bool dominant_in(const PublishedModel& model, size_t block) {
+  return std::find(model.dominant.begin(), model.dominant.end(), static_cast<int>(block)) !=
+         model.dominant.end();
+}
+
+const char* guess_name(Guess guess) { return guess == Guess::kZ ? "z" : "zero"; }
+
+// Where IGM_z <= IGM_0, z (method.md section 3).
+Guess best_guess(const BlockMetrics& metrics, size_t block) {
+  return metrics.igm_z[block] <= metrics.igm_zero[block] ? Guess::kZ : Guess::kZero;
+}
+
+std::string images_note(const Measured& m) {
+  std::string text = fmt::format("{}: {} images", m.name, setting_text(m.point, "num_images"));
+  const std::string folder = m.point.text("images");
+  if (!folder.empty()) text += " of " + std::filesystem::path(folder).filename().string();
+  if (m.point.flag("smoke")) text += "; smoke run, the figures say nothing about a trained model";
+  return text + ".";
+}
+
+Table crm_table(const std::vector<Measured>& models, const Published* published,
+                const std::string& norm) {
+  Table table;
+  table.title = fmt::format("Convergence ranking (CRM), percent, norm {}", norm);
+  table.columns.push_back({"block", Align::kLeft});
+  size_t blocks = 0;
+  bool any_published = false;
+  for (const Measured& m : models) {
+    table.columns.push_back({m.name});
+    if (m.published) table.columns.push_back({m.published->name + " (published)"});
+    any_published |= m.published != nullptr;
+    blocks = std::max(blocks, m.metrics.crm.size());
+  }
+  for (size_t block = 0; block < blocks; ++block) {
+    std::vector<Cell> row = {{std::to_string(block)}};
+    for (const Measured& m : models) {
+      if (block >= m.metrics.crm.size()) {
+        row.push_back({kNoValue});
+      } else {
+        row.push_back({fmt::format("{:.2f}", m.metrics.crm_percent[block]),
+                       dominant_blocks(m.metrics.crm)[block]});
+      }
+      if (!m.published) continue;
+      row.push_back(block < m.published->crm_percent.size()
+                        ? Cell{fmt::format("{:.2f}", m.published->crm_percent[block]),
+                               dominant_in(*m.published, block)}
+                        : Cell{kNoValue});
+    }
+    table.rows.push_back(std::move(row));
+  }
+  table.footnotes.push_back(fmt::format(
+      "Bold: dominant blocks, whose CRM is more than {:g} times the median of the model's "
+      "blocks; they need segments, the others few Jacobi iterations.",
+      kDominantFactor));
+  for (const Measured& m : models) table.footnotes.push_back(images_note(m));
+  if (any_published) {
+    table.footnotes.push_back(fmt::format("Published: {} images, norm {}, bold as printed. {}.",
+                                          count_text(static_cast<double>(published->crm_images)),
+                                          published->crm_norm, published->source));
+  }
+  return table;
+}
+
+Table guess_table(const Measured& m, const std::string& norm) {
+  Table table;
+  table.title = fmt::format("Initial guesses of {}, norm {}", m.name, norm);
+  table.columns = {
+      {"block", Align::kLeft}, {"CRM"}, {"IGM z"}, {"IGM zero"}, {"guess", Align::kLeft}};
+  if (m.published) table.columns.push_back({"guess (published)", Align::kLeft});
+  std::vector<int> list;  // sampling order
+  for (size_t block = 0; block < m.metrics.crm.size(); ++block) {
+    const Guess guess = best_guess(m.metrics, block);
+    std::vector<Cell> row = {{std::to_string(block)},
+                             {fmt::format("{:.4g}", m.metrics.crm[block])},
+                             {fmt::format("{:.4g}", m.metrics.igm_z[block])},
+                             {fmt::format("{:.4g}", m.metrics.igm_zero[block])},
+                             {guess_name(guess)}};
+    if (m.published) {
+      const bool known = block < m.published->strategy.blocks.size();
+      const BlockStrategy* theirs =
+          known ? &m.published->strategy.block(static_cast<int>(block)) : nullptr;
+      row.push_back({!theirs                ? kNoValue
+                     : theirs->sequential() ? "none (sequential)"
+                                            : guess_name(theirs->guess)});
+    }
+    table.rows.push_back(std::move(row));
+    list.insert(list.begin(), guess == Guess::kZ ? 0 : 1);
+  }
+  table.footnotes.push_back(
+      "The guess is z where IGM z is at most IGM zero, else token 0 of z with zeros elsewhere.");
+  table.footnotes.push_back(fmt::format(
+      "As a list in sampling order (last block first): guess_list: [{}]", fmt::join(list, ", ")));
+  return table;
+}
+
+}  // namespace
+
+std::vector<bool> dominant_blocks(const std::vector<double>& crm) {
+  std::vector<bool> dominant;
+  if (crm.empty()) return dominant;
+  const double threshold = kDominantFactor * median(crm);
+  for (const double value : crm) dominant.push_back(value > threshold);
+  return dominant;
+}
+
+BlockMetrics block_metrics(const Point& point, const std::string& norm) {
+  const std::string folder = "igm_crm/norm_" + norm + "/";
+  BlockMetrics metrics{vector_of(point, folder + "igm_z"), vector_of(point, folder + "igm_zero"),
+                       vector_of(point, folder + "crm"), vector_of(point, folder + "crm_percent")};
+  for (const auto* values : {&metrics.igm_z, &metrics.igm_zero, &metrics.crm_percent}) {
+    if (values->size() != metrics.crm.size()) {
+      throw Error(fmt::format("point {}: the arrays in {} differ in length", point.id(), folder));
+    }
+  }
+  return metrics;
+}
+
+TableSet crm_tables(const std::vector<Point>& points, const Published* published,
+                    const std::string& norm) {
+  TableSet result;
+  std::vector<Measured> models;
+  std::vector<Point> usable;
+  for (const Point& point : points) {
+    try {
+      models.push_back({point, "", block_metrics(point, norm),
+                        published ? find_model(*published, point.checkpoint()) : nullptr});
+      usable.push_back(point);
+    } catch (const Error& error) {
+      result.left_out.push_back(error.what());
+    }
+  }
+  const auto names = distinct_names(usable, {"num_images", "compute_type", "device"});
+  for (size_t i = 0; i < models.size(); ++i) models[i].name = names[i];
+  std::sort(models.begin(), models.end(),
+            [](const Measured& a, const Measured& b) { return a.name < b.name; });
+  result.shown = models.size();
+  if (models.empty()) return result;
+  result.tables.push_back(crm_table(models, published, norm));
+  for (const Measured& m : models) result.tables.push_back(guess_table(m, norm));
+  return result;
+}
+
+}  // namespace tarflow::analysis

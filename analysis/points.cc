@@ -1,0 +1,110 @@
+#include "analysis/points.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <functional>
+#include <map>
+#include <set>
+
+namespace tarflow::analysis {
+namespace {
+
+std::string model_field(const record::JobRecord* job, const char* field) {
+  if (!job || !job->job.is_object()) return "";
+  const auto model = job->job.find("model");
+  if (model == job->job.end() || !model->is_object()) return "";
+  const auto value = model->find(field);
+  return value != model->end() && value->is_string() ? value->get<std::string>() : "";
+}
+
+// Adds a value to the names of all points that share a name and differ in the value.
+void tell_apart(std::vector<std::string>& names, const std::vector<Point>& points,
+                const std::function<std::string(const Point&)>& value_of) {
+  std::map<std::string, std::set<std::string>> values;
+  for (size_t i = 0; i < points.size(); ++i) values[names[i]].insert(value_of(points[i]));
+  for (size_t i = 0; i < points.size(); ++i) {
+    if (values.at(names[i]).size() > 1) names[i] += ", " + value_of(points[i]);
+  }
+}
+
+}  // namespace
+
+std::string Point::text(const std::string& column) const {
+  const auto cell = row->find(column);
+  if (cell == row->end()) return "";
+  const std::string* value = std::get_if<std::string>(&cell->second);
+  return value ? *value : "";
+}
+
+std::optional<double> Point::number(const std::string& column) const {
+  const auto cell = row->find(column);
+  if (cell == row->end()) return std::nullopt;
+  if (const double* value = std::get_if<double>(&cell->second)) {
+    return std::isnan(*value) ? std::nullopt : std::optional<double>(*value);
+  }
+  if (const int64_t* value = std::get_if<int64_t>(&cell->second))
+    return static_cast<double>(*value);
+  return std::nullopt;
+}
+
+bool Point::flag(const std::string& column) const { return number(column).value_or(0) != 0; }
+
+const record::Array* Point::array(const std::string& path) const {
+  if (!job) return nullptr;
+  const std::string own = id();
+  for (const record::Array& array : job->arrays) {
+    if (array.path == path && (array.point.empty() || array.point == own)) return &array;
+  }
+  return nullptr;
+}
+
+std::string Point::checkpoint() const {
+  return std::filesystem::path(model_field(job, "checkpoint")).filename().string();
+}
+
+std::string Point::checkpoint_sha256() const { return model_field(job, "sha256"); }
+
+std::vector<Point> points_of(const std::vector<Source>& sources) {
+  std::vector<Point> points;
+  std::set<std::pair<std::string, std::string>> seen;
+  for (const Source& source : sources) {
+    for (const record::Row& row : source.sweep.rows) {
+      Point point{&row, nullptr};
+      const auto job = source.sweep.jobs.find(point.text("job"));
+      if (job != source.sweep.jobs.end()) point.job = &job->second;
+      if (seen.insert({point.id(), point.text("job")}).second) points.push_back(point);
+    }
+  }
+  return points;
+}
+
+std::string setting_text(const Point& point, const std::string& column) {
+  const std::string text = point.text(column);
+  if (!text.empty()) return text;
+  const std::optional<double> value = point.number(column);
+  return value ? fmt::format("{}", *value) : "";
+}
+
+std::vector<std::string> model_names(const std::vector<Point>& points) {
+  std::vector<std::string> names;
+  for (const Point& point : points) names.push_back(point.text("model"));
+  tell_apart(names, points,
+             [](const Point& p) { return "checkpoint " + p.checkpoint_sha256().substr(0, 8); });
+  return names;
+}
+
+void add_differing(std::vector<std::string>& names, const std::vector<Point>& points,
+                   const std::string& column) {
+  tell_apart(names, points, [&](const Point& p) { return column + " " + setting_text(p, column); });
+}
+
+std::vector<std::string> distinct_names(const std::vector<Point>& points,
+                                        const std::vector<std::string>& columns) {
+  std::vector<std::string> names = model_names(points);
+  for (const std::string& column : columns) add_differing(names, points, column);
+  tell_apart(names, points, [](const Point& p) { return "point " + p.id(); });
+  return names;
+}
+
+}  // namespace tarflow::analysis

@@ -1,0 +1,56 @@
+// The points of merged sweep files, as the tables look at them.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "framework/record/record.h"
+
+namespace tarflow::analysis {
+
+struct Source {
+  std::filesystem::path file;
+  record::SweepRecord sweep;
+};
+
+// One row of results and the job it comes from. Points into the sources, which must outlive it.
+struct Point {
+  const record::Row* row = nullptr;
+  const record::JobRecord* job = nullptr;  // nullptr when the file lacks the job
+
+  // The value of a column; "" or nothing where it is absent or NaN.
+  std::string text(const std::string& column) const;
+  std::optional<double> number(const std::string& column) const;
+  bool flag(const std::string& column) const;  // present and not 0
+
+  std::string id() const { return text("point"); }
+  // An array of the job that belongs to this point or to the whole job; nullptr when there is none.
+  const record::Array* array(const std::string& path) const;
+  // From job.json's model; "" where the job names none.
+  std::string checkpoint() const;         // file name
+  std::string checkpoint_sha256() const;  // in hexadecimal
+};
+
+// Every point once, although files may overlap (the same point of the same job), ordered by file,
+// then point id.
+std::vector<Point> points_of(const std::vector<Source>& sources);
+
+// The model's name of each point, with the start of its checkpoint's hash where models of one name
+// differ.
+std::vector<std::string> model_names(const std::vector<Point>& points);
+
+// Adds ", column value" to the names of all points that share a name and differ in the column.
+void add_differing(std::vector<std::string>& names, const std::vector<Point>& points,
+                   const std::string& column);
+
+// Names that tell the points of a list apart: model_names, and what differs among points of the
+// same name (the given columns in order, at last the point id).
+std::vector<std::string> distinct_names(const std::vector<Point>& points,
+                                        const std::vector<std::string>& columns);
+
+// "500", "0.9", "1e-06": a setting as it was written.
+std::string setting_text(const Point& point, const std::string& column);
+
+}  // namespace tarflow::analysis

@@ -1,0 +1,102 @@
+#include "analysis/published.h"
+
+#include <fmt/format.h>
+#include <yaml-cpp/yaml.h>
+
+#include "analysis/format.h"
+#include "framework/core/error.h"
+
+namespace tarflow::analysis {
+namespace {
+
+Strategy strategy_from_lists(const YAML::Node& model) {
+  Strategy strategy;
+  strategy.name = model["strategy"].as<std::string>();
+  const auto segments = model["num_GS_list"].as<std::vector<int>>();
+  const auto iterations = model["max_jacobi_list"].as<std::vector<int>>();
+  const auto guesses = model["guess_list"].as<std::vector<int>>();
+  if (iterations.size() != segments.size() || guesses.size() != segments.size()) {
+    throw YAML::Exception(model.Mark(), "the three lists of a strategy differ in length");
+  }
+  for (size_t i = 0; i < segments.size(); ++i) {
+    BlockStrategy block;
+    if (segments[i] > 0) {
+      block = {segments[i],     iterations[i],        guesses[i] == 0 ? Guess::kZ : Guess::kZero,
+               kPublishedClamp, StopRule::kPublished, kPublishedStop};
+    }
+    strategy.blocks.push_back(block);
+  }
+  return strategy;
+}
+
+PublishedModel model_from_yaml(const YAML::Node& node) {
+  PublishedModel model;
+  model.name = node["name"].as<std::string>();
+  model.checkpoint = node["checkpoint"].as<std::string>();
+  model.crm_percent = node["crm_percent"].as<std::vector<double>>();
+  model.dominant = node["dominant"].as<std::vector<int>>();
+  model.cfg = node["cfg"].as<double>();
+  model.self_denoising_lr = node["self_denoising_lr"].as<double>();
+  model.attn_temp = node["attn_temp"].as<double>();
+  model.strategy = strategy_from_lists(node);
+  model.for_time = node["for_time"].as<double>();
+  model.strategy_time = node["strategy_time"].as<double>();
+  model.for_distance = node["for_distance"].as<double>();
+  model.strategy_distance = node["strategy_distance"].as<double>();
+  model.rate = node["rate"].as<double>();
+  if (model.crm_percent.size() != model.strategy.blocks.size()) {
+    throw YAML::Exception(node.Mark(),
+                          "crm_percent and the strategy differ in the number of blocks");
+  }
+  return model;
+}
+
+Published from_yaml(const YAML::Node& root) {
+  Published published;
+  const YAML::Node source = root["source"], speed_up = root["speed_up"], crm = root["crm"];
+  published.source = fmt::format(
+      "{}: {}, {}; {}", source["authors"].as<std::string>(), source["title"].as<std::string>(),
+      source["paper"].as<std::string>(), source["repository"].as<std::string>());
+  published.device = speed_up["device"].as<std::string>();
+  published.num_images = speed_up["num_images"].as<int64_t>();
+  published.compute_type = speed_up["compute_type"].as<std::string>();
+  published.distance_name = speed_up["distance_name"].as<std::string>();
+  published.time = speed_up["time"].as<std::string>();
+  published.settings = fmt::format("{}, {} images, batch {}, {}, labels {}", published.device,
+                                   published.num_images, count_text(speed_up["batch"].as<double>()),
+                                   published.compute_type, speed_up["labels"].as<std::string>());
+  published.crm_norm = crm["norm"].as<std::string>();
+  published.crm_images = crm["num_images"].as<int64_t>();
+  for (const YAML::Node& model : root["models"]) published.models.push_back(model_from_yaml(model));
+  return published;
+}
+
+}  // namespace
+
+Published read_published(const std::filesystem::path& file) {
+  try {
+    return from_yaml(YAML::LoadFile(file.string()));
+  } catch (const YAML::BadFile&) {
+    throw Error("the file of published figures cannot be read",
+                "name it with --published, or build again to install it", {file.string()});
+  } catch (const YAML::Exception& failure) {
+    throw Error("not a file of published figures: " + failure.msg,
+                "compare with analysis/published.yaml",
+                {file.string(), failure.mark.line + 1, failure.mark.column + 1});
+  }
+}
+
+std::filesystem::path installed_published_file() {
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe");
+  return program.parent_path().parent_path() / "share" / "published.yaml";
+}
+
+const PublishedModel* find_model(const Published& published,
+                                 const std::filesystem::path& checkpoint) {
+  for (const PublishedModel& model : published.models) {
+    if (model.checkpoint == checkpoint.filename()) return &model;
+  }
+  return nullptr;
+}
+
+}  // namespace tarflow::analysis

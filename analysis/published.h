@@ -1,0 +1,44 @@
+// Figures published by others, read from published.yaml.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "framework/core/strategy.h"
+
+namespace tarflow::analysis {
+
+struct PublishedModel {
+  std::string name;                 // as the paper calls it: "Img128cond"
+  std::string checkpoint;           // file name
+  std::vector<double> crm_percent;  // (K), percent, checkpoint order
+  std::vector<int> dominant;        // blocks printed bold, checkpoint order
+  double cfg = 0, self_denoising_lr = 0, attn_temp = 0;
+  Strategy strategy;                               // with the published clamp and stop
+  double for_time = 0, strategy_time = 0;          // unit not stated
+  double for_distance = 0, strategy_distance = 0;  // FID
+  double rate = 0;                                 // as printed, not the quotient of the times
+};
+
+struct Published {
+  std::string source;    // one line: title, authors, paper, repository
+  std::string settings;  // one line: device, images, batch, what the time covers
+  int64_t num_images = 0;
+  std::string device, compute_type, distance_name, time;
+  int64_t crm_images = 0;
+  std::string crm_norm;
+  std::vector<PublishedModel> models;
+};
+
+// Throws Error with the place in the file.
+Published read_published(const std::filesystem::path& file);
+
+// share/published.yaml beside the folder of the running program.
+std::filesystem::path installed_published_file();
+
+// The model with this checkpoint file name (folders are ignored); nullptr when there is none.
+const PublishedModel* find_model(const Published& published,
+                                 const std::filesystem::path& checkpoint);
+
+}  // namespace tarflow::analysis

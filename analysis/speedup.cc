@@ -1,0 +1,284 @@
+#include "analysis/speedup.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "analysis/deviation.h"
+#include "analysis/format.h"
+#include "analysis/speedup_block.h"
+#include "framework/core/error.h"
+
+namespace tarflow::analysis {
+namespace {
+
+constexpr const char* kImages = "images/before_denoising";
+constexpr const char* kNoReference = "no For was measured at these settings";
+
+std::string distance_text(const SpeedupBlock& block) {
+  const Point& first = block.points.front();
+  const std::string name = first.text("distance_name");
+  if (name.empty()) return "No distance was measured.";
+  std::string text = "Distance: " + name;
+  if (const auto n = first.number("distance_images"))
+    text += fmt::format(" of {} images", count_text(*n));
+  if (const auto n = first.number("reference_images")) {
+    text += fmt::format(" against {} reference images", count_text(*n));
+  }
+  if (const auto n = first.number("features")) text += fmt::format(", {} features", count_text(*n));
+  return text + ".";
+}
+
+// The distance, with a note when it does not come from as many images as the block's introduction
+// says.
+Cell distance_cell(const Point& point, const SpeedupBlock& block, int decimals) {
+  Cell cell{fixed(point.number("distance"), decimals)};
+  const double nonfinite = point.number("nonfinite_images").value_or(0);
+  if (nonfinite > 0) {
+    cell.note = fmt::format("{} images had values that are not finite", count_text(nonfinite));
+  }
+  const auto n = point.number("distance_images");
+  if (n && n != block.points.front().number("distance_images")) {
+    cell.note +=
+        fmt::format("{}distance of {} images", cell.note.empty() ? "" : "; ", count_text(*n));
+  }
+  if (point.flag("smoke") && cell.text != kNoValue) {
+    cell.note +=
+        fmt::format("{}smoke run: the distance means nothing", cell.note.empty() ? "" : "; ");
+  }
+  return cell;
+}
+
+// Median and 99th percentile; `compared` collects the numbers of images.
+std::pair<Cell, Cell> deviation_cells(const Point& point, const Point* reference,
+                                      std::set<size_t>& compared) {
+  const auto missing = [](const std::string& note) {
+    return std::pair(Cell{kNoValue, false, note}, Cell{kNoValue, false, note});
+  };
+  if (!reference) return missing(kNoReference);
+  const record::Array* images = point.array(kImages);
+  const record::Array* exact = reference->array(kImages);
+  if (!images) return missing("its images before self-denoising were not kept");
+  if (!exact) return missing("For's images before self-denoising were not kept");
+  try {
+    const Deviation result = deviation(*images, *exact);
+    compared.insert(result.images);
+    std::string note;
+    if (result.nonfinite > 0) {
+      note = fmt::format("{} of {} images have values that are not finite", result.nonfinite,
+                         result.images);
+    }
+    return {{deviation_text(result.median), false, note},
+            {deviation_text(result.p99), false, note}};
+  } catch (const Error& error) {
+    return missing(error.what());
+  }
+}
+
+Cell rate_cell(const Point& point, const Point* reference) {
+  if (const auto value = rate(point, reference)) return {fixed(value, 2)};
+  if (!reference) return {kNoValue, false, kNoReference};
+  const std::string own = invalid_timing(point);
+  if (!own.empty()) return {kNoValue, false, own};
+  const std::string theirs = invalid_timing(*reference);
+  return {kNoValue, false, theirs.empty() ? "a total time is missing" : "For: " + theirs};
+}
+
+std::string block_title(const SpeedupBlock& block) {
+  const Point& point = block.points.front();
+  return fmt::format("{}: cfg {}, attention temperature {}, self-denoising {}", block.model,
+                     setting_text(point, "cfg"), setting_text(point, "attn_temp"),
+                     setting_text(point, "self_denoising_lr"));
+}
+
+int column_decimals(const SpeedupBlock& block, const char* column, int least = 2) {
+  std::vector<std::optional<double>> values;
+  for (const Point& point : block.points) values.push_back(point.number(column));
+  return std::max(least, decimals_for(values));
+}
+
+Table block_table(const SpeedupBlock& block) {
+  Table table;
+  table.title = block_title(block);
+  table.columns = {{"strategy", Align::kLeft},
+                   {"total s"},
+                   {"sampling s"},
+                   {"images/s"},
+                   {"rate"},
+                   {"distance"},
+                   {"deviation median"},
+                   {"deviation p99"},
+                   {"passes"}};
+  const int total = column_decimals(block, "total_seconds");
+  const int sampling = column_decimals(block, "sampling_seconds");
+  const int speed = column_decimals(block, "images_per_second");
+  const int distance = column_decimals(block, "distance", 4);
+  std::set<size_t> compared;
+  for (size_t i = 0; i < block.points.size(); ++i) {
+    const Point& point = block.points[i];
+    const std::string invalid = invalid_timing(point);
+    auto [median, p99] = deviation_cells(point, block.reference(), compared);
+    table.rows.push_back({{block.names[i]},
+                          {fixed(point.number("total_seconds"), total), false, invalid},
+                          {fixed(point.number("sampling_seconds"), sampling), false, invalid},
+                          {fixed(point.number("images_per_second"), speed), false, invalid},
+                          rate_cell(point, block.reference()),
+                          distance_cell(point, block, distance),
+                          std::move(median),
+                          std::move(p99),
+                          {fixed(point.number("block_passes"), 1)}});
+  }
+  const Point& first = block.points.front();
+  table.introduction =
+      fmt::format("{}, {}, {} images, seed {}. {}", first.text("device"),
+                  first.text("compute_type"), count_text(first.number("num_images").value_or(0)),
+                  setting_text(first, "seed"), distance_text(block));
+  if (!compared.empty()) {
+    table.introduction += fmt::format(" Deviation of the first {} images.", *compared.begin());
+  }
+  return table;
+}
+
+// Settings in which a block differs from the published run.
+std::vector<std::string> differences(const Point& point, const Published& published,
+                                     const PublishedModel& model) {
+  std::vector<std::string> list;
+  const auto compare = [&](const char* column, const char* name, double theirs) {
+    const auto ours = point.number(column);
+    if (ours != theirs) {
+      list.push_back(
+          fmt::format("{} {} (published {})", name, setting_text(point, column), theirs));
+    }
+  };
+  compare("cfg", "cfg", model.cfg);
+  compare("attn_temp", "attention temperature", model.attn_temp);
+  compare("self_denoising_lr", "self-denoising", model.self_denoising_lr);
+  compare("num_images", "images", static_cast<double>(published.num_images));
+  if (point.text("compute_type") != published.compute_type) {
+    list.push_back(
+        fmt::format("{} (published {})", point.text("compute_type"), published.compute_type));
+  }
+  return list;
+}
+
+// The measured point that runs the published strategy, guesses and bounds included.
+const Point* same_strategy(const SpeedupBlock& block, const Strategy& strategy) {
+  const std::string text = describe(strategy);
+  for (const Point& point : block.points) {
+    if (point.text("strategy_blocks") == text) return &point;
+  }
+  return nullptr;
+}
+
+std::vector<Cell> published_row(const std::string& name, const Point* measured,
+                                const Point* reference, double time, double rate_value,
+                                double distance) {
+  const std::string note = measured ? invalid_timing(*measured) : "not measured at these settings";
+  const auto ours = [&](const char* column) {
+    return measured ? measured->number(column) : std::nullopt;
+  };
+  return {{name},
+          {fixed(ours("total_seconds"), decimals_for({ours("total_seconds")})), false, note},
+          {fixed(time, 2)},
+          measured ? rate_cell(*measured, reference) : Cell{kNoValue, false, note},
+          {fixed(rate_value, 2)},
+          {fixed(ours("distance"), 2), false, measured ? "" : note},
+          {fixed(distance, 2)}};
+}
+
+Table published_table(const SpeedupBlock& block, const Published& published,
+                      const PublishedModel& model) {
+  const Point& first = block.points.front();
+  const std::string ours = first.text("distance_name");
+  Table table;
+  table.title = "Beside the published figures of " + model.name + " — " + block_title(block);
+  table.introduction = fmt::format("Published: {}; time: {}. Measured: {}.", published.settings,
+                                   published.time, first.text("device"));
+  table.columns = {{"strategy", Align::kLeft},
+                   {"measured total s"},
+                   {"published time"},
+                   {"measured rate"},
+                   {"published rate"},
+                   {"measured " + (ours.empty() ? "distance" : ours)},
+                   {"published " + published.distance_name}};
+  table.rows.push_back(published_row("For", block.reference(), block.reference(), model.for_time,
+                                     1.0, model.for_distance));
+  table.rows.push_back(published_row(model.strategy.name, same_strategy(block, model.strategy),
+                                     block.reference(), model.strategy_time, model.rate,
+                                     model.strategy_distance));
+  const double quotient = model.for_time / model.strategy_time;
+  if (std::abs(quotient - model.rate) > 0.01) {
+    table.rows.back()[4].note =
+        fmt::format("as printed; the published times give {:.2f}", quotient);
+  }
+  std::string different;
+  for (const std::string& item : differences(first, published, model)) {
+    different += (different.empty() ? "" : ", ") + item;
+  }
+  if (!different.empty()) table.footnotes.push_back("Settings that differ: " + different + ".");
+  table.footnotes.push_back(published.source + ".");
+  return table;
+}
+
+Table introduction() {
+  Table table;
+  table.title = "Speed-up";
+  table.introduction =
+      "One table for points that differ in nothing but the strategy. Total: sampling, "
+      "self-denoising and "
+      "features. Rate: For's total over the strategy's; only runs that had their device to "
+      "themselves and "
+      "were not interrupted count. Deviation: rms difference of each image, before self-denoising, "
+      "from "
+      "For's image of the same noise, over the rms of For's images; median and 99th percentile. "
+      "Passes: "
+      "tokens evaluated over tokens an image, summed over blocks.";
+  return table;
+}
+
+Table strategies_table(const StrategyNames& names) {
+  Table table;
+  table.title = "Strategies";
+  table.introduction = "Blocks by their number in the checkpoint; the last is sampled first.";
+  table.columns = {{"strategy", Align::kLeft}, {"blocks", Align::kLeft}};
+  std::set<std::pair<std::string, std::string>> rows;  // models of equal strategies share a line
+  for (const auto& [key, name] : names) rows.insert({name, std::get<2>(key)});
+  for (const auto& [name, blocks] : rows) table.rows.push_back({{name}, {blocks}});
+  return table;
+}
+
+}  // namespace
+
+TableSet speedup_tables(const std::vector<Point>& points, const Published* published) {
+  TableSet result;
+  if (points.empty()) return result;
+  result.tables.push_back(introduction());
+  const std::vector<SpeedupBlock> blocks = speedup_blocks(points);
+  const auto model_of = [&](const SpeedupBlock& block) {
+    return published ? find_model(*published, block.points.front().checkpoint()) : nullptr;
+  };
+  // Published figures hold for one cfg, temperature and rate: they stand beside the nearest blocks
+  // only.
+  std::map<const PublishedModel*, size_t> fewest;
+  for (const SpeedupBlock& block : blocks) {
+    if (const PublishedModel* model = model_of(block)) {
+      const size_t count = differences(block.points.front(), *published, *model).size();
+      fewest[model] = std::min(fewest.try_emplace(model, count).first->second, count);
+    }
+  }
+  for (const SpeedupBlock& block : blocks) {
+    result.shown += block.points.size();
+    result.tables.push_back(block_table(block));
+    const PublishedModel* model = model_of(block);
+    if (model && differences(block.points.front(), *published, *model).size() == fewest.at(model)) {
+      result.tables.push_back(published_table(block, *published, *model));
+    }
+  }
+  result.tables.push_back(strategies_table(strategy_names(points)));
+  return result;
+}
+
+}  // namespace tarflow::analysis

@@ -1,0 +1,64 @@
+// Tables and reports as plain values; text.h and markdown.h render them. A new table is one file
+// that returns a Table.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace tarflow::analysis {
+
+struct Cell {
+  std::string text;
+  bool bold = false;
+  std::string note = {};  // footnote of this cell; equal notes share one marker
+};
+
+enum class Align { kLeft, kRight };
+
+struct TableColumn {
+  std::string title;
+  Align align = Align::kRight;
+};
+
+struct Table {
+  std::string title;
+  std::string introduction;  // one paragraph above the table; may be empty
+  std::vector<TableColumn> columns;
+  std::vector<std::vector<Cell>> rows;  // each as long as `columns`
+  std::vector<std::string> footnotes;   // about the whole table, after the notes of its cells
+};
+
+// The tables made from some points, and what became of each point.
+struct TableSet {
+  std::vector<Table> tables;
+  size_t shown = 0;                   // points in the tables
+  std::vector<std::string> left_out;  // one line a point that is in none, with the reason
+};
+
+struct Picture {
+  std::filesystem::path file;  // relative to the report
+  std::string caption;
+  std::vector<std::string> row_labels;  // from top to bottom
+};
+
+struct Report {
+  std::string title;
+  std::vector<std::string> summary;  // what was read, one line each
+  std::vector<Table> tables;
+  std::vector<Picture> pictures;
+  std::vector<std::string> coverage;  // what is shown, what is left out and why; one line each
+  std::vector<std::string> problems;  // what could not be read or written
+};
+
+inline constexpr const char* kNoValue = "—";
+
+// The distinct notes of a table's cells, in reading order.
+std::vector<std::string> cell_notes(const Table& table);
+// The mark of the index-th note (from 0): "ᵃ", "ᵇ", ... "ᵃᵃ"; superscript letters, as digits could
+// be read as exponents.
+std::string note_mark(size_t index);
+// The mark of the cell's note, "" when it has none.
+std::string note_mark(const Cell& cell, const std::vector<std::string>& notes);
+
+}  // namespace tarflow::analysis

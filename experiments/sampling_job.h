@@ -1,0 +1,55 @@
+// What evaluate and sample share: the settings of a sampling run, and images chunk by chunk.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "experiments/job_context.h"
+#include "experiments/settings.h"
+#include "framework/sampling/sampler.h"
+
+namespace tarflow::experiments {
+
+struct SamplingSettings {
+  std::string model;
+  Strategy strategy;
+  double cfg = 0;
+  double attn_temp = 1;
+  int64_t seed = 0;
+  int64_t num_images = 64;
+  int64_t chunk = 64;
+  std::string device = "auto";
+  std::string compute_type = "auto";
+
+  void bind(Binder& binder);
+  SampleOptions options() const;
+};
+
+// Images [first, first + count) of a run.
+struct Chunk {
+  int64_t index = 0;
+  int64_t first = 0, count = 0;
+};
+std::vector<Chunk> chunks_of(int64_t num_images, int64_t chunk);
+
+// The labels of images by index, uniform; none for an unconditional model.
+Labels labels_of(const Model& model, uint64_t seed, const Chunk& chunk);
+at::Tensor noise_of(const Model& model, uint64_t seed, const Chunk& chunk);
+
+// Work done so far, in checkpoint order of the blocks.
+class WorkTotals {
+ public:
+  void add(const SampleResult& result, int64_t images);
+  double block_passes() const;  // a mean over images
+  // sampling/iterations, sampling/block_passes and, where a stop measured them, sampling/residuals.
+  void add_arrays(JobContext& context) const;
+
+ private:
+  int64_t images_ = 0;
+  double passes_ = 0;
+  std::vector<BlockWork> first_chunk_;
+  std::vector<std::vector<int64_t>> iterations_;  // a chunk: summed over segments, by block
+};
+
+}  // namespace tarflow::experiments

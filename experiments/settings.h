@@ -1,0 +1,76 @@
+// Typed settings of an experiment. One member function, `bind(Binder&)`, lists the fields; from it come the
+// schema (validation, --help, record columns) and the reading of a job's settings, so the two cannot differ.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "framework/core/experiment.h"
+#include "framework/core/json.h"
+#include "framework/core/strategy.h"
+
+namespace tarflow::experiments {
+
+// What a field is besides its C++ member; the member's initial value is the default.
+struct FieldInfo {
+  std::string name;
+  std::string description;
+  std::string unit = "";
+  bool required = false;
+  std::optional<double> minimum = {}, maximum = {};
+  std::vector<std::string> choices = {};
+  Json example = nullptr;
+  Identity identity = Identity::kValue;
+  bool shared = false;
+};
+
+// Visits the fields of a settings struct: collects their schema, or fills them from JSON.
+class Binder {
+ public:
+  Binder() = default;                                    // collect
+  explicit Binder(const Json& values) : values_(&values) {}  // fill
+
+  void boolean(bool& value, FieldInfo info);
+  void integer(int64_t& value, FieldInfo info);
+  void number(double& value, FieldInfo info);
+  void text(std::string& value, FieldInfo info);
+  void choice(std::string& value, FieldInfo info);
+  // "" when absent.
+  void path(std::string& value, FieldInfo info);
+  void model(std::string& value, FieldInfo info);
+  void strategy(Strategy& value, FieldInfo info);
+  void integers(std::vector<int64_t>& value, FieldInfo info);
+
+  std::vector<Field> take_fields() { return std::move(fields_); }
+
+ private:
+  template <typename Value>
+  void field(Value& value, FieldType type, FieldInfo info, Json default_value);
+
+  const Json* values_ = nullptr;
+  std::vector<Field> fields_;
+};
+
+// Fields that several experiments have, stated once.
+void bind_device(Binder& binder, std::string& device, std::string& compute_type);
+void bind_seed(Binder& binder, int64_t& seed);
+
+template <typename Settings>
+Settings read_settings(const Json& values) {
+  Settings settings;
+  Binder binder(values);
+  settings.bind(binder);
+  return settings;
+}
+
+template <typename Settings>
+std::vector<Field> fields_of() {
+  Settings settings;
+  Binder binder;
+  settings.bind(binder);
+  return binder.take_fields();
+}
+
+}  // namespace tarflow::experiments

@@ -1,0 +1,71 @@
+// Reading PyTorch checkpoints: tensors by name, straight from the file, without executing anything
+// in it.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "framework/checkpoint/dtype.h"
+
+namespace tarflow::checkpoint {
+
+// One tensor as the file lays it out.
+struct TensorInfo {
+  std::string
+      name;  // keys of nested containers joined by '.'; "tensor" when the file is one tensor alone
+  DType dtype = DType::kFloat32;
+  std::vector<int64_t> shape;
+  std::vector<int64_t> strides;  // elements
+  int64_t storage_offset = 0;    // elements from the begin of the storage
+  std::string storage_key;       // tensors with the same key share their bytes
+
+  int64_t elements() const;
+  bool contiguous() const;  // row-major without gaps
+};
+
+std::string shape_str(const std::vector<int64_t>& shape);  // "(128, 48)", "()" for a scalar
+
+// An open checkpoint of the zip or the legacy format. Opening reads the index alone; tensors are
+// read on demand, each from the file. Copies are cheap and share the open file; one thread at a
+// time may read.
+class Checkpoint {
+ public:
+  // Throws Error naming the file for everything that is no readable checkpoint, and the tensor for
+  // a view outside of its storage.
+  static Checkpoint open(const std::filesystem::path& path);
+
+  const std::filesystem::path& path() const;
+  const std::vector<TensorInfo>& tensors() const { return tensors_; }  // in the order of the file
+  const TensorInfo* find(std::string_view name) const;                 // nullptr when there is none
+
+  // Row-major contiguous, whatever the strides. Throw Error for an unknown name, damaged bytes, or
+  // a view that repeats its storage into more than the file's size (64 MiB for small files).
+  std::vector<std::byte> read_bytes(
+      std::string_view name) const;  // elements of the tensor's own dtype
+  std::vector<float> read_f32(std::string_view name) const;
+  std::vector<double> read_f64(std::string_view name) const;
+  std::vector<int64_t> read_i64(std::string_view name) const;  // integers and bools only
+
+  // Only the tensors whose names begin with `prefix`, without it: of {"model": {...}} by "model.".
+  // Throws Error when there is none.
+  Checkpoint with_prefix_stripped(std::string_view prefix) const;
+
+ private:
+  struct Source;
+
+  void index_by_name();
+  std::vector<std::byte> load(const TensorInfo& tensor, uint64_t bytes) const;
+  const TensorInfo& at(std::string_view name) const;  // throws Error
+
+  std::shared_ptr<Source> source_;
+  std::string prefix_;  // what has been stripped; for messages
+  std::vector<TensorInfo> tensors_;
+  std::map<std::string, size_t, std::less<>> by_name_;
+};
+
+}  // namespace tarflow::checkpoint

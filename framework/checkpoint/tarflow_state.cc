@@ -1,0 +1,254 @@
+#include "framework/checkpoint/tarflow_state.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <set>
+#include <utility>
+
+#include "framework/core/error.h"
+
+namespace tarflow::checkpoint {
+namespace {
+
+constexpr const char* kProbe = "blocks.0.proj_in.weight";  // every TarFlow has it
+constexpr const char* kNotTarflow =
+    "name a checkpoint of a TarFlow model, as torch.save(model.state_dict()) writes it";
+
+// The whole of `text` as a number.
+template <typename Number>
+std::optional<Number> parse_number(std::string_view text) {
+  Number number{};
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (failed != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+// Cuts the text behind the last '_' off.
+std::string_view pop_field(std::string_view& name) {
+  const size_t cut = name.rfind('_');
+  if (cut == std::string_view::npos) return {};
+  const std::string_view field = name.substr(cut + 1);
+  name.remove_suffix(name.size() - cut);
+  return field;
+}
+
+// How many different numbers follow `prefix`: with "blocks.", those of "blocks.0.x" and
+// "blocks.1.y". Numbers that leave gaps then show up as missing and unexpected tensors.
+int count_numbered(const Checkpoint& state, std::string_view prefix) {
+  std::set<int> numbers;
+  for (const TensorInfo& tensor : state.tensors()) {
+    std::string_view name = tensor.name;
+    if (!name.starts_with(prefix)) continue;
+    name.remove_prefix(prefix.size());
+    if (const auto number = parse_number<int>(name.substr(0, name.find('.'))))
+      numbers.insert(*number);
+  }
+  return static_cast<int>(numbers.size());
+}
+
+int64_t exact_root(int64_t square) {
+  const auto root = static_cast<int64_t>(std::llround(std::sqrt(static_cast<double>(square))));
+  return root * root == square ? root : 0;
+}
+
+// The shape of a tensor that must be there with `dimensions` sides, each of which fits an int and
+// is not 0.
+std::vector<int64_t> sides(const Checkpoint& state, const std::string& name, size_t dimensions) {
+  const TensorInfo* tensor = state.find(name);
+  if (!tensor) {
+    throw Error(fmt::format("{} has no tensor {}", state.path().string(), name), kNotTarflow);
+  }
+  bool possible = tensor->shape.size() == dimensions;
+  for (const int64_t side : tensor->shape) {
+    possible = possible && side > 0 && side < std::numeric_limits<int>::max() / 4;
+  }
+  if (!possible) {
+    throw Error(fmt::format("{}: the tensor {} has the shape {}, which no TarFlow has",
+                            state.path().string(), name, shape_str(tensor->shape)),
+                kNotTarflow);
+  }
+  return tensor->shape;
+}
+
+void refuse_volume_preserving(const Checkpoint& state, int64_t token_width) {
+  if (sides(state, "blocks.0.proj_out.weight", 2)[0] != token_width) return;
+  throw Error(
+      fmt::format("{} is a volume-preserving TarFlow: blocks.0.proj_out has {} rows instead of {}",
+                  state.path().string(), token_width, 2 * token_width),
+      "only models with a scale and a shift (trained with nvp) can be sampled");
+}
+
+std::string problem_of(const ExpectedTensor& expected, const TensorInfo* found) {
+  if (!found) {
+    return expected.required
+               ? fmt::format("missing: {}, expected {}", expected.name, shape_str(expected.shape))
+               : "";
+  }
+  if (found->shape != expected.shape) {
+    return fmt::format("wrong shape: {}, expected {}, found {}", expected.name,
+                       shape_str(expected.shape), shape_str(found->shape));
+  }
+  if (expected.required && !is_floating(found->dtype)) {
+    return fmt::format("wrong type: {}, expected floating point, found {}", expected.name,
+                       to_string(found->dtype));
+  }
+  return "";
+}
+
+}  // namespace
+
+std::optional<ModelFileName> parse_model_filename(const std::filesystem::path& path) {
+  if (path.extension() != ".pth") return std::nullopt;
+  const std::string stem = path.stem().string();
+  std::string_view rest = stem;
+  const auto noise_std = parse_number<double>(pop_field(rest));
+  const auto layers = parse_number<int>(pop_field(rest));
+  const auto blocks = parse_number<int>(pop_field(rest));
+  const auto channels = parse_number<int>(pop_field(rest));
+  const auto patch_size = parse_number<int>(pop_field(rest));
+  if (!noise_std || !layers || !blocks || !channels || !patch_size || rest.empty())
+    return std::nullopt;
+  if (!std::isfinite(*noise_std) || *noise_std < 0) return std::nullopt;
+  if (*layers <= 0 || *blocks <= 0 || *channels <= 0 || *patch_size <= 0) return std::nullopt;
+  if (rest.ends_with("_model")) rest.remove_suffix(std::string_view("_model").size());
+  return ModelFileName{std::string(rest), *patch_size, *channels, *blocks, *layers, *noise_std};
+}
+
+std::vector<ExpectedTensor> expected_tensors(const ModelShape& shape) {
+  const int64_t t = shape.tokens(), d = shape.token_width(), c = shape.channels;
+  std::vector<ExpectedTensor> tensors = {{"var", {t, d}}};
+  const auto linear = [&](const std::string& name, int64_t out, int64_t in) {
+    tensors.push_back({name + ".weight", {out, in}});
+    tensors.push_back({name + ".bias", {out}});
+  };
+  const auto norm = [&](const std::string& name) {
+    tensors.push_back({name + ".weight", {c}});
+    tensors.push_back({name + ".bias", {c}});
+  };
+  for (int b = 0; b < shape.blocks; ++b) {
+    const std::string block = fmt::format("blocks.{}.", b);
+    tensors.push_back({block + "pos_embed", {t, c}});
+    if (shape.classes > 0) tensors.push_back({block + "class_embed", {shape.classes, 1, c}});
+    tensors.push_back({block + "attn_mask", {t, t}, false});
+    linear(block + "proj_in", c, d);
+    for (int l = 0; l < shape.layers; ++l) {
+      const std::string layer = fmt::format("{}attn_blocks.{}.", block, l);
+      norm(layer + "attention.norm");
+      linear(layer + "attention.qkv", 3 * c, c);
+      linear(layer + "attention.proj", c, c);
+      norm(layer + "mlp.norm");
+      linear(layer + "mlp.main.0", 4 * c, c);
+      linear(layer + "mlp.main.2", c, 4 * c);
+    }
+    linear(block + "proj_out", 2 * d, c);
+  }
+  return tensors;
+}
+
+Checkpoint find_state(const Checkpoint& checkpoint) {
+  if (checkpoint.find(kProbe)) return checkpoint;
+  const std::string ending = std::string(".") + kProbe;
+  std::vector<std::string> prefixes;
+  for (const TensorInfo& tensor : checkpoint.tensors()) {
+    if (tensor.name.ends_with(ending)) {
+      prefixes.push_back(tensor.name.substr(0, tensor.name.size() - ending.size() + 1));
+    }
+  }
+  if (prefixes.size() == 1) return checkpoint.with_prefix_stripped(prefixes[0]);
+  if (prefixes.empty()) {
+    throw Error(fmt::format("{} holds no TarFlow: none of its {} tensors is named {}",
+                            checkpoint.path().string(), checkpoint.tensors().size(), kProbe),
+                kNotTarflow);
+  }
+  throw Error(fmt::format("{} holds several TarFlow models, below {}", checkpoint.path().string(),
+                          fmt::join(prefixes, ", ")),
+              "save the state dict of the one to be used to a file of its own");
+}
+
+ModelShape read_model_shape(const Checkpoint& state) {
+  const std::string file = state.path().string();
+  const std::vector<int64_t> proj_in = sides(state, kProbe, 2);
+  const int64_t channels = proj_in[0], width = proj_in[1];
+  refuse_volume_preserving(state, width);
+  const int64_t tokens = sides(state, "blocks.0.pos_embed", 2)[0];
+  const int64_t patch = width % 3 ? 0 : exact_root(width / 3), grid = exact_root(tokens);
+  if (!patch) {
+    throw Error(
+        fmt::format("{}: {} takes {} values a token, which is not 3 P^2", file, kProbe, width),
+        kNotTarflow);
+  }
+  if (!grid) {
+    throw Error(fmt::format("{}: blocks.0.pos_embed has {} tokens, which make no square image",
+                            file, tokens),
+                "only models of square images are supported");
+  }
+  if (channels % kHeadWidth) {
+    throw Error(
+        fmt::format("{}: {} channels do not split into heads of {}", file, channels, kHeadWidth),
+        kNotTarflow);
+  }
+  ModelShape shape;
+  shape.patch_size = static_cast<int>(patch);
+  shape.image_size = static_cast<int>(patch * grid);
+  shape.channels = static_cast<int>(channels);
+  shape.blocks = count_numbered(state, "blocks.");
+  shape.layers = count_numbered(state, "blocks.0.attn_blocks.");
+  if (!shape.layers || static_cast<size_t>(shape.blocks) * shape.layers > state.tensors().size()) {
+    throw Error(
+        fmt::format("{}: {} blocks of {} layers, as their names say, do not make up its {} tensors",
+                    file, shape.blocks, shape.layers, state.tensors().size()),
+        kNotTarflow);
+  }
+  if (state.find("blocks.0.class_embed")) {
+    shape.classes = static_cast<int>(sides(state, "blocks.0.class_embed", 3)[0]);
+  }
+  const auto name = parse_model_filename(state.path());
+  if (name && name->patch_size == shape.patch_size && name->channels == shape.channels &&
+      name->blocks == shape.blocks && name->layers == shape.layers) {
+    shape.noise_std = name->noise_std;
+  }
+  return shape;
+}
+
+void check_state(const Checkpoint& state, const ModelShape& shape) {
+  std::vector<Problem> problems;
+  const auto add = [&](const std::string& what) {
+    if (what.empty()) return;
+    Problem problem;
+    problem.what = "  " + what;
+    problems.push_back(std::move(problem));
+  };
+  std::set<std::string> known;
+  for (const ExpectedTensor& expected : expected_tensors(shape)) {
+    known.insert(expected.name);
+    add(problem_of(expected, state.find(expected.name)));
+  }
+  for (const TensorInfo& tensor : state.tensors()) {
+    if (known.contains(tensor.name)) continue;
+    add(fmt::format("unexpected: {}, found {}", tensor.name, shape_str(tensor.shape)));
+  }
+  if (problems.empty()) return;
+  Problem heading;
+  heading.what = fmt::format("{} is not a TarFlow of {}: {} of its tensors are wrong",
+                             state.path().string(), shape.str(), problems.size());
+  problems.insert(problems.begin(), heading);
+  problems.back().repair = kNotTarflow;
+  throw Error(std::move(problems));
+}
+
+TarflowState as_tarflow(const Checkpoint& checkpoint) {
+  Checkpoint state = find_state(checkpoint);
+  const ModelShape shape = read_model_shape(state);
+  check_state(state, shape);
+  return {std::move(state), shape};
+}
+
+TarflowState open_tarflow(const std::filesystem::path& path) {
+  return as_tarflow(Checkpoint::open(path));
+}
+
+}  // namespace tarflow::checkpoint

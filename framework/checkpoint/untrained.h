@@ -1,0 +1,29 @@
+// Untrained TarFlow checkpoints of any shape: for smoke runs, timings and tests where no trained
+// file is at hand.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+
+#include "framework/checkpoint/dtype.h"
+#include "framework/core/shape.h"
+
+namespace tarflow::checkpoint {
+
+// proj_out is drawn as PyTorch draws a linear layer, times this. The published code starts it at
+// zero, which makes every block the identity: any strategy would converge in its first iteration,
+// and timings or iteration counts would say nothing. At this scale xa and xc are around 0.15 rms,
+// Jacobi gains most of a digit an iteration and 8 blocks keep samples near unit variance; from
+// about 1 on they diverge.
+inline constexpr double kProjOutScale = 0.35;
+
+// Writes the state dict of `shape` (noise_std is not part of it): linear layers uniform in
+// +-1/sqrt(inputs), weights and biases; embeddings normal times 0.01 (a sum of uniforms, cut at 6
+// sigma); norms 1 and 0; var 1; attn_mask the lower triangle. The values are a function of seed,
+// tensor and element alone, made without the standard library's distributions, so any machine
+// writes the same file. One tensor is in memory at a time. Throws Error for an impossible shape and
+// a dtype other than kFloat32 and kBFloat16.
+void write_untrained(const std::filesystem::path& path, const ModelShape& shape, uint64_t seed,
+                     DType dtype);
+
+}  // namespace tarflow::checkpoint

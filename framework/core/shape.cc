@@ -1,0 +1,50 @@
+#include "framework/core/shape.h"
+
+#include <fmt/format.h>
+
+#include "framework/core/error.h"
+
+namespace tarflow {
+
+double ModelShape::block_flops_per_token(double keys) const {
+  const double c = channels;
+  const double layer = 2 * 12 * c * c + 4 * keys * c;  // qkv 3, proj 1, mlp 8 of C x C; then QK and PV
+  const double ends = 2 * c * token_width() * 3;       // proj_in D x C and proj_out C x 2D
+  return layers * layer + ends;
+}
+
+int64_t ModelShape::parameters() const {
+  const int64_t c = channels, d = token_width(), t = tokens();
+  const int64_t layer = 12 * c * c + 13 * c;  // weights; biases 3 + 1 + 4 + 1 and two norms of 2
+  const int64_t block = d * c + c + t * c + int64_t{classes} * c + layers * layer + 2 * d * c + 2 * d;
+  return blocks * block;
+}
+
+std::string ModelShape::str() const {
+  return fmt::format("{}px P{} C{} K{} L{}, {}", image_size, patch_size, channels, blocks, layers,
+                     classes ? fmt::format("{} classes", classes) : "unconditional");
+}
+
+Json to_json(const ModelShape& shape) {
+  return {{"image_size", shape.image_size}, {"patch_size", shape.patch_size}, {"channels", shape.channels},
+          {"blocks", shape.blocks},         {"layers", shape.layers},         {"classes", shape.classes},
+          {"noise_std", shape.noise_std}};
+}
+
+ModelShape shape_from_json(const Json& json) {
+  try {
+    ModelShape shape;
+    shape.image_size = json.at("image_size").get<int>();
+    shape.patch_size = json.at("patch_size").get<int>();
+    shape.channels = json.at("channels").get<int>();
+    shape.blocks = json.at("blocks").get<int>();
+    shape.layers = json.at("layers").get<int>();
+    shape.classes = json.at("classes").get<int>();
+    shape.noise_std = json.at("noise_std").get<double>();
+    return shape;
+  } catch (const Json::exception& failure) {
+    throw Error(fmt::format("not a model shape: {}", failure.what()));
+  }
+}
+
+}  // namespace tarflow

@@ -1,0 +1,85 @@
+#include <ATen/core/Tensor.h>
+#include <c10/cuda/CUDAException.h>
+#include <c10/cuda/CUDAGuard.h>
+#include <c10/cuda/CUDAStream.h>
+#include <cuda_bf16.h>
+
+#include <algorithm>
+
+#include "framework/core/error.h"
+#include "framework/kernels/guided_update.h"
+
+namespace tarflow::kernels {
+namespace {
+
+constexpr int kThreads = 256;
+
+__device__ float as_float(float value) { return value; }
+__device__ float as_float(__nv_bfloat16 value) { return __bfloat162float(value); }
+
+// Grid (blocks an image, N). Elements of tokens first+1 .. first+n of image blockIdx.y, in a grid-stride loop.
+template <typename Output>
+__global__ void update_kernel(const Output* outputs, const float* z, float* x, double* change, int64_t images,
+                              int64_t tokens, int64_t width, int64_t n, int64_t first, float cfg, float clamp,
+                              bool guided) {
+  const int64_t image = blockIdx.y;
+  float squares = 0;
+  for (int64_t e = int64_t{blockIdx.x} * kThreads + threadIdx.x; e < n * width; e += int64_t{gridDim.x} * kThreads) {
+    const int64_t i = e / width, d = e % width, token = first + 1 + i;
+    const Output* conditional = outputs + (image * n + i) * 2 * width;
+    float a = as_float(conditional[d]), g = as_float(conditional[width + d]);
+    if (guided) {
+      const Output* unconditional = outputs + ((images + image) * n + i) * 2 * width;
+      const float weight = cfg * static_cast<float>(token) / static_cast<float>(tokens - 1);
+      a += weight * (a - as_float(unconditional[d]));
+      g += weight * (g - as_float(unconditional[width + d]));
+    }
+    const int64_t at = (image * tokens + token) * width + d;
+    float next = expf(a) * z[at] + g;
+    if (clamp > 0) {
+      next = next < -clamp ? -clamp : next;  // NaN stays NaN
+      next = next > clamp ? clamp : next;
+    }
+    const float moved = next - x[at];
+    squares += moved * moved;
+    x[at] = next;
+  }
+  if (!change) return;
+  __shared__ double sums[kThreads];
+  sums[threadIdx.x] = squares;
+  __syncthreads();
+  for (int half = kThreads / 2; half > 0; half /= 2) {
+    if (threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
+    __syncthreads();
+  }
+  if (threadIdx.x == 0) change[image] += sums[0];  // one block an image when the change is wanted: no race, one order
+}
+
+template <typename Output>
+void launch(const GuidedUpdate& update, const at::Tensor& outputs) {
+  const int64_t images = update.x.size(0), width = update.x.size(2), n = outputs.size(1);
+  double* change = update.change.defined() ? update.change.mutable_data_ptr<double>() : nullptr;
+  const int64_t wanted = (n * width + kThreads - 1) / kThreads;
+  const dim3 grid(static_cast<unsigned>(change ? 1 : std::min<int64_t>(wanted, 64)), static_cast<unsigned>(images));
+  update_kernel<Output><<<grid, kThreads, 0, c10::cuda::getCurrentCUDAStream()>>>(
+      static_cast<const Output*>(outputs.const_data_ptr()), update.z.const_data_ptr<float>(),
+      update.x.mutable_data_ptr<float>(), change, images, update.x.size(1), width, n, update.first,
+      static_cast<float>(update.cfg), static_cast<float>(update.clamp), outputs.size(0) == 2 * images);
+  C10_CUDA_KERNEL_LAUNCH_CHECK();
+}
+
+}  // namespace
+
+void guided_update_cuda(const GuidedUpdate& update) {
+  const c10::cuda::CUDAGuard guard(update.x.device());
+  const at::Tensor outputs = update.outputs.contiguous();
+  if (outputs.scalar_type() == at::kFloat) {
+    launch<float>(update, outputs);
+  } else if (outputs.scalar_type() == at::kBFloat16) {
+    launch<__nv_bfloat16>(update, outputs);
+  } else {
+    throw Error("guided_update takes float32 or bfloat16 outputs");
+  }
+}
+
+}  // namespace tarflow::kernels

@@ -1,0 +1,149 @@
+// One body, compiled for several instruction sets: TARFLOW_ISA is the namespace of this compilation. Everything
+// but the table has internal linkage, so that no function of one instruction set can replace another's.
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#include "framework/kernels/vector_math.h"
+
+namespace tarflow::kernels::TARFLOW_ISA {
+namespace {
+
+// exp(x): 2^n e^r with |r| <= ln2/2 and a degree 6 polynomial (relative error below 2e-7). Overflow gives
+// infinity and NaN stays NaN, so that an iteration that diverges is seen to diverge.
+inline float exp_one(float unclamped) {
+  float x = unclamped < -87.3f ? -87.3f : unclamped;
+  x = x > 88.3f ? 88.3f : x;
+  const float n = std::nearbyint(x * 1.44269504088896341f);
+  const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;  // ln 2 in two parts
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  const int32_t bits = (static_cast<int32_t>(n) + 127) << 23;
+  float scale;
+  std::memcpy(&scale, &bits, sizeof scale);
+  return unclamped > 88.72f ? INFINITY : p * scale;
+}
+
+// erf(x) as a rational approximation on [-4, 4], where it has reached +-1 in float32 (error below 5e-7).
+inline float erf_one(float x) {
+  x = x < -4.0f ? -4.0f : x;
+  x = x > 4.0f ? 4.0f : x;
+  const float y = x * x;
+  float p = -2.72614225801306e-10f;
+  p = p * y + 2.77068142495902e-08f;
+  p = p * y + -2.10102402082508e-06f;
+  p = p * y + -5.69250639462346e-05f;
+  p = p * y + -7.34990630326855e-04f;
+  p = p * y + -2.95459980854025e-03f;
+  p = p * y + -1.60960333262415e-02f;
+  float q = -1.45660718464996e-05f;
+  q = q * y + -2.13374055278905e-04f;
+  q = q * y + -1.68282697438203e-03f;
+  q = q * y + -7.37332916720468e-03f;
+  q = q * y + -1.42647390514189e-02f;
+  return x * p / q;
+}
+
+void add_bias(float* h, const float* bias, int64_t rows, int64_t columns) {
+  for (int64_t r = 0; r < rows; ++r, h += columns) {
+    for (int64_t c = 0; c < columns; ++c) h[c] += bias[c];
+  }
+}
+
+void bias_layer_norm(float* h, const float* bias, const float* weight, const float* shift, float* y, int64_t rows,
+                     int64_t columns) {
+  for (int64_t r = 0; r < rows; ++r, h += columns, y += columns) {
+    if (bias) {
+      for (int64_t c = 0; c < columns; ++c) h[c] += bias[c];
+    }
+    float sum = 0;
+    for (int64_t c = 0; c < columns; ++c) sum += h[c];
+    const float mean = sum / static_cast<float>(columns);
+    float squares = 0;  // about the mean: no cancellation
+    for (int64_t c = 0; c < columns; ++c) squares += (h[c] - mean) * (h[c] - mean);
+    const float inverse = 1.0f / std::sqrt(squares / static_cast<float>(columns) + 1e-5f);
+    for (int64_t c = 0; c < columns; ++c) y[c] = (h[c] - mean) * inverse * weight[c] + shift[c];
+  }
+}
+
+void bias_gelu(float* x, const float* bias, int64_t rows, int64_t columns) {
+  for (int64_t r = 0; r < rows; ++r, x += columns) {
+    for (int64_t c = 0; c < columns; ++c) {
+      const float v = x[c] + bias[c];
+      x[c] = 0.5f * v * (1.0f + erf_one(v * 0.70710678118654752f));
+    }
+  }
+}
+
+// scores[0..count) -> exp(scores - max); returns 1 / their sum.
+inline float softmax_weights(float* scores, int64_t count) {
+  float largest = scores[0];
+  for (int64_t i = 1; i < count; ++i) largest = scores[i] > largest ? scores[i] : largest;
+  float sum = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    scores[i] = exp_one(scores[i] - largest);
+    sum += scores[i];
+  }
+  return 1.0f / sum;
+}
+
+void causal_softmax(float* scores, int64_t rows, int64_t first, int64_t stride) {
+  for (int64_t r = 0; r < rows; ++r, scores += stride) {
+    const int64_t count = first + r;
+    const float inverse = softmax_weights(scores, count);
+    for (int64_t i = 0; i < count; ++i) scores[i] *= inverse;
+    for (int64_t i = count; i < stride; ++i) scores[i] = 0;
+  }
+}
+
+void attend_one(const float* query, const float* keys, const float* values, int64_t count, float* scores,
+                float* out) {
+  for (int64_t k = 0; k < count; ++k) {
+    const float* key = keys + 64 * k;
+    float sum = 0;
+    for (int c = 0; c < 64; ++c) sum += query[c] * key[c];
+    scores[k] = sum;
+  }
+  const float inverse = softmax_weights(scores, count);
+  float mixed[64] = {};
+  for (int64_t k = 0; k < count; ++k) {
+    const float* value = values + 64 * k;
+    const float weight = scores[k];
+    for (int c = 0; c < 64; ++c) mixed[c] += weight * value[c];
+  }
+  for (int c = 0; c < 64; ++c) out[c] = mixed[c] * inverse;
+}
+
+void bias_scale(const float* in, const float* bias, float scale, float* out, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) out[i] = (in[i] + bias[i]) * scale;
+}
+
+double update_token(const float* outputs, const float* unconditional, float weight, const float* z, float clamp,
+                    float* x, int64_t width) {
+  float squares = 0;
+  const float* free = unconditional ? unconditional : outputs;  // weight acts on a difference of 0 then
+  const float limit = clamp > 0 ? clamp : INFINITY;
+  for (int64_t d = 0; d < width; ++d) {
+    const float a = outputs[d] + weight * (outputs[d] - free[d]);
+    const float g = outputs[width + d] + weight * (outputs[width + d] - free[width + d]);
+    float next = exp_one(a) * z[d] + g;
+    next = next < -limit ? -limit : next;
+    next = next > limit ? limit : next;
+    const float change = next - x[d];
+    squares += change * change;
+    x[d] = next;
+  }
+  return squares;
+}
+
+}  // namespace
+
+extern const VectorMath kTable;
+const VectorMath kTable = {bias_layer_norm, add_bias, bias_gelu, causal_softmax, attend_one, bias_scale, update_token};
+
+}  // namespace tarflow::kernels::TARFLOW_ISA

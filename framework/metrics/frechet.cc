@@ -1,0 +1,99 @@
+#include "framework/metrics/frechet.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include "framework/core/error.h"
+
+namespace tarflow::metrics {
+namespace {
+
+bool finite(const at::Tensor& tensor) { return at::isfinite(tensor).all().item<bool>(); }
+
+// `who` is "first" or "second".
+void require_gaussian(const Gaussian& gaussian, const char* who) {
+  const int64_t width = gaussian.mean.numel();
+  if (gaussian.mean.dim() != 1 || gaussian.covariance.sizes() != at::IntArrayRef({width, width})) {
+    throw Error(
+        fmt::format("the {} Gaussian has a mean of {} features and a covariance of {} elements",
+                    who, width, gaussian.covariance.numel()));
+  }
+  if (!finite(gaussian.mean) || !finite(gaussian.covariance)) {
+    throw Error(fmt::format("the mean or covariance of the {} Gaussian ({} features) is not finite",
+                            who, width),
+                "look for NaN or overflow in the features it was made from");
+  }
+}
+
+at::Tensor non_negative_root(const at::Tensor& eigenvalues) {
+  return eigenvalues.clamp_min(0).sqrt();
+}
+
+}  // namespace
+
+void Moments::add(const at::Tensor& features) {
+  if (features.dim() != 2 || !features.is_floating_point()) {
+    throw Error(
+        fmt::format("features have {} dimensions instead of samples x features", features.dim()));
+  }
+  if (!finite(features))
+    throw Error("features are not finite", "look for NaN in the images or the extractor");
+  const at::Tensor f = features.detach().to(at::kDouble);
+  const Moments parts[] = {*this, {f.size(0), f.sum(0).cpu(), f.t().matmul(f).cpu()}};
+  *this = combine(parts);
+}
+
+at::Tensor Moments::mean() const {
+  if (count < 1) throw Error("there are no samples to take a mean of");
+  return sum / static_cast<double>(count);
+}
+
+at::Tensor Moments::covariance() const {
+  if (count < 2)
+    throw Error(fmt::format("a covariance needs at least 2 samples; there are {}", count));
+  const double n = static_cast<double>(count);
+  const at::Tensor mu = mean();
+  return (outer - n * at::outer(mu, mu)) / (n - 1);
+}
+
+Gaussian Moments::gaussian() const { return {mean(), covariance(), count}; }
+
+Moments combine(std::span<const Moments> parts) {
+  Moments total;
+  for (const Moments& part : parts) {
+    if (part.count == 0) continue;
+    if (total.count > 0 && total.sum.size(0) != part.sum.size(0)) {
+      throw Error(fmt::format("samples of {} features cannot join samples of {}", part.sum.size(0),
+                              total.sum.size(0)),
+                  "use one feature extractor throughout");
+    }
+    total.sum = total.sum.defined() ? total.sum + part.sum : part.sum;
+    total.outer = total.outer.defined() ? total.outer + part.outer : part.outer;
+    total.count += part.count;
+  }
+  return total;
+}
+
+double frechet_distance(const Gaussian& a, const Gaussian& b) {
+  require_gaussian(a, "first");
+  require_gaussian(b, "second");
+  if (a.mean.size(0) != b.mean.size(0)) {
+    throw Error(fmt::format("no Frechet distance between {} features and {} features",
+                            a.mean.size(0), b.mean.size(0)),
+                "make both statistics with the same extractor");
+  }
+  const at::Tensor covariance_a = a.covariance.to(at::kDouble),
+                   covariance_b = b.covariance.to(at::kDouble);
+  const auto [values, vectors] = at::linalg_eigh(covariance_a);
+  // With A = V diag(w) V^T, V sqrt(w) is a root of A up to a rotation, which leaves the eigenvalues
+  // alone.
+  const at::Tensor root = vectors * non_negative_root(values);
+  const at::Tensor product = root.t().matmul(covariance_b).matmul(root);
+  const at::Tensor eigenvalues = at::linalg_eigvalsh((product + product.t()) / 2);
+  const at::Tensor difference = a.mean.to(at::kDouble) - b.mean.to(at::kDouble);
+  return (difference.square().sum() + covariance_a.trace() + covariance_b.trace() -
+          2 * non_negative_root(eigenvalues).sum())
+      .item<double>();
+}
+
+}  // namespace tarflow::metrics

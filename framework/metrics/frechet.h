@@ -1,0 +1,49 @@
+// The Frechet distance between Gaussians fitted to features (method.md section 4), in float64
+// throughout.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <span>
+
+namespace tarflow::metrics {
+
+// A Gaussian over F features, float64 on the CPU.
+struct Gaussian {
+  at::Tensor mean;        // (F)
+  at::Tensor covariance;  // (F, F)
+  int64_t count = 0;      // samples it was fitted to
+
+  // The covariance is then singular and the distance depends on the number of samples: to be said
+  // wherever the distance is shown.
+  bool fewer_samples_than_features() const { return count < mean.size(0); }
+};
+
+// Sums over samples from which mean and covariance follow. A value without samples has undefined
+// tensors and takes its width from what is added first.
+struct Moments {
+  int64_t count = 0;
+  at::Tensor sum;    // (F) float64 on the CPU: sum of f
+  at::Tensor outer;  // (F, F) float64 on the CPU: sum of f f^T
+
+  // features: (N, F) floating point on any device; multiplied in float64 there. Throws Error for
+  // other shapes, another F, or values that are not finite.
+  void add(const at::Tensor& features);
+
+  at::Tensor mean() const;  // (F); throws Error without samples
+  at::Tensor covariance()
+      const;  // (F, F): (outer - n mu mu^T) / (n - 1); throws Error below two samples
+  Gaussian gaussian() const;  // throws Error below two samples
+};
+
+// The sums in the given order, so that the same parts give the same bits. Throws Error when their F
+// differ.
+Moments combine(std::span<const Moments> parts);
+
+// |mu_a - mu_b|^2 + tr A + tr B - 2 sum of the roots of the eigenvalues of sqrt(A) B sqrt(A),
+// negative rounding of eigenvalues set to 0. Equal Gaussians may give a rounding error below 0.
+// Throws Error naming both widths when they differ, and for values that are not finite.
+double frechet_distance(const Gaussian& a, const Gaussian& b);
+
+}  // namespace tarflow::metrics

@@ -1,0 +1,112 @@
+#include "framework/metrics/igm_crm.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <fmt/format.h>
+
+#include <limits>
+
+#include "framework/core/error.h"
+#include "framework/model/forward.h"
+#include "framework/model/patchify.h"
+
+namespace tarflow::metrics {
+namespace {
+
+const std::vector<std::string> kNormNames = {"2", "1", "fro"};  // in the order of MatrixNorm
+
+// Adds the sum over the batch of `values` (N, T, D) in float64.
+void add_sum(at::Tensor& to, const at::Tensor& values) {
+  to += values.sum(at::IntArrayRef{0}, false, at::kDouble);
+}
+
+// One evaluation of x = exp(a(guess)) z + g(guess), minus the true x.
+at::Tensor residual(const Model& model, const BlockWeights& block, const at::Tensor& guess,
+                    const at::Tensor& z, const at::Tensor& x) {
+  const Shifted shifted = shift_outputs(block_outputs(model, block, guess, {}));
+  return at::exp(shifted.a) * z + shifted.g - x;
+}
+
+// Token 0 of x, zeros elsewhere.
+at::Tensor first_token(const at::Tensor& x) {
+  at::Tensor guess = at::zeros_like(x);
+  guess.select(1, 0).copy_(x.select(1, 0));
+  return guess;
+}
+
+}  // namespace
+
+std::string to_string(MatrixNorm norm) { return kNormNames[static_cast<size_t>(norm)]; }
+
+MatrixNorm matrix_norm_from(const std::string& text) {
+  for (size_t i = 0; i < kNormNames.size(); ++i) {
+    if (kNormNames[i] == text) return static_cast<MatrixNorm>(i);
+  }
+  throw Error(fmt::format("`{}` is not a matrix norm", text), did_you_mean(text, kNormNames));
+}
+
+double matrix_norm(const at::Tensor& matrix, MatrixNorm norm) {
+  const at::Tensor m = matrix.detach().to(at::kCPU, at::kDouble);
+  if (!at::isfinite(m).all().item<bool>()) return std::numeric_limits<double>::infinity();
+  switch (norm) {
+    case MatrixNorm::kSpectral:
+      return at::linalg_svdvals(m).max().item<double>();
+    case MatrixNorm::kColumnSum:
+      return m.abs().sum(0).max().item<double>();
+    case MatrixNorm::kFrobenius:
+      return m.square().sum().sqrt().item<double>();
+  }
+  throw Error("unknown matrix norm");
+}
+
+IgmCrm::IgmCrm(const Model& model) : model_(model) {
+  const auto zeros = [&] {
+    return at::zeros({model.shape.tokens(), model.shape.token_width()},
+                     at::TensorOptions().dtype(at::kDouble).device(model.device));
+  };
+  for (size_t b = 0; b < model.blocks.size(); ++b) sums_.push_back({zeros(), zeros(), zeros()});
+}
+
+void IgmCrm::add(const at::Tensor& images) {
+  const int64_t side = model_.shape.image_size;
+  if (images.dim() != 4 || images.sizes().slice(1) != at::IntArrayRef({3, side, side})) {
+    throw Error(fmt::format("images of another shape than (N, 3, {0}, {0})", side),
+                fmt::format("resize them to the model's {} pixels", side));
+  }
+  c10::NoGradGuard no_grad;
+  at::Tensor tokens = patchify(images.to(model_.device, at::kFloat), model_.shape.patch_size);
+  for (size_t b = 0; b < sums_.size(); ++b) {
+    const BlockWeights& block = model_.blocks[b];
+    const at::Tensor x = to_block_order(block, tokens);
+    const BlockForward forward = block_forward(model_, block, x, {});
+    add_sum(sums_[b].residual_z, residual(model_, block, forward.z, forward.z, x));
+    add_sum(sums_[b].residual_zero, residual(model_, block, first_token(x), forward.z, x));
+    add_sum(sums_[b].scaled_x, at::exp(-forward.shifted.a) * x);
+    tokens = to_block_order(block, forward.z);
+  }
+  count_ += images.size(0);
+}
+
+std::vector<BlockMetrics> IgmCrm::result(MatrixNorm norm) const {
+  if (count_ == 0) throw Error("IGM and CRM need at least one image");
+  const double n = static_cast<double>(count_);
+  std::vector<BlockMetrics> blocks;
+  double total = 0;
+  for (size_t b = 0; b < sums_.size(); ++b) {
+    const std::vector<at::Tensor> halves = model_.blocks[b].proj_out_weight.chunk(2, 0);
+    BlockMetrics metrics;
+    metrics.igm_z = matrix_norm(sums_[b].residual_z / n, norm);
+    metrics.igm_zero = matrix_norm(sums_[b].residual_zero / n, norm);
+    metrics.crm_x = matrix_norm(sums_[b].scaled_x / n, norm);
+    metrics.crm_ws = matrix_norm(halves[0], norm);
+    metrics.crm_wu = matrix_norm(halves[1], norm);
+    metrics.crm = metrics.crm_x * metrics.crm_ws + metrics.crm_wu;
+    metrics.guess = metrics.igm_z <= metrics.igm_zero ? Guess::kZ : Guess::kZero;
+    total += metrics.crm;
+    blocks.push_back(metrics);
+  }
+  for (BlockMetrics& metrics : blocks) metrics.crm_percent = 100 * metrics.crm / total;
+  return blocks;
+}
+
+}  // namespace tarflow::metrics

@@ -1,0 +1,62 @@
+// How hard each block is to iterate and which initial guess suits it, from real images (method.md
+// section 3).
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "framework/core/strategy.h"
+#include "framework/model/weights.h"
+
+namespace tarflow::metrics {
+
+enum class MatrixNorm { kSpectral, kColumnSum, kFrobenius };
+
+std::string to_string(MatrixNorm norm);                // "2", "1", "fro"
+MatrixNorm matrix_norm_from(const std::string& text);  // throws Error
+double matrix_norm(const at::Tensor& matrix,
+                   MatrixNorm norm);  // in float64; infinity when an element is not finite
+
+// The metrics of one block in one norm, pure numbers. A mean that overflowed has norm infinity.
+struct BlockMetrics {
+  double igm_z = 0;     // initial guess metric of z
+  double igm_zero = 0;  // and of token 0 with zeros elsewhere
+  double crm_x = 0;     // |mean_N(alpha * x)|
+  double crm_ws =
+      0;  // |W_s|, the first D rows of proj_out.weight as the model holds it (compute type)
+  double crm_wu = 0;        // |W_u|, its last D rows
+  double crm = 0;           // convergence ranking metric: crm_x crm_ws + crm_wu
+  double crm_percent = 0;   // of the sum over blocks
+  Guess guess = Guess::kZ;  // z where igm_z <= igm_zero
+};
+
+// Sums over a stream of images, in float64, so that the result is the same for any batch size up to
+// the rounding of the model itself. Images run forward without labels and without added noise.
+class IgmCrm {
+ public:
+  explicit IgmCrm(const Model& model);  // keeps a reference
+
+  // images: (N, 3, H, H) in [-1, 1]. Throws Error for other shapes.
+  void add(const at::Tensor& images);
+
+  int64_t count() const { return count_; }
+  // Blocks in checkpoint order. Throws Error without images.
+  std::vector<BlockMetrics> result(MatrixNorm norm) const;
+
+ private:
+  // Of one block, over images: (T, D) float64 in the block's token order. `zero` is the guess of
+  // zeros.
+  struct Sums {
+    at::Tensor residual_z, residual_zero;  // exp(a(guess)) z + g(guess) - x
+    at::Tensor scaled_x;                   // alpha x, alpha = exp(-xa)
+  };
+
+  const Model& model_;
+  int64_t count_ = 0;
+  std::vector<Sums> sums_;
+};
+
+}  // namespace tarflow::metrics

@@ -1,0 +1,49 @@
+// A TarFlow model's weights on a device, held once in the compute type (method.md section 1).
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "framework/checkpoint/checkpoint.h"
+#include "framework/core/shape.h"
+#include "framework/tensor/device.h"
+
+namespace tarflow {
+
+// Symbols: T tokens, D token width, C channels. Linear weights are (out, in), as in the checkpoint.
+struct LayerWeights {
+  at::Tensor attention_norm_weight, attention_norm_bias;  // (C) fp32
+  at::Tensor qkv_weight, qkv_bias;                        // (3C, C), (3C) compute type
+  at::Tensor proj_weight, proj_bias;                      // (C, C), (C)
+  at::Tensor mlp_norm_weight, mlp_norm_bias;              // (C) fp32
+  at::Tensor up_weight, up_bias;                          // (4C, C), (4C)
+  at::Tensor down_weight, down_bias;                      // (C, 4C), (C)
+};
+
+struct BlockWeights {
+  bool reversed = false;                    // odd blocks read the tokens in reversed order
+  at::Tensor proj_in_weight, proj_in_bias;  // (C, D), (C)
+  at::Tensor position;                      // (T, C) fp32, already in the block's token order
+  at::Tensor class_embed;                   // (classes, C) fp32; undefined in unconditional models
+  at::Tensor class_mean;                    // (C) fp32 mean over classes; zeros in unconditional models
+  at::Tensor proj_out_weight, proj_out_bias;  // (2D, C), (2D): first D rows xa, last D rows xc
+  std::vector<LayerWeights> layers;
+};
+
+struct Model {
+  ModelShape shape;
+  at::Device device = at::kCPU;
+  ComputeType compute = ComputeType::kFloat32;
+  at::Tensor prior_std;  // (T, D) fp32, square root of `var`, in image token order
+  std::vector<BlockWeights> blocks;
+
+  at::ScalarType dtype() const { return scalar_type(compute); }
+};
+
+// Checks the file's tensors against its shape and uploads them; bf16 weights are upcast before anything is
+// computed from them. Throws Error listing missing, unexpected and misshaped tensors.
+Model load_model(const checkpoint::Checkpoint& file, const ModelShape& shape, const at::Device& device,
+                 ComputeType compute);
+
+}  // namespace tarflow

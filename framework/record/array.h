@@ -1,0 +1,28 @@
+// Arrays as datasets in a job's group.
+#pragma once
+
+#include <hdf5.h>
+
+#include <string>
+#include <vector>
+
+#include "framework/record/record.h"
+
+namespace tarflow::record {
+
+size_t element_bytes(ArrayType type);  // 0 for strings
+const char* type_name(ArrayType type);
+int64_t element_count(const std::vector<int64_t>& shape);
+
+// Throws Error when the data do not fill the shape or the path is not one.
+void check_array(const Array& array);
+
+// One text as a scalar dataset.
+Array make_text(std::string path, std::string text, std::string meaning);
+
+// `arrays` sorted by path. Makes the groups on the way.
+void write_arrays(hid_t group, const std::vector<Array>& arrays);
+// All below the group, sorted by path.
+std::vector<Array> read_arrays(hid_t group);
+
+}  // namespace tarflow::record

@@ -1,0 +1,150 @@
+#include "framework/record/job_file.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "framework/core/file.h"
+#include "framework/record/array.h"
+#include "framework/record/envelope.h"
+#include "framework/record/hdf5.h"
+#include "framework/record/table.h"
+
+namespace tarflow::record {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr const char* kJobs = "jobs";
+constexpr const char* kJobText = "job.json";
+constexpr const char* kEnvironmentText = "environment.json";
+
+// Runs `action`; what it throws is said to be about `file`.
+template <typename Action>
+auto about(const fs::path& file, const char* verb, const Action& action) {
+  const QuietHdf5 quiet;
+  try {
+    return action();
+  } catch (const Error& failure) {
+    Problem problem = failure.problems().front();
+    if (problem.what.find(file.string()) == std::string::npos) {
+      problem.what = fmt::format("cannot {} {}: {}", verb, file.string(), problem.what);
+    }
+    throw Error(problem);
+  } catch (const Json::exception& failure) {
+    throw Error(fmt::format("cannot {} {}: {}", verb, file.string(), failure.what()));
+  }
+}
+
+std::string text_of(const Json& json) {
+  return json.dump(2, ' ', false, Json::error_handler_t::replace);
+}
+
+void write_job_group(hid_t jobs, const JobRecord& job) {
+  std::vector<Array> arrays = job.arrays;
+  arrays.push_back(make_text(kJobText, text_of(job.job), "the job as it was run, in JSON"));
+  arrays.push_back(make_text(kEnvironmentText, text_of(job.environment),
+                             "where and with what the job ran, in JSON"));
+  std::sort(arrays.begin(), arrays.end(),
+            [](const Array& a, const Array& b) { return a.path < b.path; });
+  for (size_t i = 0; i < arrays.size(); ++i) {
+    check_array(arrays[i]);
+    if (i > 0 && arrays[i].path == arrays[i - 1].path) {
+      throw Error(fmt::format("the array `{}` is there twice", arrays[i].path));
+    }
+  }
+  write_arrays(create_group(jobs, job.hash), arrays);
+}
+
+// Takes the array called `path` out of the job.
+std::string take_text(JobRecord& job, const std::string& path) {
+  const auto found = std::find_if(job.arrays.begin(), job.arrays.end(),
+                                  [&](const Array& array) { return array.path == path; });
+  if (found == job.arrays.end() || found->type != ArrayType::kString ||
+      found->strings.size() != 1) {
+    throw Error(fmt::format("the job {} lacks its {}", job.hash, path));
+  }
+  std::string text = std::move(found->strings.front());
+  job.arrays.erase(found);
+  return text;
+}
+
+FileContent read_head(hid_t file) {
+  FileContent content;
+  content.kind = read_text_attribute(file, "kind");
+  content.name = read_text_attribute(file, "name");
+  content.columns = read_columns(file);
+  content.rows = read_points(file, content.columns);
+  return content;
+}
+
+JobRecord read_job_group(hid_t jobs, const std::string& hash) {
+  JobRecord job;
+  job.hash = hash;
+  job.arrays = read_arrays(open_group(jobs, hash));
+  job.job = Json::parse(take_text(job, kJobText));
+  job.environment = Json::parse(take_text(job, kEnvironmentText));
+  return job;
+}
+
+}  // namespace
+
+void write_file(const fs::path& file, const FileContent& content,
+                const std::function<void(const AddJob&)>& add_jobs) {
+  about(file, "write", [&] {
+    check_table(content.columns, content.rows);
+    write_aside(file, [&](const fs::path& aside) {
+      {
+        const Handle out = create_file(aside);
+        write_attribute(out, "kind", content.kind);
+        write_attribute(out, "name", content.name);
+        write_attribute(out, "record_version", kRecordVersion);
+        write_table(out, content.columns, content.rows);
+        const Handle jobs = create_group(out, kJobs);
+        add_jobs([&](const JobRecord& job) { write_job_group(jobs, job); });
+        check(H5Fflush(out, H5F_SCOPE_GLOBAL), "cannot write to the disk");
+      }
+      seal(aside);
+    });
+  });
+}
+
+FileContent read_table(const fs::path& file) {
+  return about(file, "read", [&] {
+    verify_envelope(file);
+    return read_head(open_file(file));
+  });
+}
+
+std::pair<FileContent, std::vector<JobRecord>> read_whole(const fs::path& file) {
+  return about(file, "read", [&] {
+    verify_envelope(file);
+    const Handle in = open_file(file);
+    std::pair<FileContent, std::vector<JobRecord>> whole;
+    whole.first = read_head(in);
+    const Handle jobs = open_group(in, kJobs);
+    for (const std::string& hash : member_names(jobs)) {
+      whole.second.push_back(read_job_group(jobs, hash));
+    }
+    return whole;
+  });
+}
+
+std::string verify(const fs::path& file) { return verify_envelope(file); }
+
+void write_job(const fs::path& file, const JobRecord& record) {
+  FileContent content{"job", record.hash, united_columns({record.columns}), record.rows};
+  write_file(file, content, [&](const AddJob& add) { add(record); });
+}
+
+JobRecord read_job(const fs::path& file) {
+  auto [content, jobs] = read_whole(file);
+  if (jobs.size() != 1) {
+    throw Error(fmt::format("{} holds {} jobs and is no job's result", file.string(), jobs.size()),
+                "read it as a sweep's record");
+  }
+  jobs.front().columns = std::move(content.columns);
+  jobs.front().rows = std::move(content.rows);
+  return std::move(jobs.front());
+}
+
+}  // namespace tarflow::record

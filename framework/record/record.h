@@ -1,0 +1,126 @@
+// What a job leaves: one HDF5 file a job, merged into one a sweep, and reading back (layout.md
+// "Records").
+//
+// A job's file and a sweep's file have the same layout, so whoever reads one reads the other:
+//   /                 attributes record_version, kind ("job" or "sweep"), name
+//   /columns          name, type, unit, meaning, timing of each column of /points
+//   /points           one flat row a point; float64 (absent: NaN), int64 beside a uint8 has_<name>,
+//                     strings of fixed length in UTF-8 (absent: "")
+//   /jobs/<hash>/     job.json, environment.json (text) and the job's arrays; each dataset has the
+//                     attributes unit, meaning, timing (0 or 1), point ("" or the one it belongs
+//                     to)
+// The first 512 bytes are an HDF5 user block that holds the version, the length and the SHA-256 of
+// the rest. It is checked before HDF5 sees the file: damage is always found and never a crash.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "framework/core/error.h"
+#include "framework/core/experiment.h"
+#include "framework/core/json.h"
+
+namespace tarflow::record {
+
+inline constexpr int kRecordVersion = 1;
+
+using Cell = std::variant<double, int64_t, std::string>;
+
+// One point's results. Columns that a row does not name are absent; NaN and "" are the same as
+// absent.
+using Row = std::map<std::string, Cell>;
+
+enum class ArrayType { kFloat32, kFloat64, kInt64, kUInt8, kString };
+
+// One dataset under /jobs/<hash>/.
+struct Array {
+  std::string path;  // relative to the job's group: "crm/norm_2", "images/before_denoising"
+  ArrayType type = ArrayType::kFloat64;
+  std::vector<int64_t> shape;        // {} for a scalar
+  std::vector<std::byte> data;       // row-major, host byte order; empty for strings
+  std::vector<std::string> strings;  // for kString
+  std::string unit;                  // "" for pure numbers
+  std::string meaning;               // one sentence, with the axes
+  bool timing = false;               // left out of the digest
+  // Rows of `points` it belongs to are told by the group; `point` names one when it belongs to one
+  // only.
+  std::string point;
+};
+
+Array make_array(std::string path, std::vector<int64_t> shape, const std::vector<double>& values,
+                 std::string unit, std::string meaning);
+Array make_array(std::string path, std::vector<int64_t> shape, const std::vector<float>& values,
+                 std::string unit, std::string meaning);
+Array make_array(std::string path, std::vector<int64_t> shape, const std::vector<int64_t>& values,
+                 std::string unit, std::string meaning);
+Array make_array(std::string path, std::vector<int64_t> shape, const std::vector<uint8_t>& values,
+                 std::string unit, std::string meaning);
+std::vector<double> to_doubles(const Array& array);  // any numeric type
+
+struct JobRecord {
+  std::string hash;
+  Json job;                     // job.json as it was run
+  Json environment;             // versions, device, threads, git state; left out of the digest
+  std::vector<Column> columns;  // settings and results, sorted by name
+  std::vector<Row> rows;        // one a point, in the job's order
+  std::vector<Array> arrays;    // sorted by path
+};
+
+// The columns every row has, whatever the experiment: point, job, experiment, device (the model of the device
+// that was used), status. A setting or result of the same name gives way to them.
+std::vector<Column> standard_columns();
+// One column a field: numbers and strings as they are, booleans as 0 or 1, lists in canonical JSON,
+// paths by their last component (where a file lies changes no result). A strategy gives its name
+// and, in <field>_blocks, describe() of it.
+std::vector<Column> settings_columns(const ExperimentSchema& schema);
+// The cells of settings_columns. `settings` as in sweep::Point. Throws Error on a value of another
+// type.
+Row settings_row(const ExperimentSchema& schema, const Json& settings);
+// Standard, settings and result columns, sorted by name. Throws Error when two have one name.
+std::vector<Column> all_columns(const ExperimentSchema& schema);
+
+// Written aside, fsync, rename. Throws Error naming the file, also when the record contradicts
+// itself: a row without `point`, a cell without its column or of another type, an array whose data
+// do not fill its shape.
+void write_job(const std::filesystem::path& file, const JobRecord& record);
+JobRecord read_job(const std::filesystem::path& file);
+
+// That the file is a whole, undamaged record of a version this program reads. Reads all of it;
+// returns the SHA-256 of its content. Throws Error naming the file.
+std::string verify(const std::filesystem::path& file);
+
+// A merged sweep file.
+struct SweepRecord {
+  std::string name;
+  std::vector<Column> columns;
+  std::vector<Row> rows;                  // sorted by point id; column "job" names the job
+  std::map<std::string, JobRecord> jobs;  // by hash; their own columns and rows are left empty
+};
+
+// What to take of a job's file.
+struct JobFile {
+  std::filesystem::path file;
+  std::vector<std::string> points;  // ids of the points wanted; empty: all
+};
+
+// Merges job files into `file`: the same jobs give the same bytes whatever the order. Unreadable
+// job files are returned, not merged, and never cost the others. A point that two jobs hold is
+// taken from the job whose hash sorts first. Where two jobs disagree on a column's type, float64
+// wins over int64 and text over both.
+std::vector<Problem> merge(const std::filesystem::path& file, const std::string& sweep_name,
+                           const std::vector<JobFile>& job_files);
+std::vector<Problem> merge(const std::filesystem::path& file, const std::string& sweep_name,
+                           const std::vector<std::filesystem::path>& job_files);
+SweepRecord read_sweep(const std::filesystem::path& file);
+
+// SHA-256 over all cells and arrays but times and the environment (which is also the column
+// `device`), by value: neither the layout of the file nor the order of rows, columns and jobs
+// matters.
+std::string digest(const SweepRecord& sweep);
+
+}  // namespace tarflow::record

@@ -1,0 +1,143 @@
+#include "framework/schedule/content.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <ctime>
+#include <vector>
+
+#include "framework/core/error.h"
+#include "framework/core/hash.h"
+#include "framework/record/record.h"
+
+namespace tarflow::schedule {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr int64_t kMuch = 256 << 20;  // bytes whose reading takes long enough to be announced
+// File systems keep times coarsely: a file changed a moment ago can change again without a new
+// time.
+constexpr time_t kSettledSeconds = 2;
+
+// What tells without reading whether a file or folder is as it was.
+struct Stamp {
+  std::string text;
+  int64_t bytes = 0;
+  time_t newest = 0;
+};
+
+void add_file(Stamp& stamp, const fs::path& file) {
+  struct stat status {};
+  if (::stat(file.c_str(), &status) != 0) {
+    throw Error(fmt::format("cannot read {}: {}", file.string(), std::strerror(errno)));
+  }
+  stamp.text +=
+      fmt::format("{} {}.{:09}\n", status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec);
+  stamp.bytes += status.st_size;
+  stamp.newest = std::max(stamp.newest, status.st_mtim.tv_sec);
+}
+
+bool hidden(const fs::path& path) { return path.filename().string().starts_with("."); }
+
+// Paths of all files below `folder` relative to it, hidden ones left out, sorted.
+std::vector<std::string> files_below(const fs::path& folder) {
+  std::vector<std::string> names;
+  try {
+    fs::recursive_directory_iterator entry(folder, fs::directory_options::follow_directory_symlink),
+        end;
+    for (; entry != end; ++entry) {
+      if (hidden(entry->path())) {
+        if (entry->is_directory()) entry.disable_recursion_pending();
+      } else if (entry->is_regular_file()) {
+        names.push_back(entry->path().lexically_relative(folder).string());
+      }
+    }
+  } catch (const fs::filesystem_error& failure) {
+    throw Error(fmt::format("cannot list {}: {}", folder.string(), failure.code().message()));
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+Stamp stamp_of(const fs::path& path) {
+  Stamp stamp;
+  if (!fs::is_directory(path)) {
+    add_file(stamp, path);
+    return stamp;
+  }
+  for (const std::string& name : files_below(path)) {
+    stamp.text += name + "\n";
+    add_file(stamp, path / name);
+  }
+  stamp.text = sha256_hex(stamp.text);  // a folder may hold a million files
+  return stamp;
+}
+
+std::string hash_content(const fs::path& path) {
+  if (!fs::is_directory(path)) return sha256_file(path);
+  Sha256 hash;
+  for (const std::string& name : files_below(path)) {
+    hash.update(fmt::format("{}:{} {}\n", name.size(), name, sha256_file(path / name)));
+  }
+  return hash.hex();
+}
+
+}  // namespace
+
+ContentHasher::ContentHasher(const fs::path& cache_folder, ReadNotice notice)
+    : notice_(std::move(notice)) {
+  if (cache_folder.empty()) return;
+  cache_file_ = cache_folder / "contents.json";
+  std::error_code ignored;
+  if (!fs::exists(cache_file_, ignored)) return;
+  try {
+    known_ = read_json_file(cache_file_);
+    if (!known_.is_object()) known_ = Json::object();
+  } catch (const Error&) {
+    known_ = Json::object();
+  }
+}
+
+std::string ContentHasher::remembered(const char* kind, const fs::path& path,
+                                      const std::function<std::string()>& compute) {
+  const std::string key =
+      fmt::format("{} {}", kind, fs::absolute(path).lexically_normal().string());
+  // Many points name the same files, and even to list a folder of a million takes long.
+  if (const auto seen = seen_.find(key); seen != seen_.end()) return seen->second;
+  const Stamp stamp = stamp_of(path);
+  const auto entry = known_.find(key);
+  if (entry != known_.end() && entry->is_object() && entry->value("stamp", Json()) == stamp.text &&
+      entry->value("value", Json()).is_string()) {
+    return seen_[key] = entry->at("value").get<std::string>();
+  }
+  if (notice_ && stamp.bytes >= kMuch) notice_(path);
+  std::string value = compute();
+  if (std::time(nullptr) - stamp.newest > kSettledSeconds) {
+    known_[key] = {{"stamp", stamp.text}, {"value", value}};
+    changed_ = true;
+  }
+  return seen_[key] = value;
+}
+
+std::string ContentHasher::hash(const fs::path& path) {
+  return remembered("content", path, [&] { return hash_content(path); });
+}
+
+void ContentHasher::verify_record(const fs::path& file) {
+  remembered("record", file, [&] { return record::verify(file); });
+}
+
+void ContentHasher::save() const {
+  if (!changed_ || cache_file_.empty()) return;
+  try {
+    write_json_file(cache_file_, known_);
+  } catch (const Error&) {
+    // Another run hashes again; the results themselves say when the folder cannot be written.
+  }
+}
+
+}  // namespace tarflow::schedule

@@ -1,0 +1,44 @@
+// Identity of files and folders by content, remembered by path, size and time.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+
+#include "framework/core/json.h"
+
+namespace tarflow::schedule {
+
+// Called with a path before much of it is read.
+using ReadNotice = std::function<void(const std::filesystem::path&)>;
+
+class ContentHasher {
+ public:
+  // Each path is looked at once in the life of the object. Remembers in
+  // `cache_folder`/contents.json; an empty path remembers nothing beyond this object. A cache that
+  // is absent or damaged is an empty one.
+  explicit ContentHasher(const std::filesystem::path& cache_folder, ReadNotice notice = {});
+
+  // SHA-256 of a file; of a folder, over the relative names and contents of all files in it but
+  // hidden ones, in the order of their names. Throws Error when it cannot be read.
+  std::string hash(const std::filesystem::path& path);
+
+  // That a record is whole and undamaged, as record::verify. Throws Error when it is not.
+  void verify_record(const std::filesystem::path& file);
+
+  // Keeps what was learnt. A cache that cannot be written costs time and nothing else.
+  void save() const;
+
+ private:
+  std::string remembered(const char* kind, const std::filesystem::path& path,
+                         const std::function<std::string()>& compute);
+
+  std::filesystem::path cache_file_;
+  ReadNotice notice_;
+  Json known_ = Json::object();              // "<kind> <path>" -> {"stamp", "value"}
+  std::map<std::string, std::string> seen_;  // by the same key: asked of this object before
+  bool changed_ = false;
+};
+
+}  // namespace tarflow::schedule

@@ -1,0 +1,19 @@
+// The model of the device that workers compute on.
+#pragma once
+
+#include <string>
+
+namespace tarflow::schedule {
+
+// Model of the first NVIDIA GPU a worker would see, else of the CPU; "unknown" where neither tells.
+// Two machines with the same answer may share timings.
+std::string device_model();
+
+// "model name" of the first processor in the text of /proc/cpuinfo, "" without one.
+std::string cpu_model(const std::string& cpuinfo);
+// "Model:" in the text of /proc/driver/nvidia/gpus/*/information, "" without one.
+std::string gpu_model(const std::string& information);
+// Of the first GPU in what `nvidia-smi -L` prints: "GPU 0: NVIDIA H100 (UUID: ...)".
+std::string listed_gpu_model(const std::string& listing);
+
+}  // namespace tarflow::schedule

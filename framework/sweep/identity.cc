@@ -1,0 +1,45 @@
+#include <fmt/format.h>
+
+#include "framework/core/hash.h"
+#include "framework/sweep/identity.h"
+
+namespace tarflow::sweep {
+
+std::string identity_text(const Field& field, const Json& value) {
+  if (field.identity != Identity::kValue) return "";
+  // A strategy counts by what it does, not by what it is called.
+  return canonical(field.type == FieldType::kStrategy ? value.at("blocks") : value);
+}
+
+std::string point_id_of(const ExperimentSchema& schema, const std::vector<IdentityPart>& parts) {
+  // The text is that of canonical() on {"experiment", "revision", "settings"}.
+  std::string text = fmt::format(R"({{"experiment":{},"revision":{},"settings":{{)",
+                                 canonical(schema.name), schema.revision);
+  bool first = true;
+  for (const auto& [name, value] : parts) {
+    if (value->empty()) continue;
+    if (!first) text += ',';
+    first = false;
+    text += '"';
+    text += *name;
+    text += "\":";
+    text += *value;
+  }
+  text += "}}";
+  return short_hash(text);
+}
+
+std::string point_id(const ExperimentSchema& schema, const Json& settings) {
+  std::vector<std::string> texts;
+  texts.reserve(settings.size());
+  std::vector<IdentityPart> parts;
+  for (const auto& [name, value] : settings.items()) {  // sorted by name
+    const Field* field = schema.field(name);
+    if (!field) continue;
+    texts.push_back(identity_text(*field, value));
+    parts.push_back({&field->name, &texts.back()});
+  }
+  return point_id_of(schema, parts);
+}
+
+}  // namespace tarflow::sweep

@@ -1,0 +1,220 @@
+#include "framework/sweep/models.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <array>
+#include <set>
+
+#include "framework/checkpoint/tarflow_state.h"
+#include "framework/sweep/paths.h"
+#include "framework/sweep/scalars.h"
+
+namespace tarflow::sweep {
+namespace {
+
+// The integer parts of a shape: key, member, and what values are possible at all.
+struct Part {
+  const char* key;
+  int ModelShape::*member;
+  int64_t minimum, maximum;
+};
+constexpr std::array<Part, 6> kParts{{{"image_size", &ModelShape::image_size, 1, 16384},
+                                      {"patch_size", &ModelShape::patch_size, 1, 16384},
+                                      {"channels", &ModelShape::channels, kHeadWidth, 65536},
+                                      {"blocks", &ModelShape::blocks, 1, 1024},
+                                      {"layers", &ModelShape::layers, 1, 1024},
+                                      {"classes", &ModelShape::classes, 0, 1'000'000}}};
+
+// A shape of which parts are known, by key, and who says so.
+struct Known {
+  ModelShape shape;
+  std::set<std::string> keys;
+};
+
+// What the YAML entry states.
+Known read_stated(const Node& map, Report& report) {
+  Known stated;
+  for (const Part& part : kParts) {
+    const Entry* entry = map.find(part.key);
+    if (!entry) continue;
+    const auto value = read_integer(*entry->value, part.key, {part.minimum, part.maximum}, report);
+    if (!value) continue;
+    stated.shape.*part.member = static_cast<int>(*value);
+    stated.keys.insert(part.key);
+  }
+  if (const Entry* entry = map.find("noise_std")) {
+    if (const auto value = read_number(*entry->value, "noise_std", {0.0, {}}, report)) {
+      stated.shape.noise_std = *value;
+      stated.keys.insert("noise_std");
+    }
+  }
+  return stated;
+}
+
+// What DATASET_model_P_C_K_L_EPS.pth says.
+Known read_file_name(const std::filesystem::path& path) {
+  const auto name = checkpoint::parse_model_filename(path);
+  if (!name) return {};
+  Known known;
+  known.shape.patch_size = name->patch_size;
+  known.shape.channels = name->channels;
+  known.shape.blocks = name->blocks;
+  known.shape.layers = name->layers;
+  known.shape.noise_std = name->noise_std;
+  known.keys = {"patch_size", "channels", "blocks", "layers", "noise_std"};
+  return known;
+}
+
+// Takes over what `other` knows; a part that both know must be equal: else it is reported at the
+// YAML's value.
+void agree(Known& stated, const Known& other, const std::string& who, const Node& map,
+           Report& report) {
+  const auto contradiction = [&](const char* key, auto ours, auto theirs) {
+    report.error(map.find(key)->value->mark,
+                 fmt::format("`{}` is {}, but {} says {}", key, ours, who, theirs),
+                 "remove the line, or name the right checkpoint");
+  };
+  for (const Part& part : kParts) {
+    if (!other.keys.contains(part.key)) continue;
+    const int theirs = other.shape.*part.member;
+    if (!stated.keys.insert(part.key).second && stated.shape.*part.member != theirs) {
+      contradiction(part.key, stated.shape.*part.member, theirs);
+    }
+    stated.shape.*part.member = theirs;
+  }
+  if (!other.keys.contains("noise_std")) return;
+  if (!stated.keys.insert("noise_std").second && stated.shape.noise_std != other.shape.noise_std) {
+    contradiction("noise_std", stated.shape.noise_std, other.shape.noise_std);
+  }
+  stated.shape.noise_std = other.shape.noise_std;
+}
+
+// Takes over what a checkpoint that is there says: its tensors everything but the noise level,
+// which its name tells where it agrees with the tensors otherwise.
+void read_file(const std::filesystem::path& path, Mark mark, Known& stated, const Node& map,
+               Report& report) {
+  try {
+    const ModelShape shape = checkpoint::open_tarflow(path).shape;
+    Known known{shape, {}};
+    for (const Part& part : kParts) known.keys.insert(part.key);
+    agree(stated, known, "the checkpoint", map, report);
+    if (shape.noise_std > 0) agree(stated, {shape, {"noise_std"}}, "the file's name", map, report);
+  } catch (const Error& failure) {
+    for (const Problem& problem : failure.problems()) {
+      const std::string where = problem.place.str();
+      report.error(mark, where.empty() ? problem.what : where + ": " + problem.what,
+                   problem.repair);
+    }
+  }
+}
+
+// A shape that is not read from tensors may be one that no model can have.
+void require_possible(const Known& known, const Node& map, Mark mark, Report& report) {
+  const auto at = [&](const char* key) {
+    return map.find(key) ? map.find(key)->value->mark : mark;
+  };
+  const ModelShape& shape = known.shape;
+  if (known.keys.contains("channels") && shape.channels % kHeadWidth != 0) {
+    report.error(at("channels"),
+                 fmt::format("{} channels are no multiple of {}", shape.channels, kHeadWidth),
+                 fmt::format("a head has {} channels", kHeadWidth));
+  }
+  if (known.keys.contains("image_size") && known.keys.contains("patch_size") &&
+      (shape.patch_size < 1 || shape.image_size % shape.patch_size != 0)) {
+    report.error(at("image_size"),
+                 fmt::format("images of {} pixels do not divide into patches of {}",
+                             shape.image_size, shape.patch_size),
+                 "state both as the model was trained");
+  }
+}
+
+ModelEntry read_model(const Entry& entry, const std::vector<std::filesystem::path>& folders,
+                      Report& report) {
+  ModelEntry result;
+  result.model.name = entry.key;
+  result.model.place = report.document.problem(entry.mark, "").place;
+  result.mark = entry.mark;
+  const size_t errors_before = report.errors.size();
+  const Node& map = *entry.value;
+  if (!read_map(map, entry.key, report)) return result;
+  std::vector<std::string> keys = {"checkpoint", "published", "noise_std"};
+  for (const Part& part : kParts) keys.push_back(part.key);
+  require_keys(map, "a model", keys, report);
+  if (const Entry* published = map.find("published")) {
+    result.model.published = read_text(*published->value, "published", report).value_or("");
+  }
+  Known known = read_stated(map, report);
+  const Entry* checkpoint = map.find("checkpoint");
+  if (!checkpoint) {
+    report.error(entry.mark, fmt::format("the model `{}` has no `checkpoint`", entry.key),
+                 "name its .pth file");
+    return result;
+  }
+  const auto written = read_text(*checkpoint->value, "checkpoint", report);
+  if (!written) return result;
+  result.mark = checkpoint->value->mark;
+  FoundPath found = find_path(*written, folders);
+  result.model.checkpoint = found.path;
+  result.model.present = found.present;
+  result.looked_in = found.looked_in;
+  if (found.present) {
+    read_file(found.path, result.mark, known, map, report);
+  } else {
+    agree(known, read_file_name(found.path), "the file's name", map, report);
+    require_possible(known, map, result.mark, report);
+  }
+  result.model.shape = known.shape;
+  for (const Part& part : kParts) {
+    if (!known.keys.contains(part.key)) result.unknown.push_back(part.key);
+  }
+  if (!known.keys.contains("noise_std")) result.unknown.push_back("noise_std");
+  result.sound = report.errors.size() == errors_before;
+  return result;
+}
+
+}  // namespace
+
+std::optional<FlowSize> ModelEntry::flow() const {
+  if (!sound) return std::nullopt;
+  const ModelShape& shape = model.shape;
+  if (shape.blocks < 1 || shape.image_size < 1 || shape.patch_size < 1) return std::nullopt;
+  return FlowSize{shape.blocks, shape.tokens()};
+}
+
+std::map<std::string, ModelEntry> read_models(const Node* models,
+                                              const std::vector<std::filesystem::path>& folders,
+                                              Report& report) {
+  std::map<std::string, ModelEntry> result;
+  if (!models || !read_map(*models, "models", report)) return result;
+  for (const Entry& entry : models->entries)
+    result.emplace(entry.key, read_model(entry, folders, report));
+  return result;
+}
+
+std::string where_to_get(const std::string& published, const std::string& looked_in) {
+  std::string text = published.empty() ? "" : fmt::format("published by {}; ", published);
+  return text +
+         (looked_in.empty() ? "put it there" : fmt::format("put it into one of {}", looked_in));
+}
+
+void require_model(const ModelEntry& entry, bool allow_missing, Report& report) {
+  if (!entry.sound) return;  // already reported
+  const Model& model = entry.model;
+  if (!model.present) {
+    report.miss(entry.mark,
+                fmt::format("the checkpoint of model `{}` is missing: {}", model.name,
+                            model.checkpoint.filename().string()),
+                where_to_get(model.published, entry.looked_in));
+  }
+  if (!entry.unknown.empty() && (model.present || allow_missing)) {
+    report.error(entry.mark,
+                 fmt::format("model `{}`: {} {}", model.name,
+                             model.present ? "neither the checkpoint nor its name tells"
+                                           : "the name of the missing checkpoint does not tell",
+                             fmt::join(entry.unknown, ", ")),
+                 fmt::format("add `{}: ...` to the model", entry.unknown.front()));
+  }
+}
+
+}  // namespace tarflow::sweep

@@ -1,0 +1,39 @@
+// The `models:` part of a sweep file.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "framework/sweep/report.h"
+#include "framework/sweep/strategy_name.h"
+#include "framework/sweep/sweep.h"
+
+namespace tarflow::sweep {
+
+struct ModelEntry {
+  Model model;
+  Mark mark;                         // of the checkpoint's name
+  bool sound = false;                // nothing was wrong with the entry
+  std::string looked_in;             // of an absent checkpoint
+  std::vector<std::string> unknown;  // parts of the shape that neither file, name nor YAML tell
+
+  // K and T, when they are known.
+  std::optional<FlowSize> flow() const;
+};
+
+// Every entry, faulty ones included; `models` may be nullptr.
+std::map<std::string, ModelEntry> read_models(const Node* models,
+                                              const std::vector<std::filesystem::path>& folders,
+                                              Report& report);
+
+// To be called for a model that points use: reports its checkpoint when absent, and what of its
+// shape is unknown (of an absent one only if it may be absent).
+void require_model(const ModelEntry& entry, bool allow_missing, Report& report);
+
+// "published by ...; put it into one of a, b"
+std::string where_to_get(const std::string& published, const std::string& looked_in);
+
+}  // namespace tarflow::sweep

@@ -1,0 +1,54 @@
+#include "framework/sweep/paths.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <system_error>
+
+namespace tarflow::sweep {
+namespace fs = std::filesystem;
+namespace {
+
+bool is_present(const fs::path& path) {
+  std::error_code failed;
+  return fs::exists(path, failed);
+}
+
+// Relative to the current folder where that is shorter.
+std::string shown(const fs::path& path) {
+  std::error_code failed;
+  const std::string near = fs::proximate(path, failed).string();
+  return failed || near.size() >= path.string().size() ? path.string() : near;
+}
+
+}  // namespace
+
+std::vector<fs::path> search_folders(const fs::path& yaml_file) {
+  const fs::path own = fs::absolute(yaml_file).lexically_normal().parent_path();
+  std::vector<fs::path> folders = {own};
+  for (const fs::path& base : {fs::current_path(), own, own.parent_path()}) {
+    for (const char* name : {"models", "data"}) {
+      const fs::path folder = base / name;
+      if (std::find(folders.begin(), folders.end(), folder) == folders.end())
+        folders.push_back(folder);
+    }
+  }
+  return folders;
+}
+
+FoundPath find_path(const std::string& written, const std::vector<fs::path>& folders) {
+  fs::path path = written;
+  const char* home = std::getenv("HOME");
+  if (home && (written == "~" || written.starts_with("~/"))) {
+    path = fs::path(home) / (written.size() > 2 ? written.substr(2) : "");
+  }
+  if (path.is_absolute()) return {path.lexically_normal(), is_present(path), ""};
+  FoundPath result{(folders.front() / path).lexically_normal(), false, ""};
+  for (const fs::path& folder : folders) {
+    const fs::path candidate = (folder / path).lexically_normal();
+    if (is_present(candidate)) return {candidate, true, ""};
+    result.looked_in += (result.looked_in.empty() ? "" : ", ") + shown(folder);
+  }
+  return result;
+}
+
+}  // namespace tarflow::sweep

@@ -1,0 +1,23 @@
+// Where a sweep's files are looked for.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace tarflow::sweep {
+
+struct FoundPath {
+  std::filesystem::path path;  // absolute; of an absent file where it was looked for first
+  bool present = false;
+  std::string looked_in;  // folders, for a message; "" for an absolute path
+};
+
+// In this order: the YAML file's folder; models/ and data/ in the current folder, in the YAML
+// file's folder and in the folder above it. All absolute.
+std::vector<std::filesystem::path> search_folders(const std::filesystem::path& yaml_file);
+
+// A leading `~/` is the home folder.
+FoundPath find_path(const std::string& written, const std::vector<std::filesystem::path>& folders);
+
+}  // namespace tarflow::sweep

@@ -1,0 +1,27 @@
+// How a sweep file states a strategy: a published name, the published three lists, or a map of
+// blocks.
+#pragma once
+
+#include <optional>
+
+#include "framework/core/strategy.h"
+#include "framework/sweep/report.h"
+#include "framework/sweep/strategy_name.h"
+
+namespace tarflow::sweep {
+
+// Reads, with everything wrong reported at its place and nothing returned then:
+//   For, "[7-8-32-10]", [7-8-32-10]          a published name in any spelling
+//   {name: ..., guess_list: [...]}           with initial guesses, or `guess: z | zero` for all
+//   blocks {num_GS_list: [...], max_jacobi_list: [...], guess_list: [...]} {blocks: {7: {...}, 0/6:
+//   {...}, else: sequential}}
+// and `label` in any of the maps, which becomes the name. Lists are in sampling order (index 0 is
+// block K-1), block numbers are those of the checkpoint. Names and lists mean the published clamp
+// and stop; a map of blocks has neither unless it states them. Guesses: 0 or z, 1 or zero. Without
+// a label, lists are called by the published name that means the same if there is one, and other
+// strategies by core's describe(). Without `flow` only what does not depend on the model is
+// checked, and nothing is returned.
+std::optional<Strategy> read_strategy(const Node& node, const std::optional<FlowSize>& flow,
+                                      Report& report);
+
+}  // namespace tarflow::sweep

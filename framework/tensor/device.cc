@@ -1,0 +1,92 @@
+#include "framework/tensor/device.h"
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+
+#include <fstream>
+#include <string>
+
+#include "framework/core/error.h"
+#ifdef TARFLOW_USE_CUDA
+#include <cuda_runtime_api.h>
+#endif
+
+namespace tarflow {
+namespace {
+
+int gpu_count() { return at::globalContext().hasCUDA() ? at::detail::getCUDAHooks().deviceCount() : 0; }
+
+std::string cpu_name() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);) {
+    const size_t colon = line.find(": ");
+    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return "CPU";
+}
+
+}  // namespace
+
+std::string to_string(ComputeType type) {
+  return type == ComputeType::kFloat32 ? "float32" : "bfloat16";
+}
+
+ComputeType compute_type_from(const std::string& text, const at::Device& device) {
+  if (text == "float32") return ComputeType::kFloat32;
+  if (text == "bfloat16") return ComputeType::kBFloat16;
+  if (text == "auto") return device.is_cuda() ? ComputeType::kBFloat16 : ComputeType::kFloat32;
+  throw Error(fmt::format("`{}` is not a compute type", text), "valid: float32, bfloat16, auto");
+}
+
+at::ScalarType scalar_type(ComputeType type) {
+  return type == ComputeType::kFloat32 ? at::kFloat : at::kBFloat16;
+}
+
+at::Device device_from(const std::string& text) {
+  const int gpus = gpu_count();
+  if (text == "auto") return gpus > 0 ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
+  if (text == "cpu") return at::Device(at::kCPU);
+  if (text == "cuda" || text.starts_with("cuda:")) {
+    const std::string digits = text == "cuda" ? "0" : text.substr(5);
+    const bool number = !digits.empty() && digits.size() < 4 &&
+                        digits.find_first_not_of("0123456789") == std::string::npos;
+    if (number && std::stoi(digits) < gpus) return at::Device(at::kCUDA, static_cast<int8_t>(std::stoi(digits)));
+    if (number) {
+      throw Error(fmt::format("device {} was asked for, but this build sees {} GPU{}", text, gpus, gpus == 1 ? "" : "s"),
+                  "use `device: auto` or `device: cpu`, or run on a machine with a GPU and a CUDA build");
+    }
+  }
+  throw Error(fmt::format("`{}` is not a device", text), "valid: auto, cpu, cuda, cuda:N");
+}
+
+std::string device_name([[maybe_unused]] const at::Device& device) {
+#ifdef TARFLOW_USE_CUDA
+  if (device.is_cuda()) {
+    cudaDeviceProp properties;
+    if (cudaGetDeviceProperties(&properties, device.index()) == cudaSuccess) return properties.name;
+    return "CUDA device";
+  }
+#endif
+  return fmt::format("{}, {} threads", cpu_name(), at::get_num_threads());
+}
+
+void use_exact_float32() {
+  at::globalContext().setAllowTF32CuBLAS(false);
+  at::globalContext().setAllowTF32CuDNN(false);
+}
+
+void synchronize(const at::Device& device) {
+#ifdef TARFLOW_USE_CUDA
+  if (device.is_cuda()) {
+    cudaSetDevice(device.index());
+    if (const cudaError_t failed = cudaDeviceSynchronize(); failed != cudaSuccess) {
+      throw Error(fmt::format("the GPU failed: {}", cudaGetErrorString(failed)));
+    }
+  }
+#else
+  (void)device;
+#endif
+}
+
+}  // namespace tarflow

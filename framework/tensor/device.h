@@ -1,0 +1,28 @@
+// The device and compute type a job runs on.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+
+namespace tarflow {
+
+enum class ComputeType { kFloat32, kBFloat16 };  // of linears, attention, GELU and KV (method.md section 1)
+
+std::string to_string(ComputeType type);
+// "float32", "bfloat16", or "auto": bfloat16 on a GPU (as published), float32 on a CPU. Throws Error.
+ComputeType compute_type_from(const std::string& text, const at::Device& device);
+at::ScalarType scalar_type(ComputeType type);
+
+// "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N". Throws Error when there is no such device here.
+at::Device device_from(const std::string& text);
+// The device's model as people name it: "NVIDIA H200", or the CPU's name and the threads in use.
+std::string device_name(const at::Device& device);
+
+// Numbers that a job must not depend on by accident: TF32 off, so that fp32 means fp32 everywhere.
+void use_exact_float32();
+
+// Waits until the device has done all it was given. No-op on a CPU.
+void synchronize(const at::Device& device);
+
+}  // namespace tarflow

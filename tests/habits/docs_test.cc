@@ -1,0 +1,183 @@
+// The commands and sweep files that the documentation shows are run as they stand. A fenced block
+// says how:
+//
+//   ```bash run              runs; words after `run` are appended to each ./run_sweep, as in `bash
+//   run --smoke`
+//   ```yaml sweep            is a whole sweep file: ./run_sweep FILE --dry-run, or the words after
+//   `sweep` instead
+//   ```bash not-run: why     (or yaml) is only read: needs Slurm, a GPU, files that others publish,
+//   ...
+//
+// The blocks of a document run in their order in one scratch folder that looks like the repository
+// after a build.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "tests/habits/source_files.h"
+
+namespace tarflow::habits {
+namespace {
+
+const std::filesystem::path kPrograms = std::filesystem::path(TARFLOW_BINARY_DIR) / "bin";
+
+struct Block {
+  std::string language;  // bash, yaml, ...
+  std::string how;       // run, sweep, not-run: or nothing
+  std::string words;     // the rest of the first line
+  std::string text;
+  size_t line = 0;  // of the opening fence, from 1
+};
+
+std::vector<Block> read_blocks(std::istream& document) {
+  std::vector<Block> blocks;
+  bool inside = false;
+  size_t number = 0;
+  for (std::string line; std::getline(document, line);) {
+    ++number;
+    if (line.starts_with("```")) {
+      inside = !inside;
+      if (!inside) continue;
+      Block block;
+      block.line = number;
+      std::istringstream first(line.substr(3));
+      first >> block.language >> block.how >> std::ws;
+      std::getline(first, block.words);
+      blocks.push_back(block);
+    } else if (inside) {
+      blocks.back().text += line + "\n";
+    }
+  }
+  return blocks;
+}
+
+std::vector<std::filesystem::path> documents() {
+  return source_files({"README.md", "HACKING.md", "docs"}, {".md"});
+}
+
+// A folder that is removed with everything in it.
+class Scratch {
+ public:
+  Scratch() {
+    std::string name = (std::filesystem::temp_directory_path() / "tarflow-docs-XXXXXX").string();
+    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot make " + name);
+    folder_ = name;
+  }
+  ~Scratch() { std::filesystem::remove_all(folder_); }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  const std::filesystem::path& folder() const { return folder_; }
+
+ private:
+  std::filesystem::path folder_;
+};
+
+void write(const std::filesystem::path& file, const std::string& text) {
+  std::ofstream(file) << text;
+}
+
+// As after a clone and a build: sweeps/, build/bin/ and ./run_sweep, which builds nothing here.
+void furnish(const std::filesystem::path& folder) {
+  std::filesystem::create_directories(folder / "sweeps");
+  for (const auto& entry : std::filesystem::directory_iterator(kRoot / "sweeps")) {
+    std::filesystem::create_symlink(entry.path(), folder / "sweeps" / entry.path().filename());
+  }
+  std::filesystem::create_directory(folder / "build");
+  std::filesystem::create_directory_symlink(kPrograms, folder / "build" / "bin");
+  write(folder / "run_sweep",
+        "#!/bin/sh\nexec '" + (kPrograms / "run_sweep").string() + "' \"$@\" $RUN_SWEEP_WORDS\n");
+  std::filesystem::permissions(folder / "run_sweep", std::filesystem::perms::owner_all);
+}
+
+struct Outcome {
+  int status = 0;
+  std::string output;
+};
+
+Outcome run_bash(const std::filesystem::path& folder, const std::string& text) {
+  write(folder / "block.sh", text);
+  const std::string log = (folder / "block.log").string();
+  const std::string command =
+      "cd '" + folder.string() + "' && bash -euo pipefail block.sh >'" + log + "' 2>&1 </dev/null";
+  const int status = std::system(command.c_str());
+  std::ostringstream output;
+  output << std::ifstream(log).rdbuf();
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, output.str()};
+}
+
+Outcome run_block(const std::filesystem::path& folder, const Block& block) {
+  if (block.language == "yaml") {
+    write(folder / "sweeps" / "block.yaml", block.text);
+    const std::string words = block.words.empty() ? "--dry-run" : block.words;
+    return run_bash(folder, "./run_sweep sweeps/block.yaml " + words + "\n");
+  }
+  return run_bash(folder, "export RUN_SWEEP_WORDS='" + block.words + "'\n" + block.text);
+}
+
+TEST(Docs, EveryBlockSaysHowItIsTested) {
+  for (const auto& document : documents()) {
+    std::ifstream stream(kRoot / document);
+    for (const Block& block : read_blocks(stream)) {
+      const bool reason = block.how == "not-run:" && !block.words.empty();
+      const bool yaml = block.language == "yaml" && (block.how == "sweep" || reason);
+      const bool bash = block.language == "bash" && (block.how == "run" || reason);
+      const bool prose = block.language != "yaml" && block.language != "bash" &&
+                         block.language != "sh" && block.language != "console";
+      EXPECT_TRUE(yaml || bash || prose)
+          << document.string() << ":" << block.line
+          << " begin it as ```bash run, ```yaml sweep, or with not-run: and a reason";
+    }
+  }
+}
+
+TEST(Docs, BlocksRun) {
+  for (const char* program : {"run_sweep", "run_job", "analyze"}) {
+    if (!std::filesystem::exists(kPrograms / program)) {
+      GTEST_SKIP() << (kPrograms / program).string() << " is not built";
+    }
+  }
+  for (const auto& document : documents()) {
+    const Scratch scratch;
+    furnish(scratch.folder());
+    std::ifstream stream(kRoot / document);
+    for (const Block& block : read_blocks(stream)) {
+      if (block.how != "run" && block.how != "sweep") continue;
+      const Outcome outcome = run_block(scratch.folder(), block);
+      EXPECT_EQ(outcome.status, 0) << document.string() << ":" << block.line << "\n"
+                                   << block.text << "--- printed:\n"
+                                   << outcome.output;
+    }
+  }
+}
+
+TEST(Docs, BlocksAreRead) {
+  std::istringstream document(
+      "text\n```bash run --smoke -x\n./run_sweep a\nls\n```\n```\nplain\n```\n```yaml not-run: "
+      "needs Slurm\n```\n");
+  const std::vector<Block> blocks = read_blocks(document);
+  ASSERT_EQ(blocks.size(), 3u);
+  EXPECT_EQ(blocks[0].language, "bash");
+  EXPECT_EQ(blocks[0].how, "run");
+  EXPECT_EQ(blocks[0].words, "--smoke -x");
+  EXPECT_EQ(blocks[0].text, "./run_sweep a\nls\n");
+  EXPECT_EQ(blocks[0].line, 2u);
+  EXPECT_EQ(blocks[1].language, "");
+  EXPECT_EQ(blocks[2].how, "not-run:");
+  EXPECT_EQ(blocks[2].words, "needs Slurm");
+}
+
+TEST(Docs, AFailingCommandIsSeen) {
+  const Scratch scratch;
+  EXPECT_EQ(run_bash(scratch.folder(), "false\ntrue\n").status, 1);
+  EXPECT_EQ(run_bash(scratch.folder(), "exit 3\n").status, 3);
+  EXPECT_EQ(run_bash(scratch.folder(), "echo here\n").output, "here\n");
+}
+
+}  // namespace
+}  // namespace tarflow::habits

@@ -1,0 +1,93 @@
+#include "framework/schedule/content.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+
+#include "framework/core/error.h"
+#include "framework/core/hash.h"
+#include "tests/schedule/house.h"
+
+namespace tarflow::schedule {
+namespace {
+
+namespace fs = std::filesystem;
+
+// As if the file had been written long ago; only then is its content remembered.
+void age(const fs::path& file, int hours) {
+  fs::last_write_time(file, fs::file_time_type::clock::now() - std::chrono::hours(hours));
+}
+
+TEST(ContentHasher, FileIsItsSha256) {
+  const Scratch folder;
+  write_file(folder / "a", "content");
+  EXPECT_EQ(ContentHasher("").hash(folder / "a"), sha256_hex("content"));
+  EXPECT_THROW(ContentHasher("").hash(folder / "absent"), Error);
+}
+
+TEST(ContentHasher, FolderIsNamesAndContents) {
+  const Scratch folder;
+  const auto fill = [&](const std::string& name) {
+    write_file(folder / (name + "/cats/1.png"), "one");
+    write_file(folder / (name + "/dogs/2.png"), "two");
+  };
+  const auto hash = [&](const std::string& name) { return ContentHasher("").hash(folder / name); };
+  fill("a");
+  fill("b");
+  EXPECT_EQ(hash("a"), hash("b"));
+  write_file(folder / "b/.hidden", "x");
+  write_file(folder / "b/.cache/x", "x");
+  EXPECT_EQ(hash("a"), hash("b")) << "hidden files are no content";
+  write_file(folder / "b/dogs/2.png", "tw0");
+  EXPECT_NE(hash("a"), hash("b"));
+  fill("c");
+  fs::rename(folder / "c/cats/1.png", folder / "c/dogs/1.png");
+  EXPECT_NE(hash("a"), hash("c"));
+}
+
+TEST(ContentHasher, RemembersUntilSizeOrTimeChange) {
+  const Scratch folder;
+  const fs::path file = folder / "a", cache = folder / "cache";
+  write_file(file, "content");
+  age(file, 2);
+  {
+    ContentHasher hasher(cache);
+    hasher.hash(file);
+    hasher.save();
+  }
+  // A cache that says otherwise proves that the file is not read again.
+  Json known = read_json_file(cache / "contents.json");
+  ASSERT_EQ(known.size(), 1u);
+  known.begin().value()["value"] = "remembered";
+  write_json_file(cache / "contents.json", known);
+  EXPECT_EQ(ContentHasher(cache).hash(file), "remembered");
+  age(file, 1);
+  EXPECT_EQ(ContentHasher(cache).hash(file), sha256_hex("content"));
+}
+
+TEST(ContentHasher, WhatWasJustWrittenIsNotRemembered) {
+  const Scratch folder;
+  write_file(folder / "a", "content");
+  ContentHasher hasher(folder / "cache");
+  hasher.hash(folder / "a");
+  hasher.save();
+  EXPECT_FALSE(fs::exists(folder / "cache/contents.json"));
+}
+
+TEST(ContentHasher, DamagedCacheIsAnEmptyOne) {
+  const Scratch folder;
+  write_file(folder / "a", "content");
+  age(folder / "a", 1);
+  for (const char* text : {"{not json", "[1, 2]", "3", ""}) {
+    write_file(folder / "cache/contents.json", text);
+    EXPECT_EQ(ContentHasher(folder / "cache").hash(folder / "a"), sha256_hex("content")) << text;
+  }
+  const std::string key = "content " + (folder / "a").string();
+  for (const Json& entry : {Json(3), Json{{"stamp", 1}}, Json{{"stamp", "x"}, {"value", 5}}}) {
+    write_json_file(folder / "cache/contents.json", {{key, entry}});
+    EXPECT_EQ(ContentHasher(folder / "cache").hash(folder / "a"), sha256_hex("content")) << entry;
+  }
+}
+
+}  // namespace
+}  // namespace tarflow::schedule

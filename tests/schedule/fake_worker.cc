@@ -1,0 +1,103 @@
+// Stands in for run_job where only scheduling is tested: writes a result that follows from the
+// job's settings. The variable FAKE_WORKER holds "<what> <value>": the job whose setting `value` is
+// that one
+//   fail      prints 30 lines and ends with status 3
+//   crash     ends by SIGABRT
+//   nothing   ends well without a result
+//   garbage   ends well with a result that is none
+//   other     ends well with the result of another job
+//   late      writes its result and then ends by SIGABRT
+//   block     writes a half-written result and its process id to FAKE_WORKER_STARTED, then waits to
+//   be killed
+// Every start appends the job's hash to the file FAKE_WORKER_RUNS.
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "framework/core/file.h"
+#include "framework/record/record.h"
+#include "framework/schedule/job.h"
+
+namespace tarflow {
+namespace {
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value ? value : "";
+}
+
+// What FAKE_WORKER asks of this job; "" when it speaks of another one.
+std::string behaviour(const schedule::Job& job) {
+  std::istringstream words(variable("FAKE_WORKER"));
+  std::string what;
+  double value = 0;
+  words >> what >> value;
+  return job.settings.value("value", -1.0) == value ? what : "";
+}
+
+record::JobRecord result_of(const schedule::Job& job) {
+  const ExperimentSchemas schemas = read_experiment_schemas(variable("FAKE_WORKER_SCHEMAS"));
+  const ExperimentSchema& schema = schedule::schema_of(schemas, job.experiment);
+  record::JobRecord record;
+  record.hash = job.hash;
+  record.job = schedule::to_json(job);
+  record.environment = {{"pid", ::getpid()}};
+  record.columns = record::all_columns(schema);
+  for (const Json& point : job.points) {
+    Json settings = job.settings;
+    settings.update(point.at("settings"));
+    record::Row row = record::settings_row(schema, settings);
+    row["point"] = point.at("id").get<std::string>();
+    row["experiment"] = job.experiment;
+    row["result"] = settings.value("value", 0.0) * 10 + settings.value("lr", 0.0);
+    row["seconds"] = static_cast<double>(::getpid());
+    record.rows.push_back(std::move(row));
+  }
+  record.arrays = {record::make_array(
+      "value", {1}, std::vector<double>{job.settings.value("value", 0.0)}, "", "v")};
+  return record;
+}
+
+int work(const std::filesystem::path& folder) {
+  schedule::Job job = schedule::job_from_json(read_json_file(folder / "job.json"));
+  std::ofstream(variable("FAKE_WORKER_RUNS"), std::ios::app) << job.hash << "\n";
+  const std::string what = behaviour(job);
+  if (what == "fail") {
+    for (int i = 0; i < 30; ++i) fmt::print("line {}\n", i);
+    return 3;
+  }
+  if (what == "crash") ::raise(SIGABRT);
+  if (what == "nothing") return 0;
+  if (what == "block") {
+    std::ofstream(folder / ".result.h5.123.part") << "half";
+    write_file(variable("FAKE_WORKER_STARTED"), fmt::format("{}", ::getpid()));
+    for (;;) ::pause();
+  }
+  if (what == "garbage") {
+    std::ofstream(folder / "result.h5") << "garbage";
+    return 0;
+  }
+  if (what == "other") job.hash = "0123456789abcdef";
+  write_json_file(folder / "progress.json", {{"done", 1}, {"total", 1}, {"phase", "faking"}});
+  record::write_job(folder / "result.h5", result_of(job));
+  if (what == "late") ::raise(SIGABRT);
+  return 0;
+}
+
+}  // namespace
+}  // namespace tarflow
+
+int main(int argc, char** argv) {
+  if (argc != 2) return 64;
+  try {
+    return tarflow::work(argv[1]);
+  } catch (const std::exception& failure) {
+    fmt::print(stderr, "{}\n", failure.what());
+    return 1;
+  }
+}

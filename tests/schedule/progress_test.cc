@@ -1,0 +1,83 @@
+#include "framework/schedule/progress.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdio>
+
+#include "framework/schedule/device.h"
+#include "tests/schedule/house.h"
+
+namespace tarflow::schedule {
+namespace {
+
+TEST(Progress, ReadsWhatAWorkerWritesAndNothingElse) {
+  const WorkerProgress progress = worker_progress_from_json(
+      {{"done", 128}, {"total", 256}, {"phase", "sampling"}, {"images_per_second", 35.25}});
+  EXPECT_EQ(describe(progress), "sampling 128/256, 35.2 images/s");
+  EXPECT_EQ(progress.fraction(), 0.5);
+  EXPECT_EQ(describe(worker_progress_from_json({{"done", "x"}, {"phase", 3}})), "");
+  EXPECT_EQ(describe(worker_progress_from_json(Json(nullptr))), "");
+  EXPECT_EQ(worker_progress_from_json({{"done", 9}, {"total", 3}}).fraction(), 1.0);
+  EXPECT_EQ(worker_progress_from_json({{"done", -1}, {"total", 3}}).fraction(), 0.0);
+}
+
+TEST(Progress, Durations) {
+  EXPECT_EQ(duration(0.44), "0.4 s");
+  EXPECT_EQ(duration(59.99), "1:00");
+  EXPECT_EQ(duration(65), "1:05");
+  EXPECT_EQ(duration(7384), "2:03:04");
+}
+
+TEST(Progress, RemainingTimeNeedsSomethingDone) {
+  EXPECT_FALSE(remaining_seconds(10, 0).has_value());
+  EXPECT_DOUBLE_EQ(*remaining_seconds(10, 0.25), 30);
+  EXPECT_DOUBLE_EQ(*remaining_seconds(10, 1.5), 0);
+}
+
+TEST(Progress, PlainLinesHaveNoControlCharacters) {
+  const Scratch folder;
+  std::FILE* out = std::fopen((folder / "out").c_str(), "w");
+  {
+    Progress progress(out, false, 2);
+    progress.start_job("first");
+    progress.update({1, 2, "sampling", 3.0});
+    progress.end_job("done");
+    progress.start_job("second");
+  }
+  std::fclose(out);
+  const std::string text = read_file(folder / "out");
+  EXPECT_EQ(text.find_first_of("\r\033"), std::string::npos);
+  EXPECT_EQ(text.find("[1/2] first\n[1/2] first: done in "), 0u) << text;
+  EXPECT_NE(text.find(", 3.0 images/s\n[2/2] second\n"), std::string::npos) << text;
+}
+
+TEST(Progress, TerminalLineIsOverwrittenAndRemoved) {
+  const Scratch folder;
+  std::FILE* out = std::fopen((folder / "out").c_str(), "w");
+  {
+    Progress progress(out, true, 1);
+    progress.start_job("first");
+    progress.update({1, 2, "sampling", 3.0});
+  }
+  std::fclose(out);
+  const std::string text = read_file(folder / "out");
+  EXPECT_EQ(text.find('\n'), std::string::npos);
+  EXPECT_NE(text.find("\r\033[K[1/1] first: sampling 1/2, 3.0 images/s | "), std::string::npos)
+      << text;
+  EXPECT_TRUE(text.ends_with("\r\033[K"));
+}
+
+TEST(Device, ModelsAsTheSystemPrintsThem) {
+  EXPECT_EQ(cpu_model("processor\t: 0\nmodel name\t: Some CPU @ 2.0GHz\nmodel name\t: other\n"),
+            "Some CPU @ 2.0GHz");
+  EXPECT_EQ(cpu_model("nothing of it"), "");
+  EXPECT_EQ(gpu_model("Model: \t\t NVIDIA H100 80GB HBM3\nIRQ:   \t\t 10\n"),
+            "NVIDIA H100 80GB HBM3");
+  EXPECT_EQ(listed_gpu_model("GPU 0: NVIDIA A800 (UUID: GPU-1)\nGPU 1: Other (UUID: GPU-2)\n"),
+            "NVIDIA A800");
+  EXPECT_EQ(listed_gpu_model("No devices were found\n"), "");
+  EXPECT_FALSE(device_model().empty());
+}
+
+}  // namespace
+}  // namespace tarflow::schedule

@@ -1,0 +1,392 @@
+// run_sweep as users start it, with a fake worker.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <sstream>
+#include <thread>
+
+#include "framework/record/record.h"
+#include "framework/schedule/job.h"
+#include "tests/schedule/house.h"
+
+namespace tarflow::schedule {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::SizeIs;
+
+struct Finished {
+  int status = 0;  // exit status; 128 + signal
+  std::string out, err;
+};
+
+class RunSweep : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    fs::create_directories(house_ / "bin");
+    fs::create_symlink(TARFLOW_FAKE_WORKER, house_ / "bin/run_job");
+    write_file(house_ / "bin/analyze", "#!/bin/sh\necho \"TABLES of $1\"\n");
+    fs::permissions(house_ / "bin/analyze", fs::perms::owner_all);
+    write_json_file(house_ / "share/experiments.json",
+                    tarflow::to_json(ExperimentSchemas{look_schema(), measure_schema()}));
+    state("[1, 2, 3]", "[0, 1]");
+  }
+
+  // The sweep, a grid over value and lr.
+  void state(const std::string& values, const std::string& lrs, const std::string& more = "") {
+    write_file(house_ / "demo.yaml",
+               fmt::format(
+                   "experiments:\n  - measure:\n      grid:\n        value: {}\n        lr: {}\n{}",
+                   values, lrs, more));
+  }
+
+  pid_t start(const std::string& arguments,
+              const std::map<std::string, std::string>& variables = {}) {
+    const pid_t process = ::fork();
+    if (process != 0) return process;
+    ::setenv("FAKE_WORKER_RUNS", (house_ / "runs").c_str(), 1);
+    ::setenv("FAKE_WORKER_STARTED", (house_ / "started").c_str(), 1);
+    ::setenv("FAKE_WORKER_SCHEMAS", (house_ / "share/experiments.json").c_str(), 1);
+    for (const auto& [name, value] : variables) ::setenv(name.c_str(), value.c_str(), 1);
+    if (::chdir(house_.path().c_str()) != 0) ::_exit(99);
+    const std::string line =
+        fmt::format("exec {} --programs bin {} >out 2>err", TARFLOW_RUN_SWEEP, arguments);
+    ::execl("/bin/sh", "sh", "-c", line.c_str(), nullptr);
+    ::_exit(99);
+  }
+
+  Finished wait(pid_t process) {
+    int status = 0;
+    ::waitpid(process, &status, 0);
+    return {WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status),
+            read_file(house_ / "out"), read_file(house_ / "err")};
+  }
+
+  Finished run(const std::string& arguments = "demo.yaml", const std::string& behaviour = "") {
+    fs::remove(house_ / "runs");
+    return wait(start(arguments, {{"FAKE_WORKER", behaviour}}));
+  }
+
+  // Starts a run whose job of `value` blocks, and waits until it does. Returns run_sweep and the
+  // worker.
+  std::pair<pid_t, pid_t> start_blocked(int value) {
+    fs::remove(house_ / "started");
+    fs::remove(house_ / "runs");
+    const pid_t driver = start("demo.yaml", {{"FAKE_WORKER", fmt::format("block {}", value)}});
+    while (!fs::exists(house_ / "started"))
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    return {driver, std::stoi(read_file(house_ / "started"))};
+  }
+
+  size_t started_jobs() {
+    if (!fs::exists(house_ / "runs")) return 0;
+    const std::string text = read_file(house_ / "runs");
+    return static_cast<size_t>(std::count(text.begin(), text.end(), '\n'));
+  }
+
+  record::SweepRecord record() { return record::read_sweep(house_ / "results/demo.h5"); }
+
+  // The digest of the same sweep in another folder, run without disturbance.
+  std::string undisturbed() {
+    EXPECT_EQ(run("demo.yaml --results undisturbed").status, 0);
+    return record::digest(record::read_sweep(house_ / "undisturbed/demo.h5"));
+  }
+
+  fs::path job_folder_of(double value) {
+    for (const auto& entry : fs::directory_iterator(house_ / "results/demo/jobs")) {
+      const Json job = read_json_file(entry.path() / "job.json");
+      if (job.at("settings").at("value") == value) return entry.path();
+    }
+    ADD_FAILURE() << "no job of value " << value;
+    return {};
+  }
+
+  Scratch house_;
+};
+
+TEST_F(RunSweep, RunsEverythingThenNothing) {
+  const Finished first = run();
+  EXPECT_EQ(first.status, 0) << first.err;
+  EXPECT_EQ(started_jobs(), 3u) << "points that share work are one job";
+  EXPECT_EQ(first.out, "TABLES of results/demo.h5\n");
+  EXPECT_THAT(record().rows, SizeIs(6));
+  const fs::path folder = job_folder_of(2);
+  EXPECT_EQ(record::read_job(folder / "result.h5").hash, folder.filename().string());
+  EXPECT_THAT(read_file(folder / "log.txt"), HasSubstr("=== attempt of 2"));
+  const Json attempt = Json::parse(read_file(folder / "attempts.jsonl"));
+  EXPECT_EQ(attempt.at("exit"), 0);
+  EXPECT_EQ(attempt.at("signal"), 0);
+  for (const char* key : {"start", "end", "host"}) EXPECT_TRUE(attempt.at(key).is_string()) << key;
+  EXPECT_TRUE(attempt.at("pid").is_number_integer());
+
+  const std::string bytes = read_file(house_ / "results/demo.h5");
+  const Finished second = run();
+  EXPECT_EQ(second.status, 0) << second.err;
+  EXPECT_EQ(started_jobs(), 0u);
+  EXPECT_EQ(second.out, first.out);
+  EXPECT_TRUE(read_file(house_ / "results/demo.h5") == bytes);
+}
+
+TEST_F(RunSweep, ExtendingTheGridRunsOnlyTheNewPoints) {
+  run();
+  state("[1, 2, 3, 4]", "[0, 1]");
+  EXPECT_EQ(run().status, 0);
+  EXPECT_EQ(started_jobs(), 1u);
+  EXPECT_THAT(record().rows, SizeIs(8));
+  state("[1, 2, 3, 4]", "[0, 1, 2]");
+  EXPECT_EQ(run().status, 0);
+  EXPECT_EQ(started_jobs(), 4u);
+  EXPECT_THAT(record().rows, SizeIs(12));
+  for (const auto& [hash, job] : record().jobs) EXPECT_LE(job.job.at("points").size(), 2u);
+  state("[2]", "[1]");
+  EXPECT_EQ(run().status, 0);
+  EXPECT_EQ(started_jobs(), 0u);
+  EXPECT_THAT(record().rows, SizeIs(1)) << "the table is of the sweep as it is now";
+}
+
+TEST_F(RunSweep, ChangedContentRunsAgain) {
+  write_file(house_ / "noise", "1");
+  const std::string data = fmt::format("        data: [{}]\n", (house_ / "noise").string());
+  state("[1, 2]", "[0]", data);
+  run();
+  write_file(house_ / "noise", "2");
+  EXPECT_EQ(run().status, 0);
+  EXPECT_EQ(started_jobs(), 2u);
+  EXPECT_THAT(record().rows, SizeIs(2)) << "results of the old content are not mixed in";
+  write_file(house_ / "noise", "1");
+  EXPECT_EQ(run().status, 0);
+  EXPECT_EQ(started_jobs(), 0u);
+}
+
+TEST_F(RunSweep, AFailedJobIsReportedAndLeavesTheRest) {
+  const Finished failed = run("demo.yaml", "fail 2");
+  EXPECT_EQ(failed.status, 1);
+  EXPECT_EQ(started_jobs(), 3u);
+  EXPECT_THAT(record().rows, SizeIs(4));
+  EXPECT_THAT(failed.out, HasSubstr("TABLES"));
+  EXPECT_THAT(failed.err, HasSubstr("ended with exit code 3"));
+  EXPECT_THAT(failed.err,
+              HasSubstr((job_folder_of(2) / "log.txt").lexically_relative(house_.path()).string()));
+  EXPECT_THAT(failed.err, HasSubstr("| line 29\n"));
+  EXPECT_THAT(failed.err, HasSubstr("| line 15\n"));
+  EXPECT_THAT(failed.err, Not(HasSubstr("line 14\n"))) << "the last 15 lines";
+  EXPECT_THAT(failed.err, HasSubstr("1 of 3 jobs failed"));
+
+  EXPECT_EQ(run().status, 0);
+  EXPECT_EQ(started_jobs(), 1u);
+  const std::string attempts = read_file(job_folder_of(2) / "attempts.jsonl");
+  EXPECT_EQ(std::count(attempts.begin(), attempts.end(), '\n'), 2);
+  const std::string digest = record::digest(record());
+  EXPECT_EQ(digest, undisturbed());
+}
+
+TEST_F(RunSweep, WorkersWithoutAWholeResultHaveFailed) {
+  for (const auto& [behaviour, message] :
+       std::map<std::string, std::string>{{"crash 2", "killed by signal 6"},
+                                          {"nothing 2", "ended without a result"},
+                                          {"garbage 2", "is not a record"},
+                                          {"other 2", "result of job 0123456789abcdef"}}) {
+    fs::remove_all(house_ / "results");
+    const Finished failed = run("demo.yaml", behaviour);
+    EXPECT_EQ(failed.status, 1) << behaviour;
+    EXPECT_THAT(failed.err, HasSubstr(message)) << behaviour;
+    EXPECT_THAT(record().rows, SizeIs(4)) << behaviour;
+    EXPECT_EQ(run().status, 0) << behaviour;
+    EXPECT_EQ(started_jobs(), 1u) << behaviour;
+    EXPECT_THAT(record().rows, SizeIs(6)) << behaviour;
+  }
+}
+
+TEST_F(RunSweep, AWorkerThatFallsAfterItsWorkHasDoneIt) {
+  const Finished finished = run("demo.yaml", "late 2");
+  EXPECT_EQ(finished.status, 0) << finished.err;
+  EXPECT_THAT(record().rows, SizeIs(6));
+  EXPECT_EQ(Json::parse(read_file(job_folder_of(2) / "attempts.jsonl")).at("signal"), SIGABRT);
+}
+
+TEST_F(RunSweep, NothingToMergeWhenAllFail) {
+  state("[1]", "[0]");
+  const Finished failed = run("demo.yaml", "fail 1");
+  EXPECT_EQ(failed.status, 1);
+  EXPECT_EQ(failed.out, "");
+  EXPECT_FALSE(fs::exists(house_ / "results/demo.h5"));
+}
+
+TEST_F(RunSweep, KilledWorkerThenResumedIsAsUndisturbed) {
+  const auto [driver, worker] = start_blocked(2);
+  ::kill(worker, SIGKILL);
+  const Finished killed = wait(driver);
+  EXPECT_EQ(killed.status, 1);
+  EXPECT_THAT(killed.err, HasSubstr("killed by signal 9"));
+  EXPECT_THAT(record().rows, SizeIs(4));
+  EXPECT_EQ(run().status, 0);
+  EXPECT_EQ(started_jobs(), 1u);
+  EXPECT_FALSE(fs::exists(job_folder_of(2) / ".result.h5.123.part"));
+  const std::string digest = record::digest(record());
+  EXPECT_EQ(digest, undisturbed());
+}
+
+TEST_F(RunSweep, KilledItselfThenResumedIsAsUndisturbed) {
+  const auto [driver, worker] = start_blocked(2);
+  ::kill(driver, SIGKILL);
+  EXPECT_EQ(wait(driver).status, 128 + SIGKILL);
+  // The worker must not outlive run_sweep; it is no child of this process, so its end is seen by
+  // its absence.
+  while (::kill(worker, 0) == 0 &&
+         read_file(fmt::format("/proc/{}/stat", worker)).find(") Z ") == std::string::npos) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  EXPECT_FALSE(fs::exists(house_ / "results/demo.h5"));
+  EXPECT_EQ(run().status, 0);
+  EXPECT_EQ(started_jobs(), 2u);
+  const std::string digest = record::digest(record());
+  EXPECT_EQ(digest, undisturbed());
+}
+
+TEST_F(RunSweep, CtrlCStopsTheWorkerAndKeepsWhatIsDone) {
+  const auto [driver, worker] = start_blocked(2);
+  ::kill(driver, SIGINT);
+  const Finished stopped = wait(driver);
+  EXPECT_EQ(stopped.status, 130);
+  EXPECT_NE(::kill(worker, 0), 0) << "the worker is gone";
+  EXPECT_EQ(stopped.out, "");
+  EXPECT_THAT(stopped.err, HasSubstr("finished jobs are kept"));
+  const Json attempt = Json::parse(read_file(job_folder_of(2) / "attempts.jsonl"));
+  EXPECT_EQ(attempt.at("signal"), SIGTERM);
+  EXPECT_EQ(run().status, 0);
+  EXPECT_EQ(started_jobs(), 2u);
+}
+
+TEST_F(RunSweep, TwoAtOnceInOneFolderAreRefused) {
+  const auto [driver, worker] = start_blocked(2);
+  const Finished second = wait(start("demo.yaml"));
+  EXPECT_EQ(second.status, 2);
+  EXPECT_THAT(second.err, HasSubstr("another run_sweep is at work in results/demo"));
+  ::kill(driver, SIGTERM);
+  EXPECT_EQ(wait(driver).status, 130);
+}
+
+TEST_F(RunSweep, DamagedResultIsComputedAgain) {
+  run();
+  const std::string digest = record::digest(record());
+  const fs::path result = job_folder_of(2) / "result.h5";
+  std::string bytes = read_file(result);
+  bytes[bytes.size() / 2] ^= 1;
+  write_file(result, bytes);
+  const Finished again = run();
+  EXPECT_EQ(again.status, 0);
+  EXPECT_EQ(started_jobs(), 1u);
+  EXPECT_THAT(again.err, HasSubstr("result.h5 is damaged"));
+  EXPECT_THAT(again.err, HasSubstr("computed again"));
+  EXPECT_EQ(record::digest(record()), digest);
+}
+
+TEST_F(RunSweep, StrangeFoldersAreHarmless) {
+  const fs::path jobs = house_ / "results/demo/jobs";
+  fs::create_directories(jobs / "empty");
+  write_file(jobs / "a_file", "x");
+  write_file(jobs / "half/result.h5", "x");
+  write_file(jobs / "not_json/job.json", "{");
+  write_file(jobs / "not_json/result.h5", "x");
+  write_json_file(jobs / "other/job.json", {{"points", 3}});
+  write_file(jobs / "other/result.h5", "x");
+  const Finished finished = run();
+  EXPECT_EQ(finished.status, 0) << finished.err;
+  EXPECT_THAT(record().rows, SizeIs(6));
+}
+
+TEST_F(RunSweep, DryRunAndListRunNothing) {
+  run();
+  state("[1, 2, 3, 4]", "[0, 1]",
+        fmt::format("        data: [{}]\n", (house_ / "absent").string()));
+  const Finished missing = run("demo.yaml --dry-run");
+  EXPECT_EQ(missing.status, 0) << missing.err;
+  EXPECT_THAT(missing.out, HasSubstr("8 points, of which 0 done, 8 cannot run"));
+  EXPECT_THAT(missing.out, HasSubstr("absent"));
+  state("[1, 2, 3, 4]", "[0, 1]");
+  const Finished dry = run("demo.yaml --dry-run");
+  EXPECT_THAT(dry.out, HasSubstr("8 points, of which 6 done\nto run: 2 points in 1 job\n"));
+  EXPECT_THAT(dry.out, HasSubstr("measure value=4, 2 points by lr"));
+  EXPECT_THAT(dry.out, HasSubstr("share their work"));
+  const Finished list = run("demo.yaml --list-jobs");
+  EXPECT_EQ(std::count(list.out.begin(), list.out.end(), '\n'), 4);
+  EXPECT_THAT(list.out, HasSubstr("pending  2  measure value=4"));
+  EXPECT_EQ(started_jobs(), 0u);
+  EXPECT_EQ(std::distance(fs::directory_iterator(house_ / "results/demo/jobs"), {}), 3);
+}
+
+TEST_F(RunSweep, DryRunInAFreshFolderMakesNoResults) {
+  EXPECT_EQ(run("demo.yaml --dry-run").status, 0);
+  EXPECT_FALSE(fs::exists(house_ / "results"));
+}
+
+TEST_F(RunSweep, BadInputRunsNothingAndIsSaidOnce) {
+  write_file(house_ / "bad.yaml", "experiments:\n  - measure:\n      valeu: 1\n");
+  const Finished bad = run("demo.yaml bad.yaml");
+  EXPECT_EQ(bad.status, 2);
+  EXPECT_THAT(bad.err, HasSubstr("bad.yaml:3"));
+  EXPECT_EQ(bad.err.find("did you mean `value`?"), bad.err.rfind("did you mean `value`?"));
+  EXPECT_EQ(started_jobs(), 0u);
+  EXPECT_FALSE(fs::exists(house_ / "results"));
+  EXPECT_EQ(run("absent.yaml").status, 2);
+  EXPECT_EQ(run("").status, 2);
+  EXPECT_EQ(run("demo.yaml --smoke --dry-run").status, 2);
+  EXPECT_EQ(run("demo.yaml demo.yaml").status, 2);
+  state("[1]", "[0]", fmt::format("        data: [{}]\n", (house_ / "absent").string()));
+  const Finished absent = run();
+  EXPECT_EQ(absent.status, 2);
+  EXPECT_THAT(absent.err, HasSubstr("absent"));
+  fs::remove(house_ / "bin/run_job");
+  state("[1]", "[0]");
+  EXPECT_THAT(run().err, HasSubstr("run_job"));
+}
+
+TEST_F(RunSweep, SeveralSweepsOneAfterAnother) {
+  write_file(house_ / "second.yaml", "name: other\nexperiments:\n  - measure: {value: 5}\n");
+  const Finished both = run("demo.yaml second.yaml", "fail 1");
+  EXPECT_EQ(both.status, 1);
+  EXPECT_EQ(both.out, "TABLES of results/demo.h5\nTABLES of results/other.h5\n");
+}
+
+TEST_F(RunSweep, FailingTablesAreReportedAndCostNothing) {
+  write_file(house_ / "bin/analyze", "#!/bin/sh\nexit 7\n");
+  fs::permissions(house_ / "bin/analyze", fs::perms::owner_all);
+  const Finished finished = run();
+  EXPECT_EQ(finished.status, 1);
+  EXPECT_THAT(finished.err, HasSubstr("status 7"));
+  EXPECT_THAT(record().rows, SizeIs(6));
+}
+
+TEST_F(RunSweep, SmokeHasResultsOfItsOwn) {
+  write_file(
+      house_ / "demo.yaml",
+      "models:\n  tiny: {checkpoint: tiny_model_4_64_2_1_0.1.pth, image_size: 8, classes: 0}\n"
+      "experiments:\n  - measure: {value: 1}\n  - look: {model: tiny, images: absent}\n");
+  EXPECT_EQ(run().status, 2) << "absent files are needed without --smoke";
+  const Finished smoke = run("demo.yaml --smoke");
+  EXPECT_EQ(smoke.status, 0) << smoke.err;
+  EXPECT_THAT(smoke.out, HasSubstr("SMOKE RUN of demo-smoke"));
+  EXPECT_THAT(smoke.out, HasSubstr("UNTRAINED"));
+  EXPECT_THAT(smoke.out, HasSubstr("TABLES of results/demo-smoke.h5"));
+  EXPECT_FALSE(fs::exists(house_ / "results/demo"));
+  const record::SweepRecord record = record::read_sweep(house_ / "results/demo-smoke.h5");
+  ASSERT_THAT(record.rows, SizeIs(2));
+  for (const record::Row& row : record.rows) EXPECT_EQ(std::get<int64_t>(row.at("num_images")), 2);
+  for (const auto& [hash, job] : record.jobs) {
+    EXPECT_EQ(job.job.at("smoke").at("untrained"), Json::array({"tiny"}));
+  }
+  EXPECT_EQ(run("demo.yaml --smoke").status, 0);
+  EXPECT_EQ(started_jobs(), 0u);
+}
+
+}  // namespace
+}  // namespace tarflow::schedule

@@ -1,0 +1,107 @@
+#include "framework/schedule/smoke.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "framework/checkpoint/tarflow_state.h"
+#include "framework/core/error.h"
+#include "tests/schedule/house.h"
+
+namespace tarflow::schedule {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+const ModelShape kTiny{8, 4, 64, 2, 1, 0, 0.1};
+
+struct Bench {
+  Bench() {
+    sweep.name = "demo";
+    sweep::Model model;
+    model.name = "tiny";
+    model.checkpoint = folder / "absent/tiny_model_4_64_2_1_0.1.pth";
+    model.shape = kTiny;
+    sweep.models["tiny"] = model;
+  }
+
+  void add(Json settings, const std::string& experiment = "look") {
+    sweep.points.push_back(
+        {experiment, std::move(settings), fmt::format("p{}", sweep.points.size()), {}});
+  }
+
+  Smoke smoke() { return make_smoke(sweep, schemas, folder / "out"); }
+
+  Scratch folder;
+  ExperimentSchemas schemas{look_schema(), measure_schema()};
+  sweep::Sweep sweep;
+};
+
+TEST(Smoke, ReplacesWhatIsAbsentAndSaysSo) {
+  Bench bench;
+  const std::string images = (bench.folder / "absent/images").string();
+  bench.add({{"images", images}, {"model", "tiny"}, {"num_images", 100}, {"statistics", images}});
+  const Smoke smoke = bench.smoke();
+  EXPECT_EQ(smoke.sweep.name, "demo-smoke");
+  const sweep::Model& model = smoke.sweep.models.at("tiny");
+  EXPECT_TRUE(model.present);
+  EXPECT_EQ(checkpoint::open_tarflow(model.checkpoint).shape, kTiny);
+  ASSERT_THAT(smoke.sweep.points, SizeIs(1));
+  const sweep::Point& point = smoke.sweep.points[0];
+  EXPECT_EQ(point.settings.at("num_images"), 2);
+  EXPECT_FALSE(point.settings.contains("statistics"));
+  EXPECT_EQ(point.id, sweep::point_id(bench.schemas[0], point.settings));
+  const fs::path pictures = point.settings.at("images").get<std::string>();
+  EXPECT_GE(std::distance(fs::directory_iterator(pictures), {}), 2);
+  EXPECT_TRUE(read_file(fs::directory_iterator(pictures)->path()).starts_with("\x89PNG"));
+  EXPECT_EQ(smoke.replaced.at("untrained"), Json::array({"tiny"}));
+  EXPECT_EQ(smoke.replaced.at("pictures"), Json::array({"look.images"}));
+  EXPECT_EQ(smoke.replaced.at("dropped"), Json::array({"look.statistics"}));
+  EXPECT_THAT(smoke.messages, ::testing::Contains(HasSubstr("UNTRAINED")));
+  EXPECT_THAT(smoke.messages, SizeIs(3));
+}
+
+TEST(Smoke, AnUntrainedCheckpointIsUsedAgainUnlessItsShapeIsAnother) {
+  Bench bench;
+  bench.add({{"images", bench.folder.path().string()}, {"model", "tiny"}, {"num_images", 100}});
+  const fs::path checkpoint = bench.smoke().sweep.models.at("tiny").checkpoint;
+  fs::last_write_time(checkpoint, fs::file_time_type{});
+  bench.smoke();
+  EXPECT_EQ(fs::last_write_time(checkpoint), fs::file_time_type{});
+  bench.sweep.models["tiny"].shape.blocks = 3;
+  bench.smoke();
+  EXPECT_EQ(checkpoint::open_tarflow(checkpoint).shape.blocks, 3);
+}
+
+TEST(Smoke, WhatIsThereStays) {
+  Bench bench;
+  bench.sweep.models["tiny"].present = true;
+  bench.add({{"images", bench.folder.path().string()}, {"model", "tiny"}, {"num_images", 1}});
+  const Smoke smoke = bench.smoke();
+  EXPECT_EQ(smoke.sweep.points[0].settings, bench.sweep.points[0].settings);
+  EXPECT_EQ(smoke.sweep.models.at("tiny").checkpoint, bench.sweep.models.at("tiny").checkpoint);
+  EXPECT_THAT(smoke.messages, SizeIs(0));
+}
+
+TEST(Smoke, PointsThatBecomeEqualRunOnce) {
+  Bench bench;
+  for (const int64_t images : {1, 10, 100, 1000})
+    bench.add({{"value", 1.0}, {"num_images", images}}, "measure");
+  EXPECT_THAT(bench.smoke().sweep.points, SizeIs(2));
+}
+
+TEST(Smoke, ARequiredFileThatCannotBeMadeUpIsNamed) {
+  Bench bench;
+  bench.schemas[1].fields[3].required = true;
+  bench.add({{"value", 1.0}, {"num_images", 1}, {"data", "/absent/noise.h5"}}, "measure");
+  try {
+    bench.smoke();
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("/absent/noise.h5"));
+  }
+}
+
+}  // namespace
+}  // namespace tarflow::schedule
