@@ -10,6 +10,10 @@
 
 namespace tarflow::analysis {
 
+// Of experiment evaluate: (n,3,H,W) float32, the images of the first n indices before
+// self-denoising.
+inline constexpr const char* kSampledImages = "images/before_denoising";
+
 struct Source {
   std::filesystem::path file;
   record::SweepRecord sweep;

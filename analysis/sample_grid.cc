@@ -16,7 +16,6 @@
 namespace tarflow::analysis {
 namespace {
 
-constexpr const char* kImages = "images/before_denoising";
 constexpr int kLeastPixels = 96;  // smaller images are enlarged by whole factors to about this
 
 // Points whose images are not another point's too.
@@ -24,7 +23,7 @@ std::vector<Point> with_own_images(const std::vector<Point>& points) {
   std::vector<Point> own;
   std::set<const record::Array*> seen;
   for (const Point& point : points) {
-    const record::Array* images = point.array(kImages);
+    const record::Array* images = point.array(kSampledImages);
     if (images && seen.insert(images).second) own.push_back(point);
   }
   return own;
@@ -46,7 +45,7 @@ SampleGrid make_grid(std::vector<Point> points, const StrategyNames& names) {
   SampleGrid grid;
   for (size_t i = 0; i < std::min(points.size(), kGridRows); ++i) {
     grid.rows.push_back(
-        {strategy_name(names, points[i]) + settings_texts[i], points[i].array(kImages)});
+        {strategy_name(names, points[i]) + settings_texts[i], points[i].array(kSampledImages)});
   }
   grid.left_out = points.size() - grid.rows.size();
   return grid;

@@ -15,7 +15,6 @@
 namespace tarflow::analysis {
 namespace {
 
-constexpr const char* kImages = "images/before_denoising";
 constexpr const char* kNoReference = "no For was measured at these settings";
 
 std::string distance_text(const SpeedupBlock& block) {
@@ -59,8 +58,8 @@ std::pair<Cell, Cell> deviation_cells(const Point& point, const Point* reference
     return std::pair(Cell{kNoValue, false, note}, Cell{kNoValue, false, note});
   };
   if (!reference) return missing(kNoReference);
-  const record::Array* images = point.array(kImages);
-  const record::Array* exact = reference->array(kImages);
+  const record::Array* images = point.array(kSampledImages);
+  const record::Array* exact = reference->array(kSampledImages);
   if (!images) return missing("its images before self-denoising were not kept");
   if (!exact) return missing("For's images before self-denoising were not kept");
   try {
@@ -94,6 +93,13 @@ std::string block_title(const SpeedupBlock& block) {
                      setting_text(point, "self_denoising_lr"));
 }
 
+// The strategy's name; with the point where the same strategy was measured more than once.
+Cell name_cell(const SpeedupBlock& block, size_t index) {
+  const auto& names = block.names;
+  const bool repeated = std::count(names.begin(), names.end(), names[index]) > 1;
+  return {names[index], false, repeated ? "point " + block.points[index].id() : ""};
+}
+
 int column_decimals(const SpeedupBlock& block, const char* column, int least = 2) {
   std::vector<std::optional<double>> values;
   for (const Point& point : block.points) values.push_back(point.number(column));
@@ -121,7 +127,7 @@ Table block_table(const SpeedupBlock& block) {
     const Point& point = block.points[i];
     const std::string invalid = invalid_timing(point);
     auto [median, p99] = deviation_cells(point, block.reference(), compared);
-    table.rows.push_back({{block.names[i]},
+    table.rows.push_back({name_cell(block, i),
                           {fixed(point.number("total_seconds"), total), false, invalid},
                           {fixed(point.number("sampling_seconds"), sampling), false, invalid},
                           {fixed(point.number("images_per_second"), speed), false, invalid},
@@ -137,7 +143,10 @@ Table block_table(const SpeedupBlock& block) {
                   first.text("compute_type"), count_text(first.number("num_images").value_or(0)),
                   setting_text(first, "seed"), distance_text(block));
   if (!compared.empty()) {
-    table.introduction += fmt::format(" Deviation of the first {} images.", *compared.begin());
+    table.introduction += fmt::format(
+        " Deviation of the first {} images.",
+        compared.size() == 1 ? fmt::format("{}", *compared.begin())
+                             : fmt::format("{} to {}", *compared.begin(), *compared.rbegin()));
   }
   return table;
 }
@@ -228,14 +237,11 @@ Table introduction() {
   table.title = "Speed-up";
   table.introduction =
       "One table for points that differ in nothing but the strategy. Total: sampling, "
-      "self-denoising and "
-      "features. Rate: For's total over the strategy's; only runs that had their device to "
-      "themselves and "
-      "were not interrupted count. Deviation: rms difference of each image, before self-denoising, "
-      "from "
-      "For's image of the same noise, over the rms of For's images; median and 99th percentile. "
-      "Passes: "
-      "tokens evaluated over tokens an image, summed over blocks.";
+      "self-denoising and features. Rate: For's total over the strategy's; only runs that had "
+      "their device to themselves and were not interrupted count. Deviation: rms difference of "
+      "each image, before self-denoising, from For's image of the same noise, over the rms of "
+      "For's images; median and 99th percentile. Passes: tokens evaluated over tokens an image, "
+      "summed over blocks.";
   return table;
 }
 

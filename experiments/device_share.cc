@@ -12,19 +12,23 @@
 namespace tarflow::experiments {
 namespace {
 
-// Seconds that the machine's CPUs spent on anything but idling and waiting, since boot; -1 where it cannot be read.
+// Seconds that the machine's CPUs spent on anything but idling and waiting, since boot; -1 where it
+// cannot be read.
 double busy_seconds() {
   std::ifstream stat("/proc/stat");
   std::string cpu;
   double user = 0, nice = 0, system = 0, idle = 0, iowait = 0, irq = 0, softirq = 0, steal = 0;
-  if (!(stat >> cpu >> user >> nice >> system >> idle >> iowait >> irq >> softirq >> steal)) return -1;
+  if (!(stat >> cpu >> user >> nice >> system >> idle >> iowait >> irq >> softirq >> steal))
+    return -1;
   return (user + nice + system + irq + softirq + steal) / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
 
 double own_seconds() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec); };
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
+  };
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
@@ -39,7 +43,8 @@ DeviceShare::DeviceShare() : busy_(busy_seconds()), own_(own_seconds()), start_(
 double DeviceShare::foreign_share() const {
   const double busy = busy_seconds();
   if (busy_ < 0 || busy < 0) return -1;
-  const double wall = now_seconds() - start_, cpus = std::max(1u, std::thread::hardware_concurrency());
+  const double wall = now_seconds() - start_,
+               cpus = std::max(1u, std::thread::hardware_concurrency());
   // The kernel counts in hundredths of a second: below some of them the difference is noise.
   if (wall < 0.2) return 0;
   return std::max(0.0, (busy - busy_) - (own_seconds() - own_)) / (wall * cpus);

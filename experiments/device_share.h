@@ -5,12 +5,14 @@
 
 namespace tarflow::experiments {
 
-// Compares what this process used of the CPUs it may run on with what everybody used, from its construction on.
+// Compares what this process used of the CPUs it may run on with what everybody used, from its
+// construction on.
 class DeviceShare {
  public:
   DeviceShare();
 
-  // CPU time of others (stolen time included) over the wall time times the number of CPUs; -1 where it cannot be read.
+  // CPU time of others (stolen time included) over the wall time times the number of CPUs; -1 where
+  // it cannot be read.
   double foreign_share() const;
 
  private:

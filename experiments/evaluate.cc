@@ -1,5 +1,6 @@
-// Samples, self-denoising and the Frechet distance of one strategy, each timed apart (method.md sections 2 and 4).
-// Points that differ only in self_denoising_lr share the samples and the gradient.
+// Samples, self-denoising and the Frechet distance of one strategy, each timed apart (method.md
+// sections 2 and 4). Points that differ only in self_denoising_lr share the samples and the
+// gradient.
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -18,8 +19,8 @@
 namespace tarflow::experiments {
 namespace {
 
-constexpr int64_t kKeptImages = 64;                // before self-denoising, for comparing strategies
-constexpr int64_t kChunkMomentsLimit = 64 << 20;   // bytes of chunk moments kept with a point
+constexpr int64_t kKeptImages = 64;               // before self-denoising, for comparing strategies
+constexpr int64_t kChunkMomentsLimit = 64 << 20;  // bytes of chunk moments kept with a point
 
 struct Settings : SamplingSettings {
   double self_denoising_lr = 1;
@@ -29,24 +30,34 @@ struct Settings : SamplingSettings {
 
   void bind(Binder& binder) {
     SamplingSettings::bind(binder);
-    binder.number(self_denoising_lr, {.name = "self_denoising_lr",
-                                      .description = "Step of the self-denoising, in units of the noise's variance; 0: none.",
-                                      .minimum = 0,
-                                      .example = 0.97,
-                                      .shared = true});
-    binder.path(extractor, {.name = "extractor",
-                            .description = "TorchScript feature extractor: (N, 3, H, W) of raw 0..255 in, (N, F) out. "
-                                           "Without one no distance is measured.",
-                            .example = "assets/cifar10_extractor.pt",
-                            .identity = Identity::kContent});
-    binder.path(reference, {.name = "reference",
-                            .description = "What samples are compared with: a folder of real images, or a file of fid_stats.",
-                            .example = "assets/cifar10",
-                            .identity = Identity::kContent});
-    binder.choice(nonfinite, {.name = "nonfinite",
-                              .description = "Images with not-a-number or infinite pixels: fail the job and list them, or "
-                                             "exclude them from the distance and count them.",
-                              .choices = {"fail", "exclude"}});
+    binder.number(
+        self_denoising_lr,
+        {.name = "self_denoising_lr",
+         .description = "Step of the self-denoising, in units of the noise's variance; 0: none.",
+         .minimum = 0,
+         .example = 0.97,
+         .shared = true});
+    binder.path(
+        extractor,
+        {.name = "extractor",
+         .description = "TorchScript feature extractor: (N, 3, H, W) of raw 0..255 in, (N, F) out. "
+                        "Without one no distance is measured.",
+         .example = "assets/cifar10_extractor.pt",
+         .identity = Identity::kContent});
+    binder.path(
+        reference,
+        {.name = "reference",
+         .description =
+             "What samples are compared with: a folder of real images, or a file of fid_stats.",
+         .example = "assets/cifar10",
+         .identity = Identity::kContent});
+    binder.choice(
+        nonfinite,
+        {.name = "nonfinite",
+         .description =
+             "Images with not-a-number or infinite pixels: fail the job and list them, or "
+             "exclude them from the distance and count them.",
+         .choices = {"fail", "exclude"}});
     binder.integer(warmup_images, {.name = "warmup_images",
                                    .description = "Images sampled before timing starts.",
                                    .minimum = 0,
@@ -70,7 +81,8 @@ class Evaluation {
         device_(device_from(settings_.device)),
         model_(context.load_model(device_, compute_type_from(settings_.compute_type, device_))) {
     for (size_t i = 0; i < context.point_count(); ++i) {
-      points_.push_back({.lr = read_settings<Settings>(context.point_settings(i)).self_denoising_lr, .chunks = {}});
+      points_.push_back({.lr = read_settings<Settings>(context.point_settings(i)).self_denoising_lr,
+                         .chunks = {}});
       differentiate_ = differentiate_ || points_.back().lr != 0;
     }
     if (differentiate_ && model_.shape.noise_std <= 0) {
@@ -85,7 +97,8 @@ class Evaluation {
   void run() {
     if (!settings_.extractor.empty()) {
       extractor_ = metrics::Extractor::load(settings_.extractor, device_);
-      reference_ = load_reference(context_, settings_.reference, *extractor_, model_.shape.image_size);
+      reference_ =
+          load_reference(context_, settings_.reference, *extractor_, model_.shape.image_size);
     }
     warm_up();
     const DeviceShare share;
@@ -93,7 +106,8 @@ class Evaluation {
       sample_chunk(chunk);
       for (PointTotals& point : points_) measure(point, chunk);
       const int64_t done = chunk.first + chunk.count;
-      context_.progress("sampling", done, settings_.num_images, static_cast<double>(done) / sampling_seconds_);
+      context_.progress("sampling", done, settings_.num_images,
+                        static_cast<double>(done) / sampling_seconds_);
     }
     foreign_share_ = share.foreign_share();
     for (size_t i = 0; i < points_.size(); ++i) report(i);
@@ -106,7 +120,8 @@ class Evaluation {
     if (count == 0) return;
     const Chunk chunk{0, 0, count};
     const Labels labels = labels_of(model_, seed(), chunk);
-    const at::Tensor images = sample(model_, noise_of(model_, seed(), chunk), labels, settings_.options()).images;
+    const at::Tensor images =
+        sample(model_, noise_of(model_, seed(), chunk), labels, settings_.options()).images;
     if (differentiate_) loss_gradient(model_, images, labels);
     if (extractor_) extractor_->features(metrics::to_uint8(images));
   }
@@ -129,7 +144,8 @@ class Evaluation {
 
   void measure(PointTotals& point, const Chunk& chunk) {
     const Stopwatch denoising(device_);
-    at::Tensor images = point.lr == 0 ? images_ : self_denoise(model_, images_, gradient_, point.lr);
+    at::Tensor images =
+        point.lr == 0 ? images_ : self_denoise(model_, images_, gradient_, point.lr);
     point.denoise_seconds += denoising.seconds();
     images = finite_images(images, point, chunk);
     if (!extractor_) return;
@@ -148,9 +164,12 @@ class Evaluation {
     point.nonfinite += bad.numel();
     if (settings_.nonfinite == "fail") {
       std::vector<int64_t> indices;
-      for (int64_t i = 0; i < bad.numel(); ++i) indices.push_back(chunk.first + bad[i].item<int64_t>());
-      throw Error(fmt::format("images {} are not finite with self_denoising_lr {}", fmt::join(indices, ", "), point.lr),
-                  "more iterations or a clamp may cure it; `nonfinite: exclude` leaves such images out and counts them");
+      for (int64_t i = 0; i < bad.numel(); ++i)
+        indices.push_back(chunk.first + bad[i].item<int64_t>());
+      throw Error(fmt::format("images {} are not finite with self_denoising_lr {}",
+                              fmt::join(indices, ", "), point.lr),
+                  "more iterations or a clamp may cure it; `nonfinite: exclude` leaves such images "
+                  "out and counts them");
     }
     return images.index_select(0, finite.nonzero().flatten().to(images.device()));
   }
@@ -186,8 +205,10 @@ class Evaluation {
     const metrics::Gaussian gaussian = all.gaussian();
     context_.set(index, "distance", metrics::frechet_distance(gaussian, *reference_));
     if (gaussian.fewer_samples_than_features()) {
-      context_.log(fmt::format("note: {} images for {} features: the covariance is singular and the distance depends on "
-                               "the number of images", all.count, gaussian.mean.numel()));
+      context_.log(fmt::format(
+          "note: {} images for {} features: the covariance is singular and the distance depends on "
+          "the number of images",
+          all.count, gaussian.mean.numel()));
     }
     add_moments(index);
   }
@@ -202,7 +223,8 @@ class Evaluation {
       outers.push_back(chunk.outer);
     }
     const int64_t size = static_cast<int64_t>(counts.size()), width = sums.at(0).numel();
-    if (size * width * width * 8 > kChunkMomentsLimit) {  // one chunk: the sum of all, in index order
+    if (size * width * width * 8 >
+        kChunkMomentsLimit) {  // one chunk: the sum of all, in index order
       const metrics::Moments all = metrics::combine(points_[index].chunks);
       counts = {all.count};
       sums = {all.sum};
@@ -214,7 +236,8 @@ class Evaluation {
       context_.add(std::move(array));
     };
     const std::string group = "moments/" + point + "/";
-    add(record::make_array(group + "count", {static_cast<int64_t>(counts.size())}, counts, "", "images in each chunk"));
+    add(record::make_array(group + "count", {static_cast<int64_t>(counts.size())}, counts, "",
+                           "images in each chunk"));
     add(to_array(group + "sum", at::stack(sums), "", "sum of features; chunk, feature"));
     add(to_array(group + "outer", at::stack(outers), "", "sum of f f^T; chunk, feature, feature"));
   }
@@ -222,7 +245,8 @@ class Evaluation {
   void report_shared() {
     const char* alone = std::getenv("TARFLOW_EXCLUSIVE");
     const bool told_alone = alone && std::string(alone) == "1";
-    const bool quiet = device_.is_cuda() || (foreign_share_ >= 0 && foreign_share_ <= kForeignShareLimit);
+    const bool quiet =
+        device_.is_cuda() || (foreign_share_ >= 0 && foreign_share_ <= kForeignShareLimit);
     context_.set_all("exclusive", int64_t{told_alone && quiet});
     context_.set_all("interrupted", int64_t{0});
     context_.set_all("foreign_cpu_share", foreign_share_);
@@ -232,7 +256,8 @@ class Evaluation {
     context_.set_all("compute", to_string(model_.compute));
     work_.add_arrays(context_);
     context_.add(to_array("images/before_denoising", at::cat(kept_), "",
-                          "the first images in [-1, 1], unclipped, before self-denoising; image, channel, row, column"));
+                          "the first images in [-1, 1], unclipped, before self-denoising; image, "
+                          "channel, row, column"));
   }
 
   uint64_t seed() const { return static_cast<uint64_t>(settings_.seed); }
@@ -258,33 +283,44 @@ std::vector<Column> columns() {
   const auto seconds = [](const char* name, const char* description) {
     return Column{name, ColumnType::kFloat64, "s", description, true};
   };
-  return {seconds("sampling_seconds", "noise to images, all chunks, warm-up left out"),
-          seconds("denoise_seconds", "gradient and self-denoising step; the gradient is shared by all rates"),
-          seconds("feature_seconds", "feature extraction and sums"),
-          seconds("total_seconds", "sampling, self-denoising and features, as the published time is defined"),
-          {"images_per_second", ColumnType::kFloat64, "1/s", "num_images / total_seconds", true},
-          {"foreign_cpu_share", ColumnType::kFloat64, "", "CPU time of other processes over that of the machine", true},
-          {"exclusive", ColumnType::kInt64, "", "1: the job had its device to itself, so its times count", true},
-          {"interrupted", ColumnType::kInt64, "", "1: the job was continued, so its times do not count", true},
-          {"smoke", ColumnType::kInt64, "", "1: a trial run with few images, perhaps with an untrained model"},
-          {"block_passes", ColumnType::kFloat64, "", "tokens evaluated / T, summed over blocks, a mean over images"},
-          {"distance", ColumnType::kFloat64, "", "Frechet distance of the features to the reference"},
-          {"distance_name", ColumnType::kString, "", "FID only with the FID's own weights, else FD(extractor)"},
-          {"distance_images", ColumnType::kInt64, "", "samples in the distance"},
-          {"reference_images", ColumnType::kInt64, "", "real images in the distance"},
-          {"features", ColumnType::kInt64, "", "width of the features"},
-          {"nonfinite_images", ColumnType::kInt64, "", "samples left out because a pixel was not finite"},
-          {"compute", ColumnType::kString, "", "compute type the job ran in"}};
+  return {
+      seconds("sampling_seconds", "noise to images, all chunks, warm-up left out"),
+      seconds("denoise_seconds",
+              "gradient and self-denoising step; the gradient is shared by all rates"),
+      seconds("feature_seconds", "feature extraction and sums"),
+      seconds("total_seconds",
+              "sampling, self-denoising and features, as the published time is defined"),
+      {"images_per_second", ColumnType::kFloat64, "1/s", "num_images / total_seconds", true},
+      {"foreign_cpu_share", ColumnType::kFloat64, "",
+       "CPU time of other processes over that of the machine", true},
+      {"exclusive", ColumnType::kInt64, "",
+       "1: the job had its device to itself, so its times count", true},
+      {"interrupted", ColumnType::kInt64, "", "1: the job was continued, so its times do not count",
+       true},
+      {"smoke", ColumnType::kInt64, "",
+       "1: a trial run with few images, perhaps with an untrained model"},
+      {"block_passes", ColumnType::kFloat64, "",
+       "tokens evaluated / T, summed over blocks, a mean over images"},
+      {"distance", ColumnType::kFloat64, "", "Frechet distance of the features to the reference"},
+      {"distance_name", ColumnType::kString, "",
+       "FID only with the FID's own weights, else FD(extractor)"},
+      {"distance_images", ColumnType::kInt64, "", "samples in the distance"},
+      {"reference_images", ColumnType::kInt64, "", "real images in the distance"},
+      {"features", ColumnType::kInt64, "", "width of the features"},
+      {"nonfinite_images", ColumnType::kInt64, "",
+       "samples left out because a pixel was not finite"},
+      {"compute", ColumnType::kString, "", "compute type the job ran in"}};
 }
 
-const bool registered = register_experiment<Settings>(
-    {.name = "evaluate",
-     .description = "Samples images, denoises them, and measures times and the Frechet distance of a strategy.",
-     .revision = 1,
-     .timed = true,
-     .fields = {},
-     .columns = columns()},
-    run);
+const bool registered =
+    register_experiment<Settings>({.name = "evaluate",
+                                   .description = "Samples images, denoises them, and measures "
+                                                  "times and the Frechet distance of a strategy.",
+                                   .revision = 1,
+                                   .timed = true,
+                                   .fields = {},
+                                   .columns = columns()},
+                                  run);
 
 }  // namespace
 }  // namespace tarflow::experiments

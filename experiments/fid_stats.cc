@@ -22,29 +22,37 @@ struct Settings {
                          .required = true,
                          .example = "data/afhq",
                          .identity = Identity::kContent});
-    binder.path(extractor, {.name = "extractor",
-                            .description = "TorchScript file: (N, 3, H, W) of raw 0..255 in, (N, F) out.",
-                            .required = true,
-                            .example = "assets/cifar10_extractor.pt",
-                            .identity = Identity::kContent});
-    binder.integer(image_size, {.name = "image_size",
-                                .description = "Side that images are resized and cropped to before the extractor.",
-                                .unit = "pixels",
-                                .required = true,
-                                .minimum = 1,
-                                .maximum = 4096,
-                                .example = 256});
+    binder.path(extractor,
+                {.name = "extractor",
+                 .description = "TorchScript file: (N, 3, H, W) of raw 0..255 in, (N, F) out.",
+                 .required = true,
+                 .example = "assets/cifar10_extractor.pt",
+                 .identity = Identity::kContent});
+    binder.integer(
+        image_size,
+        {.name = "image_size",
+         .description = "Side that images are resized and cropped to before the extractor.",
+         .unit = "pixels",
+         .required = true,
+         .minimum = 1,
+         .maximum = 4096,
+         .example = 256});
     binder.integer(num_images, {.name = "num_images",
                                 .description = "Images used, balanced over classes; 0: all.",
                                 .minimum = 0});
-    binder.integer(max_unreadable, {.name = "max_unreadable",
-                                    .description = "Unreadable image files that are left out (and named) before the job fails.",
-                                    .minimum = 0});
-    binder.text(output, {.name = "output",
-                         .description = "Also write the statistics to this HDF5 file, relative to the working folder; "
-                                        "evaluate's `reference` reads it.",
-                         .example = "data/afhq_256_stats.h5",
-                         .identity = Identity::kNone});
+    binder.integer(
+        max_unreadable,
+        {.name = "max_unreadable",
+         .description =
+             "Unreadable image files that are left out (and named) before the job fails.",
+         .minimum = 0});
+    binder.text(output,
+                {.name = "output",
+                 .description =
+                     "Also write the statistics to this HDF5 file, relative to the working folder; "
+                     "evaluate's `reference` reads it.",
+                 .example = "data/afhq_256_stats.h5",
+                 .identity = Identity::kNone});
     binder.text(device, {.name = "device",
                          .description = "Where the job runs: auto, cpu, cuda or cuda:N.",
                          .identity = Identity::kNone});
@@ -55,12 +63,13 @@ void run(JobContext& context) {
   const Settings settings = read_settings<Settings>(context.settings());
   const at::Device device = device_from(settings.device);
   const metrics::Extractor extractor = metrics::Extractor::load(settings.extractor, device);
-  const FolderImages wanted{settings.images, static_cast<int>(settings.image_size), settings.num_images,
-                            settings.max_unreadable};
+  const FolderImages wanted{settings.images, static_cast<int>(settings.image_size),
+                            settings.num_images, settings.max_unreadable};
   int64_t unreadable = 0;
   const metrics::Gaussian gaussian = folder_statistics(context, wanted, extractor, &unreadable);
   context.add(to_array("statistics/mu", gaussian.mean, "", "mean of the features (F)"));
-  context.add(to_array("statistics/sigma", gaussian.covariance, "", "unbiased covariance of the features (F, F)"));
+  context.add(to_array("statistics/sigma", gaussian.covariance, "",
+                       "unbiased covariance of the features (F, F)"));
   if (!settings.output.empty()) {
     write_statistics(settings.output, gaussian, extractor, wanted.image_size);
     context.log(fmt::format("statistics written to {}", settings.output));
@@ -79,9 +88,11 @@ const bool registered = register_experiment<Settings>(
      .timed = false,
      .fields = {},
      .columns = {{"images_used", ColumnType::kInt64, "", "images that were read and used"},
-                 {"unreadable_images", ColumnType::kInt64, "", "image files left out because they could not be read"},
+                 {"unreadable_images", ColumnType::kInt64, "",
+                  "image files left out because they could not be read"},
                  {"features", ColumnType::kInt64, "", "width F of the features"},
-                 {"distance_name", ColumnType::kString, "", "what a distance to these statistics is called"}}},
+                 {"distance_name", ColumnType::kString, "",
+                  "what a distance to these statistics is called"}}},
     run);
 
 }  // namespace

@@ -16,7 +16,9 @@ namespace tarflow::experiments {
 JobContext::JobContext(schedule::Job job, std::filesystem::path folder)
     : job_(std::move(job)), folder_(std::move(folder)), rows_(job_.points.size()) {}
 
-std::string JobContext::point_id(size_t index) const { return job_.points.at(index).at("id").get<std::string>(); }
+std::string JobContext::point_id(size_t index) const {
+  return job_.points.at(index).at("id").get<std::string>();
+}
 
 Json JobContext::point_settings(size_t index) const {
   Json settings = job_.settings;
@@ -25,11 +27,14 @@ Json JobContext::point_settings(size_t index) const {
 }
 
 Model JobContext::load_model(const at::Device& device, ComputeType compute) {
-  if (job_.model.is_null()) throw Error(fmt::format("experiment {} was planned without a model", job_.experiment));
+  if (job_.model.is_null())
+    throw Error(fmt::format("experiment {} was planned without a model", job_.experiment));
   const std::filesystem::path path = job_.model.at("checkpoint").get<std::string>();
   const ModelShape shape = shape_from_json(job_.model.at("shape"));
-  log(fmt::format("model {}: {} ({})", job_.model.at("name").get<std::string>(), path.string(), shape.str()));
-  return tarflow::load_model(checkpoint::find_state(checkpoint::Checkpoint::open(path)), shape, device, compute);
+  log(fmt::format("model {}: {} ({})", job_.model.at("name").get<std::string>(), path.string(),
+                  shape.str()));
+  return tarflow::load_model(checkpoint::find_state(checkpoint::Checkpoint::open(path)), shape,
+                             device, compute);
 }
 
 void JobContext::set(size_t point, const std::string& column, record::Cell value) {
@@ -40,18 +45,21 @@ void JobContext::set_all(const std::string& column, const record::Cell& value) {
   for (record::Row& row : rows_) row[column] = value;
 }
 
-void JobContext::progress(const std::string& phase, int64_t done, int64_t total, double images_per_second) {
+void JobContext::progress(const std::string& phase, int64_t done, int64_t total,
+                          double images_per_second) {
   const auto now = std::chrono::steady_clock::now();
   if (done < total && now - last_progress_ < std::chrono::milliseconds(300)) return;
   last_progress_ = now;
-  const Json state = {{"phase", phase}, {"done", done}, {"total", total}, {"images_per_second", images_per_second}};
+  const Json state = {
+      {"phase", phase}, {"done", done}, {"total", total}, {"images_per_second", images_per_second}};
   // Renamed into place without fsync: losing it in a crash costs nothing.
   const std::filesystem::path aside = folder_ / ".progress.json.part";
   if (FILE* file = std::fopen(aside.c_str(), "w")) {
     const std::string text = state.dump() + "\n";
     const bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size();
     std::error_code ignored;
-    if (std::fclose(file) == 0 && written) std::filesystem::rename(aside, folder_ / "progress.json", ignored);
+    if (std::fclose(file) == 0 && written)
+      std::filesystem::rename(aside, folder_ / "progress.json", ignored);
   }
 }
 
@@ -70,20 +78,31 @@ double Stopwatch::seconds() const {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
 }
 
-record::Array to_array(std::string path, const at::Tensor& tensor, std::string unit, std::string meaning) {
+record::Array to_array(std::string path, const at::Tensor& tensor, std::string unit,
+                       std::string meaning) {
   record::Array array;
   const at::Tensor values = tensor.detach().cpu().contiguous();
   switch (values.scalar_type()) {
-    case at::kFloat: array.type = record::ArrayType::kFloat32; break;
-    case at::kDouble: array.type = record::ArrayType::kFloat64; break;
-    case at::kLong: array.type = record::ArrayType::kInt64; break;
-    case at::kByte: array.type = record::ArrayType::kUInt8; break;
-    default: throw Error(fmt::format("dataset {} has a type that records do not hold", path));
+    case at::kFloat:
+      array.type = record::ArrayType::kFloat32;
+      break;
+    case at::kDouble:
+      array.type = record::ArrayType::kFloat64;
+      break;
+    case at::kLong:
+      array.type = record::ArrayType::kInt64;
+      break;
+    case at::kByte:
+      array.type = record::ArrayType::kUInt8;
+      break;
+    default:
+      throw Error(fmt::format("dataset {} has a type that records do not hold", path));
   }
   array.path = std::move(path);
   array.shape.assign(values.sizes().begin(), values.sizes().end());
   array.data.resize(values.nbytes());
-  if (!array.data.empty()) std::memcpy(array.data.data(), values.const_data_ptr(), array.data.size());
+  if (!array.data.empty())
+    std::memcpy(array.data.data(), values.const_data_ptr(), array.data.size());
   array.unit = std::move(unit);
   array.meaning = std::move(meaning);
   return array;

@@ -27,7 +27,8 @@ class JobContext {
   const Json& settings() const { return job_.settings; }
   Json point_settings(size_t index) const;
 
-  // Loads the job's model; throws Error when the job has none or the file does not hold what was planned.
+  // Loads the job's model; throws Error when the job has none or the file does not hold what was
+  // planned.
   Model load_model(const at::Device& device, ComputeType compute);
 
   // Results. Cells of a point's row; settings columns are added by the worker.
@@ -36,7 +37,8 @@ class JobContext {
   void add(record::Array array) { arrays_.push_back(std::move(array)); }
 
   // Says how far the job is; written to progress.json at most a few times a second.
-  void progress(const std::string& phase, int64_t done, int64_t total, double images_per_second = 0);
+  void progress(const std::string& phase, int64_t done, int64_t total,
+                double images_per_second = 0);
   // A line in the job's log.
   void log(const std::string& line);
 
@@ -65,6 +67,7 @@ class Stopwatch {
 };
 
 // float32 or int64 or uint8 or float64 tensors of any device as a dataset.
-record::Array to_array(std::string path, const at::Tensor& tensor, std::string unit, std::string meaning);
+record::Array to_array(std::string path, const at::Tensor& tensor, std::string unit,
+                       std::string meaning);
 
 }  // namespace tarflow::experiments

@@ -21,29 +21,37 @@ constexpr int64_t kBatch = 128;  // images an extractor sees at once
 at::Tensor to_tensor(const record::Array& array) {
   const std::vector<double> values = record::to_doubles(array);
   at::Tensor tensor = at::empty(array.shape, at::kDouble);
-  if (!values.empty()) std::memcpy(tensor.mutable_data_ptr(), values.data(), values.size() * sizeof(double));
+  if (!values.empty())
+    std::memcpy(tensor.mutable_data_ptr(), values.data(), values.size() * sizeof(double));
   return tensor;
 }
 
-// The resize that images went through before the extractor: part of what makes statistics comparable.
-std::string resize_identity(int image_size) { return fmt::format("PIL bilinear antialiased, centre crop {}", image_size); }
+// The resize that images went through before the extractor: part of what makes statistics
+// comparable.
+std::string resize_identity(int image_size) {
+  return fmt::format("PIL bilinear antialiased, centre crop {}", image_size);
+}
 
 void require_same(const fs::path& file, const std::string& attribute, const std::string& expected) {
   const std::string found = record::read_root_attribute(file, attribute);
   if (found == expected) return;
-  throw Error(fmt::format("{} was made with {} `{}`, this job uses `{}`", file.string(), attribute, found, expected),
+  throw Error(fmt::format("{} was made with {} `{}`, this job uses `{}`", file.string(), attribute,
+                          found, expected),
               "make the statistics anew with the experiment fid_stats");
 }
 
-metrics::Gaussian read_statistics(const fs::path& file, const metrics::Extractor& extractor, int image_size) {
+metrics::Gaussian read_statistics(const fs::path& file, const metrics::Extractor& extractor,
+                                  int image_size) {
   require_same(file, "extractor_sha256", extractor.sha256());
   require_same(file, "resize", resize_identity(image_size));
   metrics::Gaussian gaussian;
   gaussian.mean = to_tensor(record::read_dataset(file, "mu"));
   gaussian.covariance = to_tensor(record::read_dataset(file, "sigma"));
-  gaussian.count = static_cast<int64_t>(record::to_doubles(record::read_dataset(file, "count")).at(0));
+  gaussian.count =
+      static_cast<int64_t>(record::to_doubles(record::read_dataset(file, "count")).at(0));
   const int64_t features = gaussian.mean.numel();
-  if (gaussian.mean.dim() != 1 || gaussian.covariance.sizes() != at::IntArrayRef({features, features})) {
+  if (gaussian.mean.dim() != 1 ||
+      gaussian.covariance.sizes() != at::IntArrayRef({features, features})) {
     throw Error(fmt::format("{} does not hold mu (F) and sigma (F, F)", file.string()));
   }
   return gaussian;
@@ -68,32 +76,37 @@ metrics::Gaussian folder_statistics(JobContext& context, const FolderImages& wan
   return result.moments.gaussian();
 }
 
-void write_statistics(const fs::path& file, const metrics::Gaussian& gaussian, const metrics::Extractor& extractor,
-                      int image_size) {
+void write_statistics(const fs::path& file, const metrics::Gaussian& gaussian,
+                      const metrics::Extractor& extractor, int image_size) {
   std::vector<record::Array> arrays;
   arrays.push_back(to_array("mu", gaussian.mean, "", "mean of the features (F)"));
-  arrays.push_back(to_array("sigma", gaussian.covariance, "", "unbiased covariance of the features (F, F)"));
-  arrays.push_back(record::make_array("count", {}, std::vector<int64_t>{gaussian.count}, "", "images"));
+  arrays.push_back(
+      to_array("sigma", gaussian.covariance, "", "unbiased covariance of the features (F, F)"));
+  arrays.push_back(
+      record::make_array("count", {}, std::vector<int64_t>{gaussian.count}, "", "images"));
   record::write_datasets(file, arrays,
                          {{"extractor", extractor.name()},
                           {"extractor_sha256", extractor.sha256()},
                           {"resize", resize_identity(image_size)}});
 }
 
-metrics::Gaussian load_reference(JobContext& context, const fs::path& path, const metrics::Extractor& extractor,
-                                 int image_size) {
+metrics::Gaussian load_reference(JobContext& context, const fs::path& path,
+                                 const metrics::Extractor& extractor, int image_size) {
   if (!fs::is_directory(path)) return read_statistics(path, extractor, image_size);
   // The folder's content was hashed when the job was planned; the cache is keyed by it.
   const Json& contents = context.job().contents;
-  const std::string content = contents.contains("reference") ? contents.at("reference").get<std::string>()
-                                                             : images::folder_content_hash(path);
+  const std::string content = contents.contains("reference")
+                                  ? contents.at("reference").get<std::string>()
+                                  : images::folder_content_hash(path);
   const std::string key = short_hash(content + extractor.sha256() + resize_identity(image_size));
-  const fs::path kept = context.folder().parent_path().parent_path() / "cache" / ("statistics-" + key + ".h5");
+  const fs::path kept =
+      context.folder().parent_path().parent_path() / "cache" / ("statistics-" + key + ".h5");
   if (fs::exists(kept)) {
     try {
       return read_statistics(kept, extractor, image_size);
     } catch (const Error& failure) {
-      context.log(fmt::format("the cached statistics are not usable and are made anew: {}", failure.what()));
+      context.log(fmt::format("the cached statistics are not usable and are made anew: {}",
+                              failure.what()));
     }
   }
   const FolderImages all{path, image_size, 0, 0};

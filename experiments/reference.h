@@ -22,12 +22,14 @@ struct FolderImages {
 metrics::Gaussian folder_statistics(JobContext& context, const FolderImages& images,
                                     const metrics::Extractor& extractor, int64_t* unreadable);
 
-// A statistics file: datasets mu (F), sigma (F, F), count, with the extractor and the resize as its identity.
+// A statistics file: datasets mu (F), sigma (F, F), count, with the extractor and the resize as its
+// identity.
 void write_statistics(const std::filesystem::path& file, const metrics::Gaussian& gaussian,
                       const metrics::Extractor& extractor, int image_size);
 
-// A statistics file, or a folder of images, whose features are computed once and kept under the results' cache.
-// Throws Error when a file was made with another extractor, resize or number of features.
+// A statistics file, or a folder of images, whose features are computed once and kept under the
+// results' cache. Throws Error when a file was made with another extractor, resize or number of
+// features.
 metrics::Gaussian load_reference(JobContext& context, const std::filesystem::path& path,
                                  const metrics::Extractor& extractor, int image_size);
 

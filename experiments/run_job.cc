@@ -62,11 +62,13 @@ void run(const std::filesystem::path& folder) {
 }
 
 int main_of(int argc, char** argv) {
-  CLI::App app("Runs one job of a sweep; run_sweep starts it. By hand: run_job results/<sweep>/jobs/<hash>");
+  CLI::App app(
+      "Runs one job of a sweep; run_sweep starts it. By hand: run_job results/<sweep>/jobs/<hash>");
   std::string folder, schema_file;
   int threads = 0;
   app.add_option("folder", folder, "the job's folder, with job.json");
-  app.add_option("--describe", schema_file, "write what all experiments accept and return to this file (JSON)");
+  app.add_option("--describe", schema_file,
+                 "write what all experiments accept and return to this file (JSON)");
   app.add_option("--threads", threads, "CPU threads to use (default: all)");
   CLI11_PARSE(app, argc, argv);
   if (threads > 0) at::set_num_threads(threads);
@@ -86,7 +88,8 @@ int main(int argc, char** argv) {
   try {
     return tarflow::experiments::main_of(argc, argv);
   } catch (const std::exception& failure) {
-    // LibTorch's errors carry a C++ backtrace, which helps nobody who reads a job's log; its first lines do.
+    // LibTorch's errors carry a C++ backtrace, which helps nobody who reads a job's log; its first
+    // lines do.
     const std::string text = failure.what();
     const size_t trace = text.find("\nException raised from");
     fmt::print(stderr, "error: {}\n", text.substr(0, trace));

@@ -26,21 +26,29 @@ struct Settings : SamplingSettings {
 
   void bind(Binder& binder) {
     SamplingSettings::bind(binder);
-    binder.number(self_denoising_lr, {.name = "self_denoising_lr",
-                                      .description = "Step of the self-denoising, in units of the noise's variance; 0: none.",
-                                      .minimum = 0,
-                                      .shared = true});
-    binder.path(noise, {.name = "noise",
-                        .description = "HDF5 file with the standard normal noise (N, T, D) and, for conditional models, "
-                                       "labels (N); without it both follow from the seed.",
-                        .example = "noise.h5",
-                        .identity = Identity::kContent});
-    binder.text(noise_dataset, {.name = "noise_dataset", .description = "Dataset of the noise in that file."});
-    binder.text(labels_dataset, {.name = "labels_dataset", .description = "Dataset of the labels in that file."});
+    binder.number(
+        self_denoising_lr,
+        {.name = "self_denoising_lr",
+         .description = "Step of the self-denoising, in units of the noise's variance; 0: none.",
+         .minimum = 0,
+         .shared = true});
+    binder.path(
+        noise,
+        {.name = "noise",
+         .description =
+             "HDF5 file with the standard normal noise (N, T, D) and, for conditional models, "
+             "labels (N); without it both follow from the seed.",
+         .example = "noise.h5",
+         .identity = Identity::kContent});
+    binder.text(noise_dataset,
+                {.name = "noise_dataset", .description = "Dataset of the noise in that file."});
+    binder.text(labels_dataset,
+                {.name = "labels_dataset", .description = "Dataset of the labels in that file."});
     binder.number(noise_scale, {.name = "noise_scale",
                                 .description = "Factor on the noise before the prior's variance.",
                                 .minimum = 0});
-    binder.boolean(trace, {.name = "trace", .description = "Also keep the state after every block."});
+    binder.boolean(trace,
+                   {.name = "trace", .description = "Also keep the state after every block."});
   }
 };
 
@@ -53,11 +61,12 @@ Inputs inputs_from_file(const Settings& settings, const Model& model) {
   const record::Array noise = record::read_dataset(settings.noise, settings.noise_dataset);
   const std::vector<int64_t> token = {model.shape.tokens(), model.shape.token_width()};
   if (noise.shape.size() != 3 || noise.shape[1] != token[0] || noise.shape[2] != token[1]) {
-    throw Error(fmt::format("`{}` of {} is not (N, {}, {})", settings.noise_dataset, settings.noise, token[0], token[1]));
+    throw Error(fmt::format("`{}` of {} is not (N, {}, {})", settings.noise_dataset, settings.noise,
+                            token[0], token[1]));
   }
   if (noise.shape[0] < settings.num_images) {
-    throw Error(fmt::format("{} holds noise of {} images, num_images is {}", settings.noise, noise.shape[0],
-                            settings.num_images));
+    throw Error(fmt::format("{} holds noise of {} images, num_images is {}", settings.noise,
+                            noise.shape[0], settings.num_images));
   }
   const std::vector<double> values = record::to_doubles(noise);
   const int64_t elements = settings.num_images * token[0] * token[1];
@@ -69,9 +78,11 @@ Inputs inputs_from_file(const Settings& settings, const Model& model) {
     const record::Array labels = record::read_dataset(settings.noise, settings.labels_dataset);
     const std::vector<double> all = record::to_doubles(labels);
     if (static_cast<int64_t>(all.size()) < settings.num_images) {
-      throw Error(fmt::format("`{}` of {} has fewer labels than images", settings.labels_dataset, settings.noise));
+      throw Error(fmt::format("`{}` of {} has fewer labels than images", settings.labels_dataset,
+                              settings.noise));
     }
-    for (int64_t i = 0; i < settings.num_images; ++i) inputs.labels.push_back(static_cast<int64_t>(all[static_cast<size_t>(i)]));
+    for (int64_t i = 0; i < settings.num_images; ++i)
+      inputs.labels.push_back(static_cast<int64_t>(all[static_cast<size_t>(i)]));
   }
   return inputs;
 }
@@ -82,7 +93,8 @@ void write_grid(const std::filesystem::path& file, const at::Tensor& images) {
   std::vector<images::Image> cells;
   for (int64_t i = 0; i < values.size(0); ++i) {
     const at::Tensor image = values[i];
-    cells.push_back(images::to_image({image.const_data_ptr<float>(), static_cast<size_t>(image.numel())}, side, side));
+    cells.push_back(images::to_image(
+        {image.const_data_ptr<float>(), static_cast<size_t>(image.numel())}, side, side));
   }
   images::write_png(file, images::grid(cells, {.columns = 8}));
 }
@@ -101,10 +113,12 @@ void run(JobContext& context) {
   for (const Chunk& chunk : chunks_of(settings.num_images, settings.chunk)) {
     const uint64_t seed = static_cast<uint64_t>(settings.seed);
     const bool own = given.noise.defined();
-    at::Tensor noise = own ? given.noise.slice(0, chunk.first, chunk.first + chunk.count).to(device) : noise_of(model, seed, chunk);
+    at::Tensor noise = own ? given.noise.slice(0, chunk.first, chunk.first + chunk.count).to(device)
+                           : noise_of(model, seed, chunk);
     Labels labels = own ? Labels{} : labels_of(model, seed, chunk);
     if (own && !given.labels.empty()) {
-      labels.assign(given.labels.begin() + chunk.first, given.labels.begin() + chunk.first + chunk.count);
+      labels.assign(given.labels.begin() + chunk.first,
+                    given.labels.begin() + chunk.first + chunk.count);
     }
     const SampleResult result = sample(model, noise * settings.noise_scale, labels, options);
     work.add(result, chunk.count);
@@ -114,22 +128,28 @@ void run(JobContext& context) {
     for (size_t i = 0; i < context.point_count(); ++i) {
       const double lr = read_settings<Settings>(context.point_settings(i)).self_denoising_lr;
       if (lr != 0 && !gradient.defined()) gradient = loss_gradient(model, result.images, labels);
-      denoised[i].push_back(lr == 0 ? result.images.cpu() : self_denoise(model, result.images, gradient, lr).cpu());
+      denoised[i].push_back(lr == 0 ? result.images.cpu()
+                                    : self_denoise(model, result.images, gradient, lr).cpu());
     }
     context.progress("sampling", chunk.first + chunk.count, settings.num_images);
   }
-  context.add(to_array("images/before_denoising", at::cat(images), "", "images in [-1, 1], unclipped; image, channel, row, column"));
+  context.add(to_array("images/before_denoising", at::cat(images), "",
+                       "images in [-1, 1], unclipped; image, channel, row, column"));
   if (settings.trace) {
     std::vector<at::Tensor> states;
     for (const auto& chunk : traces) states.push_back(chunk[0]);
-    context.add(to_array("images/trace", at::cat(states, 1), "", "raw noise, then the state after blocks K-1 to 0; state, image, channel, row, column"));
+    context.add(to_array(
+        "images/trace", at::cat(states, 1), "",
+        "raw noise, then the state after blocks K-1 to 0; state, image, channel, row, column"));
   }
   for (size_t i = 0; i < context.point_count(); ++i) {
     const at::Tensor final_images = at::cat(denoised[i]);
-    record::Array array = to_array("images/final/" + context.point_id(i), final_images, "", "images after self-denoising; image, channel, row, column");
+    record::Array array = to_array("images/final/" + context.point_id(i), final_images, "",
+                                   "images after self-denoising; image, channel, row, column");
     array.point = context.point_id(i);
     context.add(std::move(array));
-    const std::filesystem::path png = context.folder() / fmt::format("samples_{}.png", context.point_id(i));
+    const std::filesystem::path png =
+        context.folder() / fmt::format("samples_{}.png", context.point_id(i));
     write_grid(png, final_images.slice(0, 0, 64));
     context.log(fmt::format("first images: {}", png.string()));
   }
@@ -145,7 +165,8 @@ const bool registered = register_experiment<Settings>(
      .revision = 1,
      .timed = false,
      .fields = {},
-     .columns = {{"block_passes", ColumnType::kFloat64, "", "tokens evaluated / T, summed over blocks, a mean over images"},
+     .columns = {{"block_passes", ColumnType::kFloat64, "",
+                  "tokens evaluated / T, summed over blocks, a mean over images"},
                  {"compute", ColumnType::kString, "", "compute type the job ran in"}}},
     run);
 

@@ -29,7 +29,8 @@ void Binder::field(Value& value, FieldType type, FieldInfo info, Json default_va
   }
   const auto found = values_->find(info.name);
   if (found == values_->end() || found->is_null()) {
-    if (info.required) throw Error(fmt::format("the job lacks the setting `{}`", info.name), "plan the job again");
+    if (info.required)
+      throw Error(fmt::format("the job lacks the setting `{}`", info.name), "plan the job again");
     return;
   }
   try {
@@ -39,44 +40,65 @@ void Binder::field(Value& value, FieldType type, FieldInfo info, Json default_va
       value = found->get<Value>();
     }
   } catch (const Json::exception& failure) {
-    throw Error(fmt::format("the job's setting `{}` is damaged: {}", info.name, failure.what()), "plan the job again");
+    throw Error(fmt::format("the job's setting `{}` is damaged: {}", info.name, failure.what()),
+                "plan the job again");
   }
 }
 
-void Binder::boolean(bool& value, FieldInfo info) { field(value, FieldType::kBoolean, std::move(info), value); }
-void Binder::integer(int64_t& value, FieldInfo info) { field(value, FieldType::kInteger, std::move(info), value); }
-void Binder::number(double& value, FieldInfo info) { field(value, FieldType::kNumber, std::move(info), value); }
-void Binder::text(std::string& value, FieldInfo info) { field(value, FieldType::kString, std::move(info), value); }
-void Binder::choice(std::string& value, FieldInfo info) { field(value, FieldType::kChoice, std::move(info), value); }
-void Binder::model(std::string& value, FieldInfo info) { field(value, FieldType::kModel, std::move(info), nullptr); }
+void Binder::boolean(bool& value, FieldInfo info) {
+  field(value, FieldType::kBoolean, std::move(info), value);
+}
+void Binder::integer(int64_t& value, FieldInfo info) {
+  field(value, FieldType::kInteger, std::move(info), value);
+}
+void Binder::number(double& value, FieldInfo info) {
+  field(value, FieldType::kNumber, std::move(info), value);
+}
+void Binder::text(std::string& value, FieldInfo info) {
+  field(value, FieldType::kString, std::move(info), value);
+}
+void Binder::choice(std::string& value, FieldInfo info) {
+  field(value, FieldType::kChoice, std::move(info), value);
+}
+void Binder::model(std::string& value, FieldInfo info) {
+  field(value, FieldType::kModel, std::move(info), nullptr);
+}
 
-void Binder::path(std::string& value, FieldInfo info) { field(value, FieldType::kPath, std::move(info), nullptr); }
+void Binder::path(std::string& value, FieldInfo info) {
+  field(value, FieldType::kPath, std::move(info), nullptr);
+}
 
 void Binder::strategy(Strategy& value, FieldInfo info) {
   field(value, FieldType::kStrategy, std::move(info), nullptr);
 }
 
 void Binder::integers(std::vector<int64_t>& value, FieldInfo info) {
-  field(value, FieldType::kIntegerList, std::move(info), value.empty() ? Json(nullptr) : Json(value));
+  field(value, FieldType::kIntegerList, std::move(info),
+        value.empty() ? Json(nullptr) : Json(value));
 }
 
 void bind_device(Binder& binder, std::string& device, std::string& compute_type) {
   binder.text(device, {.name = "device",
-                       .description = "Where the job runs: auto (a GPU if there is one), cpu, cuda or cuda:N.",
+                       .description =
+                           "Where the job runs: auto (a GPU if there is one), cpu, cuda or cuda:N.",
                        .example = "cuda:0",
                        .identity = Identity::kNone});
-  binder.choice(compute_type,
-                {.name = "compute_type",
-                 .description = "Type of linear layers, attention, GELU and keys and values. auto: bfloat16 on a GPU, "
-                                "as published, and float32 on a CPU.",
-                 .choices = {"auto", "float32", "bfloat16"}});
+  binder.choice(
+      compute_type,
+      {.name = "compute_type",
+       .description =
+           "Type of linear layers, attention, GELU and keys and values. auto: bfloat16 on a GPU, "
+           "as published, and float32 on a CPU.",
+       .choices = {"auto", "float32", "bfloat16"}});
 }
 
 void bind_seed(Binder& binder, int64_t& seed) {
-  binder.integer(seed, {.name = "seed",
-                        .description = "Key of the counter-based noise and of the labels; image i is the same for any "
-                                       "batch, order or device.",
-                        .minimum = 0});
+  binder.integer(
+      seed, {.name = "seed",
+             .description =
+                 "Key of the counter-based noise and of the labels; image i is the same for any "
+                 "batch, order or device.",
+             .minimum = 0});
 }
 
 }  // namespace tarflow::experiments

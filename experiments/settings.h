@@ -1,5 +1,6 @@
-// Typed settings of an experiment. One member function, `bind(Binder&)`, lists the fields; from it come the
-// schema (validation, --help, record columns) and the reading of a job's settings, so the two cannot differ.
+// Typed settings of an experiment. One member function, `bind(Binder&)`, lists the fields; from it
+// come the schema (validation, --help, record columns) and the reading of a job's settings, so the
+// two cannot differ.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +30,7 @@ struct FieldInfo {
 // Visits the fields of a settings struct: collects their schema, or fills them from JSON.
 class Binder {
  public:
-  Binder() = default;                                    // collect
+  Binder() = default;                                        // collect
   explicit Binder(const Json& values) : values_(&values) {}  // fill
 
   void boolean(bool& value, FieldInfo info);

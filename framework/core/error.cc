@@ -18,7 +18,8 @@ std::string join(const std::vector<Problem>& problems) {
   return text;
 }
 
-// Damerau-Levenshtein distance (optimal string alignment): swapped neighbours count once, as typists slip.
+// Damerau-Levenshtein distance (optimal string alignment): swapped neighbours count once, as
+// typists slip.
 size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<size_t> before(b.size() + 1), last(b.size() + 1), row(b.size() + 1);
   std::iota(last.begin(), last.end(), size_t{0});
@@ -54,7 +55,8 @@ std::string Problem::str() const {
     if (place.column > 0) {
       // Tabs are kept so that the caret stays under its column whatever the tab width.
       std::string pad;
-      const size_t width = std::min<size_t>(static_cast<size_t>(place.column - 1), source_line.size());
+      const size_t width =
+          std::min<size_t>(static_cast<size_t>(place.column - 1), source_line.size());
       for (size_t i = 0; i < width; ++i) pad += source_line[i] == '\t' ? '\t' : ' ';
       text += "\n  " + pad + "^";
     }

@@ -23,8 +23,9 @@ struct Place {
 struct Problem {
   Place place;
   std::string what;
-  std::string repair;       // what to do about it; may be empty
-  std::string source_line;  // the offending line, shown with a caret under place.column; may be empty
+  std::string repair;  // what to do about it; may be empty
+  std::string
+      source_line;  // the offending line, shown with a caret under place.column; may be empty
 
   // Several lines without a trailing newline: place, what, source line and caret, repair.
   std::string str() const;
@@ -43,7 +44,8 @@ class Error : public std::runtime_error {
   std::vector<Problem> problems_;
 };
 
-// The candidate closest to `word` by edit distance, "" when none is near enough to be a likely slip.
+// The candidate closest to `word` by edit distance, "" when none is near enough to be a likely
+// slip.
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
 
 // "did you mean `x`?" or, when nothing is near, "valid: a, b, c".

@@ -26,8 +26,9 @@ constexpr Names<FieldType, 10> kFieldTypes{{{FieldType::kBoolean, "boolean"},
                                             {FieldType::kNumberList, "list of numbers"}}};
 constexpr Names<Identity, 3> kIdentities{
     {{Identity::kValue, "value"}, {Identity::kContent, "content"}, {Identity::kNone, "none"}}};
-constexpr Names<ColumnType, 3> kColumnTypes{
-    {{ColumnType::kFloat64, "float64"}, {ColumnType::kInt64, "int64"}, {ColumnType::kString, "string"}}};
+constexpr Names<ColumnType, 3> kColumnTypes{{{ColumnType::kFloat64, "float64"},
+                                             {ColumnType::kInt64, "int64"},
+                                             {ColumnType::kString, "string"}}};
 
 template <typename Enum, size_t N>
 std::string name_of(const Names<Enum, N>& names, Enum value) {
@@ -87,7 +88,8 @@ Json to_json(const Column& column) {
 }
 
 Column column_from_json(const Json& json) {
-  return {json.at("name").get<std::string>(), value_of(kColumnTypes, json.at("type").get<std::string>()),
+  return {json.at("name").get<std::string>(),
+          value_of(kColumnTypes, json.at("type").get<std::string>()),
           json.at("unit").get<std::string>(), json.at("description").get<std::string>(),
           json.at("timing").get<bool>()};
 }
@@ -128,7 +130,8 @@ ExperimentSchemas experiment_schemas_from_json(const Json& json) {
       schema.revision = entry.at("revision").get<int>();
       schema.timed = entry.at("timed").get<bool>();
       for (const Json& field : entry.at("fields")) schema.fields.push_back(field_from_json(field));
-      for (const Json& column : entry.at("columns")) schema.columns.push_back(column_from_json(column));
+      for (const Json& column : entry.at("columns"))
+        schema.columns.push_back(column_from_json(column));
       schemas.push_back(std::move(schema));
     }
     return schemas;

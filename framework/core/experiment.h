@@ -17,10 +17,10 @@ enum class FieldType {
   kInteger,
   kNumber,
   kString,
-  kChoice,       // one of `choices`
-  kPath,         // an existing file or folder, relative to the YAML file
-  kModel,        // a name under `models:`
-  kStrategy,     // a published name, the three lists, or a per-block map
+  kChoice,    // one of `choices`
+  kPath,      // an existing file or folder, relative to the YAML file
+  kModel,     // a name under `models:`
+  kStrategy,  // a published name, the three lists, or a per-block map
   kIntegerList,
   kNumberList,
 };
@@ -28,7 +28,8 @@ enum class FieldType {
 // What changing a field means for results that exist already.
 enum class Identity {
   kValue,    // the value is part of the point's identity
-  kContent,  // a path: the content of the file or folder is part of the job's identity, its name is not
+  kContent,  // a path: the content of the file or folder is part of the job's identity, its name is
+             // not
   kNone,     // never changes results (how much is kept, say)
 };
 
@@ -36,14 +37,14 @@ struct Field {
   std::string name;
   FieldType type = FieldType::kNumber;
   std::string description;
-  std::string unit;             // "" for pure numbers
+  std::string unit;  // "" for pure numbers
   bool required = false;
-  Json default_value;           // null with required == false: the field may be absent
+  Json default_value;                      // null with required == false: the field may be absent
   std::optional<double> minimum, maximum;  // inclusive; of every item for lists
   std::vector<std::string> choices;
-  Json example;                 // null or a value for the documentation
+  Json example;  // null or a value for the documentation
   Identity identity = Identity::kValue;
-  bool shared = false;          // points that differ only in shared fields run as one job
+  bool shared = false;  // points that differ only in shared fields run as one job
 };
 
 enum class ColumnType { kFloat64, kInt64, kString };
@@ -72,9 +73,10 @@ struct ExperimentSchema {
 using ExperimentSchemas = std::vector<ExperimentSchema>;  // sorted by name
 
 Json to_json(const ExperimentSchemas& schemas);
-ExperimentSchemas experiment_schemas_from_json(const Json& json);          // throws Error
+ExperimentSchemas experiment_schemas_from_json(const Json& json);              // throws Error
 ExperimentSchemas read_experiment_schemas(const std::filesystem::path& path);  // throws Error
 
-std::string to_string(FieldType type);  // "number", "list of integers", ... as messages and help name it
+std::string to_string(
+    FieldType type);  // "number", "list of integers", ... as messages and help name it
 
 }  // namespace tarflow

@@ -15,7 +15,8 @@ namespace tarflow {
 namespace fs = std::filesystem;
 namespace {
 
-// Makes the file (or folder) reach the disk; a rename without it can survive a crash that its content does not.
+// Makes the file (or folder) reach the disk; a rename without it can survive a crash that its
+// content does not.
 void sync_path(const fs::path& path, int flags) {
   const int file = ::open(path.c_str(), flags | O_CLOEXEC);
   if (file < 0) throw Error(fmt::format("cannot open {}: {}", path.string(), std::strerror(errno)));
@@ -46,14 +47,16 @@ void write_aside(const fs::path& path, const std::function<void(const fs::path&)
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
   std::error_code failed;
   fs::create_directories(folder, failed);
-  if (failed) throw Error(fmt::format("cannot make the folder {}: {}", folder.string(), failed.message()));
+  if (failed)
+    throw Error(fmt::format("cannot make the folder {}: {}", folder.string(), failed.message()));
   const fs::path aside = folder / fmt::format(".{}.{}.part", path.filename().string(), ::getpid());
   try {
     write(aside);
     sync_path(aside, O_RDONLY);
     fs::rename(aside, path, failed);
     if (failed) {
-      throw Error(fmt::format("cannot rename {} to {}: {}", aside.string(), path.string(), failed.message()));
+      throw Error(fmt::format("cannot rename {} to {}: {}", aside.string(), path.string(),
+                              failed.message()));
     }
     sync_path(folder, O_RDONLY | O_DIRECTORY);
   } catch (...) {

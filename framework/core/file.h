@@ -11,8 +11,8 @@ namespace tarflow {
 // The whole file. Throws Error naming it.
 std::string read_file(const std::filesystem::path& path);
 
-// Calls `write` with a temporary path beside `path`, then fsync and rename. When `write` throws, the
-// temporary file is removed and nothing changes. Throws Error when the file system refuses.
+// Calls `write` with a temporary path beside `path`, then fsync and rename. When `write` throws,
+// the temporary file is removed and nothing changes. Throws Error when the file system refuses.
 void write_aside(const std::filesystem::path& path,
                  const std::function<void(const std::filesystem::path&)>& write);
 void write_file(const std::filesystem::path& path, std::string_view content);

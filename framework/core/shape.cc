@@ -8,15 +8,17 @@ namespace tarflow {
 
 double ModelShape::block_flops_per_token(double keys) const {
   const double c = channels;
-  const double layer = 2 * 12 * c * c + 4 * keys * c;  // qkv 3, proj 1, mlp 8 of C x C; then QK and PV
-  const double ends = 2 * c * token_width() * 3;       // proj_in D x C and proj_out C x 2D
+  const double layer =
+      2 * 12 * c * c + 4 * keys * c;              // qkv 3, proj 1, mlp 8 of C x C; then QK and PV
+  const double ends = 2 * c * token_width() * 3;  // proj_in D x C and proj_out C x 2D
   return layers * layer + ends;
 }
 
 int64_t ModelShape::parameters() const {
   const int64_t c = channels, d = token_width(), t = tokens();
   const int64_t layer = 12 * c * c + 13 * c;  // weights; biases 3 + 1 + 4 + 1 and two norms of 2
-  const int64_t block = d * c + c + t * c + int64_t{classes} * c + layers * layer + 2 * d * c + 2 * d;
+  const int64_t block =
+      d * c + c + t * c + int64_t{classes} * c + layers * layer + 2 * d * c + 2 * d;
   return blocks * block;
 }
 
@@ -26,8 +28,9 @@ std::string ModelShape::str() const {
 }
 
 Json to_json(const ModelShape& shape) {
-  return {{"image_size", shape.image_size}, {"patch_size", shape.patch_size}, {"channels", shape.channels},
-          {"blocks", shape.blocks},         {"layers", shape.layers},         {"classes", shape.classes},
+  return {{"image_size", shape.image_size}, {"patch_size", shape.patch_size},
+          {"channels", shape.channels},     {"blocks", shape.blocks},
+          {"layers", shape.layers},         {"classes", shape.classes},
           {"noise_std", shape.noise_std}};
 }
 

@@ -11,20 +11,20 @@ namespace tarflow {
 inline constexpr int kHeadWidth = 64;  // channels of one attention head, in every TarFlow model
 
 struct ModelShape {
-  int image_size = 0;   // H = W, pixels
-  int patch_size = 0;   // P, pixels
-  int channels = 0;     // C
-  int blocks = 0;       // K
-  int layers = 0;       // L, attention layers a block
-  int classes = 0;      // 0: unconditional
+  int image_size = 0;    // H = W, pixels
+  int patch_size = 0;    // P, pixels
+  int channels = 0;      // C
+  int blocks = 0;        // K
+  int layers = 0;        // L, attention layers a block
+  int classes = 0;       // 0: unconditional
   double noise_std = 0;  // epsilon; not in the file's tensors, 0 when unknown
 
   int tokens() const { return (image_size / patch_size) * (image_size / patch_size); }  // T
   int token_width() const { return 3 * patch_size * patch_size; }                       // D
   int heads() const { return channels / kHeadWidth; }
 
-  // Floating point operations of one evaluation of one block for one token, attention over `keys` keys:
-  // 2 per multiply-add of the linear layers and of QK and PV.
+  // Floating point operations of one evaluation of one block for one token, attention over `keys`
+  // keys: 2 per multiply-add of the linear layers and of QK and PV.
   double block_flops_per_token(double keys) const;
   // Elements of all weights.
   int64_t parameters() const;

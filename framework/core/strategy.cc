@@ -11,8 +11,9 @@ namespace {
 
 std::string describe_block(const BlockStrategy& block) {
   if (block.sequential()) return "sequential";
-  std::string text = block.segments == 1 ? fmt::format("jacobi {}", block.max_iterations)
-                                         : fmt::format("gs {} x {}", block.segments, block.max_iterations);
+  std::string text = block.segments == 1
+                         ? fmt::format("jacobi {}", block.max_iterations)
+                         : fmt::format("gs {} x {}", block.segments, block.max_iterations);
   text += block.guess == Guess::kZ ? " guess z" : " guess 0";
   if (block.clamp > 0) text += fmt::format(" clamp {}", block.clamp);
   if (block.stop == StopRule::kPublished) text += fmt::format(" stop {}", block.stop_threshold);
@@ -22,7 +23,8 @@ std::string describe_block(const BlockStrategy& block) {
 }  // namespace
 
 bool Strategy::sequential() const {
-  return std::all_of(blocks.begin(), blocks.end(), [](const BlockStrategy& b) { return b.sequential(); });
+  return std::all_of(blocks.begin(), blocks.end(),
+                     [](const BlockStrategy& b) { return b.sequential(); });
 }
 
 const BlockStrategy& Strategy::block(int index) const {
@@ -77,7 +79,8 @@ std::string describe(const Strategy& strategy) {
     int last = first;
     while (last > 0 && strategy.block(last - 1) == strategy.block(first)) --last;
     if (!text.empty()) text += "; ";
-    text += first == last ? fmt::format("block {}: ", first) : fmt::format("blocks {}-{}: ", first, last);
+    text += first == last ? fmt::format("block {}: ", first)
+                          : fmt::format("blocks {}-{}: ", first, last);
     text += describe_block(strategy.block(first));
     first = last - 1;
   }

@@ -17,15 +17,18 @@ void guided_update_cpu(const GuidedUpdate& update) {
   const float* const all = outputs.const_data_ptr<float>();
   const float* const z = update.z.const_data_ptr<float>();
   float* const x = update.x.mutable_data_ptr<float>();
-  double* const change = update.change.defined() ? update.change.mutable_data_ptr<double>() : nullptr;
+  double* const change =
+      update.change.defined() ? update.change.mutable_data_ptr<double>() : nullptr;
   at::parallel_for(0, images, 1, [&](int64_t begin, int64_t end) {
     for (int64_t image = begin; image < end; ++image) {
       double squares = 0;
       for (int64_t i = 0; i < n; ++i) {
         const int64_t token = update.first + 1 + i, at = (image * tokens + token) * width;
         const float* conditional = all + (image * n + i) * 2 * width;
-        const float* unconditional = guided ? all + ((images + image) * n + i) * 2 * width : nullptr;
-        const double weight = update.cfg * static_cast<double>(token) / static_cast<double>(tokens - 1);
+        const float* unconditional =
+            guided ? all + ((images + image) * n + i) * 2 * width : nullptr;
+        const double weight =
+            update.cfg * static_cast<double>(token) / static_cast<double>(tokens - 1);
         squares += math.update_token(conditional, unconditional, static_cast<float>(weight), z + at,
                                      static_cast<float>(update.clamp), x + at, width);
       }

@@ -1,4 +1,5 @@
-// The Jacobi update of method.md section 2: x_t = exp(a_t) z_t + g_t with guidance, clamp and the change it makes.
+// The Jacobi update of method.md section 2: x_t = exp(a_t) z_t + g_t with guidance, clamp and the
+// change it makes.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -8,13 +9,15 @@
 namespace tarflow::kernels {
 
 struct GuidedUpdate {
-  at::Tensor outputs;  // (N or 2N, n, 2D): a then g of inputs [first, first + n); rows N.. are the unconditional pass
+  at::Tensor outputs;  // (N or 2N, n, 2D): a then g of inputs [first, first + n); rows N.. are the
+                       // unconditional pass
   at::Tensor z;        // (N, T, D) fp32
   at::Tensor x;        // (N, T, D) fp32; tokens first + 1 .. first + n are overwritten
   int64_t first = 0;
-  double cfg = 0;      // weight of token t: cfg t / (T - 1); used when outputs have 2N rows
-  double clamp = 0;    // 0: none
-  at::Tensor change;   // (N) float64, or undefined; the sum of squared changes of each image is added to it
+  double cfg = 0;    // weight of token t: cfg t / (T - 1); used when outputs have 2N rows
+  double clamp = 0;  // 0: none
+  at::Tensor
+      change;  // (N) float64, or undefined; the sum of squared changes of each image is added to it
 };
 
 // Both twins; the device of x decides.

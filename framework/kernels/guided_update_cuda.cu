@@ -2,11 +2,11 @@
 #include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
+#include <c10/util/Exception.h>
 #include <cuda_bf16.h>
 
 #include <algorithm>
 
-#include "framework/core/error.h"
 #include "framework/kernels/guided_update.h"
 
 namespace tarflow::kernels {
@@ -17,14 +17,16 @@ constexpr int kThreads = 256;
 __device__ float as_float(float value) { return value; }
 __device__ float as_float(__nv_bfloat16 value) { return __bfloat162float(value); }
 
-// Grid (blocks an image, N). Elements of tokens first+1 .. first+n of image blockIdx.y, in a grid-stride loop.
+// Grid (blocks an image, N). Elements of tokens first+1 .. first+n of image blockIdx.y, in a
+// grid-stride loop.
 template <typename Output>
-__global__ void update_kernel(const Output* outputs, const float* z, float* x, double* change, int64_t images,
-                              int64_t tokens, int64_t width, int64_t n, int64_t first, float cfg, float clamp,
-                              bool guided) {
+__global__ void update_kernel(const Output* outputs, const float* z, float* x, double* change,
+                              int64_t images, int64_t tokens, int64_t width, int64_t n,
+                              int64_t first, float cfg, float clamp, bool guided) {
   const int64_t image = blockIdx.y;
   float squares = 0;
-  for (int64_t e = int64_t{blockIdx.x} * kThreads + threadIdx.x; e < n * width; e += int64_t{gridDim.x} * kThreads) {
+  for (int64_t e = int64_t{blockIdx.x} * kThreads + threadIdx.x; e < n * width;
+       e += int64_t{gridDim.x} * kThreads) {
     const int64_t i = e / width, d = e % width, token = first + 1 + i;
     const Output* conditional = outputs + (image * n + i) * 2 * width;
     float a = as_float(conditional[d]), g = as_float(conditional[width + d]);
@@ -52,7 +54,8 @@ __global__ void update_kernel(const Output* outputs, const float* z, float* x, d
     if (threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
     __syncthreads();
   }
-  if (threadIdx.x == 0) change[image] += sums[0];  // one block an image when the change is wanted: no race, one order
+  if (threadIdx.x == 0)
+    change[image] += sums[0];  // one block an image when the change is wanted: no race, one order
 }
 
 template <typename Output>
@@ -60,11 +63,13 @@ void launch(const GuidedUpdate& update, const at::Tensor& outputs) {
   const int64_t images = update.x.size(0), width = update.x.size(2), n = outputs.size(1);
   double* change = update.change.defined() ? update.change.mutable_data_ptr<double>() : nullptr;
   const int64_t wanted = (n * width + kThreads - 1) / kThreads;
-  const dim3 grid(static_cast<unsigned>(change ? 1 : std::min<int64_t>(wanted, 64)), static_cast<unsigned>(images));
+  const dim3 grid(static_cast<unsigned>(change ? 1 : std::min<int64_t>(wanted, 64)),
+                  static_cast<unsigned>(images));
   update_kernel<Output><<<grid, kThreads, 0, c10::cuda::getCurrentCUDAStream()>>>(
       static_cast<const Output*>(outputs.const_data_ptr()), update.z.const_data_ptr<float>(),
       update.x.mutable_data_ptr<float>(), change, images, update.x.size(1), width, n, update.first,
-      static_cast<float>(update.cfg), static_cast<float>(update.clamp), outputs.size(0) == 2 * images);
+      static_cast<float>(update.cfg), static_cast<float>(update.clamp),
+      outputs.size(0) == 2 * images);
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
@@ -78,7 +83,7 @@ void guided_update_cuda(const GuidedUpdate& update) {
   } else if (outputs.scalar_type() == at::kBFloat16) {
     launch<__nv_bfloat16>(update, outputs);
   } else {
-    throw Error("guided_update takes float32 or bfloat16 outputs");
+    TORCH_CHECK(false, "guided_update takes float32 or bfloat16 outputs");
   }
 }
 

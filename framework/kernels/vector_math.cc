@@ -21,9 +21,11 @@ int vector_math_variants(NamedVectorMath* out, int capacity) {
   };
   add("base", isa_base::kTable);
 #ifdef __x86_64__
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) add("x86-64-v3", isa_v3::kTable);
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma")) {
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    add("x86-64-v3", isa_v3::kTable);
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("fma")) {
     add("x86-64-v4", isa_v4::kTable);
   }
 #endif

@@ -1,5 +1,5 @@
-// Row-wise operations of a transformer block on CPUs, compiled once for each instruction set and chosen when
-// the program starts. All matrices are row-major float32.
+// Row-wise operations of a transformer block on CPUs, compiled once for each instruction set and
+// chosen when the program starts. All matrices are row-major float32.
 #pragma once
 
 #include <cstdint>
@@ -7,25 +7,27 @@
 namespace tarflow::kernels {
 
 struct VectorMath {
-  // h[r,:] += bias (skipped when null), then y[r,:] = LayerNorm(h[r,:]) * weight + shift, eps 1e-5. rows x columns.
-  void (*bias_layer_norm)(float* h, const float* bias, const float* weight, const float* shift, float* y,
-                          int64_t rows, int64_t columns);
+  // h[r,:] += bias (skipped when null), then y[r,:] = LayerNorm(h[r,:]) * weight + shift, eps 1e-5.
+  // rows x columns.
+  void (*bias_layer_norm)(float* h, const float* bias, const float* weight, const float* shift,
+                          float* y, int64_t rows, int64_t columns);
   // h[r,:] += bias. rows x columns.
   void (*add_bias)(float* h, const float* bias, int64_t rows, int64_t columns);
   // x = gelu(x + bias), erf form. rows x columns.
   void (*bias_gelu)(float* x, const float* bias, int64_t rows, int64_t columns);
   // Causal softmax: row r has first + r valid columns of `stride`; the others become 0.
   void (*causal_softmax)(float* scores, int64_t rows, int64_t first, int64_t stride);
-  // One query (64), keys and values (count, 64) contiguous -> out (64); the query is already scaled.
-  void (*attend_one)(const float* query, const float* keys, const float* values, int64_t count, float* scores,
-                     float* out);
+  // One query (64), keys and values (count, 64) contiguous -> out (64); the query is already
+  // scaled.
+  void (*attend_one)(const float* query, const float* keys, const float* values, int64_t count,
+                     float* scores, float* out);
   // out[i] = (in[i] + bias[i]) * scale
   void (*bias_scale)(const float* in, const float* bias, float scale, float* out, int64_t count);
-  // The Jacobi update of one token: x' = clamp(exp(a) z + g); a and g of the conditional pass moved away from
-  // the unconditional one by `weight` when `unconditional` is not null. outputs: (2D), a then g. clamp <= 0: none.
-  // Returns the sum of squared changes of x over D, in double.
-  double (*update_token)(const float* outputs, const float* unconditional, float weight, const float* z,
-                         float clamp, float* x, int64_t width);
+  // The Jacobi update of one token: x' = clamp(exp(a) z + g); a and g of the conditional pass moved
+  // away from the unconditional one by `weight` when `unconditional` is not null. outputs: (2D), a
+  // then g. clamp <= 0: none. Returns the sum of squared changes of x over D, in double.
+  double (*update_token)(const float* outputs, const float* unconditional, float weight,
+                         const float* z, float clamp, float* x, int64_t width);
 };
 
 // The best table for this CPU.

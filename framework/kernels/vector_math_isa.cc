@@ -1,5 +1,6 @@
-// One body, compiled for several instruction sets: TARFLOW_ISA is the namespace of this compilation. Everything
-// but the table has internal linkage, so that no function of one instruction set can replace another's.
+// One body, compiled for several instruction sets: TARFLOW_ISA is the namespace of this
+// compilation. Everything but the table has internal linkage, so that no function of one
+// instruction set can replace another's.
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -9,8 +10,8 @@
 namespace tarflow::kernels::TARFLOW_ISA {
 namespace {
 
-// exp(x): 2^n e^r with |r| <= ln2/2 and a degree 6 polynomial (relative error below 2e-7). Overflow gives
-// infinity and NaN stays NaN, so that an iteration that diverges is seen to diverge.
+// exp(x): 2^n e^r with |r| <= ln2/2 and a degree 6 polynomial (relative error below 2e-7). Overflow
+// gives infinity and NaN stays NaN, so that an iteration that diverges is seen to diverge.
 inline float exp_one(float unclamped) {
   float x = unclamped < -87.3f ? -87.3f : unclamped;
   x = x > 88.3f ? 88.3f : x;
@@ -29,7 +30,8 @@ inline float exp_one(float unclamped) {
   return unclamped > 88.72f ? INFINITY : p * scale;
 }
 
-// erf(x) as a rational approximation on [-4, 4], where it has reached +-1 in float32 (error below 5e-7).
+// erf(x) as a rational approximation on [-4, 4], where it has reached +-1 in float32 (error below
+// 5e-7).
 inline float erf_one(float x) {
   x = x < -4.0f ? -4.0f : x;
   x = x > 4.0f ? 4.0f : x;
@@ -55,8 +57,8 @@ void add_bias(float* h, const float* bias, int64_t rows, int64_t columns) {
   }
 }
 
-void bias_layer_norm(float* h, const float* bias, const float* weight, const float* shift, float* y, int64_t rows,
-                     int64_t columns) {
+void bias_layer_norm(float* h, const float* bias, const float* weight, const float* shift, float* y,
+                     int64_t rows, int64_t columns) {
   for (int64_t r = 0; r < rows; ++r, h += columns, y += columns) {
     if (bias) {
       for (int64_t c = 0; c < columns; ++c) h[c] += bias[c];
@@ -101,8 +103,8 @@ void causal_softmax(float* scores, int64_t rows, int64_t first, int64_t stride) 
   }
 }
 
-void attend_one(const float* query, const float* keys, const float* values, int64_t count, float* scores,
-                float* out) {
+void attend_one(const float* query, const float* keys, const float* values, int64_t count,
+                float* scores, float* out) {
   for (int64_t k = 0; k < count; ++k) {
     const float* key = keys + 64 * k;
     float sum = 0;
@@ -123,10 +125,11 @@ void bias_scale(const float* in, const float* bias, float scale, float* out, int
   for (int64_t i = 0; i < count; ++i) out[i] = (in[i] + bias[i]) * scale;
 }
 
-double update_token(const float* outputs, const float* unconditional, float weight, const float* z, float clamp,
-                    float* x, int64_t width) {
+double update_token(const float* outputs, const float* unconditional, float weight, const float* z,
+                    float clamp, float* x, int64_t width) {
   float squares = 0;
-  const float* free = unconditional ? unconditional : outputs;  // weight acts on a difference of 0 then
+  const float* free =
+      unconditional ? unconditional : outputs;  // weight acts on a difference of 0 then
   const float limit = clamp > 0 ? clamp : INFINITY;
   for (int64_t d = 0; d < width; ++d) {
     const float a = outputs[d] + weight * (outputs[d] - free[d]);
@@ -144,6 +147,7 @@ double update_token(const float* outputs, const float* unconditional, float weig
 }  // namespace
 
 extern const VectorMath kTable;
-const VectorMath kTable = {bias_layer_norm, add_bias, bias_gelu, causal_softmax, attend_one, bias_scale, update_token};
+const VectorMath kTable = {bias_layer_norm, add_bias,   bias_gelu,   causal_softmax,
+                           attend_one,      bias_scale, update_token};
 
 }  // namespace tarflow::kernels::TARFLOW_ISA

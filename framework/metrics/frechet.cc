@@ -34,7 +34,8 @@ at::Tensor non_negative_root(const at::Tensor& eigenvalues) {
 void Moments::add(const at::Tensor& features) {
   if (features.dim() != 2 || !features.is_floating_point()) {
     throw Error(
-        fmt::format("features have {} dimensions instead of samples x features", features.dim()));
+        fmt::format("features must be floating point, samples x features, not {} of {} dimensions",
+                    toString(features.scalar_type()), features.dim()));
   }
   if (!finite(features))
     throw Error("features are not finite", "look for NaN in the images or the extractor");

@@ -12,7 +12,8 @@ namespace tarflow {
 namespace {
 
 // LayerNorm in fp32 whatever the compute type (eps 1e-5), cast to the compute type.
-at::Tensor layer_norm(const Model& model, const at::Tensor& h, const at::Tensor& weight, const at::Tensor& bias) {
+at::Tensor layer_norm(const Model& model, const at::Tensor& h, const at::Tensor& weight,
+                      const at::Tensor& bias) {
   return at::layer_norm(h, {h.size(-1)}, weight, bias, 1e-5).to(model.dtype());
 }
 
@@ -43,8 +44,9 @@ at::Tensor class_embedding(const Model& model, const BlockWeights& block, const 
 at::Tensor layer_forward(const Model& model, const LayerWeights& layer, const at::Tensor& h) {
   const int64_t n = h.size(0), t = h.size(1), c = h.size(2), heads = model.shape.heads();
   at::Tensor y = layer_norm(model, h, layer.attention_norm_weight, layer.attention_norm_bias);
-  const at::Tensor qkv =
-      at::linear(y, layer.qkv_weight, layer.qkv_bias).view({n, t, 3, heads, kHeadWidth}).permute({2, 0, 3, 1, 4});
+  const at::Tensor qkv = at::linear(y, layer.qkv_weight, layer.qkv_bias)
+                             .view({n, t, 3, heads, kHeadWidth})
+                             .permute({2, 0, 3, 1, 4});
   y = at::scaled_dot_product_attention(qkv[0], qkv[1], qkv[2], {}, 0.0, /*is_causal=*/true);
   y = at::linear(y.transpose(1, 2).reshape({n, t, c}), layer.proj_weight, layer.proj_bias);
   at::Tensor out = h + y;
@@ -53,8 +55,10 @@ at::Tensor layer_forward(const Model& model, const LayerWeights& layer, const at
   return out + at::linear(y, layer.down_weight, layer.down_bias);
 }
 
-at::Tensor block_outputs(const Model& model, const BlockWeights& block, const at::Tensor& x, const Labels& labels) {
-  at::Tensor h = at::linear(x.to(model.dtype()), block.proj_in_weight, block.proj_in_bias) + block.position;
+at::Tensor block_outputs(const Model& model, const BlockWeights& block, const at::Tensor& x,
+                         const Labels& labels) {
+  at::Tensor h =
+      at::linear(x.to(model.dtype()), block.proj_in_weight, block.proj_in_bias) + block.position;
   const at::Tensor classes = class_embedding(model, block, labels);
   if (classes.defined()) h = h + classes;
   for (const LayerWeights& layer : block.layers) h = layer_forward(model, layer, h);
@@ -67,7 +71,8 @@ Shifted shift_outputs(const at::Tensor& outputs) {
   return {moved.slice(2, 0, d), moved.slice(2, d, 2 * d)};
 }
 
-BlockForward block_forward(const Model& model, const BlockWeights& block, const at::Tensor& x, const Labels& labels) {
+BlockForward block_forward(const Model& model, const BlockWeights& block, const at::Tensor& x,
+                           const Labels& labels) {
   const Shifted shifted = shift_outputs(block_outputs(model, block, x, labels));
   return {at::exp(-shifted.a) * (x - shifted.g), -shifted.a.mean(at::IntArrayRef{1, 2}), shifted};
 }
@@ -117,7 +122,8 @@ at::Tensor loss_gradient(const Model& model, const at::Tensor& images, const Lab
   return unpatchify(gradient, model.shape.patch_size);
 }
 
-at::Tensor self_denoise(const Model& model, const at::Tensor& images, const at::Tensor& gradient, double lr) {
+at::Tensor self_denoise(const Model& model, const at::Tensor& images, const at::Tensor& gradient,
+                        double lr) {
   const double side = model.shape.image_size;
   return images - gradient * (lr * 3 * side * side * model.shape.noise_std * model.shape.noise_std);
 }

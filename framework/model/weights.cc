@@ -68,7 +68,8 @@ class Loader {
     }
     w.proj_out_weight = compute(prefix + "proj_out.weight", {2 * d, c});
     w.proj_out_bias = compute(prefix + "proj_out.bias", {2 * d});
-    for (int l = 0; l < shape.layers; ++l) w.layers.push_back(layer(fmt::format("{}attn_blocks.{}.", prefix, l)));
+    for (int l = 0; l < shape.layers; ++l)
+      w.layers.push_back(layer(fmt::format("{}attn_blocks.{}.", prefix, l)));
     return w;
   }
 
@@ -79,8 +80,8 @@ class Loader {
 
 }  // namespace
 
-Model load_model(const checkpoint::Checkpoint& file, const ModelShape& shape, const at::Device& device,
-                 ComputeType compute) {
+Model load_model(const checkpoint::Checkpoint& file, const ModelShape& shape,
+                 const at::Device& device, ComputeType compute) {
   checkpoint::check_state(file, shape);
   Model model;
   model.shape = shape;

@@ -26,7 +26,7 @@ struct BlockWeights {
   at::Tensor proj_in_weight, proj_in_bias;  // (C, D), (C)
   at::Tensor position;                      // (T, C) fp32, already in the block's token order
   at::Tensor class_embed;                   // (classes, C) fp32; undefined in unconditional models
-  at::Tensor class_mean;                    // (C) fp32 mean over classes; zeros in unconditional models
+  at::Tensor class_mean;  // (C) fp32 mean over classes; zeros in unconditional models
   at::Tensor proj_out_weight, proj_out_bias;  // (2D, C), (2D): first D rows xa, last D rows xc
   std::vector<LayerWeights> layers;
 };
@@ -41,9 +41,9 @@ struct Model {
   at::ScalarType dtype() const { return scalar_type(compute); }
 };
 
-// Checks the file's tensors against its shape and uploads them; bf16 weights are upcast before anything is
-// computed from them. Throws Error listing missing, unexpected and misshaped tensors.
-Model load_model(const checkpoint::Checkpoint& file, const ModelShape& shape, const at::Device& device,
-                 ComputeType compute);
+// Checks the file's tensors against its shape and uploads them; bf16 weights are upcast before
+// anything is computed from them. Throws Error listing missing, unexpected and misshaped tensors.
+Model load_model(const checkpoint::Checkpoint& file, const ModelShape& shape,
+                 const at::Device& device, ComputeType compute);
 
 }  // namespace tarflow

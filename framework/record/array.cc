@@ -10,6 +10,12 @@
 namespace tarflow::record {
 namespace {
 
+int64_t element_count(const std::vector<int64_t>& shape) {
+  int64_t count = 1;
+  for (const int64_t size : shape) count *= size;
+  return count;
+}
+
 template <typename Value>
 Array numeric_array(ArrayType type, std::string path, std::vector<int64_t> shape,
                     const std::vector<Value>& values, std::string unit, std::string meaning) {
@@ -168,12 +174,6 @@ const char* type_name(ArrayType type) {
       break;
   }
   return "string";
-}
-
-int64_t element_count(const std::vector<int64_t>& shape) {
-  int64_t count = 1;
-  for (const int64_t size : shape) count *= size;
-  return count;
 }
 
 void check_array(const Array& array) {

@@ -12,7 +12,6 @@ namespace tarflow::record {
 
 size_t element_bytes(ArrayType type);  // 0 for strings
 const char* type_name(ArrayType type);
-int64_t element_count(const std::vector<int64_t>& shape);
 
 // Throws Error when the data do not fill the shape or the path is not one.
 void check_array(const Array& array);

@@ -17,11 +17,14 @@ struct Guidance {
   double attn_temp = 1;  // the unconditional pass attends at scale 1 / (8 attn_temp)
 
   // The unconditional pass is needed: an unconditional model at temperature 1 has u = c.
-  bool doubled(const ModelShape& shape) const { return cfg > 0 && (shape.classes > 0 || attn_temp != 1); }
+  bool doubled(const ModelShape& shape) const {
+    return cfg > 0 && (shape.classes > 0 || attn_temp != 1);
+  }
 };
 
-// N images; B = N passes, or 2N with guidance: rows 0..N-1 conditional, N..2N-1 unconditional, in one batch.
-// The cache holds keys and values of all L layers, allocated once for all T tokens and written in place.
+// N images; B = N passes, or 2N with guidance: rows 0..N-1 conditional, N..2N-1 unconditional, in
+// one batch. The cache holds keys and values of all L layers, allocated once for all T tokens and
+// written in place.
 class Evaluator {
  public:
   virtual ~Evaluator() = default;
@@ -29,22 +32,27 @@ class Evaluator {
   // Turns to a block (checkpoint index) with these labels; the cache becomes empty.
   virtual void begin(int block, const Labels& labels) = 0;
 
-  // Reads tokens [first, last) of x (N, T, D), fp32 in the block's token order, over the cached keys and values of
-  // [0, first), leaves their own in the cache, and returns the block's outputs (B, last - first, 2D), fp32 or the
-  // compute type: xa then xc, unshifted (row t serves token t + 1). Valid until the next call.
+  // Reads tokens [first, last) of x (N, T, D), fp32 in the block's token order, over the cached
+  // keys and values of [0, first), leaves their own in the cache, and returns the block's outputs
+  // (B, last - first, 2D), fp32 or the compute type: xa then xc, unshifted (row t serves token t +
+  // 1). Valid until the next call.
   virtual at::Tensor evaluate(const at::Tensor& x, int64_t first, int64_t last) = 0;
 
-  // Evaluating tokens whose inputs did not change again gives what the cache holds; worth leaving out where a
-  // segment over a prefix costs no more than a full pass.
+  // Evaluating tokens whose inputs did not change again gives what the cache holds; worth leaving
+  // out where a segment over a prefix costs no more than a full pass.
   virtual bool skips_final_tokens() const = 0;
 };
 
-// `images` at most are evaluated at once. The fastest evaluator for the model's device and compute type.
-std::unique_ptr<Evaluator> make_evaluator(const Model& model, int64_t images, const Guidance& guidance);
+// `images` at most are evaluated at once. The fastest evaluator for the model's device and compute
+// type.
+std::unique_ptr<Evaluator> make_evaluator(const Model& model, int64_t images,
+                                          const Guidance& guidance);
 
 // The evaluator of plain LibTorch operations, for any device and compute type.
-std::unique_ptr<Evaluator> make_tensor_evaluator(const Model& model, int64_t images, const Guidance& guidance);
+std::unique_ptr<Evaluator> make_tensor_evaluator(const Model& model, int64_t images,
+                                                 const Guidance& guidance);
 // The evaluator for CPUs in fp32. Throws std::logic_error for another model.
-std::unique_ptr<Evaluator> make_cpu_evaluator(const Model& model, int64_t images, const Guidance& guidance);
+std::unique_ptr<Evaluator> make_cpu_evaluator(const Model& model, int64_t images,
+                                              const Guidance& guidance);
 
 }  // namespace tarflow

@@ -8,11 +8,15 @@ namespace {
 class TensorEvaluator final : public Evaluator {
  public:
   TensorEvaluator(const Model& model, int64_t images, const Guidance& guidance)
-      : model_(model), images_(images), doubled_(guidance.doubled(model.shape)), attn_temp_(guidance.attn_temp) {
+      : model_(model),
+        images_(images),
+        doubled_(guidance.doubled(model.shape)),
+        attn_temp_(guidance.attn_temp) {
     const ModelShape& shape = model.shape;
     const int64_t batch = doubled_ ? 2 * images : images;
     const auto options = at::TensorOptions().device(model.device).dtype(model.dtype());
-    cache_ = at::empty({shape.layers, 2, batch, shape.heads(), shape.tokens(), kHeadWidth}, options);
+    cache_ =
+        at::empty({shape.layers, 2, batch, shape.heads(), shape.tokens(), kHeadWidth}, options);
   }
 
   void begin(int block, const Labels& labels) override {
@@ -21,13 +25,15 @@ class TensorEvaluator final : public Evaluator {
     classes_ = conditional;
     if (doubled_ && conditional.defined()) {
       const int64_t c = model_.shape.channels;
-      classes_ = at::cat({conditional.expand({images_, 1, c}), class_embedding(model_, *block_, {}).expand({images_, 1, c})});
+      classes_ = at::cat({conditional.expand({images_, 1, c}),
+                          class_embedding(model_, *block_, {}).expand({images_, 1, c})});
     }
   }
 
   at::Tensor evaluate(const at::Tensor& x, int64_t first, int64_t last) override {
     at::Tensor input = x.slice(1, first, last).to(model_.dtype());
-    at::Tensor h = at::linear(input, block_->proj_in_weight, block_->proj_in_bias) + block_->position.slice(0, first, last);
+    at::Tensor h = at::linear(input, block_->proj_in_weight, block_->proj_in_bias) +
+                   block_->position.slice(0, first, last);
     if (doubled_) h = at::cat({h, h});
     if (classes_.defined()) h.add_(classes_);
     const at::Tensor mask = lower_right_mask(first, last);
@@ -40,10 +46,12 @@ class TensorEvaluator final : public Evaluator {
   bool skips_final_tokens() const override { return model_.device.is_cpu(); }
 
  private:
-  // Additive mask of queries [first, last) over keys [0, last); undefined where none or the causal flag serves.
+  // Additive mask of queries [first, last) over keys [0, last); undefined where none or the causal
+  // flag serves.
   at::Tensor lower_right_mask(int64_t first, int64_t last) const {
     if (first == 0 || last - first == 1 || model_.device.is_cuda()) return {};
-    const at::Tensor mask = at::full({last - first, last}, -INFINITY, at::TensorOptions().dtype(model_.dtype()));
+    const at::Tensor mask =
+        at::full({last - first, last}, -INFINITY, at::TensorOptions().dtype(model_.dtype()));
     return at::triu(mask, first + 1);
   }
 
@@ -52,11 +60,13 @@ class TensorEvaluator final : public Evaluator {
   }
 
   // h (B, n, C) fp32 is updated in place.
-  void layer(const LayerWeights& w, const at::Tensor& cache, at::Tensor& h, int64_t first, int64_t last,
-             const at::Tensor& mask) const {
+  void layer(const LayerWeights& w, const at::Tensor& cache, at::Tensor& h, int64_t first,
+             int64_t last, const at::Tensor& mask) const {
     const int64_t b = h.size(0), n = h.size(1), c = h.size(2), heads = model_.shape.heads();
     at::Tensor y = norm(h, w.attention_norm_weight, w.attention_norm_bias);
-    const at::Tensor qkv = at::linear(y, w.qkv_weight, w.qkv_bias).view({b, n, 3, heads, kHeadWidth}).permute({2, 0, 3, 1, 4});
+    const at::Tensor qkv = at::linear(y, w.qkv_weight, w.qkv_bias)
+                               .view({b, n, 3, heads, kHeadWidth})
+                               .permute({2, 0, 3, 1, 4});
     cache.slice(3, first, last).copy_(qkv.slice(0, 1, 3));
     at::Tensor query = qkv[0];
     // The unconditional half has its own scale, carried by its queries.
@@ -73,10 +83,12 @@ class TensorEvaluator final : public Evaluator {
                     const at::Tensor& mask) const {
     const bool single = q.size(2) == 1;
     if (model_.device.is_cuda() && first > 0 && !single) {
-      // Causal from the lower right corner: query i sees keys up to first + i, without a dense mask.
+      // Causal from the lower right corner: query i sees keys up to first + i, without a dense
+      // mask.
       constexpr int64_t kLowerRight = 2;
-      return std::get<0>(at::_efficient_attention_forward(
-          q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), {}, {}, {}, {}, {}, 0.0, kLowerRight));
+      return std::get<0>(at::_efficient_attention_forward(q.transpose(1, 2), k.transpose(1, 2),
+                                                          v.transpose(1, 2), {}, {}, {}, {}, {},
+                                                          0.0, kLowerRight));
     }
     const bool causal = first == 0 && !single;
     std::optional<at::Tensor> bias;
@@ -95,7 +107,8 @@ class TensorEvaluator final : public Evaluator {
 
 }  // namespace
 
-std::unique_ptr<Evaluator> make_tensor_evaluator(const Model& model, int64_t images, const Guidance& guidance) {
+std::unique_ptr<Evaluator> make_tensor_evaluator(const Model& model, int64_t images,
+                                                 const Guidance& guidance) {
   return std::make_unique<TensorEvaluator>(model, images, guidance);
 }
 

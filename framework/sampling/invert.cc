@@ -15,8 +15,8 @@ namespace {
 // One block's inversion under way.
 class Inversion {
  public:
-  Inversion(Evaluator& evaluator, const BlockStrategy& plan, const at::Tensor& z, const InvertOptions& options,
-            BlockWork* work)
+  Inversion(Evaluator& evaluator, const BlockStrategy& plan, const at::Tensor& z,
+            const InvertOptions& options, BlockWork* work)
       : evaluator_(evaluator), plan_(plan), z_(z), options_(options), work_(work), x_(initial()) {
     if (plan.stop != StopRule::kNone || options.record_residuals) {
       change_ = at::zeros({z.size(0)}, z.options().dtype(at::kDouble));
@@ -34,7 +34,8 @@ class Inversion {
     const int64_t last = z_.size(1) - 1;
     int done = 0;
     while (done < plan_.max_iterations) {
-      // Inputs 0..k-1 were final before evaluation k; a clamp that moves token 0 delays that by one.
+      // Inputs 0..k-1 were final before evaluation k; a clamp that moves token 0 delays that by
+      // one.
       const int64_t final_inputs = std::max(0, plan_.clamp > 0 ? done - 1 : done);
       step(skip(final_inputs, last), last, plan_.clamp);
       if (done == 0 && plan_.clamp > 0) clamp_first_token();
@@ -44,8 +45,8 @@ class Inversion {
     work_->iterations.push_back(done);
   }
 
-  // Jacobi inside a segment, over the finished prefix's keys and values. What the segment leaves in the cache
-  // are those of its last evaluation's inputs.
+  // Jacobi inside a segment, over the finished prefix's keys and values. What the segment leaves in
+  // the cache are those of its last evaluation's inputs.
   void segment(const Segment& range) {
     int done = 0;
     while (done < plan_.max_iterations) {
@@ -66,8 +67,8 @@ class Inversion {
     return x;
   }
 
-  // How many leading inputs of `count` need no further evaluation, given that `final_inputs` were final before the
-  // last one; at least one input is evaluated.
+  // How many leading inputs of `count` need no further evaluation, given that `final_inputs` were
+  // final before the last one; at least one input is evaluated.
   int64_t skip(int64_t final_inputs, int64_t count) const {
     return evaluator_.skips_final_tokens() ? std::min(final_inputs, count - 1) : 0;
   }
@@ -88,11 +89,13 @@ class Inversion {
   void clamp_first_token() {
     at::Tensor token = x_.slice(1, 0, 1);
     const at::Tensor clamped = token.clamp(-plan_.clamp, plan_.clamp);
-    if (change_.defined()) change_.add_((clamped - token).to(at::kDouble).square().sum(at::IntArrayRef{1, 2}));
+    if (change_.defined())
+      change_.add_((clamped - token).to(at::kDouble).square().sum(at::IntArrayRef{1, 2}));
     token.copy_(clamped);
   }
 
-  // Reads the residual of the iteration just done, if anyone wants it, and tells whether it is small enough.
+  // Reads the residual of the iteration just done, if anyone wants it, and tells whether it is
+  // small enough.
   bool stopped() {
     if (!change_.defined()) return false;
     // Summed in image order, so that the sum does not depend on how the images were computed.

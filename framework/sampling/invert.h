@@ -13,11 +13,13 @@ namespace tarflow {
 
 // What the inversion of one block took.
 struct BlockWork {
-  int block = 0;                   // checkpoint index
-  std::vector<int> iterations;     // of each segment; T - 1 single steps count as one entry when sequential
-  // ||x' - x||_2 / (N D) after each iteration, segment after segment; only where a stop needs it (or it was asked for).
+  int block = 0;  // checkpoint index
+  std::vector<int>
+      iterations;  // of each segment; T - 1 single steps count as one entry when sequential
+  // ||x' - x||_2 / (N D) after each iteration, segment after segment; only where a stop needs it
+  // (or it was asked for).
   std::vector<double> residuals;
-  int64_t token_evaluations = 0;   // tokens evaluated an image; guidance does not count twice
+  int64_t token_evaluations = 0;  // tokens evaluated an image; guidance does not count twice
 };
 
 // Segment i of G over T tokens reads inputs [first, last) and writes [first + 1, last + 1).
@@ -32,8 +34,9 @@ struct InvertOptions {
   bool record_residuals = false;  // measure them even where no stop needs them
 };
 
-// Solves x_0 = z_0, x_t = exp(a_t(x_<t)) z_t + g_t(x_<t) for z (N, T, D) fp32 in the block's token order; `evaluator`
-// has begun the block. Returns x (N, T, D). Batch-wide stops act on these N images.
+// Solves x_0 = z_0, x_t = exp(a_t(x_<t)) z_t + g_t(x_<t) for z (N, T, D) fp32 in the block's token
+// order; `evaluator` has begun the block. Returns x (N, T, D). Batch-wide stops act on these N
+// images.
 at::Tensor invert_block(Evaluator& evaluator, const BlockStrategy& plan, const at::Tensor& z,
                         const InvertOptions& options, BlockWork* work);
 

@@ -96,7 +96,7 @@ std::optional<Setting> find_setting(const Field& field, const Statements& statem
     setting.nodes = {own->value};
   } else if (const Entry* shared = stated(statements.defaults)) {
     setting.nodes = {shared->value};
-  } else if (!field.default_value.is_null()) {
+  } else if (!field.default_value.is_null() && field.default_value != "") {
     setting.nodes = {node_of(field.default_value, statements.entry.mark)};
   } else {
     if (field.required) {
@@ -217,6 +217,9 @@ void add_points(const ExperimentSchema& schema, const std::vector<Setting>& sett
   const size_t own = expansion.entries.size();
   expansion.entries.push_back(mark);
   const Place place = report.document.problem(mark, "").place;
+  expansion.points.reserve(expansion.points.size() + count);
+  expansion.owners.reserve(expansion.points.size() + count);
+  expansion.by_id.reserve(expansion.points.size() + count);
   std::map<size_t, size_t> repeats;
   std::vector<IdentityPart> parts(settings.size());
   for (size_t i = 0; i < count; ++i) {

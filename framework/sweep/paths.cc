@@ -24,14 +24,19 @@ std::string shown(const fs::path& path) {
 
 std::vector<fs::path> search_folders(const fs::path& yaml_file) {
   const fs::path own = fs::absolute(yaml_file).lexically_normal().parent_path();
-  std::vector<fs::path> folders = {own};
-  for (const fs::path& base : {fs::current_path(), own, own.parent_path()}) {
-    for (const char* name : {"models", "data"}) {
-      const fs::path folder = base / name;
-      if (std::find(folders.begin(), folders.end(), folder) == folders.end())
-        folders.push_back(folder);
-    }
+  const fs::path current = fs::current_path();
+  std::vector<fs::path> folders;
+  const auto add = [&](const fs::path& folder) {
+    if (std::find(folders.begin(), folders.end(), folder) == folders.end())
+      folders.push_back(folder);
+  };
+  add(own);
+  for (const fs::path& base : {current, own, own.parent_path()}) {
+    add(base / "models");
+    add(base / "data");
   }
+  add(current);
+  add(own.parent_path());
   return folders;
 }
 

@@ -14,7 +14,8 @@ struct FoundPath {
 };
 
 // In this order: the YAML file's folder; models/ and data/ in the current folder, in the YAML
-// file's folder and in the folder above it. All absolute.
+// file's folder and in the folder above it; the current folder and the folder above the YAML
+// file's. All absolute.
 std::vector<std::filesystem::path> search_folders(const std::filesystem::path& yaml_file);
 
 // A leading `~/` is the home folder.

@@ -71,7 +71,9 @@ void require_text(const Document& document) {
   }
 }
 
-std::string syntax_repair(const Document& document, Mark mark, const std::string& message) {
+// `last_line`: where the last value that could be read begins.
+std::string syntax_repair(const Document& document, Mark mark, int last_line,
+                          const std::string& message) {
   const auto has = [&](const char* part) { return message.find(part) != std::string::npos; };
   if (mark.line >= 1 && static_cast<size_t>(mark.line) <= document.line_starts.size()) {
     const size_t start = document.line_starts[static_cast<size_t>(mark.line) - 1];
@@ -81,6 +83,7 @@ std::string syntax_repair(const Document& document, Mark mark, const std::string
       return "indent with spaces, not with tabs";
     }
   }
+  if (has("EOF")) return fmt::format("a quote opened on line {} or below is not closed", last_line);
   if (has("flow")) return "a `[` or `{` is not closed, or a comma is missing";
   if (has("illegal map value")) return "quote a value that holds `: `, or check the indentation";
   if (has("end of map") || has("end of sequence") || has("illegal block")) {
@@ -100,20 +103,21 @@ class TreeBuilder : public YAML::EventHandler {
   // Marks mostly come in the order of the file, so that counting characters goes on where it
   // stopped.
   Mark convert(const YAML::Mark& mark) {
-    if (mark.line < 0 || mark.column < 0 ||
-        static_cast<size_t>(mark.line) >= document_.line_starts.size()) {
-      return {};
-    }
-    const size_t start = document_.line_starts[static_cast<size_t>(mark.line)];
+    if (mark.line < 0 || mark.column < 0) return {};
+    const auto& starts = document_.line_starts;
+    const size_t line = std::min(static_cast<size_t>(mark.line), starts.size() - 1);
+    const size_t start = starts[line];
     const size_t offset = std::min(start + static_cast<size_t>(mark.column), document_.text.size());
     if (start > counted_to_ || offset < counted_to_) {
       counted_to_ = start;
-      last_ = {mark.line + 1, 1};
+      last_ = {static_cast<int>(line) + 1, 1};
     }
     last_.column += characters(document_.text, counted_to_, offset);
     counted_to_ = offset;
     return last_;
   }
+
+  Mark last() const { return last_; }  // of the last value or key
 
   void OnDocumentStart(const YAML::Mark& mark) override {
     if (root) fail(convert(mark), "a second YAML document starts here", "keep one document a file");
@@ -353,14 +357,16 @@ Document parse_yaml(std::string text, std::string file) {
   require_text(document);
   TreeBuilder builder(document);
   try {
-    std::istringstream in(document.text);
+    // yaml-cpp takes a quote that is still open for closed where the file ends with its line.
+    std::istringstream in(document.text + (document.text.ends_with('\n') ? "#" : "\n#"));
     YAML::Parser parser(in);
     while (parser.HandleNextDocument(builder)) {
     }
   } catch (const YAML::Exception& failure) {
+    const int last_line = builder.last().line;
     const Mark mark = builder.convert(failure.mark);
     throw Error(document.problem(mark, "not valid YAML: " + failure.msg,
-                                 syntax_repair(document, mark, failure.msg)));
+                                 syntax_repair(document, mark, last_line, failure.msg)));
   }
   document.root = builder.root ? builder.root : std::make_shared<Node>();
   return document;

@@ -15,7 +15,9 @@
 namespace tarflow {
 namespace {
 
-int gpu_count() { return at::globalContext().hasCUDA() ? at::detail::getCUDAHooks().deviceCount() : 0; }
+int gpu_count() {
+  return at::globalContext().hasCUDA() ? at::detail::getCUDAHooks().deviceCount() : 0;
+}
 
 std::string cpu_name() {
   std::ifstream info("/proc/cpuinfo");
@@ -51,10 +53,13 @@ at::Device device_from(const std::string& text) {
     const std::string digits = text == "cuda" ? "0" : text.substr(5);
     const bool number = !digits.empty() && digits.size() < 4 &&
                         digits.find_first_not_of("0123456789") == std::string::npos;
-    if (number && std::stoi(digits) < gpus) return at::Device(at::kCUDA, static_cast<int8_t>(std::stoi(digits)));
+    if (number && std::stoi(digits) < gpus)
+      return at::Device(at::kCUDA, static_cast<int8_t>(std::stoi(digits)));
     if (number) {
-      throw Error(fmt::format("device {} was asked for, but this build sees {} GPU{}", text, gpus, gpus == 1 ? "" : "s"),
-                  "use `device: auto` or `device: cpu`, or run on a machine with a GPU and a CUDA build");
+      throw Error(
+          fmt::format("device {} was asked for, but this build sees {} GPU{}", text, gpus,
+                      gpus == 1 ? "" : "s"),
+          "use `device: auto` or `device: cpu`, or run on a machine with a GPU and a CUDA build");
     }
   }
   throw Error(fmt::format("`{}` is not a device", text), "valid: auto, cpu, cuda, cuda:N");

@@ -7,14 +7,19 @@
 
 namespace tarflow {
 
-enum class ComputeType { kFloat32, kBFloat16 };  // of linears, attention, GELU and KV (method.md section 1)
+enum class ComputeType {
+  kFloat32,
+  kBFloat16
+};  // of linears, attention, GELU and KV (method.md section 1)
 
 std::string to_string(ComputeType type);
-// "float32", "bfloat16", or "auto": bfloat16 on a GPU (as published), float32 on a CPU. Throws Error.
+// "float32", "bfloat16", or "auto": bfloat16 on a GPU (as published), float32 on a CPU. Throws
+// Error.
 ComputeType compute_type_from(const std::string& text, const at::Device& device);
 at::ScalarType scalar_type(ComputeType type);
 
-// "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N". Throws Error when there is no such device here.
+// "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N". Throws Error when there is no such
+// device here.
 at::Device device_from(const std::string& text);
 // The device's model as people name it: "NVIDIA H200", or the CPU's name and the threads in use.
 std::string device_name(const at::Device& device);

@@ -16,14 +16,16 @@ void fill_normal_cpu(float* out, uint64_t seed, int64_t first, int64_t count, in
       float four[4];
       normal4(seed, static_cast<uint64_t>(first + image), static_cast<uint32_t>(block), four);
       float* at = out + image * elements;
-      for (int64_t e = 4 * block; e < std::min(4 * block + 4, elements); ++e) at[e] = four[e - 4 * block];
+      for (int64_t e = 4 * block; e < std::min(4 * block + 4, elements); ++e)
+        at[e] = four[e - 4 * block];
     }
   });
 }
 
 at::Tensor normal_noise(uint64_t seed, int64_t first, int64_t count, int64_t tokens, int64_t width,
                         const at::Device& device) {
-  at::Tensor noise = at::empty({count, tokens, width}, at::TensorOptions().dtype(at::kFloat).device(device));
+  at::Tensor noise =
+      at::empty({count, tokens, width}, at::TensorOptions().dtype(at::kFloat).device(device));
   if (device.is_cpu()) {
     fill_normal_cpu(noise.mutable_data_ptr<float>(), seed, first, count, tokens * width);
   } else {
@@ -41,8 +43,8 @@ std::vector<int64_t> uniform_labels(uint64_t seed, int64_t first, int64_t count,
     const Random4 random = philox4x32(seed, static_cast<uint64_t>(first + i), 0, Stream::kLabels);
     // 64 random bits make the bias of the multiplication smaller than classes / 2^64.
     const uint64_t bits = (uint64_t{random.word[0]} << 32) | random.word[1];
-    labels[static_cast<size_t>(i)] =
-        static_cast<int64_t>((static_cast<unsigned __int128>(bits) * static_cast<unsigned>(classes)) >> 64);
+    labels[static_cast<size_t>(i)] = static_cast<int64_t>(
+        (static_cast<unsigned __int128>(bits) * static_cast<unsigned>(classes)) >> 64);
   }
   return labels;
 }

@@ -1,4 +1,5 @@
-// Noise and labels of images by index: image i is the same for any batch, order, rank count or device.
+// Noise and labels of images by index: image i is the same for any batch, order, rank count or
+// device.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -9,12 +10,13 @@
 namespace tarflow {
 
 // Standard normal noise of images first..first+count-1, (count, tokens, width) float32 on `device`.
-// Element e of image i is number e of the Philox stream with key `seed` and counter (e / 4, noise, i).
+// Element e of image i is number e of the Philox stream with key `seed` and counter (e / 4, noise,
+// i).
 at::Tensor normal_noise(uint64_t seed, int64_t first, int64_t count, int64_t tokens, int64_t width,
                         const at::Device& device);
 
-// Labels of images first..first+count-1, uniform on 0..classes-1, from a stream of their own; (count) int64.
-// Throws Error when classes <= 0.
+// Labels of images first..first+count-1, uniform on 0..classes-1, from a stream of their own;
+// (count) int64. Throws Error when classes <= 0.
 std::vector<int64_t> uniform_labels(uint64_t seed, int64_t first, int64_t count, int classes);
 
 // The device twins of normal_noise: `out` holds count*elements floats on that device.

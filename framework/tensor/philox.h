@@ -1,6 +1,7 @@
-// Counter-based random numbers, bitwise the same on CPU and GPU (Philox4x32-10, Salmon et al. 2011).
-// Plain code that both compilers read; every operation is one correctly rounded IEEE double operation, and
-// multiply-adds are kept apart (the file's compile options forbid contraction), so the bits cannot differ.
+// Counter-based random numbers, bitwise the same on CPU and GPU (Philox4x32-10, Salmon et al.
+// 2011). Plain code that both compilers read; every operation is one correctly rounded IEEE double
+// operation, and multiply-adds are kept apart (the file's compile options forbid contraction), so
+// the bits cannot differ.
 #pragma once
 
 #include <cmath>
@@ -36,7 +37,8 @@ TARFLOW_HD double div(double a, double b) { return a / b; }
 TARFLOW_HD double root(double a) { return std::sqrt(a); }
 #endif
 
-// Natural logarithm of u in (0, 1]: u = 2^e m with m in [sqrt(1/2), sqrt(2)), ln m = 2 atanh((m-1)/(m+1)).
+// Natural logarithm of u in (0, 1]: u = 2^e m with m in [sqrt(1/2), sqrt(2)), ln m = 2
+// atanh((m-1)/(m+1)).
 TARFLOW_HD double log_unit(double u) {
   int exponent = 0;
   while (u < 0.70710678118654752) {  // at most 33 doublings; exact
@@ -52,7 +54,7 @@ TARFLOW_HD double log_unit(double u) {
 
 // cos and sin of 2 pi v for v in [0, 1), by eighths of a turn and Taylor series.
 TARFLOW_HD void cos_sin_turn(double v, double* cosine, double* sine) {
-  const int quarter = static_cast<int>(add(mul(v, 4.0), 0.5));  // nearest quarter, 0..4
+  const int quarter = static_cast<int>(add(mul(v, 4.0), 0.5));            // nearest quarter, 0..4
   const double x = mul(add(v, mul(quarter, -0.25)), 6.2831853071795865);  // in [-pi/4, pi/4]
   const double x2 = mul(x, x);
   double c = 1.0, s = 1.0;
@@ -94,7 +96,7 @@ TARFLOW_HD Random4 philox4x32(uint64_t seed, uint64_t image, uint32_t block, Str
 // Two standard normals from two words (Box-Muller), computed in double and rounded once.
 TARFLOW_HD void normal_pair(uint32_t a, uint32_t b, float* first, float* second) {
   const double u = philox::mul(philox::add(a, 0.5), 1.0 / 4294967296.0);  // (0, 1)
-  const double v = philox::mul(b, 1.0 / 4294967296.0);                   // [0, 1)
+  const double v = philox::mul(b, 1.0 / 4294967296.0);                    // [0, 1)
   const double radius = philox::root(philox::mul(-2.0, philox::log_unit(u)));
   double cosine, sine;
   philox::cos_sin_turn(v, &cosine, &sine);

@@ -90,7 +90,10 @@ TEST(Speedup, AValidForIsPreferred) {
   again["point"] = std::string("p3");
   again["total_seconds"] = 12.0;
   source.sweep.rows.push_back(again);
-  EXPECT_THAT(markdown_of(source), HasSubstr("| 4.00 | 3.00 | 64.00 | 3.00 |"));
+  const std::string text = markdown_of(source);
+  EXPECT_THAT(text, HasSubstr("| 4.00 | 3.00 | 64.00 | 3.00 |"));
+  EXPECT_THAT(text, HasSubstr("ᵃ point p1"));  // two of one name
+  EXPECT_THAT(text, HasSubstr("point p3"));
 }
 
 TEST(Speedup, PointsThatDifferInMoreThanTheStrategyAreNotCompared) {

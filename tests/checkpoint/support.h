@@ -25,12 +25,15 @@ inline std::filesystem::path fixture(const std::string& name) {
   return std::filesystem::path(TARFLOW_SOURCE_DIR) / "tests/checkpoint/fixtures" / name;
 }
 
-// A folder that lives as long as the value.
+// A folder that lives as long as the value; in memory where the system offers that, since every
+// write of a checkpoint waits for the disk.
 class TemporaryFolder {
  public:
   TemporaryFolder() {
     static std::atomic<int> count = 0;
-    path_ = std::filesystem::temp_directory_path() /
+    const std::filesystem::path memory = "/dev/shm";
+    const bool usable = ::access(memory.c_str(), W_OK) == 0;
+    path_ = (usable ? memory : std::filesystem::temp_directory_path()) /
             ("tarflow_checkpoint_" + std::to_string(::getpid()) + "_" + std::to_string(count++));
     std::filesystem::create_directories(path_);
   }
@@ -68,12 +71,16 @@ std::string little_endian(Number number) {
 }
 
 // --- pickles, opcode by opcode
+template <typename... Parts>
+std::string cat(const Parts&... parts) {
+  std::string bytes;
+  ((bytes += parts), ...);
+  return bytes;
+}
 inline std::string text_op(std::string_view text) {
-  return "X" + little_endian(static_cast<uint32_t>(text.size())) + std::string(text);
+  return cat("X", little_endian(static_cast<uint32_t>(text.size())), text);
 }
-inline std::string int_op(int64_t number) {
-  return std::string("\x8a\x08").append(little_endian(number));
-}
+inline std::string int_op(int64_t number) { return cat("\x8a\x08", little_endian(number)); }
 inline std::string tuple_op(const std::vector<int64_t>& numbers) {
   std::string ops = "(";
   for (const int64_t number : numbers) ops += int_op(number);
@@ -82,19 +89,21 @@ inline std::string tuple_op(const std::vector<int64_t>& numbers) {
 // The persistent id of a storage.
 inline std::string storage_op(const std::string& key, int64_t elements,
                               const std::string& type = "torch\nFloatStorage\n") {
-  return "(" + text_op("storage") + "c" + type + text_op(key) + text_op("cpu") + int_op(elements) +
-         "tQ";
+  return cat("(", text_op("storage"), "c", type, text_op(key), text_op("cpu"), int_op(elements),
+             "tQ");
 }
 // A tensor of that storage.
 inline std::string tensor_op(const std::string& storage, int64_t offset,
                              const std::vector<int64_t>& shape,
                              const std::vector<int64_t>& strides) {
-  return "ctorch._utils\n_rebuild_tensor_v2\n(" + storage + int_op(offset) + tuple_op(shape) +
-         tuple_op(strides) + "\x89" + "ccollections\nOrderedDict\n)RtR";
+  return cat("ctorch._utils\n_rebuild_tensor_v2\n(", storage, int_op(offset), tuple_op(shape),
+             tuple_op(strides),
+             "\x89"
+             "ccollections\nOrderedDict\n)RtR");
 }
 // {name: tensor}
 inline std::string dict_pickle(const std::string& name, const std::string& tensor) {
-  return "\x80\x02}" + text_op(name) + tensor + "s.";
+  return cat("\x80\x02}", text_op(name), tensor, "s.");
 }
 
 // --- archives

@@ -28,7 +28,8 @@ Golden::Golden(const std::filesystem::path& file)
 Golden::~Golden() { H5Fclose(file_); }
 
 bool Golden::has(const std::string& path) const {
-  for (size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1)) {
+  for (size_t slash = path.find('/'); slash != std::string::npos;
+       slash = path.find('/', slash + 1)) {
     if (H5Lexists(file_, path.substr(0, slash).c_str(), H5P_DEFAULT) <= 0) return false;
   }
   return H5Lexists(file_, path.c_str(), H5P_DEFAULT) > 0;
@@ -39,9 +40,14 @@ at::Tensor Golden::tensor(const std::string& path) const {
   const hid_t space = H5Dget_space(data), type = H5Dget_type(data);
   const bool integer = H5Tget_class(type) == H5T_INTEGER;
   const bool wide = H5Tget_size(type) == 8;
-  at::Tensor tensor = at::empty(extent(space), integer ? at::kLong : wide ? at::kDouble : at::kFloat);
-  H5Dread(data, integer ? H5T_NATIVE_INT64 : wide ? H5T_NATIVE_DOUBLE : H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT,
-          tensor.mutable_data_ptr());
+  at::Tensor tensor = at::empty(extent(space), integer ? at::kLong
+                                               : wide  ? at::kDouble
+                                                       : at::kFloat);
+  H5Dread(data,
+          integer ? H5T_NATIVE_INT64
+          : wide  ? H5T_NATIVE_DOUBLE
+                  : H5T_NATIVE_FLOAT,
+          H5S_ALL, H5S_ALL, H5P_DEFAULT, tensor.mutable_data_ptr());
   H5Tclose(type);
   H5Sclose(space);
   H5Dclose(data);
@@ -74,15 +80,20 @@ std::vector<std::string> Golden::children(const std::string& group) const {
 }
 
 double Golden::number(const std::string& object, const std::string& attribute) const {
-  const hid_t id = checked(H5Aopen_by_name(file_, object.c_str(), attribute.c_str(), H5P_DEFAULT, H5P_DEFAULT), attribute);
+  const hid_t id =
+      checked(H5Aopen_by_name(file_, object.c_str(), attribute.c_str(), H5P_DEFAULT, H5P_DEFAULT),
+              attribute);
   double value = 0;
   H5Aread(id, H5T_NATIVE_DOUBLE, &value);
   H5Aclose(id);
   return value;
 }
 
-std::vector<int64_t> Golden::integers(const std::string& object, const std::string& attribute) const {
-  const hid_t id = checked(H5Aopen_by_name(file_, object.c_str(), attribute.c_str(), H5P_DEFAULT, H5P_DEFAULT), attribute);
+std::vector<int64_t> Golden::integers(const std::string& object,
+                                      const std::string& attribute) const {
+  const hid_t id =
+      checked(H5Aopen_by_name(file_, object.c_str(), attribute.c_str(), H5P_DEFAULT, H5P_DEFAULT),
+              attribute);
   const hid_t space = H5Aget_space(id);
   std::vector<int64_t> values(static_cast<size_t>(extent(space).at(0)));
   H5Aread(id, H5T_NATIVE_INT64, values.data());

@@ -1,4 +1,5 @@
-// Reference outputs of the published code: tests/parity/golden/*.h5, and the large one beside the checkout.
+// Reference outputs of the published code: tests/parity/golden/*.h5, and the large one beside the
+// checkout.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -17,7 +18,7 @@ class Golden {
   Golden& operator=(const Golden&) = delete;
 
   bool has(const std::string& path) const;
-  at::Tensor tensor(const std::string& path) const;           // float32, float64 or int64
+  at::Tensor tensor(const std::string& path) const;  // float32, float64 or int64
   std::vector<std::string> strings(const std::string& path) const;
   std::vector<std::string> children(const std::string& group) const;  // sorted
   double number(const std::string& object, const std::string& attribute) const;

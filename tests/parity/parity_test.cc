@@ -1,4 +1,5 @@
-// Number for number with the published code: forward, every sampling case, traces, self-denoising, IGM and CRM.
+// Number for number with the published code: forward, every sampling case, traces, self-denoising,
+// IGM and CRM.
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
@@ -23,15 +24,18 @@ namespace fs = std::filesystem;
 constexpr double kLargest = 5e-4, kRms = 2e-5;
 
 struct Case {
-  const char* name;       // of the golden file
-  const char* golden;     // relative to the source folder
+  const char* name;    // of the golden file
+  const char* golden;  // relative to the source folder
   const char* checkpoint;
 };
 
 // The large model's files are published beside the sources, not in them.
-const Case kTiny{"tiny_uncond", "tests/parity/golden/tiny_uncond.h5", "tests/parity/golden/tiny_uncond_2_64_4_2_0.10.pth"};
-const Case kDemo{"cifar10_demo", "tests/parity/golden/cifar10_demo.h5", "sweeps/assets/cifar10_demo_model_4_128_8_2_0.05.pth"};
-const Case kLarge{"cifar10", "../shared/golden/cifar10.h5", "../shared/checkpoints/cifar10_model_2_256_8_4_0.05.pth"};
+const Case kTiny{"tiny_uncond", "tests/parity/golden/tiny_uncond.h5",
+                 "tests/parity/golden/tiny_uncond_2_64_4_2_0.10.pth"};
+const Case kDemo{"cifar10_demo", "tests/parity/golden/cifar10_demo.h5",
+                 "sweeps/assets/cifar10_demo_model_4_128_8_2_0.05.pth"};
+const Case kLarge{"cifar10", "../shared/golden/cifar10.h5",
+                  "../shared/checkpoints/cifar10_model_2_256_8_4_0.05.pth"};
 
 void expect_close(const at::Tensor& got, const at::Tensor& expected, const std::string& what) {
   ASSERT_EQ(got.sizes(), expected.sizes()) << what;
@@ -47,7 +51,8 @@ class Parity : public testing::TestWithParam<std::tuple<Case, const char*>> {
     const auto& [files, device] = GetParam();
     const fs::path root = TARFLOW_SOURCE_DIR;
     if (!fs::exists(root / files.golden) || !fs::exists(root / files.checkpoint)) {
-      GTEST_SKIP() << "needs " << files.golden << " and " << files.checkpoint << ", which are not part of the sources";
+      GTEST_SKIP() << "needs " << files.golden << " and " << files.checkpoint
+                   << ", which are not part of the sources";
     }
     if (std::string(device) == "cuda" && !at::hasCUDA()) GTEST_SKIP() << "no GPU here";
     use_exact_float32();
@@ -57,7 +62,9 @@ class Parity : public testing::TestWithParam<std::tuple<Case, const char*>> {
     model_.shape.noise_std = golden_->number("/", "noise_std");
   }
 
-  at::Tensor on_device(const std::string& path) const { return golden_->tensor(path).to(model_.device); }
+  at::Tensor on_device(const std::string& path) const {
+    return golden_->tensor(path).to(model_.device);
+  }
 
   Labels labels(const std::string& path) const {
     if (!golden_->has(path)) return {};
@@ -109,7 +116,8 @@ TEST_P(Parity, Sampling) {
     const at::Tensor noise = on_device("noise") * golden_->number(group, "noise_scale");
     const SampleResult result = sample(model_, noise, labels("labels"), options);
     expect_close(result.images, golden_->tensor(group + "/images"), "images");
-    if (options.keep_trace) expect_close(at::stack(result.trace), golden_->tensor(group + "/trace"), "trace");
+    if (options.keep_trace)
+      expect_close(at::stack(result.trace), golden_->tensor(group + "/trace"), "trace");
   }
 }
 
@@ -117,7 +125,8 @@ TEST_P(Parity, SelfDenoising) {
   const at::Tensor images = on_device("sampling/sequential_cfg/images");
   const at::Tensor gradient = loss_gradient(model_, images, labels("labels"));
   for (const std::string& name : golden_->children("denoised")) {
-    expect_close(self_denoise(model_, images, gradient, std::stod(name.substr(2))), golden_->tensor("denoised/" + name), name);
+    expect_close(self_denoise(model_, images, gradient, std::stod(name.substr(2))),
+                 golden_->tensor("denoised/" + name), name);
   }
 }
 
@@ -126,9 +135,11 @@ TEST_P(Parity, IgmAndCrm) {
   const std::vector<std::string> names = golden_->strings("metrics/images_used");
   metrics::IgmCrm sums(model_);
   std::vector<images::ImageFile> files;
-  for (const std::string& name : names) files.push_back({fs::path(TARFLOW_SOURCE_DIR) / "sweeps/assets" / name, -1});
+  for (const std::string& name : names)
+    files.push_back({fs::path(TARFLOW_SOURCE_DIR) / "sweeps/assets" / name, -1});
   const int side = model_.shape.image_size;
-  const at::Tensor batch = at::empty({static_cast<int64_t>(files.size()), 3, side, side}, at::kFloat);
+  const at::Tensor batch =
+      at::empty({static_cast<int64_t>(files.size()), 3, side, side}, at::kFloat);
   images::LoadOptions load;
   load.size = side;
   images::load_images(files, load, [&](int64_t index, images::Image image) {
@@ -145,7 +156,8 @@ TEST_P(Parity, IgmAndCrm) {
       ASSERT_EQ(static_cast<int64_t>(blocks.size()), expected.numel());
       for (int64_t b = 0; b < expected.numel(); ++b) {
         const double value = expected[b].item<double>();
-        EXPECT_NEAR(blocks[static_cast<size_t>(b)].*member, value, 1e-4 * std::abs(value)) << name << " of block " << b;
+        EXPECT_NEAR(blocks[static_cast<size_t>(b)].*member, value, 1e-4 * std::abs(value))
+            << name << " of block " << b;
       }
     };
     compare("igm_z", &metrics::BlockMetrics::igm_z);
@@ -159,9 +171,11 @@ TEST_P(Parity, IgmAndCrm) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Goldens, Parity,
-                         testing::Combine(testing::Values(kTiny, kDemo, kLarge), testing::Values("cpu", "cuda")),
+                         testing::Combine(testing::Values(kTiny, kDemo, kLarge),
+                                          testing::Values("cpu", "cuda")),
                          [](const auto& info) {
-                           return std::string(std::get<0>(info.param).name) + "_" + std::get<1>(info.param);
+                           return std::string(std::get<0>(info.param).name) + "_" +
+                                  std::get<1>(info.param);
                          });
 
 }  // namespace

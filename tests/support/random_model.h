@@ -5,7 +5,6 @@
 
 #include <cmath>
 #include <cstdint>
-#include <initializer_list>
 
 #include "framework/model/weights.h"
 #include "framework/tensor/noise.h"
@@ -28,7 +27,7 @@ class RandomTensors {
 };
 
 // A model whose activations and outputs stay of order 1: linear weights ~ N(0, 1/in), outputs
-// scaled by 0.3 so that every block is invertible without overflow. noise_std is the shape's.
+// scaled by 0.1 so that every block is invertible without overflow. noise_std is the shape's.
 inline Model random_model(const ModelShape& shape, uint64_t seed,
                           const at::Device& device = at::kCPU,
                           ComputeType compute = ComputeType::kFloat32) {
@@ -57,7 +56,7 @@ inline Model random_model(const ModelShape& shape, uint64_t seed,
       block.class_embed = keep(random.normal({shape.classes, c}, 0.5));
       block.class_mean = block.class_embed.mean(0);
     }
-    linear(block.proj_out_weight, block.proj_out_bias, 2 * d, c, 0.3);
+    linear(block.proj_out_weight, block.proj_out_bias, 2 * d, c, 0.1);
     for (int l = 0; l < shape.layers; ++l) {
       LayerWeights layer;
       norm(layer.attention_norm_weight, layer.attention_norm_bias);

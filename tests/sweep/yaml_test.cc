@@ -188,7 +188,11 @@ TEST(Yaml, SyntaxErrorsAreLocatedWithARepair) {
   EXPECT_THAT(failure("a: 1\n  b: 2\n", &repair), HasSubstr("2:4 not valid YAML: "));
   EXPECT_THAT(failure("a:\n    b: 1\n  c: 2\n", &repair), HasSubstr("3:3 not valid YAML: "));
   EXPECT_THAT(repair, HasSubstr("indentation"));
-  EXPECT_THAT(failure("a: \"open\n"), HasSubstr("not valid YAML: "));
+  for (const char* text : {"a: 1\nb: \"open", "a: 1\nb: \"open\n", "a: 1\nb: 'open\n\n  \n",
+                           "a: 1\nb: \"open\nc: 2\n"}) {
+    EXPECT_THAT(failure(text, &repair), HasSubstr("not valid YAML: ")) << text;
+    EXPECT_EQ(repair, "a quote opened on line 2 or below is not closed") << text;
+  }
 }
 
 TEST(Yaml, KeysAreText) {

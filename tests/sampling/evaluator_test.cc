@@ -1,0 +1,115 @@
+// The fast evaluator against the plain one, range by range.
+#include "framework/sampling/evaluator.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/linear_flow.h"
+
+namespace tarflow {
+namespace {
+
+class EvaluatorTest : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    if (std::string(GetParam()) == "cuda" && !at::hasCUDA()) GTEST_SKIP() << "no GPU here";
+    use_exact_float32();
+  }
+  at::Device device() const { return device_from(GetParam()); }
+};
+
+// The whole block at once, through the differentiable forward.
+at::Tensor reference(const Model& model, int block, const at::Tensor& x, const Labels& labels) {
+  return block_outputs(model, model.blocks[static_cast<size_t>(block)], x, labels);
+}
+
+TEST_P(EvaluatorTest, RangesOverTheCacheGiveTheWhole) {
+  const Model model = random_model(kSmallShape, 1, device());
+  const at::Tensor x = normal_noise(1, 0, 3, 16, 12, device());
+  const Labels labels = {0, 2, 4};
+  const at::Tensor expected = reference(model, 1, x, labels);
+  const auto evaluator = make_evaluator(model, 3, {});
+  for (const std::vector<int64_t>& cuts :
+       {std::vector<int64_t>{0, 16}, {0, 1, 2, 3, 9, 16}, {0, 5, 6, 15, 16}}) {
+    evaluator->begin(1, labels);
+    for (size_t i = 0; i + 1 < cuts.size(); ++i) {
+      const at::Tensor got = evaluator->evaluate(x, cuts[i], cuts[i + 1]).clone();
+      EXPECT_TRUE(at::allclose(got, expected.slice(1, cuts[i], cuts[i + 1]), 1e-4, 1e-5))
+          << cuts[i];
+    }
+  }
+}
+
+TEST_P(EvaluatorTest, UnconditionalHalfHasItsClassAndTemperature) {
+  const Model model = random_model(kSmallShape, 2, device());
+  const at::Tensor x = normal_noise(2, 0, 2, 16, 12, device());
+  const auto evaluator = make_evaluator(model, 2, {1.0, 1.0});
+  evaluator->begin(0, {1, 3});
+  const at::Tensor both = evaluator->evaluate(x, 0, 15).clone();
+  ASSERT_EQ(both.size(0), 4);
+  EXPECT_TRUE(at::allclose(both.slice(0, 0, 2), reference(model, 0, x, {1, 3}).slice(1, 0, 15),
+                           1e-4, 1e-5));
+  EXPECT_TRUE(
+      at::allclose(both.slice(0, 2), reference(model, 0, x, {}).slice(1, 0, 15), 1e-4, 1e-5));
+
+  // A temperature is a scale on the queries: the same as a model whose query rows are scaled.
+  Model cooled = model;
+  const int64_t c = model.shape.channels;
+  for (LayerWeights& layer : cooled.blocks[0].layers) {
+    layer.qkv_weight = layer.qkv_weight.clone();
+    layer.qkv_bias = layer.qkv_bias.clone();
+    layer.qkv_weight.slice(0, 0, c).div_(0.3);
+    layer.qkv_bias.slice(0, 0, c).div_(0.3);
+  }
+  const auto tempered = make_evaluator(model, 2, {1.0, 0.3});
+  tempered->begin(0, {1, 3});
+  const at::Tensor hot = tempered->evaluate(x, 0, 15);
+  EXPECT_TRUE(
+      at::allclose(hot.slice(0, 2), reference(cooled, 0, x, {}).slice(1, 0, 15), 1e-3, 1e-4));
+  EXPECT_TRUE(at::allclose(hot.slice(0, 0, 2), both.slice(0, 0, 2), 1e-5, 1e-6));
+}
+
+TEST_P(EvaluatorTest, UnconditionalModelsAreDoubledOnlyForATemperature) {
+  ModelShape shape = kSmallShape;
+  shape.classes = 0;
+  EXPECT_FALSE((Guidance{2, 1}.doubled(shape)));
+  EXPECT_TRUE((Guidance{2, 0.3}.doubled(shape)));
+  EXPECT_FALSE((Guidance{0, 0.3}.doubled(shape)));
+  const Model model = random_model(shape, 3, device());
+  const auto evaluator = make_evaluator(model, 2, {2, 0.3});
+  evaluator->begin(0, {});
+  EXPECT_EQ(evaluator->evaluate(normal_noise(3, 0, 2, 16, 12, device()), 0, 4).size(0), 4);
+}
+
+TEST_P(EvaluatorTest, PlainAndFastAgree) {
+  const Model model = random_model(kSmallShape, 4, device());
+  const at::Tensor x = normal_noise(4, 0, 5, 16, 12, device());
+  const Labels labels = {0, 1, 2, 3, 4};
+  const auto fast = make_evaluator(model, 5, {1, 0.5}),
+             plain = make_tensor_evaluator(model, 5, {1, 0.5});
+  fast->begin(1, labels);
+  plain->begin(1, labels);
+  for (const auto& [first, last] : {std::pair<int64_t, int64_t>{0, 6}, {6, 7}, {7, 16}, {4, 12}}) {
+    EXPECT_TRUE(
+        at::allclose(fast->evaluate(x, first, last), plain->evaluate(x, first, last), 1e-4, 1e-5))
+        << first;
+  }
+}
+
+TEST_P(EvaluatorTest, BFloat16IsClose) {
+  const Model model = random_model(kSmallShape, 5, device(), ComputeType::kBFloat16);
+  const Model exact = random_model(kSmallShape, 5, device());
+  const at::Tensor x = normal_noise(5, 0, 2, 16, 12, device());
+  const auto evaluator = make_evaluator(model, 2, {});
+  evaluator->begin(0, {1, 2});
+  evaluator->evaluate(x, 0, 7);
+  const at::Tensor got = evaluator->evaluate(x, 7, 16).to(at::kFloat);
+  const at::Tensor expected = reference(exact, 0, x, {1, 2}).slice(1, 7);
+  EXPECT_LT(((got - expected).norm() / expected.norm()).item<double>(), 3e-2);
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, EvaluatorTest, testing::Values("cpu", "cuda"),
+                         [](const auto& info) { return std::string(info.param); });
+
+}  // namespace
+}  // namespace tarflow

@@ -1,0 +1,87 @@
+// The sweeps that come with the product.
+#include "framework/core/file.h"
+#include "framework/core/strategy.h"
+#include "framework/sweep/strategy_parse.h"
+#include "tests/sweep/support.h"
+
+namespace tarflow::sweep {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+const std::filesystem::path kSweeps = TARFLOW_SOURCE_DIR "/sweeps";
+
+struct Shipped {
+  const char* name;
+  size_t points;
+  FlowSize flow;
+  const char *segments, *iterations, *guesses;  // as the README of GS-Jacobi sampling has them
+};
+constexpr Shipped kPublished[] = {
+    {"afhq", 3, {8, 1024}, "8,1,1,1,1,1,1,1", "32,10,10,10,10,10,10,10", "0,0,0,0,0,1,1,0"},
+    {"img128cond", 3, {8, 1024}, "1,8,1,1,1,1,1,1", "10,32,10,10,10,10,10,10", "0,1,0,0,0,0,1,0"},
+    {"img64uncond", 3, {8, 1024}, "1,8,1,1,1,1,1,8", "20,32,20,20,20,20,20,32", "0,1,0,0,1,0,1,1"},
+    {"img64cond", 3, {8, 256}, "8,1,1,1,1,1,1,0", "13,6,6,6,6,6,6,1", "1,0,0,0,0,1,1,1"}};
+
+Document read_shipped(const std::string& name) {
+  const std::filesystem::path file = kSweeps / (name + ".yaml");
+  return parse_yaml(read_file(file), file.string());
+}
+
+TEST(ShippedSweeps, StateThePublishedStrategies) {
+  for (const Shipped& shipped : kPublished) {
+    const Document document = read_shipped(shipped.name);
+    EXPECT_THAT(document.problems, IsEmpty());
+    const Node& experiments = *document.root->find("experiments")->value;
+    const Node& evaluate = *experiments.items.at(1)->find("evaluate")->value;
+    const Node& strategies = *evaluate.find("grid")->value->find("strategy")->value;
+    const Document lists =
+        parse_yaml(fmt::format("{{num_GS_list: [{}], max_jacobi_list: [{}], guess_list: [{}]}}",
+                               shipped.segments, shipped.iterations, shipped.guesses),
+                   "lists");
+    Report report{document, {}, {}, {}};
+    const auto expected = read_strategy(*lists.root, shipped.flow, report);
+    const auto stated = read_strategy(*strategies.items.at(1), shipped.flow, report);
+    EXPECT_THAT(report.errors, IsEmpty()) << shipped.name;
+    EXPECT_EQ(stated, expected) << shipped.name;
+    EXPECT_TRUE(read_strategy(*strategies.items.at(0), shipped.flow, report)->sequential());
+  }
+}
+
+// Against what the experiments accept, which a build with the worker writes.
+class ShippedSweepsLoad : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const std::filesystem::path file = TARFLOW_BINARY_DIR "/share/experiments.json";
+    if (!std::filesystem::exists(file))
+      GTEST_SKIP() << "no share/experiments.json: run_job is not built here";
+    schemas_ = read_experiment_schemas(file);
+  }
+  ExperimentSchemas schemas_;
+};
+
+TEST_F(ShippedSweepsLoad, TheDemoWithAllItsFiles) {
+  const Sweep sweep = load_sweep(kSweeps / "demo.yaml", schemas_);
+  EXPECT_THAT(sweep.points, SizeIs(1 + 5 * 2 * 2));
+  EXPECT_THAT(sweep.warnings, IsEmpty());
+  EXPECT_EQ(sweep.models.at("cifar10_demo").shape, (ModelShape{32, 4, 128, 8, 2, 10, 0.05}));
+}
+
+TEST_F(ShippedSweepsLoad, ThePublishedModelsWithoutTheirFiles) {
+  for (const Shipped& shipped : kPublished) {
+    const Sweep sweep = load_sweep(kSweeps / fmt::format("{}.yaml", shipped.name), schemas_,
+                                   {.allow_missing = true});
+    EXPECT_THAT(sweep.points, SizeIs(shipped.points));
+    EXPECT_THAT(sweep.warnings, IsEmpty());
+    const Model& model = sweep.models.at(shipped.name);
+    EXPECT_EQ(model.shape.tokens(), shipped.flow.tokens);
+    if (model.present) continue;
+    EXPECT_THAT(sweep.missing[0].what, HasSubstr(model.checkpoint.filename().string()));
+    EXPECT_THAT(sweep.missing[0].repair, HasSubstr("published by encoreus on Hugging Face"));
+  }
+}
+
+}  // namespace
+}  // namespace tarflow::sweep
