@@ -18,6 +18,8 @@
 namespace tarflow::experiments {
 namespace {
 
+constexpr int64_t kGridImages = 64;
+
 struct Settings : SamplingSettings {
   double self_denoising_lr = 0;
   std::string noise, noise_dataset = "noise", labels_dataset = "labels";
@@ -99,65 +101,99 @@ void write_grid(const std::filesystem::path& file, const at::Tensor& images) {
   images::write_png(file, images::grid(cells, {.columns = 8}));
 }
 
-void run(JobContext& context) {
-  const Settings settings = read_settings<Settings>(context.settings());
-  const at::Device device = device_from(settings.device);
-  const Model model = context.load_model(device, compute_type_from(settings.compute_type, device));
-  Inputs given;
-  if (!settings.noise.empty()) given = inputs_from_file(settings, model);
-  SampleOptions options = settings.options();
-  options.keep_trace = settings.trace;
-  WorkTotals work;
-  std::vector<at::Tensor> images;
-  std::vector<std::vector<at::Tensor>> denoised(context.point_count()), traces;
-  for (const Chunk& chunk : chunks_of(settings.num_images, settings.chunk)) {
-    const uint64_t seed = static_cast<uint64_t>(settings.seed);
-    const bool own = given.noise.defined();
-    at::Tensor noise = own ? given.noise.slice(0, chunk.first, chunk.first + chunk.count).to(device)
-                           : noise_of(model, seed, chunk);
-    Labels labels = own ? Labels{} : labels_of(model, seed, chunk);
-    if (own && !given.labels.empty()) {
-      labels.assign(given.labels.begin() + chunk.first,
-                    given.labels.begin() + chunk.first + chunk.count);
-    }
-    const SampleResult result = sample(model, noise * settings.noise_scale, labels, options);
-    work.add(result, chunk.count);
-    images.push_back(result.images.cpu());
-    if (settings.trace) traces.push_back({at::stack(result.trace).cpu()});
-    at::Tensor gradient;
+// The images of a run, gathered chunk by chunk.
+class Samples {
+ public:
+  explicit Samples(JobContext& context)
+      : context_(context),
+        settings_(read_settings<Settings>(context.settings())),
+        device_(device_from(settings_.device)),
+        model_(context.load_model(device_, compute_type_from(settings_.compute_type, device_))),
+        denoised_(context.point_count()) {
+    if (!settings_.noise.empty()) given_ = inputs_from_file(settings_, model_);
     for (size_t i = 0; i < context.point_count(); ++i) {
-      const double lr = read_settings<Settings>(context.point_settings(i)).self_denoising_lr;
-      if (lr != 0 && !gradient.defined()) gradient = loss_gradient(model, result.images, labels);
-      denoised[i].push_back(lr == 0 ? result.images.cpu()
-                                    : self_denoise(model, result.images, gradient, lr).cpu());
+      rates_.push_back(read_settings<Settings>(context.point_settings(i)).self_denoising_lr);
     }
-    context.progress("sampling", chunk.first + chunk.count, settings.num_images);
   }
-  context.add(to_array("images/before_denoising", at::cat(images), "",
-                       "images in [-1, 1], unclipped; image, channel, row, column"));
-  if (settings.trace) {
-    std::vector<at::Tensor> states;
-    for (const auto& chunk : traces) states.push_back(chunk[0]);
-    context.add(to_array(
-        "images/trace", at::cat(states, 1), "",
-        "raw noise, then the state after blocks K-1 to 0; state, image, channel, row, column"));
+
+  void run() {
+    for (const Chunk& chunk : chunks_of(settings_.num_images, settings_.chunk)) {
+      sample_chunk(chunk);
+      context_.progress("sampling", chunk.first + chunk.count, settings_.num_images);
+    }
+    report();
   }
-  for (size_t i = 0; i < context.point_count(); ++i) {
-    const at::Tensor final_images = at::cat(denoised[i]);
-    record::Array array = to_array("images/final/" + context.point_id(i), final_images, "",
+
+ private:
+  Inputs inputs_of(const Chunk& chunk) const {
+    const uint64_t seed = static_cast<uint64_t>(settings_.seed);
+    if (!given_.noise.defined())
+      return {noise_of(model_, seed, chunk), labels_of(model_, seed, chunk)};
+    Inputs inputs{given_.noise.slice(0, chunk.first, chunk.first + chunk.count).to(device_), {}};
+    if (!given_.labels.empty()) {
+      const auto first = given_.labels.begin() + chunk.first;
+      inputs.labels.assign(first, first + chunk.count);
+    }
+    return inputs;
+  }
+
+  void sample_chunk(const Chunk& chunk) {
+    const Inputs inputs = inputs_of(chunk);
+    SampleOptions options = settings_.options();
+    options.keep_trace = settings_.trace;
+    const SampleResult result =
+        sample(model_, inputs.noise * settings_.noise_scale, inputs.labels, options);
+    work_.add(result, chunk.count);
+    images_.push_back(result.images.cpu());
+    if (settings_.trace) traces_.push_back(at::stack(result.trace).cpu());
+    at::Tensor gradient;  // one serves every rate
+    for (size_t i = 0; i < rates_.size(); ++i) {
+      if (rates_[i] != 0 && !gradient.defined())
+        gradient = loss_gradient(model_, result.images, inputs.labels);
+      denoised_[i].push_back(rates_[i] == 0
+                                 ? images_.back()
+                                 : self_denoise(model_, result.images, gradient, rates_[i]).cpu());
+    }
+  }
+
+  void report() {
+    context_.add(to_array("images/before_denoising", at::cat(images_), "",
+                          "images in [-1, 1], unclipped; image, channel, row, column"));
+    if (settings_.trace) {
+      context_.add(to_array(
+          "images/trace", at::cat(traces_, 1), "",
+          "raw noise, then the state after blocks K-1 to 0; state, image, channel, row, column"));
+    }
+    for (size_t i = 0; i < rates_.size(); ++i)
+      report_final(context_.point_id(i), at::cat(denoised_[i]));
+    work_.add_arrays(context_);
+    context_.set_all("block_passes", work_.block_passes());
+    context_.set_all("device", device_name(device_));
+    context_.set_all("compute", to_string(model_.compute));
+  }
+
+  void report_final(const std::string& point, const at::Tensor& images) {
+    record::Array array = to_array("images/final/" + point, images, "",
                                    "images after self-denoising; image, channel, row, column");
-    array.point = context.point_id(i);
-    context.add(std::move(array));
-    const std::filesystem::path png =
-        context.folder() / fmt::format("samples_{}.png", context.point_id(i));
-    write_grid(png, final_images.slice(0, 0, 64));
-    context.log(fmt::format("first images: {}", png.string()));
+    array.point = point;
+    context_.add(std::move(array));
+    const std::filesystem::path png = context_.folder() / fmt::format("samples_{}.png", point);
+    write_grid(png, images.slice(0, 0, kGridImages));
+    context_.log(fmt::format("first images: {}", png.string()));
   }
-  work.add_arrays(context);
-  context.set_all("block_passes", work.block_passes());
-  context.set_all("device", device_name(device));
-  context.set_all("compute", to_string(model.compute));
-}
+
+  JobContext& context_;
+  const Settings settings_;
+  const at::Device device_;
+  const Model model_;
+  Inputs given_;
+  std::vector<double> rates_;  // self_denoising_lr of each point
+  std::vector<at::Tensor> images_, traces_;
+  std::vector<std::vector<at::Tensor>> denoised_;  // by point
+  WorkTotals work_;
+};
+
+void run(JobContext& context) { Samples(context).run(); }
 
 const bool registered = register_experiment<Settings>(
     {.name = "sample",

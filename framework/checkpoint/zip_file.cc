@@ -36,15 +36,13 @@ class ZipStorages : public StorageReader {
     return read_entry(entry("data/" + key));
   }
 
-  // A small entry; nothing when there is none.
-  std::optional<std::vector<char>> text(const std::string& name, uint64_t at_most) const {
-    const auto index = locate(name);
-    if (!index) return std::nullopt;
+  bool has(const std::string& name) const { return locate(name).has_value(); }
+
+  // A small entry.
+  std::vector<char> text(const std::string& name, uint64_t at_most) const {
     const Entry found = entry(name);
-    if (found.size > at_most) {
-      throw Error(fmt::format("{}: the entry {} has {} bytes, more than {}", path_.string(),
-                              printable(found.name), found.size, at_most));
-    }
+    if (found.size > at_most)
+      fail(found, fmt::format("has {} bytes, more than {}", found.size, at_most));
     const std::vector<std::byte> bytes = read_entry(found);
     const char* begin = reinterpret_cast<const char*>(bytes.data());
     return std::vector<char>(begin, begin + bytes.size());
@@ -73,7 +71,7 @@ class ZipStorages : public StorageReader {
       const size_t slash = text.find('/');
       if (slash == std::string_view::npos || text.substr(slash) != "/data.pkl") continue;
       prefix_ = text.substr(0, slash + 1);
-      if (locate("constants.pkl")) {
+      if (has("constants.pkl")) {
         throw Error(fmt::format("{} is a TorchScript archive, not a state dict", path_.string()),
                     "name the .pth file that torch.save(model.state_dict()) wrote");
       }
@@ -158,13 +156,13 @@ OpenedFile open_zip_file(const std::filesystem::path& path) {
   OpenedFile opened;
   auto storages = std::make_unique<ZipStorages>(path);
   // Files from before the entry existed were written on little-endian machines.
-  const auto order = storages->text("byteorder", kMaxNameBytes);
-  if (order && std::string_view(order->data(), order->size()) != "little") {
-    throw Error(fmt::format("{}: byte order is `{}`", path.string(),
-                            printable({order->data(), order->size()})),
+  const std::vector<char> order =
+      storages->has("byteorder") ? storages->text("byteorder", kMaxNameBytes) : std::vector<char>();
+  if (const std::string_view name(order.data(), order.size()); !name.empty() && name != "little") {
+    throw Error(fmt::format("{}: byte order is `{}`", path.string(), printable(name)),
                 "only little-endian checkpoints are read: load and save it again with PyTorch");
   }
-  opened.pickle_bytes = storages->text("data.pkl", kMaxPickleBytes).value();
+  opened.pickle_bytes = storages->text("data.pkl", kMaxPickleBytes);
   opened.pickle =
       parse_pickle({opened.pickle_bytes.data(), opened.pickle_bytes.size()}, 0,
                    fmt::format("{}: {}data.pkl", path.string(), printable(storages->prefix())));

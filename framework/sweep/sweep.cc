@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <set>
 
-#include "framework/core/file.h"
 #include "framework/sweep/grid.h"
 #include "framework/sweep/models.h"
 #include "framework/sweep/paths.h"
@@ -104,7 +103,7 @@ void read_experiments(const Node& root, const ExperimentSchemas& schemas,
 
 Sweep load_sweep(const fs::path& file, const ExperimentSchemas& schemas,
                  const LoadOptions& options) {
-  const Document document = parse_yaml(read_file(file), file.string());
+  const Document document = read_yaml(file);
   Report report{document, document.problems, {}, {}};
   if (document.root->kind != NodeKind::kMap) {
     throw Error(document.problem(

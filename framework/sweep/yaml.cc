@@ -11,6 +11,8 @@
 #include <unordered_map>
 #include <utility>
 
+#include "framework/core/file.h"
+
 namespace tarflow::sweep {
 namespace {
 
@@ -69,6 +71,13 @@ void require_text(const Document& document) {
     }
     at += length;
   }
+}
+
+void require_bytes(size_t bytes, const std::string& file) {
+  if (bytes <= kMaxYamlBytes) return;
+  throw Error(fmt::format("the file has {} bytes, more than the {} that a sweep may have", bytes,
+                          kMaxYamlBytes),
+              "state fewer values; a grid makes many points from few", {file});
 }
 
 // `last_line`: where the last value that could be read begins.
@@ -343,11 +352,7 @@ Problem Document::problem(Mark mark, std::string what, std::string repair) const
 Document parse_yaml(std::string text, std::string file) {
   Document document;
   document.file = std::move(file);
-  if (text.size() > kMaxYamlBytes) {
-    throw Error(fmt::format("the file has {} bytes, more than the {} that a sweep may have",
-                            text.size(), kMaxYamlBytes),
-                "state fewer values; a grid makes many points from few", {document.file});
-  }
+  require_bytes(text.size(), document.file);
   if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);  // byte order mark
   document.text = std::move(text);
   document.line_starts.push_back(0);
@@ -370,6 +375,13 @@ Document parse_yaml(std::string text, std::string file) {
   }
   document.root = builder.root ? builder.root : std::make_shared<Node>();
   return document;
+}
+
+Document read_yaml(const std::filesystem::path& file) {
+  std::error_code not_a_file;  // a pipe, say, which has no size before it is read
+  const auto bytes = std::filesystem::file_size(file, not_a_file);
+  if (!not_a_file) require_bytes(bytes, file.string());
+  return parse_yaml(read_file(file), file.string());
 }
 
 }  // namespace tarflow::sweep

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -63,5 +64,6 @@ struct Document {
 // above, when a key is not text, or when a tag other than !!str is used. An empty document has a
 // null root.
 Document parse_yaml(std::string text, std::string file);
+Document read_yaml(const std::filesystem::path& file);  // also throws Error when it cannot be read
 
 }  // namespace tarflow::sweep

@@ -9,6 +9,7 @@ namespace {
 
 using namespace std::string_literals;
 using ::testing::AllOf;
+using testing::cat;
 using testing::dict_pickle;
 using ::testing::ElementsAre;
 using testing::error_of;
@@ -227,8 +228,8 @@ TEST(Checkpoint, ContainersThatHoldEachOtherEnd) {
   EXPECT_THAT(opening_error(folder / "bomb.pth"), HasSubstr("more than"));
   // names that grow with the depth
   std::string names = "\x80\x02";
-  for (int i = 0; i < 30; ++i) names += "}" + text_op(std::string(100, 'n'));
-  names += "N" + std::string(30, 's') + ".";
+  for (int i = 0; i < 30; ++i) names += cat("}", text_op(std::string(100, 'n')));
+  names += cat("N", std::string(30, 's'), ".");
   write_zip(folder / "names.pth", {{"a/data.pkl", names}});
   EXPECT_THAT(opening_error(folder / "names.pth"), HasSubstr("a name of"));
 }

@@ -9,6 +9,7 @@ namespace {
 
 using namespace std::string_literals;
 using ::testing::AllOf;
+using testing::cat;
 using testing::error_of;
 using ::testing::HasSubstr;
 using testing::int_op;
@@ -219,13 +220,10 @@ TEST(Pickle, BombsEndAtTheLimits) {
   }
   EXPECT_THAT(refusal(bomb), HasSubstr("items in containers"));
   std::string puts = "N";
-  for (uint32_t i = 0; i < kMaxPickleValues + 2; ++i) puts += "r" + little_endian(i);
+  for (uint32_t i = 0; i < kMaxPickleValues + 2; ++i) puts += cat("r", little_endian(i));
   EXPECT_THAT(refusal(puts), HasSubstr("in the memo"));
-  std::string storages = storage_op("0", 4) +
-                         "q\x01"
-                         "0";
-  storages = "(" + text_op("storage") + "ctorch\nFloatStorage\n" + text_op("0") + text_op("cpu") +
-             "K\x01tq\x01";
+  std::string storages = cat("(", text_op("storage"), "ctorch\nFloatStorage\n", text_op("0"),
+                             text_op("cpu"), "K\x01tq\x01");
   for (size_t i = 0; i < kMaxTensors + 2; ++i) storages += "h\x01Q";
   EXPECT_THAT(refusal(storages), HasSubstr("storages"));
 }

@@ -48,7 +48,7 @@ TEST(Writer, StoragesAreAlignedAndUncompressed) {
   std::vector<TensorToWrite> tensors;
   for (int i = 0; i < 12; ++i) {  // entry names of several lengths
     const std::vector<float> values(static_cast<size_t>(3 + 5 * i), static_cast<float>(1000 + i));
-    tensors.push_back(tensor("t" + std::to_string(i), DType::kFloat32,
+    tensors.push_back(tensor(testing::cat("t", std::to_string(i)), DType::kFloat32,
                              {static_cast<int64_t>(values.size())}, values));
   }
   write_checkpoint(folder / "a.pth", tensors);
@@ -111,7 +111,8 @@ TEST(Writer, AnyShapesRoundTrip) {
       std::vector<float> content(elements);
       for (size_t i = 0; i < elements; ++i) content[i] = static_cast<float>(i) - 3;
       values.push_back(content);
-      tensors.push_back(tensor("x." + std::to_string(count), DType::kFloat32, shape, content));
+      tensors.push_back(
+          tensor(testing::cat("x.", std::to_string(count)), DType::kFloat32, shape, content));
     }
     write_checkpoint(folder / "a.pth", tensors);
     const Checkpoint checkpoint = Checkpoint::open(folder / "a.pth");

@@ -257,6 +257,17 @@ TEST_F(SweepTest, GridsThatAreTooLarge) {
       ElementsAre("8:9 the sweep has more than 200000 points"));
 }
 
+TEST_F(SweepTest, FilesThatAreTooLargeAreNotRead) {
+  const auto file = write("large.yaml", "");
+  std::filesystem::resize_file(file, std::uintmax_t{1} << 40);  // sparse
+  try {
+    load_sweep(file, test_schemas());
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("large.yaml: the file has 1099511627776 bytes"));
+  }
+}
+
 TEST_F(SweepTest, OneNameForTwoStrategies) {
   EXPECT_THAT(
       errors(evaluate_with("      grid:\n"

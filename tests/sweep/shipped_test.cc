@@ -1,5 +1,4 @@
 // The sweeps that come with the product.
-#include "framework/core/file.h"
 #include "framework/core/strategy.h"
 #include "framework/sweep/strategy_parse.h"
 #include "tests/sweep/support.h"
@@ -25,14 +24,9 @@ constexpr Shipped kPublished[] = {
     {"img64uncond", 3, {8, 1024}, "1,8,1,1,1,1,1,8", "20,32,20,20,20,20,20,32", "0,1,0,0,1,0,1,1"},
     {"img64cond", 3, {8, 256}, "8,1,1,1,1,1,1,0", "13,6,6,6,6,6,6,1", "1,0,0,0,0,1,1,1"}};
 
-Document read_shipped(const std::string& name) {
-  const std::filesystem::path file = kSweeps / (name + ".yaml");
-  return parse_yaml(read_file(file), file.string());
-}
-
 TEST(ShippedSweeps, StateThePublishedStrategies) {
   for (const Shipped& shipped : kPublished) {
-    const Document document = read_shipped(shipped.name);
+    const Document document = read_yaml(kSweeps / fmt::format("{}.yaml", shipped.name));
     EXPECT_THAT(document.problems, IsEmpty());
     const Node& experiments = *document.root->find("experiments")->value;
     const Node& evaluate = *experiments.items.at(1)->find("evaluate")->value;

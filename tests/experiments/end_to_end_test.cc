@@ -1,0 +1,190 @@
+// The programs as users start them, on a small model with random weights: YAML in, HDF5 out.
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <thread>
+
+#include "framework/checkpoint/untrained.h"
+#include "framework/core/file.h"
+#include "framework/record/dataset_file.h"
+#include "framework/record/record.h"
+#include "tests/parity/golden.h"
+
+namespace tarflow::experiments {
+namespace {
+
+namespace fs = std::filesystem;
+
+at::Tensor tensor_of(const record::Array& array) {
+  const std::vector<double> values = record::to_doubles(array);
+  at::Tensor tensor = at::empty(array.shape, at::kDouble);
+  std::memcpy(tensor.mutable_data_ptr(), values.data(), values.size() * sizeof(double));
+  return tensor;
+}
+
+class EndToEnd : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = (fs::temp_directory_path() / "tarflow_end_to_end_XXXXXX").string();
+    folder_ = ::mkdtemp(name.data());
+    const ModelShape shape{.image_size = 8,
+                           .patch_size = 2,
+                           .channels = 64,
+                           .blocks = 2,
+                           .layers = 1,
+                           .classes = 3,
+                           .noise_std = 0.1};
+    checkpoint::write_untrained(folder_ / "toy_model_2_64_2_1_0.10.pth", shape, 0,
+                                checkpoint::DType::kFloat32);
+  }
+
+  void TearDown() override {
+    std::error_code ignored;
+    fs::remove_all(folder_, ignored);
+  }
+
+  // Starts run_sweep on `experiments` (the list under that key), its output in FOLDER/log.
+  pid_t start(const std::string& experiments) const {
+    const bool golden = fs::exists(folder_ / "tiny_uncond_2_64_4_2_0.10.pth");
+    const char* tiny = golden ? "  tiny: {checkpoint: tiny_uncond_2_64_4_2_0.10.pth}\n" : "";
+    write_file(folder_ / "toy.yaml",
+               "models:\n  toy: {checkpoint: toy_model_2_64_2_1_0.10.pth}\n" + std::string(tiny) +
+                   "defaults: {model: toy, device: cpu}\nexperiments:\n" + experiments);
+    const pid_t process = ::fork();
+    if (process != 0) return process;
+    if (::chdir(folder_.c_str()) != 0 || !::freopen("log", "w", stdout) || ::dup2(1, 2) < 0)
+      ::_exit(99);
+    ::execl(TARFLOW_RUN_SWEEP, TARFLOW_RUN_SWEEP, "toy.yaml", nullptr);
+    ::_exit(99);
+  }
+
+  static int wait(pid_t process) {
+    int status = 0;
+    ::waitpid(process, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+
+  // Runs to the end; the log is shown when it fails.
+  record::SweepRecord run(const std::string& experiments) const {
+    const int status = wait(start(experiments));
+    EXPECT_EQ(status, 0) << read_file(folder_ / "log");
+    return record::read_sweep(folder_ / "results/toy.h5");
+  }
+
+  fs::path asset(const std::string& name) const {
+    return fs::path(TARFLOW_SOURCE_DIR) / "sweeps/assets" / name;
+  }
+
+  fs::path folder_;
+};
+
+double number(const record::Row& row, const std::string& column) {
+  return std::get<double>(row.at(column));
+}
+
+constexpr const char* kEvaluate = R"(
+  - evaluate:
+      num_images: 24
+      chunk: 8
+      cfg: 0.5
+      grid:
+        strategy: [For, "[1-4-2-3]"]
+        self_denoising_lr: [0, 1]
+)";
+
+TEST_F(EndToEnd, GoldenImagesThroughYaml) {
+  const fs::path golden = fs::path(TARFLOW_SOURCE_DIR) / "tests/parity/golden";
+  fs::copy_file(golden / "tiny_uncond_2_64_4_2_0.10.pth",
+                folder_ / "tiny_uncond_2_64_4_2_0.10.pth");
+  const record::SweepRecord sweep =
+      run("  - sample:\n      model: tiny\n      noise: " + (golden / "tiny_uncond.h5").string() +
+          "\n      num_images: 16\n      chunk: 16\n      cfg: 0.7\n      self_denoising_lr: 0.6\n "
+          "     strategy: For\n");
+  const parity::Golden expected(golden / "tiny_uncond.h5");
+  const record::JobRecord& job = sweep.jobs.begin()->second;
+  const auto difference = [&](const std::string& array, const std::string& dataset) {
+    for (const record::Array& found : job.arrays) {
+      if (found.path.starts_with(array))
+        return (tensor_of(found) - expected.tensor(dataset)).abs().max().item<double>();
+    }
+    return INFINITY * 1.0;
+  };
+  EXPECT_LT(difference("images/before_denoising", "sampling/sequential_cfg/images"), 5e-4);
+  EXPECT_LT(difference("images/final/", "denoised/lr0.6"), 5e-4);
+}
+
+TEST_F(EndToEnd, RatesShareTheirSamples) {
+  const record::SweepRecord sweep = run(kEvaluate);
+  ASSERT_EQ(sweep.rows.size(), 4u);
+  EXPECT_EQ(sweep.jobs.size(), 2u) << "one job a strategy";
+  for (const record::Row& row : sweep.rows) {
+    EXPECT_GT(number(row, "sampling_seconds"), 0);
+    EXPECT_NEAR(number(row, "total_seconds"),
+                number(row, "sampling_seconds") + number(row, "denoise_seconds") +
+                    number(row, "feature_seconds"),
+                1e-9);
+    EXPECT_EQ(number(row, "denoise_seconds") > 1e-4, number(row, "self_denoising_lr") > 0);
+  }
+}
+
+TEST_F(EndToEnd, KilledAndResumedHasTheUndisturbedDigest) {
+  const std::string undisturbed = record::digest(run(kEvaluate));
+  fs::rename(folder_ / "results", folder_ / "undisturbed");
+  for (const int delay :
+       {40, 400, 900}) {  // milliseconds: wherever that is, the result must not change
+    const pid_t process = start(kEvaluate);
+    std::this_thread::sleep_for(std::chrono::milliseconds(delay));
+    ::kill(process, SIGKILL);
+    wait(process);
+  }
+  EXPECT_EQ(record::digest(run(kEvaluate)), undisturbed);
+}
+
+TEST_F(EndToEnd, ADoneSweepRunsNothing) {
+  run(kEvaluate);
+  const std::string before = read_file(folder_ / "results/toy.h5");
+  run(kEvaluate);
+  EXPECT_EQ(read_file(folder_ / "results/toy.h5"), before);
+  EXPECT_NE(read_file(folder_ / "log").find("4 points, of which 4 done"), std::string::npos)
+      << read_file(folder_ / "log");
+}
+
+TEST_F(EndToEnd, AFileOfStatisticsIsAsGoodAsItsFolder) {
+  const std::string extractor = asset("cifar10_extractor.pt").string(),
+                    images = asset("cifar10").string();
+  run("  - fid_stats: {images: " + images + ", extractor: " + extractor +
+      ", image_size: 8, output: stats.h5}\n");
+  const std::string evaluate =
+      "  - evaluate: {num_images: 8, strategy: For, self_denoising_lr: 0, extractor: " + extractor +
+      ", reference: ";
+  const record::SweepRecord folder = run(evaluate + images + "}\n");
+  const double expected = number(folder.rows.at(0), "distance");
+  const record::SweepRecord file = run(evaluate + "stats.h5}\n");
+  EXPECT_EQ(number(file.rows.at(0), "distance"), expected);
+  EXPECT_EQ(std::get<std::string>(file.rows.at(0).at("distance_name")), "FD(cifar10_extractor)");
+  EXPECT_EQ(std::get<int64_t>(file.rows.at(0).at("reference_images")), 1000);
+}
+
+TEST_F(EndToEnd, OneFailureLeavesTheRest) {
+  write_file(folder_ / "broken.pt", "no TorchScript");
+  const int status =
+      wait(start("  - evaluate: {num_images: 4, strategy: For, extractor: broken.pt, reference: " +
+                 asset("cifar10").string() + "}\n  - sample: {num_images: 4, strategy: For}\n"));
+  EXPECT_EQ(status, 1);
+  const record::SweepRecord sweep = record::read_sweep(folder_ / "results/toy.h5");
+  ASSERT_EQ(sweep.rows.size(), 1u);
+  EXPECT_EQ(std::get<std::string>(sweep.rows[0].at("experiment")), "sample");
+  EXPECT_NE(read_file(folder_ / "log").find("broken.pt"), std::string::npos)
+      << "the end of its log is shown";
+}
+
+}  // namespace
+}  // namespace tarflow::experiments
