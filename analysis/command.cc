@@ -33,7 +33,7 @@ int print_report(Arguments arguments, std::ostream& out, std::ostream& err, bool
     out << render_markdown(report);
   } else {
     out << render_text(report, {.bold = terminal});
-    out << "\nReport folder: " << arguments.folder.string() << "\n";
+    if (!report.summary.empty()) out << "\nReport folder: " << arguments.folder.string() << "\n";
   }
   out.flush();
   for (const std::string& problem : problems) err << "analyze: " << problem << "\n";

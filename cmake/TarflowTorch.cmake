@@ -118,8 +118,8 @@ message(STATUS "LibTorch: ${TARFLOW_TORCH_DIR}, CUDA ${TARFLOW_USE_CUDA}")
 
 # LibTorch's headers cost seconds a file; every room below the line shares one precompiled set.
 add_library(tarflow_pch STATIC ${CMAKE_SOURCE_DIR}/cmake/pch.cc)
-target_link_libraries(tarflow_pch PUBLIC tarflow_torch)
-target_precompile_headers(tarflow_pch PRIVATE <ATen/ATen.h> <torch/csrc/autograd/autograd.h>)
+target_link_libraries(tarflow_pch PUBLIC tarflow_torch tarflow_core)
+target_precompile_headers(tarflow_pch PRIVATE <ATen/ATen.h> <torch/csrc/autograd/autograd.h> ${TARFLOW_COMMON_HEADERS})
 
 # tarflow_torch_room(NAME DEPENDS rooms...): as tarflow_room, with LibTorch; *.cu joins in CUDA builds. Files
 # X_isa.cc are left to the room: they are compiled once for each instruction set.

@@ -9,6 +9,7 @@
 #include <ctime>
 
 #include "framework/tensor/device.h"
+#include "git_revision.h"
 #ifdef TARFLOW_USE_CUDA
 #include <cuda_runtime_api.h>
 #endif
@@ -34,6 +35,7 @@ std::string utc_now() {
 
 Json environment() {
   Json json = {{"program", TARFLOW_VERSION},
+               {"git_revision", TARFLOW_GIT_REVISION},
                {"libtorch", TORCH_VERSION},
                {"compiler", __VERSION__},
                {"host", host_name()},

@@ -6,7 +6,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <optional>
 
 #include "experiments/device_share.h"
@@ -243,11 +242,9 @@ class Evaluation {
   }
 
   void report_shared() {
-    const char* alone = std::getenv("TARFLOW_EXCLUSIVE");
-    const bool told_alone = alone && std::string(alone) == "1";
     const bool quiet =
         device_.is_cuda() || (foreign_share_ >= 0 && foreign_share_ <= kForeignShareLimit);
-    context_.set_all("exclusive", int64_t{told_alone && quiet});
+    context_.set_all("exclusive", int64_t{context_.exclusive() && quiet});
     context_.set_all("interrupted", int64_t{0});
     context_.set_all("foreign_cpu_share", foreign_share_);
     context_.set_all("block_passes", work_.block_passes());

@@ -13,8 +13,11 @@
 
 namespace tarflow::experiments {
 
-JobContext::JobContext(schedule::Job job, std::filesystem::path folder)
-    : job_(std::move(job)), folder_(std::move(folder)), rows_(job_.points.size()) {}
+JobContext::JobContext(schedule::Job job, std::filesystem::path folder, bool exclusive)
+    : job_(std::move(job)),
+      folder_(std::move(folder)),
+      exclusive_(exclusive),
+      rows_(job_.points.size()) {}
 
 std::string JobContext::point_id(size_t index) const {
   return job_.points.at(index).at("id").get<std::string>();

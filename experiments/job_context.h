@@ -16,10 +16,13 @@ namespace tarflow::experiments {
 
 class JobContext {
  public:
-  JobContext(schedule::Job job, std::filesystem::path folder);
+  // exclusive: whoever started the job runs nothing else on its device.
+  JobContext(schedule::Job job, std::filesystem::path folder, bool exclusive);
 
   const schedule::Job& job() const { return job_; }
   const std::filesystem::path& folder() const { return folder_; }
+
+  bool exclusive() const { return exclusive_; }
 
   size_t point_count() const { return job_.points.size(); }
   std::string point_id(size_t index) const;
@@ -49,6 +52,7 @@ class JobContext {
  private:
   schedule::Job job_;
   std::filesystem::path folder_;
+  bool exclusive_;
   std::vector<record::Row> rows_;
   std::vector<record::Array> arrays_;
   Json environment_ = Json::object();

@@ -49,11 +49,11 @@ record::JobRecord record_of(JobContext& context, const ExperimentSchema& schema)
   return record;
 }
 
-void run(const std::filesystem::path& folder) {
+void run(const std::filesystem::path& folder, bool exclusive) {
   const schedule::Job job = schedule::job_from_json(read_json_file(folder / "job.json"));
   const Experiment& experiment = find_experiment(job.experiment);
   use_exact_float32();
-  JobContext context(job, folder);
+  JobContext context(job, folder, exclusive);
   context.log(fmt::format("job {}: {}, {} point{}", job.hash, job.experiment, job.points.size(),
                           job.points.size() == 1 ? "" : "s"));
   experiment.run(context);
@@ -66,10 +66,14 @@ int main_of(int argc, char** argv) {
       "Runs one job of a sweep; run_sweep starts it. By hand: run_job results/<sweep>/jobs/<hash>");
   std::string folder, schema_file;
   int threads = 0;
+  bool exclusive = false;
   app.add_option("folder", folder, "the job's folder, with job.json");
   app.add_option("--describe", schema_file,
                  "write what all experiments accept and return to this file (JSON)");
   app.add_option("--threads", threads, "CPU threads to use (default: all)");
+  app.add_flag(
+      "--exclusive", exclusive,
+      "nothing else runs on the device, so that times count; they are checked all the same");
   CLI11_PARSE(app, argc, argv);
   if (threads > 0) at::set_num_threads(threads);
   if (!schema_file.empty()) {
@@ -77,7 +81,7 @@ int main_of(int argc, char** argv) {
     return 0;
   }
   if (folder.empty()) throw Error("no job folder was named", "run_job --help");
-  run(folder);
+  run(folder, exclusive);
   return 0;
 }
 

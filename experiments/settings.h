@@ -1,5 +1,5 @@
 // Typed settings of an experiment. One member function, `bind(Binder&)`, lists the fields; from it
-// come the schema (validation, --help, record columns) and the reading of a job's settings, so the
+// come the schema (validation, record columns) and the reading of a job's settings, so the
 // two cannot differ.
 #pragma once
 

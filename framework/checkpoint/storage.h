@@ -33,7 +33,7 @@ struct OpenedFile {
 // The zip format of PyTorch since 1.6: NAME/data.pkl, NAME/data/KEY, NAME/byteorder. Throws Error.
 OpenedFile open_zip_file(const std::filesystem::path& path);
 
-// The format before: consecutive pickles, then the storages (method.md section 4, "Legacy .pth").
+// The format before: consecutive pickles, then the storages (method.md section 1, "File formats").
 // Throws Error.
 OpenedFile open_legacy_file(const std::filesystem::path& path);
 

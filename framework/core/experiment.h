@@ -1,6 +1,6 @@
 // What an experiment accepts and returns, as data: registered by experiments/, written to a file by
 // `run_job --describe` at build time, and read by run_sweep (which has no LibTorch) for validation,
-// the editor schema, --help, point and job identities, and the columns of the records.
+// point and job identities, and the columns of the records.
 #pragma once
 
 #include <filesystem>

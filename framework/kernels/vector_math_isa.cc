@@ -128,12 +128,13 @@ void bias_scale(const float* in, const float* bias, float scale, float* out, int
 double update_token(const float* outputs, const float* unconditional, float weight, const float* z,
                     float clamp, float* x, int64_t width) {
   float squares = 0;
-  const float* free =
-      unconditional ? unconditional : outputs;  // weight acts on a difference of 0 then
   const float limit = clamp > 0 ? clamp : INFINITY;
   for (int64_t d = 0; d < width; ++d) {
-    const float a = outputs[d] + weight * (outputs[d] - free[d]);
-    const float g = outputs[width + d] + weight * (outputs[width + d] - free[width + d]);
+    float a = outputs[d], g = outputs[width + d];
+    if (unconditional) {
+      a += weight * (a - unconditional[d]);
+      g += weight * (g - unconditional[width + d]);
+    }
     float next = exp_one(a) * z[d] + g;
     next = next < -limit ? -limit : next;
     next = next > limit ? limit : next;

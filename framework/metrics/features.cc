@@ -44,10 +44,4 @@ FolderMoments moments_of_files(std::span<const images::ImageFile> files,
   return result;
 }
 
-Gaussian gaussian_from_folder(const std::filesystem::path& root, const images::LoadOptions& load,
-                              const Extractor& extractor, int64_t batch) {
-  const images::ImageFolder folder = images::list_images(root);
-  return moments_of_files(folder.files, load, extractor, batch).moments.gaussian();
-}
-
 }  // namespace tarflow::metrics

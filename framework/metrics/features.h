@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <span>
 #include <vector>
 
@@ -23,14 +22,10 @@ struct FolderMoments {
 at::Tensor stack(std::span<const images::Image> images);
 
 // Moments of the features of listed images, preprocessed to load.size, `batch` images at a time, in
-// list order. Throws Error as images::load_images and Extractor::features do.
+// list order; unreadable files up to load.max_unreadable are left out and named. Throws Error as
+// images::load_images and Extractor::features do.
 FolderMoments moments_of_files(std::span<const images::ImageFile> files,
                                const images::LoadOptions& load, const Extractor& extractor,
                                int64_t batch);
-
-// All images of a folder (images::list_images) as a Gaussian. Throws Error as moments_of_files
-// does, and below two readable images.
-Gaussian gaussian_from_folder(const std::filesystem::path& root, const images::LoadOptions& load,
-                              const Extractor& extractor, int64_t batch);
 
 }  // namespace tarflow::metrics

@@ -1,5 +1,4 @@
-// What a job leaves: one HDF5 file a job, merged into one a sweep, and reading back (layout.md
-// "Records").
+// What a job leaves: one HDF5 file a job, merged into one a sweep, and reading back.
 //
 // A job's file and a sweep's file have the same layout, so whoever reads one reads the other:
 //   /                 attributes record_version, kind ("job" or "sweep"), name

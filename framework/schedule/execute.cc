@@ -98,7 +98,8 @@ Outcome execute(const Job& job, const JobFolder& folder, const fs::path& worker,
   const std::string start = now(), host = host_name();
   append_line(folder.log(), fmt::format("=== attempt of {} on {} ===", start, host));
   const uintmax_t log_begin = fs::file_size(folder.log());
-  const pid_t pid = start_worker({worker.string(), folder.path.string()}, folder.log(), signals);
+  const pid_t pid =
+      start_worker({worker.string(), folder.path.string(), "--exclusive"}, folder.log(), signals);
   const Exit exit =
       wait_for_worker(pid, signals, [&] { progress.update(read_progress(folder.progress())); });
   append_line(folder.attempts(), canonical({{"start", start},

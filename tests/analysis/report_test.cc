@@ -222,6 +222,12 @@ TEST_F(ReportTest, CommandDigests) {
   EXPECT_THAT(missing.err, HasSubstr("none.h5"));
 }
 
+TEST_F(ReportTest, CommandNamesNoFolderItDidNotWrite) {
+  const Outcome outcome = call({(folder_ / "none.h5").string()});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_EQ(outcome.out, "No results\n");
+}
+
 TEST(Command, RefusesWhatItDoesNotKnow) {
   EXPECT_EQ(call({}).status, 1);
   EXPECT_EQ(call({"x.h5", "--format", "html"}).status, 1);

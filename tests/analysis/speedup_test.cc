@@ -178,7 +178,7 @@ TEST(Speedup, PublishedFiguresStandBesideTheSameStrategy) {
   EXPECT_THAT(
       text, HasSubstr("cfg 1 (published 2), self-denoising 0 (published 1), images 256 (published "
                       "50000), fp32 (published bf16)"));
-  EXPECT_THAT(text, HasSubstr("8 A800"));
+  EXPECT_THAT(text, HasSubstr("8 A800, 50,000 images, batch 1,024, bf16"));
   EXPECT_THAT(text, HasSubstr("unit not stated"));
   EXPECT_THAT(markdown_of(demo(), &published), Not(HasSubstr("ublished")));
 }

@@ -180,6 +180,13 @@ TEST(ToUint8, ClipsScalesAndTruncatesAsTheImagesRoom) {
 
 class FolderTest : public ExtractorTest {
  protected:
+  FolderMoments moments(const Extractor& extractor, int64_t batch,
+                        int64_t max_unreadable = 0) const {
+    const images::ImageFolder folder = images::list_images(folder_ / "images");
+    return moments_of_files(folder.files, {.size = 8, .max_unreadable = max_unreadable}, extractor,
+                            batch);
+  }
+
   // An image of one colour, so that its features are known.
   void write(const std::string& name, int side, uint8_t grey) const {
     images::write_png(folder_ / "images" / name, images::blank(side, side, {grey, 20, 30}));
@@ -193,7 +200,7 @@ TEST_F(FolderTest, StreamsAFolderIntoAGaussian) {
     write(std::to_string(i) + ".png", i % 2 ? 8 : 16, static_cast<uint8_t>(greys[i]));
   }
   for (const int64_t batch : {1, 2, 5, 64}) {
-    const Gaussian g = gaussian_from_folder(folder_ / "images", {.size = 8}, extractor, batch);
+    const Gaussian g = moments(extractor, batch).moments.gaussian();
     EXPECT_EQ(g.count, 5);
     EXPECT_TRUE(at::allclose(g.mean, at::tensor({80.0, 20.0, 30.0}, at::kDouble)));
     // Sum of squares about 80: 4900 + 900 + 400 + 0 + 14400, over 4.
@@ -207,25 +214,19 @@ TEST_F(FolderTest, UnreadableFilesAreCountedAndNamed) {
   write("a.png", 8, 10);
   write("c.png", 8, 30);
   std::ofstream(folder_ / "images" / "b.png") << "no image";
-  const images::ImageFolder folder = images::list_images(folder_ / "images");
-  const FolderMoments result =
-      moments_of_files(folder.files, {.size = 8, .max_unreadable = 1}, extractor, 2);
+  const FolderMoments result = moments(extractor, 2, 1);
   EXPECT_EQ(result.moments.count, 2);
   ASSERT_EQ(result.unreadable.size(), 1u);
   EXPECT_EQ(result.unreadable[0].path.filename(), "b.png");
-  EXPECT_THAT(
-      error_of([&] { gaussian_from_folder(folder_ / "images", {.size = 8}, extractor, 2); }),
-      HasSubstr("b.png"));
+  EXPECT_THAT(error_of([&] { moments(extractor, 2).moments.gaussian(); }), HasSubstr("b.png"));
 }
 
 TEST_F(FolderTest, BadBatchesAreErrors) {
   const Extractor extractor = load("mean", "return x.mean([2, 3])");
   write("a.png", 8, 10);
-  EXPECT_NE(error_of([&] { gaussian_from_folder(folder_ / "images", {.size = 8}, extractor, 0); }),
-            "");
-  EXPECT_THAT(
-      error_of([&] { gaussian_from_folder(folder_ / "images", {.size = 8}, extractor, 4); }),
-      HasSubstr("at least 2 samples"));
+  EXPECT_NE(error_of([&] { moments(extractor, 0).moments.gaussian(); }), "");
+  EXPECT_THAT(error_of([&] { moments(extractor, 4).moments.gaussian(); }),
+              HasSubstr("at least 2 samples"));
   EXPECT_NE(error_of([] { stack({}); }), "");
   const std::vector<images::Image> mixed = {images::blank(8, 8, {0, 0, 0}),
                                             images::blank(8, 9, {0, 0, 0})};

@@ -93,7 +93,7 @@ int work(const std::filesystem::path& folder) {
 }  // namespace tarflow
 
 int main(int argc, char** argv) {
-  if (argc != 2) return 64;
+  if (argc != 3 || std::string(argv[2]) != "--exclusive") return 64;
   try {
     return tarflow::work(argv[1]);
   } catch (const std::exception& failure) {

@@ -259,12 +259,12 @@ TEST_F(SweepTest, GridsThatAreTooLarge) {
 
 TEST_F(SweepTest, FilesThatAreTooLargeAreNotRead) {
   const auto file = write("large.yaml", "");
-  std::filesystem::resize_file(file, std::uintmax_t{1} << 40);  // sparse
+  std::filesystem::resize_file(file, std::uintmax_t{1} << 32);  // sparse
   try {
     load_sweep(file, test_schemas());
     FAIL() << "no error";
   } catch (const Error& error) {
-    EXPECT_THAT(error.what(), HasSubstr("large.yaml: the file has 1099511627776 bytes"));
+    EXPECT_THAT(error.what(), HasSubstr("large.yaml: the file has 4294967296 bytes"));
   }
 }
 

@@ -1,0 +1,2 @@
+// The carrier of the tests' precompiled headers; never run.
+int main() {}
