@@ -63,7 +63,8 @@ Published from_yaml(const YAML::Node& root) {
   published.distance_name = speed_up["distance_name"].as<std::string>();
   published.time = speed_up["time"].as<std::string>();
   published.settings = fmt::format("{}, {} images, batch {}, {}, labels {}", published.device,
-                                   published.num_images, count_text(speed_up["batch"].as<double>()),
+                                   count_text(static_cast<double>(published.num_images)),
+                                   count_text(speed_up["batch"].as<double>()),
                                    published.compute_type, speed_up["labels"].as<std::string>());
   published.crm_norm = crm["norm"].as<std::string>();
   published.crm_images = crm["num_images"].as<int64_t>();

@@ -78,7 +78,8 @@ class Evaluation {
       : context_(context),
         settings_(read_settings<Settings>(context.settings())),
         device_(device_from(settings_.device)),
-        model_(context.load_model(device_, compute_type_from(settings_.compute_type, device_))) {
+        model_(context.load_model(device_, compute_type_from(settings_.compute_type, device_))),
+        sampler_(model_, settings_.options()) {
     for (size_t i = 0; i < context.point_count(); ++i) {
       points_.push_back({.lr = read_settings<Settings>(context.point_settings(i)).self_denoising_lr,
                          .chunks = {}});
@@ -119,8 +120,7 @@ class Evaluation {
     if (count == 0) return;
     const Chunk chunk{0, 0, count};
     const Labels labels = labels_of(model_, seed(), chunk);
-    const at::Tensor images =
-        sample(model_, noise_of(model_, seed(), chunk), labels, settings_.options()).images;
+    const at::Tensor images = sampler_.sample(noise_of(model_, seed(), chunk), labels).images;
     if (differentiate_) loss_gradient(model_, images, labels);
     if (extractor_) extractor_->features(metrics::to_uint8(images));
   }
@@ -130,7 +130,7 @@ class Evaluation {
     const Labels labels = labels_of(model_, seed(), chunk);
     const at::Tensor noise = noise_of(model_, seed(), chunk);
     const Stopwatch sampling(device_);
-    const SampleResult result = sample(model_, noise, labels, settings_.options());
+    const SampleResult result = sampler_.sample(noise, labels);
     sampling_seconds_ += sampling.seconds();
     work_.add(result, chunk.count);
     images_ = result.images;
@@ -263,6 +263,7 @@ class Evaluation {
   const Settings settings_;
   const at::Device device_;
   const Model model_;
+  ChunkSampler sampler_;
   std::optional<metrics::Extractor> extractor_;
   std::optional<metrics::Gaussian> reference_;
   std::vector<PointTotals> points_;

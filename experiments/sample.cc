@@ -101,6 +101,12 @@ void write_grid(const std::filesystem::path& file, const at::Tensor& images) {
   images::write_png(file, images::grid(cells, {.columns = 8}));
 }
 
+SampleOptions options_of(const Settings& settings) {
+  SampleOptions options = settings.options();
+  options.keep_trace = settings.trace;
+  return options;
+}
+
 // The images of a run, gathered chunk by chunk.
 class Samples {
  public:
@@ -109,6 +115,7 @@ class Samples {
         settings_(read_settings<Settings>(context.settings())),
         device_(device_from(settings_.device)),
         model_(context.load_model(device_, compute_type_from(settings_.compute_type, device_))),
+        sampler_(model_, options_of(settings_)),
         denoised_(context.point_count()) {
     if (!settings_.noise.empty()) given_ = inputs_from_file(settings_, model_);
     for (size_t i = 0; i < context.point_count(); ++i) {
@@ -139,10 +146,8 @@ class Samples {
 
   void sample_chunk(const Chunk& chunk) {
     const Inputs inputs = inputs_of(chunk);
-    SampleOptions options = settings_.options();
-    options.keep_trace = settings_.trace;
     const SampleResult result =
-        sample(model_, inputs.noise * settings_.noise_scale, inputs.labels, options);
+        sampler_.sample(inputs.noise * settings_.noise_scale, inputs.labels);
     work_.add(result, chunk.count);
     images_.push_back(result.images.cpu());
     if (settings_.trace) traces_.push_back(at::stack(result.trace).cpu());
@@ -186,6 +191,7 @@ class Samples {
   const Settings settings_;
   const at::Device device_;
   const Model model_;
+  ChunkSampler sampler_;
   Inputs given_;
   std::vector<double> rates_;  // self_denoising_lr of each point
   std::vector<at::Tensor> images_, traces_;

@@ -68,6 +68,14 @@ at::Tensor noise_of(const Model& model, uint64_t seed, const Chunk& chunk) {
                       model.shape.token_width(), model.device);
 }
 
+SampleResult ChunkSampler::sample(const at::Tensor& noise, const Labels& labels) {
+  if (!sampler_ || sampler_->images() != noise.size(0)) {
+    sampler_.reset();  // its memory first
+    sampler_.emplace(model_, noise.size(0), options_);
+  }
+  return sampler_->sample(noise, labels);
+}
+
 void WorkTotals::add(const SampleResult& result, int64_t images) {
   if (first_chunk_.empty()) first_chunk_ = result.work;
   std::vector<int64_t> iterations;

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
+#include <optional>
 #include <string>
 
 #include "experiments/job_context.h"
@@ -36,6 +36,20 @@ std::vector<Chunk> chunks_of(int64_t num_images, int64_t chunk);
 // The labels of images by index, uniform; none for an unconditional model.
 Labels labels_of(const Model& model, uint64_t seed, const Chunk& chunk);
 at::Tensor noise_of(const Model& model, uint64_t seed, const Chunk& chunk);
+
+// Samples chunks with one sampler for as long as they have one size.
+class ChunkSampler {
+ public:
+  // Keeps a reference to the model.
+  ChunkSampler(const Model& model, SampleOptions options)
+      : model_(model), options_(std::move(options)) {}
+  SampleResult sample(const at::Tensor& noise, const Labels& labels);
+
+ private:
+  const Model& model_;
+  SampleOptions options_;
+  std::optional<Sampler> sampler_;
+};
 
 // Work done so far, in checkpoint order of the blocks.
 class WorkTotals {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <map>
 
 #include "framework/checkpoint/storage.h"
 #include "framework/core/error.h"

@@ -17,6 +17,14 @@ struct VectorMath {
   void (*bias_gelu)(float* x, const float* bias, int64_t rows, int64_t columns);
   // Causal softmax: row r has first + r valid columns of `stride`; the others become 0.
   void (*causal_softmax)(float* scores, int64_t rows, int64_t first, int64_t stride);
+  // Weights (outs, ins) in the layout that `multiply` reads: packed_size(outs, ins) floats.
+  int64_t (*packed_size)(int64_t outs, int64_t ins);
+  void (*pack)(const float* weight, int64_t outs, int64_t ins, float* packed);
+  // out (rows, outs) = in (rows, ins) W^T, added to what out holds if `add`. All matrices without
+  // gaps. Each output is one sum over ins in order, so it does not depend on how many rows are
+  // multiplied at once.
+  void (*multiply)(const float* in, const float* packed, float* out, int64_t rows, int64_t ins,
+                   int64_t outs, bool add);
   // One query (64), keys and values (count, 64) contiguous -> out (64); the query is already
   // scaled.
   void (*attend_one)(const float* query, const float* keys, const float* values, int64_t count,

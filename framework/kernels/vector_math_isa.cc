@@ -1,9 +1,11 @@
 // One body, compiled for several instruction sets: TARFLOW_ISA is the namespace of this
 // compilation. Everything but the table has internal linkage, so that no function of one
 // instruction set can replace another's.
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "framework/kernels/vector_math.h"
 
@@ -49,6 +51,81 @@ inline float erf_one(float x) {
   q = q * y + -7.37332916720468e-03f;
   q = q * y + -1.42647390514189e-02f;
   return x * p / q;
+}
+
+// One vector register of floats.
+#ifdef __AVX512F__
+constexpr int kLanes = 16, kRows = 14;  // 14 x 2 sums, 2 weights and 1 input in 32 registers
+#elif defined(__AVX2__)
+constexpr int kLanes = 8, kRows = 6;  // 6 x 2 sums, 2 weights and 1 input in 16 registers
+#else
+constexpr int kLanes = 4, kRows = 6;
+#endif
+constexpr int kPanel = 2 * kLanes;  // outputs computed together
+typedef float Lanes __attribute__((vector_size(kLanes * sizeof(float)), aligned(4), may_alias));
+
+// Weights as panels of kPanel outputs; inside a panel input by input. Missing outputs are zeros.
+int64_t packed_size(int64_t outs, int64_t ins) {
+  return (outs + kPanel - 1) / kPanel * kPanel * ins;
+}
+
+void pack(const float* weight, int64_t outs, int64_t ins, float* packed) {
+  for (int64_t first = 0; first < outs; first += kPanel) {
+    for (int64_t i = 0; i < ins; ++i) {
+      for (int64_t o = first; o < first + kPanel; ++o)
+        *packed++ = o < outs ? weight[o * ins + i] : 0;
+    }
+  }
+}
+
+// Rows x kPanel outputs: the sums stay in registers over all inputs.
+template <int Rows>
+void multiply_panel(const float* in, const float* packed, float* out, int64_t ins, int64_t outs,
+                    int64_t columns, bool add) {
+  Lanes low[Rows] = {}, high[Rows] = {};
+  for (int64_t i = 0; i < ins; ++i, packed += kPanel) {
+    const Lanes w0 = *reinterpret_cast<const Lanes*>(packed);
+    const Lanes w1 = *reinterpret_cast<const Lanes*>(packed + kLanes);
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+      const float x = in[r * ins + i];
+      low[r] += x * w0;
+      high[r] += x * w1;
+    }
+  }
+  for (int r = 0; r < Rows; ++r, out += outs) {
+    if (columns == kPanel) {
+      Lanes* to = reinterpret_cast<Lanes*>(out);
+      to[0] = add ? to[0] + low[r] : low[r];
+      to[1] = add ? to[1] + high[r] : high[r];
+      continue;
+    }
+    float sums[kPanel];
+    std::memcpy(sums, &low[r], sizeof low[r]);
+    std::memcpy(sums + kLanes, &high[r], sizeof high[r]);
+    for (int64_t c = 0; c < columns; ++c) out[c] = add ? out[c] + sums[c] : sums[c];
+  }
+}
+
+using PanelFunction = void (*)(const float*, const float*, float*, int64_t, int64_t, int64_t, bool);
+
+template <int... Rows>
+constexpr auto panel_functions(std::integer_sequence<int, Rows...>) {
+  return std::array<PanelFunction, sizeof...(Rows)>{multiply_panel<Rows + 1>...};
+}
+
+void multiply(const float* in, const float* packed, float* out, int64_t rows, int64_t ins,
+              int64_t outs, bool add) {
+  static constexpr auto kFunctions = panel_functions(std::make_integer_sequence<int, kRows>());
+  for (int64_t row = 0; row < rows; row += kRows) {
+    const int64_t count = rows - row < kRows ? rows - row : kRows;
+    const float* panel = packed;
+    for (int64_t first = 0; first < outs; first += kPanel, panel += kPanel * ins) {
+      const int64_t columns = outs - first < kPanel ? outs - first : kPanel;
+      kFunctions[static_cast<size_t>(count - 1)](in + row * ins, panel, out + row * outs + first,
+                                                 ins, outs, columns, add);
+    }
+  }
 }
 
 void add_bias(float* h, const float* bias, int64_t rows, int64_t columns) {
@@ -148,7 +225,8 @@ double update_token(const float* outputs, const float* unconditional, float weig
 }  // namespace
 
 extern const VectorMath kTable;
-const VectorMath kTable = {bias_layer_norm, add_bias,   bias_gelu,   causal_softmax,
-                           attend_one,      bias_scale, update_token};
+const VectorMath kTable = {bias_layer_norm, add_bias,    bias_gelu, causal_softmax,
+                           packed_size,     pack,        multiply,  attend_one,
+                           bias_scale,      update_token};
 
 }  // namespace tarflow::kernels::TARFLOW_ISA

@@ -17,33 +17,39 @@ namespace {
 constexpr int64_t kTileRows =
     256;  // tokens a thread works on at once: their MLP activations fit a 1 MB cache
 
-// out (rows, outs) = in (rows, ins) W^T + beta out; W is (outs, ins).
-void multiply(const float* in, const float* weight, float* out, int64_t rows, int64_t ins,
-              int64_t outs, float beta) {
-  kernels::gemm_nt(rows, outs, ins, in, ins, weight, ins, beta, out, outs);
+// A linear layer's weights (outs, ins), packed as the kernels read them.
+struct Packed {
+  std::vector<float> weight;
+  int64_t outs = 0, ins = 0;
+};
+
+Packed pack(const kernels::VectorMath& math, const at::Tensor& weight) {
+  Packed packed{{}, weight.size(0), weight.size(1)};
+  packed.weight.resize(static_cast<size_t>(math.packed_size(packed.outs, packed.ins)));
+  math.pack(weight.const_data_ptr<float>(), packed.outs, packed.ins, packed.weight.data());
+  return packed;
 }
 
 struct Layer {
-  const float *attention_norm_weight, *attention_norm_bias, *qkv_weight, *qkv_bias, *proj_weight,
-      *proj_bias;
-  const float *mlp_norm_weight, *mlp_norm_bias, *up_weight, *up_bias, *down_weight, *down_bias;
+  Packed qkv, proj, up, down;
+  const LayerWeights* weights;
 };
 
-Layer pointers(const LayerWeights& w) {
-  const auto at = [](const at::Tensor& tensor) { return tensor.const_data_ptr<float>(); };
-  return {at(w.attention_norm_weight),
-          at(w.attention_norm_bias),
-          at(w.qkv_weight),
-          at(w.qkv_bias),
-          at(w.proj_weight),
-          at(w.proj_bias),
-          at(w.mlp_norm_weight),
-          at(w.mlp_norm_bias),
-          at(w.up_weight),
-          at(w.up_bias),
-          at(w.down_weight),
-          at(w.down_bias)};
+struct Block {
+  Packed proj_in, proj_out;
+  std::vector<Layer> layers;
+};
+
+Block pack(const kernels::VectorMath& math, const BlockWeights& block) {
+  Block packed{pack(math, block.proj_in_weight), pack(math, block.proj_out_weight), {}};
+  for (const LayerWeights& w : block.layers) {
+    packed.layers.push_back({pack(math, w.qkv_weight), pack(math, w.proj_weight),
+                             pack(math, w.up_weight), pack(math, w.down_weight), &w});
+  }
+  return packed;
 }
+
+const float* data(const at::Tensor& tensor) { return tensor.const_data_ptr<float>(); }
 
 // Work space of one thread for `rows` tokens.
 struct Scratch {
@@ -66,12 +72,12 @@ class CpuEvaluator final : public Evaluator {
         at::empty({shape.layers, 2, batch_, shape.heads(), shape.tokens(), kHeadWidth}, at::kFloat);
     outputs_ = at::empty({batch_ * shape.tokens() * 2 * shape.token_width()}, at::kFloat);
     scratch_.resize(static_cast<size_t>(at::get_num_threads()));
+    for (const BlockWeights& block : model.blocks) blocks_.push_back(pack(math_, block));
   }
 
   void begin(int block, const Labels& labels) override {
     block_ = &model_.blocks.at(static_cast<size_t>(block));
-    layers_.clear();
-    for (const LayerWeights& layer : block_->layers) layers_.push_back(pointers(layer));
+    packed_ = &blocks_.at(static_cast<size_t>(block));
     const int64_t c = model_.shape.channels;
     classes_ = at::zeros({batch_, c}, at::kFloat);
     const at::Tensor conditional = class_embedding(model_, *block_, labels);
@@ -119,45 +125,50 @@ class CpuEvaluator final : public Evaluator {
     }
     embed(s, lo, hi, first, n);
     const float* bias = nullptr;  // of the layer before, added on the way into the next norm
-    for (size_t l = 0; l < layers_.size(); ++l) {
-      const Layer& w = layers_[l];
-      math_.bias_layer_norm(s.hidden.data(), bias, w.attention_norm_weight, w.attention_norm_bias,
-                            s.normed.data(), rows, c);
-      multiply(s.normed.data(), w.qkv_weight, s.wide.data(), rows, c, 3 * c, 0);
-      attention(s, w, static_cast<int64_t>(l), lo, hi, first, n);
-      multiply(s.normed.data(), w.proj_weight, s.hidden.data(), rows, c, c, 1);
-      math_.bias_layer_norm(s.hidden.data(), w.proj_bias, w.mlp_norm_weight, w.mlp_norm_bias,
-                            s.normed.data(), rows, c);
-      multiply(s.normed.data(), w.up_weight, s.wide.data(), rows, c, 4 * c, 0);
-      math_.bias_gelu(s.wide.data(), w.up_bias, rows, 4 * c);
-      multiply(s.wide.data(), w.down_weight, s.hidden.data(), rows, 4 * c, c, 1);
-      bias = w.down_bias;
+    for (size_t l = 0; l < packed_->layers.size(); ++l) {
+      const Layer& layer = packed_->layers[l];
+      const LayerWeights& w = *layer.weights;
+      math_.bias_layer_norm(s.hidden.data(), bias, data(w.attention_norm_weight),
+                            data(w.attention_norm_bias), s.normed.data(), rows, c);
+      multiply(s.normed, layer.qkv, s.wide.data(), rows, false);
+      attention(s, data(w.qkv_bias), static_cast<int64_t>(l), lo, hi, first, n);
+      multiply(s.normed, layer.proj, s.hidden.data(), rows, true);
+      math_.bias_layer_norm(s.hidden.data(), data(w.proj_bias), data(w.mlp_norm_weight),
+                            data(w.mlp_norm_bias), s.normed.data(), rows, c);
+      multiply(s.normed, layer.up, s.wide.data(), rows, false);
+      math_.bias_gelu(s.wide.data(), data(w.up_bias), rows, 4 * c);
+      multiply(s.wide, layer.down, s.hidden.data(), rows, true);
+      bias = data(w.down_bias);
     }
     if (bias) math_.add_bias(s.hidden.data(), bias, rows, c);
     float* tile_out = out + lo * n * 2 * d;
-    multiply(s.hidden.data(), block_->proj_out_weight.const_data_ptr<float>(), tile_out, rows, c,
-             2 * d, 0);
-    math_.add_bias(tile_out, block_->proj_out_bias.const_data_ptr<float>(), rows, 2 * d);
+    multiply(s.hidden, packed_->proj_out, tile_out, rows, false);
+    math_.add_bias(tile_out, data(block_->proj_out_bias), rows, 2 * d);
+  }
+
+  // out (rows, outs) = in (rows, ins) W^T, added to out if `add`.
+  void multiply(const std::vector<float>& in, const Packed& weight, float* out, int64_t rows,
+                bool add) const {
+    math_.multiply(in.data(), weight.weight.data(), out, rows, weight.ins, weight.outs, add);
   }
 
   // hidden = proj_in(input) + position + class
   void embed(Scratch& s, int64_t lo, int64_t hi, int64_t first, int64_t n) const {
     const int64_t c = model_.shape.channels;
-    multiply(s.input.data(), block_->proj_in_weight.const_data_ptr<float>(), s.hidden.data(),
-             (hi - lo) * n, model_.shape.token_width(), c, 0);
-    math_.add_bias(s.hidden.data(), block_->proj_in_bias.const_data_ptr<float>(), (hi - lo) * n, c);
-    const float* position = block_->position.const_data_ptr<float>() + first * c;
+    multiply(s.input, packed_->proj_in, s.hidden.data(), (hi - lo) * n, false);
+    math_.add_bias(s.hidden.data(), data(block_->proj_in_bias), (hi - lo) * n, c);
+    const float* position = data(block_->position) + first * c;
     for (int64_t b = lo; b < hi; ++b) {
       float* h = s.hidden.data() + (b - lo) * n * c;
       math_.add_bias(h, position, 1, n * c);
-      math_.add_bias(h, classes_.const_data_ptr<float>() + b * c, n, c);
+      math_.add_bias(h, data(classes_) + b * c, n, c);
     }
   }
 
   // wide holds q | k | v without bias (rows, 3C); keys and values go to the cache, the mixed values
   // to normed.
-  void attention(Scratch& s, const Layer& w, int64_t layer, int64_t lo, int64_t hi, int64_t first,
-                 int64_t n) const {
+  void attention(Scratch& s, const float* bias, int64_t layer, int64_t lo, int64_t hi,
+                 int64_t first, int64_t n) const {
     const int64_t c = model_.shape.channels, heads = model_.shape.heads(),
                   t = model_.shape.tokens();
     const int64_t part = batch_ * heads * t * kHeadWidth;  // keys, then values
@@ -172,10 +183,10 @@ class CpuEvaluator final : public Evaluator {
         const int64_t at = head * kHeadWidth;
         for (int64_t i = 0; i < n; ++i) {
           float* row = rows + i * 3 * c;
-          math_.bias_scale(row + at, w.qkv_bias + at, scale, row + at, kHeadWidth);
-          math_.bias_scale(row + c + at, w.qkv_bias + c + at, 1, keys + (first + i) * kHeadWidth,
+          math_.bias_scale(row + at, bias + at, scale, row + at, kHeadWidth);
+          math_.bias_scale(row + c + at, bias + c + at, 1, keys + (first + i) * kHeadWidth,
                            kHeadWidth);
-          math_.bias_scale(row + 2 * c + at, w.qkv_bias + 2 * c + at, 1,
+          math_.bias_scale(row + 2 * c + at, bias + 2 * c + at, 1,
                            values + (first + i) * kHeadWidth, kHeadWidth);
         }
         attend_head(s, rows + at, 3 * c, keys, values, first, n, mixed + at, c);
@@ -207,8 +218,9 @@ class CpuEvaluator final : public Evaluator {
   at::Tensor outputs_;                    // room for (B, T, 2D)
   at::Tensor classes_;                    // (B, C)
   mutable std::vector<Scratch> scratch_;  // one a thread
-  const BlockWeights* block_ = nullptr;
-  std::vector<Layer> layers_;
+  std::vector<Block> blocks_;
+  const BlockWeights* block_ = nullptr;  // the one at hand
+  const Block* packed_ = nullptr;
 };
 
 }  // namespace

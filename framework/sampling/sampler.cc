@@ -9,39 +9,49 @@
 
 namespace tarflow {
 
+Sampler::Sampler(const Model& model, int64_t images, SampleOptions options)
+    : model_(model),
+      images_(images),
+      options_(std::move(options)),
+      evaluator_(make_evaluator(model, images, options_.guidance)) {
+  const int stated = static_cast<int>(options_.strategy.blocks.size());
+  if (stated != model.shape.blocks) {
+    throw Error(fmt::format("strategy {} states {} blocks, the model has {}",
+                            options_.strategy.name, stated, model.shape.blocks));
+  }
+}
+
 SampleResult sample(const Model& model, const at::Tensor& noise, const Labels& labels,
                     const SampleOptions& options) {
+  return Sampler(model, noise.size(0), options).sample(noise, labels);
+}
+
+SampleResult Sampler::sample(const at::Tensor& noise, const Labels& labels) {
   const c10::NoGradGuard no_grad;
-  const int count = model.shape.blocks;
-  if (static_cast<int>(options.strategy.blocks.size()) != count) {
-    throw Error(fmt::format("strategy {} states {} blocks, the model has {}", options.strategy.name,
-                            options.strategy.blocks.size(), count));
-  }
+  const int count = model_.shape.blocks;
   SampleResult result;
   result.work.resize(static_cast<size_t>(count));
   const auto keep = [&](const at::Tensor& tokens) {
-    if (options.keep_trace) result.trace.push_back(unpatchify(tokens, model.shape.patch_size));
+    if (options_.keep_trace) result.trace.push_back(unpatchify(tokens, model_.shape.patch_size));
   };
-  const std::unique_ptr<Evaluator> evaluator =
-      make_evaluator(model, noise.size(0), options.guidance);
   keep(noise);
-  at::Tensor x = noise * model.prior_std;
+  at::Tensor x = noise * model_.prior_std;
   int64_t evaluations = 0;
   for (int b = count - 1; b >= 0; --b) {
-    const BlockWeights& block = model.blocks[static_cast<size_t>(b)];
+    const BlockWeights& block = model_.blocks[static_cast<size_t>(b)];
     BlockWork& work = result.work[static_cast<size_t>(b)];
     work.block = b;
-    evaluator->begin(b, labels);
+    evaluator_->begin(b, labels);
     const at::Tensor z = to_block_order(block, x).contiguous();
-    const InvertOptions invert{options.guidance.cfg, options.record_residuals};
+    const InvertOptions invert{options_.guidance.cfg, options_.record_residuals};
     x = to_block_order(block,
-                       invert_block(*evaluator, options.strategy.block(b), z, invert, &work));
+                       invert_block(*evaluator_, options_.strategy.block(b), z, invert, &work));
     evaluations += work.token_evaluations;
     keep(x);
   }
-  result.images = unpatchify(x, model.shape.patch_size);
+  result.images = unpatchify(x, model_.shape.patch_size);
   result.block_passes =
-      static_cast<double>(evaluations) / static_cast<double>(model.shape.tokens());
+      static_cast<double>(evaluations) / static_cast<double>(model_.shape.tokens());
   return result;
 }
 

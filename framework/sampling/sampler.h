@@ -3,7 +3,8 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <functional>
+#include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "framework/core/strategy.h"
@@ -28,8 +29,26 @@ struct SampleResult {
   double block_passes = 0;      // tokens evaluated / T, summed over blocks
 };
 
-// noise: (N, T, D) standard normal, fp32 on the model's device, in image token order. labels: N, or
-// empty for an unconditional model. Throws Error when the strategy does not fit the model.
+// A run of batches of one size: weights are packed and the cache is allocated once.
+class Sampler {
+ public:
+  // Keeps a reference to the model. Throws Error when the strategy does not fit it.
+  Sampler(const Model& model, int64_t images, SampleOptions options);
+
+  int64_t images() const { return images_; }
+
+  // noise: (N, T, D) standard normal, N = images(), fp32 on the model's device, in image token
+  // order. labels: N, or empty for an unconditional model.
+  SampleResult sample(const at::Tensor& noise, const Labels& labels);
+
+ private:
+  const Model& model_;
+  int64_t images_;
+  SampleOptions options_;
+  std::unique_ptr<Evaluator> evaluator_;
+};
+
+// One batch.
 SampleResult sample(const Model& model, const at::Tensor& noise, const Labels& labels,
                     const SampleOptions& options);
 

@@ -101,11 +101,7 @@ void read_file(const std::filesystem::path& path, Mark mark, Known& stated, cons
     agree(stated, known, "the checkpoint", map, report);
     if (shape.noise_std > 0) agree(stated, {shape, {"noise_std"}}, "the file's name", map, report);
   } catch (const Error& failure) {
-    for (const Problem& problem : failure.problems()) {
-      const std::string where = problem.place.str();
-      report.error(mark, where.empty() ? problem.what : where + ": " + problem.what,
-                   problem.repair);
-    }
+    report.error(mark, failure.what());  // a list of tensors, perhaps: one problem
   }
 }
 
@@ -115,13 +111,23 @@ void require_possible(const Known& known, const Node& map, Mark mark, Report& re
     return map.find(key) ? map.find(key)->value->mark : mark;
   };
   const ModelShape& shape = known.shape;
+  for (const Part& part : kParts) {
+    const int value = shape.*part.member;
+    if (!known.keys.contains(part.key) || (value >= part.minimum && value <= part.maximum))
+      continue;
+    report.error(
+        at(part.key),
+        fmt::format("`{}` is {}, not within {} to {}", part.key, value, part.minimum, part.maximum),
+        "state it as the model was trained");
+    return;
+  }
   if (known.keys.contains("channels") && shape.channels % kHeadWidth != 0) {
     report.error(at("channels"),
                  fmt::format("{} channels are no multiple of {}", shape.channels, kHeadWidth),
                  fmt::format("a head has {} channels", kHeadWidth));
   }
   if (known.keys.contains("image_size") && known.keys.contains("patch_size") &&
-      (shape.patch_size < 1 || shape.image_size % shape.patch_size != 0)) {
+      shape.image_size % shape.patch_size != 0) {
     report.error(at("image_size"),
                  fmt::format("images of {} pixels do not divide into patches of {}",
                              shape.image_size, shape.patch_size),

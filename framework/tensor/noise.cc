@@ -5,6 +5,9 @@
 
 #include "framework/core/error.h"
 #include "framework/tensor/philox.h"
+#ifdef TARFLOW_USE_CUDA
+#include <c10/cuda/CUDAGuard.h>
+#endif
 
 namespace tarflow {
 
@@ -30,6 +33,7 @@ at::Tensor normal_noise(uint64_t seed, int64_t first, int64_t count, int64_t tok
     fill_normal_cpu(noise.mutable_data_ptr<float>(), seed, first, count, tokens * width);
   } else {
 #ifdef TARFLOW_USE_CUDA
+    const c10::cuda::CUDAGuard guard(device);
     fill_normal_cuda(noise.mutable_data_ptr<float>(), seed, first, count, tokens * width);
 #endif
   }

@@ -38,7 +38,8 @@ void run(benchmark::State& state, const Strategy& strategy) {
   SampleOptions options;
   options.strategy = strategy;
   options.guidance = {1.0, 1.0};
-  for (auto _ : state) benchmark::DoNotOptimize(sample(model, noise, labels, options).images);
+  Sampler sampler(model, images, options);
+  for (auto _ : state) benchmark::DoNotOptimize(sampler.sample(noise, labels).images);
   state.counters["images/s"] = benchmark::Counter(static_cast<double>(images),
                                                   benchmark::Counter::kIsIterationInvariantRate);
 }

@@ -30,6 +30,29 @@ class VectorMathTest : public testing::TestWithParam<NamedVectorMath> {
   const VectorMath& math() const { return *GetParam().table; }
 };
 
+TEST_P(VectorMathTest, PackedProductForAnyShape) {
+  for (const int64_t rows : {1, 2, 6, 13, 14, 15, 31}) {
+    for (const auto& [outs, ins] : {std::pair<int64_t, int64_t>{24, 64}, {32, 12}, {67, 48}}) {
+      const std::vector<float> in = random_values(rows * ins, 20),
+                               weight = random_values(outs * ins, 21);
+      std::vector<float> packed(math().packed_size(outs, ins)), out(rows * outs, NAN),
+          more = random_values(rows * outs, 22);
+      const std::vector<float> before = more;
+      math().pack(weight.data(), outs, ins, packed.data());
+      math().multiply(in.data(), packed.data(), out.data(), rows, ins, outs, false);
+      math().multiply(in.data(), packed.data(), more.data(), rows, ins, outs, true);
+      for (int64_t r = 0; r < rows; ++r) {
+        for (int64_t o = 0; o < outs; ++o) {
+          double sum = 0;
+          for (int64_t i = 0; i < ins; ++i) sum += double{in[r * ins + i]} * weight[o * ins + i];
+          ASSERT_NEAR(out[r * outs + o], sum, 2e-5) << rows << " rows, output " << o;
+          ASSERT_NEAR(more[r * outs + o], before[r * outs + o] + sum, 2e-5);
+        }
+      }
+    }
+  }
+}
+
 TEST_P(VectorMathTest, LayerNormAddsTheBiasFirst) {
   const int64_t rows = 5, columns = 131;  // no multiple of any vector
   std::vector<float> h = random_values(rows * columns, 1, 3), y(h.size());

@@ -314,21 +314,24 @@ TEST_F(SweepTest, AMissingCheckpointNeedsItsShapeStatedWhenItMayBeMissing) {
 }
 
 TEST_F(SweepTest, StatementsAgainstTheNameOfAMissingCheckpoint) {
-  EXPECT_THAT(errors("models:\n"
-                     "  m: {checkpoint: x_model_4_128_8_2_0.05.pth, image_size: 32, classes: 0, "
-                     "channels: 256}\n"
-                     "  n: {checkpoint: x_model_4_128_8_2_0.05.pth, image_size: 30, classes: 0, "
-                     "noise_std: 0.07}\n"
-                     "  o: {checkpoint: x.pth, image_size: 32, patch_size: 4, channels: 100}\n"
-                     "  p: {}\n"
-                     "  q: {published: x}\n"
-                     "experiments: [measure]\n"),
-              ElementsAre("2:85 `channels` is 256, but the file's name says 128",
-                          "3:59 images of 30 pixels do not divide into patches of 4",
-                          "3:86 `noise_std` is 0.07, but the file's name says 0.05",
-                          "4:67 100 channels are no multiple of 64", "5:6 `p` is an empty map",
-                          "6:3 the model `q` has no `checkpoint`", "7:15 `measure` needs `images`",
-                          "7:15 `measure` needs `model`"));
+  EXPECT_THAT(
+      errors("models:\n"
+             "  m: {checkpoint: x_model_4_128_8_2_0.05.pth, image_size: 32, classes: 0, "
+             "channels: 256}\n"
+             "  n: {checkpoint: x_model_4_128_8_2_0.05.pth, image_size: 30, classes: 0, "
+             "noise_std: 0.07}\n"
+             "  o: {checkpoint: x.pth, image_size: 32, patch_size: 4, channels: 100}\n"
+             "  p: {}\n"
+             "  q: {published: x}\n"
+             "  r: {checkpoint: x_model_4_128_99999999_2_0.05.pth, image_size: 32, classes: 0}\n"
+             "experiments: [measure]\n"),
+      ElementsAre("2:85 `channels` is 256, but the file's name says 128",
+                  "3:59 images of 30 pixels do not divide into patches of 4",
+                  "3:86 `noise_std` is 0.07, but the file's name says 0.05",
+                  "4:67 100 channels are no multiple of 64", "5:6 `p` is an empty map",
+                  "6:3 the model `q` has no `checkpoint`",
+                  "7:19 `blocks` is 99999999, not within 1 to 1024", "8:15 `measure` needs `images`",
+                  "8:15 `measure` needs `model`"));
 }
 
 }  // namespace
