@@ -93,17 +93,23 @@ void multiply_panel(const float* in, const float* packed, float* out, int64_t in
       high[r] += x * w1;
     }
   }
-  for (int r = 0; r < Rows; ++r, out += outs) {
-    if (columns == kPanel) {
-      Lanes* to = reinterpret_cast<Lanes*>(out);
+  // Unrolled, so that the sums never leave their registers.
+  if (columns == kPanel) {
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+      Lanes* to = reinterpret_cast<Lanes*>(out + r * outs);
       to[0] = add ? to[0] + low[r] : low[r];
       to[1] = add ? to[1] + high[r] : high[r];
-      continue;
     }
+    return;
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) {
     float sums[kPanel];
     std::memcpy(sums, &low[r], sizeof low[r]);
     std::memcpy(sums + kLanes, &high[r], sizeof high[r]);
-    for (int64_t c = 0; c < columns; ++c) out[c] = add ? out[c] + sums[c] : sums[c];
+    float* to = out + r * outs;
+    for (int64_t c = 0; c < columns; ++c) to[c] = add ? to[c] + sums[c] : sums[c];
   }
 }
 

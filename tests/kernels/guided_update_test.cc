@@ -16,6 +16,8 @@ struct Case {
   double clamp;
 };
 
+void PrintTo(const Case& update, std::ostream* out) { *out << update.name; }
+
 class GuidedUpdateTest : public testing::TestWithParam<Case> {};
 
 TEST_P(GuidedUpdateTest, MatchesDoublePrecision) {

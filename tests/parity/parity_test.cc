@@ -29,6 +29,8 @@ struct Case {
   const char* checkpoint;
 };
 
+void PrintTo(const Case& files, std::ostream* out) { *out << files.name; }
+
 // The large model's files are published beside the sources, not in them.
 const Case kTiny{"tiny_uncond", "tests/parity/golden/tiny_uncond.h5",
                  "tests/parity/golden/tiny_uncond_2_64_4_2_0.10.pth"};

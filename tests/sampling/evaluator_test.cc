@@ -2,6 +2,7 @@
 #include "framework/sampling/evaluator.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 #include "tests/support/linear_flow.h"
@@ -106,6 +107,23 @@ TEST_P(EvaluatorTest, BFloat16IsClose) {
   const at::Tensor got = evaluator->evaluate(x, 7, 16).to(at::kFloat);
   const at::Tensor expected = reference(exact, 0, x, {1, 2}).slice(1, 7);
   EXPECT_LT(((got - expected).norm() / expected.norm()).item<double>(), 3e-2);
+}
+
+TEST(CpuEvaluatorTest, AnyThreadCountGivesTheSame) {
+  const Model model = random_model(kSmallShape, 6);
+  const at::Tensor x = normal_noise(6, 0, 5, 16, 12, at::kCPU);
+  const int before = at::get_num_threads();
+  std::vector<at::Tensor> outputs;
+  for (const int threads : {1, 2, 3}) {
+    at::set_num_threads(threads);
+    const auto evaluator = make_cpu_evaluator(model, 5, {1, 1});
+    evaluator->begin(0, {0, 1, 2, 3, 4});
+    evaluator->evaluate(x, 0, 5);
+    outputs.push_back(evaluator->evaluate(x, 5, 15).clone());
+  }
+  at::set_num_threads(before);
+  EXPECT_TRUE(at::allclose(outputs[1], outputs[0], 0, 1e-6));
+  EXPECT_TRUE(at::allclose(outputs[2], outputs[0], 0, 1e-6));
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, EvaluatorTest, testing::Values("cpu", "cuda"),
