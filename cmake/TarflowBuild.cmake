@@ -87,7 +87,10 @@ function(tarflow_test room)
   target_compile_definitions(test_${room} PRIVATE TARFLOW_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
                              TARFLOW_BINARY_DIR="${CMAKE_BINARY_DIR}")
   target_precompile_headers(test_${room} REUSE_FROM ${TEST_PCH})
+  if(TEST_LABELS)
+    set(labels LABELS "${TEST_LABELS}")
+  endif()
   # ctest runs tests side by side; each with all threads would wait for the others more than it computes.
   gtest_discover_tests(test_${room} TEST_PREFIX "${TARFLOW_TEST_PREFIX}${room}." DISCOVERY_TIMEOUT 60
-                       PROPERTIES LABELS "${TEST_LABELS}" ENVIRONMENT "OMP_NUM_THREADS=1")
+                       PROPERTIES ENVIRONMENT "OMP_NUM_THREADS=1" ${labels})
 endfunction()

@@ -8,8 +8,8 @@
 
 #include <ctime>
 
+#include "experiments/git_revision.h"
 #include "framework/tensor/device.h"
-#include "git_revision.h"
 #ifdef TARFLOW_USE_CUDA
 #include <cuda_runtime_api.h>
 #endif

@@ -29,25 +29,14 @@ struct Settings : SamplingSettings {
 
   void bind(Binder& binder) {
     SamplingSettings::bind(binder);
-    binder.number(
-        self_denoising_lr,
-        {.name = "self_denoising_lr",
-         .description = "Step of the self-denoising, in units of the noise's variance; 0: none.",
-         .minimum = 0,
-         .example = 0.97,
-         .shared = true});
-    binder.path(
-        extractor,
-        {.name = "extractor",
-         .description = "TorchScript feature extractor: (N, 3, H, W) of raw 0..255 in, (N, F) out. "
-                        "Without one no distance is measured.",
-         .example = "assets/cifar10_extractor.pt",
-         .identity = Identity::kContent});
+    bind_self_denoising(binder, self_denoising_lr);
+    bind_extractor(binder, extractor, /*required=*/false);
     binder.path(
         reference,
         {.name = "reference",
          .description =
-             "What samples are compared with: a folder of real images, or a file of fid_stats.",
+             "What samples are compared with: a folder of real images, or a file of fid_stats. "
+             "Without it and an extractor no distance is measured.",
          .example = "assets/cifar10",
          .identity = Identity::kContent});
     binder.choice(

@@ -22,12 +22,7 @@ struct Settings {
                          .required = true,
                          .example = "data/afhq",
                          .identity = Identity::kContent});
-    binder.path(extractor,
-                {.name = "extractor",
-                 .description = "TorchScript file: (N, 3, H, W) of raw 0..255 in, (N, F) out.",
-                 .required = true,
-                 .example = "assets/cifar10_extractor.pt",
-                 .identity = Identity::kContent});
+    bind_extractor(binder, extractor, /*required=*/true);
     binder.integer(
         image_size,
         {.name = "image_size",
@@ -40,12 +35,7 @@ struct Settings {
     binder.integer(num_images, {.name = "num_images",
                                 .description = "Images used, balanced over classes; 0: all.",
                                 .minimum = 0});
-    binder.integer(
-        max_unreadable,
-        {.name = "max_unreadable",
-         .description =
-             "Unreadable image files that are left out (and named) before the job fails.",
-         .minimum = 0});
+    bind_max_unreadable(binder, max_unreadable);
     binder.text(output,
                 {.name = "output",
                  .description =

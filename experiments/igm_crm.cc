@@ -7,6 +7,7 @@
 #include <span>
 #include <utility>
 
+#include "experiments/reference.h"
 #include "experiments/registry.h"
 #include "framework/core/error.h"
 #include "framework/images/folder.h"
@@ -58,12 +59,7 @@ struct Settings {
              "Images run at once; sums are kept in float64, so it does not change the result.",
          .minimum = 1,
          .identity = Identity::kNone});
-    binder.integer(
-        max_unreadable,
-        {.name = "max_unreadable",
-         .description =
-             "Unreadable image files that are left out (and named) before the job fails.",
-         .minimum = 0});
+    bind_max_unreadable(binder, max_unreadable);
     bind_device(binder, device, compute_type);
   }
 };
@@ -91,10 +87,7 @@ int64_t add_images(JobContext& context, const Settings& settings, const Model& m
     if (++filled == batch.size(0)) flush();
   });
   flush();
-  for (const images::UnreadableFile& file : unreadable) {
-    context.log(fmt::format("left out: {}: {}", file.path.string(), file.reason));
-  }
-  return static_cast<int64_t>(unreadable.size());
+  return log_unreadable(context, unreadable);
 }
 
 void add_arrays(JobContext& context, const std::string& norm,

@@ -59,6 +59,13 @@ metrics::Gaussian read_statistics(const fs::path& file, const metrics::Extractor
 
 }  // namespace
 
+int64_t log_unreadable(JobContext& context, const std::vector<images::UnreadableFile>& files) {
+  for (const images::UnreadableFile& file : files) {
+    context.log(fmt::format("left out: {}: {}", file.path.string(), file.reason));
+  }
+  return static_cast<int64_t>(files.size());
+}
+
 metrics::Gaussian folder_statistics(JobContext& context, const FolderImages& wanted,
                                     const metrics::Extractor& extractor, int64_t* unreadable) {
   const images::ImageFolder listed = images::list_images(wanted.folder);
@@ -69,10 +76,8 @@ metrics::Gaussian folder_statistics(JobContext& context, const FolderImages& wan
   load.max_unreadable = wanted.max_unreadable;
   context.log(fmt::format("features of {} images of {}", files.size(), wanted.folder.string()));
   const metrics::FolderMoments result = metrics::moments_of_files(files, load, extractor, kBatch);
-  for (const images::UnreadableFile& file : result.unreadable) {
-    context.log(fmt::format("left out: {}: {}", file.path.string(), file.reason));
-  }
-  if (unreadable) *unreadable = static_cast<int64_t>(result.unreadable.size());
+  const int64_t left_out = log_unreadable(context, result.unreadable);
+  if (unreadable) *unreadable = left_out;
   return result.moments.gaussian();
 }
 

@@ -3,12 +3,17 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "experiments/job_context.h"
+#include "framework/images/load.h"
 #include "framework/metrics/extractor.h"
 #include "framework/metrics/frechet.h"
 
 namespace tarflow::experiments {
+
+// Names each file in the job's log; returns how many there are.
+int64_t log_unreadable(JobContext& context, const std::vector<images::UnreadableFile>& files);
 
 // Which images of a folder, and how they are prepared.
 struct FolderImages {

@@ -28,12 +28,7 @@ struct Settings : SamplingSettings {
 
   void bind(Binder& binder) {
     SamplingSettings::bind(binder);
-    binder.number(
-        self_denoising_lr,
-        {.name = "self_denoising_lr",
-         .description = "Step of the self-denoising, in units of the noise's variance; 0: none.",
-         .minimum = 0,
-         .shared = true});
+    bind_self_denoising(binder, self_denoising_lr);
     binder.path(
         noise,
         {.name = "noise",

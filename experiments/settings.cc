@@ -101,4 +101,31 @@ void bind_seed(Binder& binder, int64_t& seed) {
              .minimum = 0});
 }
 
+void bind_self_denoising(Binder& binder, double& rate) {
+  binder.number(rate, {.name = "self_denoising_lr",
+                       .description =
+                           "Step of the self-denoising, in units of the noise's variance; 0: none.",
+                       .minimum = 0,
+                       .example = 0.97,
+                       .shared = true});
+}
+
+void bind_max_unreadable(Binder& binder, int64_t& count) {
+  binder.integer(
+      count,
+      {.name = "max_unreadable",
+       .description = "Unreadable image files that are left out (and named) before the job fails.",
+       .minimum = 0});
+}
+
+void bind_extractor(Binder& binder, std::string& path, bool required) {
+  binder.path(
+      path,
+      {.name = "extractor",
+       .description = "TorchScript feature extractor: (N, 3, H, W) of raw 0..255 in, (N, F) out.",
+       .required = required,
+       .example = "assets/cifar10_extractor.pt",
+       .identity = Identity::kContent});
+}
+
 }  // namespace tarflow::experiments

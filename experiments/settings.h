@@ -57,6 +57,9 @@ class Binder {
 // Fields that several experiments have, stated once.
 void bind_device(Binder& binder, std::string& device, std::string& compute_type);
 void bind_seed(Binder& binder, int64_t& seed);
+void bind_self_denoising(Binder& binder, double& rate);
+void bind_max_unreadable(Binder& binder, int64_t& count);
+void bind_extractor(Binder& binder, std::string& path, bool required);
 
 template <typename Settings>
 Settings read_settings(const Json& values) {

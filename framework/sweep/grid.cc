@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <optional>
-#include <set>
 
 #include "framework/sweep/identity.h"
 #include "framework/sweep/scalars.h"

@@ -104,10 +104,11 @@ TEST(Writer, AnyShapesRoundTrip) {
     std::vector<TensorToWrite> tensors;
     std::vector<std::vector<float>> values;
     for (int count = *rc::gen::inRange(0, 6); count > 0; --count) {
-      const auto shape = *rc::gen::container<std::vector<int64_t>>(rc::gen::inRange<int64_t>(0, 5));
+      const auto dimensions = *rc::gen::inRange<size_t>(0, 6);
+      const auto shape =
+          *rc::gen::container<std::vector<int64_t>>(dimensions, rc::gen::inRange<int64_t>(0, 5));
       size_t elements = 1;
       for (const int64_t side : shape) elements *= static_cast<size_t>(side);
-      RC_PRE(elements < 100'000 && shape.size() <= 64);
       std::vector<float> content(elements);
       for (size_t i = 0; i < elements; ++i) content[i] = static_cast<float>(i) - 3;
       values.push_back(content);
