@@ -32,14 +32,14 @@ std::vector<Point> with_own_images(const std::vector<Point>& points) {
 SampleGrid make_grid(std::vector<Point> points, const StrategyNames& names) {
   sort_strategies(points, names);
   const auto settings = [](const Point& p) {
-    return std::tuple(p.number("cfg"), p.number("attn_temp"), p.text("compute_type"),
+    return std::tuple(p.number("cfg"), p.number("attn_temp"), p.text("compute"),
                       p.text("device"), p.number("num_images"));
   };
   std::stable_sort(points.begin(), points.end(),
                    [&](const Point& a, const Point& b) { return settings(a) < settings(b); });
   // One common name to begin with: what differs among the rows is added to all of them.
   std::vector<std::string> settings_texts(points.size());
-  for (const char* column : {"cfg", "attn_temp", "compute_type", "device", "num_images"}) {
+  for (const char* column : {"cfg", "attn_temp", "compute", "device", "num_images"}) {
     add_differing(settings_texts, points, column);
   }
   SampleGrid grid;

@@ -105,7 +105,7 @@ TEST(Speedup, PointsThatDifferInMoreThanTheStrategyAreNotCompared) {
       {"num_images", int64_t{64}},
       {"device", std::string("gpu")},
       {"model", std::string("other")},
-      {"compute_type", std::string("bf16")},
+      {"compute", std::string("bfloat16")},
       {"distance_name", std::string("FD(other)")}};
   for (const auto& [column, value] : changes) {
     Source source = demo();
@@ -177,8 +177,8 @@ TEST(Speedup, PublishedFiguresStandBesideTheSameStrategy) {
   EXPECT_THAT(text, HasSubstr("ᵃ as printed; the published times give 2.45"));
   EXPECT_THAT(
       text, HasSubstr("cfg 1 (published 2), self-denoising 0 (published 1), images 256 (published "
-                      "50000), fp32 (published bf16)"));
-  EXPECT_THAT(text, HasSubstr("8 A800, 50,000 images, batch 1,024, bf16"));
+                      "50000), fp32 (published bfloat16)"));
+  EXPECT_THAT(text, HasSubstr("8 A800, 50,000 images, batch 1,024, bfloat16"));
   EXPECT_THAT(text, HasSubstr("unit not stated"));
   EXPECT_THAT(markdown_of(demo(), &published), Not(HasSubstr("ublished")));
 }
