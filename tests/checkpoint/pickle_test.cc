@@ -139,7 +139,8 @@ TEST(Pickle, OtherOpcodesAreNamed) {
 
 TEST(Pickle, EveryByteIsAnOpcodeOrRefused) {
   for (int op = 0; op < 256; ++op) {
-    const std::string bytes = std::string(1, static_cast<char>(op)) + std::string(16, '\0');
+    std::string bytes(17, '\0');
+    bytes[0] = static_cast<char>(op);
     EXPECT_THROW(parse(bytes), Error) << op;
   }
 }
