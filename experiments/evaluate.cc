@@ -118,6 +118,7 @@ class Evaluation {
   void sample_chunk(const Chunk& chunk) {
     const Labels labels = labels_of(model_, seed(), chunk);
     const at::Tensor noise = noise_of(model_, seed(), chunk);
+    sampler_.prepare(chunk.count);
     const Stopwatch sampling(device_);
     const SampleResult result = sampler_.sample(noise, labels);
     sampling_seconds_ += sampling.seconds();

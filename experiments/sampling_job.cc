@@ -68,11 +68,14 @@ at::Tensor noise_of(const Model& model, uint64_t seed, const Chunk& chunk) {
                       model.shape.token_width(), model.device);
 }
 
+void ChunkSampler::prepare(int64_t images) {
+  if (sampler_ && sampler_->images() == images) return;
+  sampler_.reset();  // its memory first
+  sampler_.emplace(model_, images, options_);
+}
+
 SampleResult ChunkSampler::sample(const at::Tensor& noise, const Labels& labels) {
-  if (!sampler_ || sampler_->images() != noise.size(0)) {
-    sampler_.reset();  // its memory first
-    sampler_.emplace(model_, noise.size(0), options_);
-  }
+  prepare(noise.size(0));
   return sampler_->sample(noise, labels);
 }
 

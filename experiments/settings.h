@@ -42,7 +42,6 @@ class Binder {
   void path(std::string& value, FieldInfo info);
   void model(std::string& value, FieldInfo info);
   void strategy(Strategy& value, FieldInfo info);
-  void integers(std::vector<int64_t>& value, FieldInfo info);
 
   std::vector<Field> take_fields() { return std::move(fields_); }
 

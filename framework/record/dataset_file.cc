@@ -41,11 +41,6 @@ bool link_exists(hid_t file, const std::string& path) {
 
 }  // namespace
 
-bool has_dataset(const std::filesystem::path& path, const std::string& dataset) {
-  const QuietHdf5 quiet;
-  return link_exists(open_file(path), dataset);
-}
-
 Array read_dataset(const std::filesystem::path& path, const std::string& dataset) {
   const QuietHdf5 quiet;
   const std::string what =

@@ -14,7 +14,6 @@ namespace tarflow::record {
 // float32 when they are at most 4 bytes wide and float64 otherwise; integers become int64. Throws
 // Error naming file and dataset.
 Array read_dataset(const std::filesystem::path& file, const std::string& dataset);
-bool has_dataset(const std::filesystem::path& file, const std::string& dataset);
 
 // A plain file of datasets, with their units and meanings, and text attributes of the root; written
 // aside, no times, so that equal content gives equal bytes. Throws Error.
