@@ -38,7 +38,8 @@ struct Settings : SamplingSettings {
              "What samples are compared with: a folder of real images, or a file of fid_stats. "
              "Without it and an extractor no distance is measured.",
          .example = "assets/cifar10",
-         .identity = Identity::kContent});
+         .identity = Identity::kContent,
+         .file = FileKind::kReference});
     binder.choice(
         nonfinite,
         {.name = "nonfinite",
@@ -307,7 +308,8 @@ const bool registered =
                                    .revision = 1,
                                    .timed = true,
                                    .fields = {},
-                                   .columns = columns()},
+                                   .columns = columns(),
+                                   .work = Work::kSampling},
                                   run);
 
 }  // namespace

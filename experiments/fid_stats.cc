@@ -21,7 +21,8 @@ struct Settings {
                          .description = "Folder of real images.",
                          .required = true,
                          .example = "data/afhq",
-                         .identity = Identity::kContent});
+                         .identity = Identity::kContent,
+                         .file = FileKind::kImages});
     bind_extractor(binder, extractor, /*required=*/true);
     binder.integer(
         image_size,
@@ -82,7 +83,8 @@ const bool registered = register_experiment<Settings>(
                   "image files left out because they could not be read"},
                  {"features", ColumnType::kInt64, "", "width F of the features"},
                  {"distance_name", ColumnType::kString, "",
-                  "what a distance to these statistics is called"}}},
+                  "what a distance to these statistics is called"}},
+     .work = Work::kFeatures},
     run);
 
 }  // namespace

@@ -41,7 +41,8 @@ struct Settings {
              "Folder of real images in class folders; resized and cropped to the model's side.",
          .required = true,
          .example = "data/afhq",
-         .identity = Identity::kContent});
+         .identity = Identity::kContent,
+         .file = FileKind::kImages});
     binder.integer(num_images,
                    {.name = "num_images",
                     .description = "Images used, balanced over classes (the paper: 1000).",
@@ -161,7 +162,8 @@ const bool registered = register_experiment<Settings>(
                  {"images_used", ColumnType::kInt64, "", "images that were read and used"},
                  {"unreadable_images", ColumnType::kInt64, "",
                   "image files left out because they could not be read"},
-                 {"compute", ColumnType::kString, "", "compute type the job ran in"}}},
+                 {"compute", ColumnType::kString, "", "compute type the job ran in"}},
+     .work = Work::kForward},
     run);
 
 }  // namespace

@@ -15,17 +15,16 @@ namespace tarflow::experiments {
 
 JobContext::JobContext(schedule::Job job, std::filesystem::path folder, bool exclusive)
     : job_(std::move(job)),
+      settings_(job_.settings.json()),
       folder_(std::move(folder)),
       exclusive_(exclusive),
       rows_(job_.points.size()) {}
 
-std::string JobContext::point_id(size_t index) const {
-  return job_.points.at(index).at("id").get<std::string>();
-}
+std::string JobContext::point_id(size_t index) const { return job_.points.at(index).id; }
 
 Json JobContext::point_settings(size_t index) const {
-  Json settings = job_.settings;
-  settings.update(job_.points.at(index).at("settings"));
+  Json settings = settings_;
+  settings.update(job_.points.at(index).settings.json());
   return settings;
 }
 

@@ -27,7 +27,7 @@ class JobContext {
   size_t point_count() const { return job_.points.size(); }
   std::string point_id(size_t index) const;
   // The settings all points share, or those of one point, shared ones included.
-  const Json& settings() const { return job_.settings; }
+  const Json& settings() const { return settings_; }
   Json point_settings(size_t index) const;
 
   // Loads the job's model; throws Error when the job has none or the file does not hold what was
@@ -51,6 +51,7 @@ class JobContext {
 
  private:
   schedule::Job job_;
+  Json settings_;
   std::filesystem::path folder_;
   bool exclusive_;
   std::vector<record::Row> rows_;

@@ -204,7 +204,8 @@ const bool registered = register_experiment<Settings>(
      .fields = {},
      .columns = {{"block_passes", ColumnType::kFloat64, "",
                   "tokens evaluated / T, summed over blocks, a mean over images"},
-                 {"compute", ColumnType::kString, "", "compute type the job ran in"}}},
+                 {"compute", ColumnType::kString, "", "compute type the job ran in"}},
+     .work = Work::kSampling},
     run);
 
 }  // namespace

@@ -24,6 +24,7 @@ void Binder::field(Value& value, FieldType type, FieldInfo info, Json default_va
     field.example = std::move(info.example);
     field.identity = info.identity;
     field.shared = info.shared;
+    field.file = info.file;
     fields_.push_back(std::move(field));
     return;
   }
@@ -120,7 +121,8 @@ void bind_extractor(Binder& binder, std::string& path, bool required) {
        .description = "TorchScript feature extractor: (N, 3, H, W) of raw 0..255 in, (N, F) out.",
        .required = required,
        .example = "assets/cifar10_extractor.pt",
-       .identity = Identity::kContent});
+       .identity = Identity::kContent,
+       .file = FileKind::kExtractor});
 }
 
 }  // namespace tarflow::experiments

@@ -25,6 +25,7 @@ struct FieldInfo {
   Json example = nullptr;
   Identity identity = Identity::kValue;
   bool shared = false;
+  FileKind file = FileKind::kAny;
 };
 
 // Visits the fields of a settings struct: collects their schema, or fills them from JSON.

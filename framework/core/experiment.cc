@@ -29,6 +29,19 @@ constexpr Names<Identity, 3> kIdentities{
 constexpr Names<ColumnType, 3> kColumnTypes{{{ColumnType::kFloat64, "float64"},
                                              {ColumnType::kInt64, "int64"},
                                              {ColumnType::kString, "string"}}};
+constexpr Names<FileKind, 4> kFileKinds{{{FileKind::kAny, "any"},
+                                         {FileKind::kImages, "images"},
+                                         {FileKind::kExtractor, "extractor"},
+                                         {FileKind::kReference, "reference"}}};
+constexpr Names<ElementType, 5> kElementTypes{{{ElementType::kFloat32, "float32"},
+                                               {ElementType::kFloat64, "float64"},
+                                               {ElementType::kInt64, "int64"},
+                                               {ElementType::kUInt8, "uint8"},
+                                               {ElementType::kString, "string"}}};
+constexpr Names<Work, 4> kWorks{{{Work::kUnknown, "unknown"},
+                                 {Work::kSampling, "sampling"},
+                                 {Work::kForward, "forward"},
+                                 {Work::kFeatures, "features"}}};
 
 template <typename Enum, size_t N>
 std::string name_of(const Names<Enum, N>& names, Enum value) {
@@ -56,7 +69,8 @@ Json to_json(const Field& field) {
                {"choices", field.choices},
                {"example", field.example},
                {"identity", name_of(kIdentities, field.identity)},
-               {"shared", field.shared}};
+               {"shared", field.shared},
+               {"file", name_of(kFileKinds, field.file)}};
   if (field.minimum) json["minimum"] = *field.minimum;
   if (field.maximum) json["maximum"] = *field.maximum;
   return json;
@@ -74,6 +88,7 @@ Field field_from_json(const Json& json) {
   field.example = json.at("example");
   field.identity = value_of(kIdentities, json.at("identity").get<std::string>());
   field.shared = json.at("shared").get<bool>();
+  field.file = value_of(kFileKinds, json.at("file").get<std::string>());
   if (json.contains("minimum")) field.minimum = json.at("minimum").get<double>();
   if (json.contains("maximum")) field.maximum = json.at("maximum").get<double>();
   return field;
@@ -94,6 +109,21 @@ Column column_from_json(const Json& json) {
           json.at("timing").get<bool>()};
 }
 
+Json to_json(const ArrayInfo& array) {
+  return {{"path", array.path},       {"type", name_of(kElementTypes, array.type)},
+          {"axes", array.axes},       {"unit", array.unit},
+          {"meaning", array.meaning}, {"timing", array.timing}};
+}
+
+ArrayInfo array_from_json(const Json& json) {
+  return {json.at("path").get<std::string>(),
+          value_of(kElementTypes, json.at("type").get<std::string>()),
+          json.at("axes").get<std::vector<std::string>>(),
+          json.at("unit").get<std::string>(),
+          json.at("meaning").get<std::string>(),
+          json.at("timing").get<bool>()};
+}
+
 }  // namespace
 
 const Field* ExperimentSchema::field(const std::string& wanted) const {
@@ -102,20 +132,25 @@ const Field* ExperimentSchema::field(const std::string& wanted) const {
   return found == fields.end() ? nullptr : &*found;
 }
 
+std::string to_string(ElementType type) { return name_of(kElementTypes, type); }
+
 std::string to_string(FieldType type) { return name_of(kFieldTypes, type); }
 
 Json to_json(const ExperimentSchemas& schemas) {
   Json list = Json::array();
   for (const ExperimentSchema& schema : schemas) {
-    Json fields = Json::array(), columns = Json::array();
+    Json fields = Json::array(), columns = Json::array(), arrays = Json::array();
     for (const Field& field : schema.fields) fields.push_back(to_json(field));
     for (const Column& column : schema.columns) columns.push_back(to_json(column));
+    for (const ArrayInfo& array : schema.arrays) arrays.push_back(to_json(array));
     list.push_back({{"name", schema.name},
                     {"description", schema.description},
                     {"revision", schema.revision},
                     {"timed", schema.timed},
                     {"fields", std::move(fields)},
-                    {"columns", std::move(columns)}});
+                    {"columns", std::move(columns)},
+                    {"arrays", std::move(arrays)},
+                    {"work", name_of(kWorks, schema.work)}});
   }
   return {{"experiments", std::move(list)}};
 }
@@ -132,6 +167,8 @@ ExperimentSchemas experiment_schemas_from_json(const Json& json) {
       for (const Json& field : entry.at("fields")) schema.fields.push_back(field_from_json(field));
       for (const Json& column : entry.at("columns"))
         schema.columns.push_back(column_from_json(column));
+      for (const Json& array : entry.at("arrays")) schema.arrays.push_back(array_from_json(array));
+      schema.work = value_of(kWorks, entry.at("work").get<std::string>());
       schemas.push_back(std::move(schema));
     }
     return schemas;

@@ -33,6 +33,14 @@ enum class Identity {
   kNone,     // never changes results (how much is kept, say)
 };
 
+// What a path leads to; what is known of such files is checked before anything runs.
+enum class FileKind {
+  kAny,
+  kImages,     // a folder of images
+  kExtractor,  // a feature extractor
+  kReference,  // a folder of images, or statistics of image features
+};
+
 struct Field {
   std::string name;
   FieldType type = FieldType::kNumber;
@@ -44,7 +52,8 @@ struct Field {
   std::vector<std::string> choices;
   Json example;  // null or a value for the documentation
   Identity identity = Identity::kValue;
-  bool shared = false;  // points that differ only in shared fields run as one job
+  bool shared = false;             // points that differ only in shared fields run as one job
+  FileKind file = FileKind::kAny;  // of a kPath
 };
 
 enum class ColumnType { kFloat64, kInt64, kString };
@@ -59,6 +68,28 @@ struct Column {
   bool operator==(const Column&) const = default;
 };
 
+enum class ElementType { kFloat32, kFloat64, kInt64, kUInt8, kString };
+
+// A family of datasets in a job's group, for the documentation and the check of what a job writes.
+struct ArrayInfo {
+  // Relative to /jobs/<hash>/; parts that vary stand in angle brackets and match one component:
+  // "moments/<point>/sum".
+  std::string path;
+  ElementType type = ElementType::kFloat64;
+  std::vector<std::string> axes;  // "image", "block", ...; {} for a scalar
+  std::string unit;
+  std::string meaning;  // one sentence
+  bool timing = false;  // a duration or rate: left out of the digest
+};
+
+// What most of an experiment's time goes into; from it run_sweep estimates what a job takes.
+enum class Work {
+  kUnknown,
+  kSampling,  // num_images images inverted with `strategy`, guided if cfg > 0
+  kForward,   // one pass over all blocks for each of num_images images
+  kFeatures,  // one pass of an extractor for each of num_images images
+};
+
 struct ExperimentSchema {
   std::string name;
   std::string description;
@@ -66,6 +97,8 @@ struct ExperimentSchema {
   bool timed = false;  // its result depends on the device's model, which joins the job's identity
   std::vector<Field> fields;
   std::vector<Column> columns;  // results only; settings columns follow from the fields
+  std::vector<ArrayInfo> arrays = {};
+  Work work = Work::kUnknown;
 
   const Field* field(const std::string& name) const;  // nullptr when there is none
 };
@@ -76,6 +109,7 @@ Json to_json(const ExperimentSchemas& schemas);
 ExperimentSchemas experiment_schemas_from_json(const Json& json);              // throws Error
 ExperimentSchemas read_experiment_schemas(const std::filesystem::path& path);  // throws Error
 
+std::string to_string(ElementType type);  // "float32"
 std::string to_string(
     FieldType type);  // "number", "list of integers", ... as messages and help name it
 

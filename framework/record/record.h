@@ -34,7 +34,7 @@ using Cell = std::variant<double, int64_t, std::string>;
 // absent.
 using Row = std::map<std::string, Cell>;
 
-enum class ArrayType { kFloat32, kFloat64, kInt64, kUInt8, kString };
+using ArrayType = ElementType;
 
 // One dataset under /jobs/<hash>/.
 struct Array {
@@ -70,8 +70,8 @@ struct JobRecord {
   std::vector<Array> arrays;    // sorted by path
 };
 
-// The columns every row has, whatever the experiment: point, job, experiment, device (the model of the device
-// that was used), status. A setting or result of the same name gives way to them.
+// The columns every row has, whatever the experiment: point, job, experiment, device (the model of
+// the device that was used), status. A setting or result of the same name gives way to them.
 std::vector<Column> standard_columns();
 // One column a field: numbers and strings as they are, booleans as 0 or 1, lists in canonical JSON,
 // paths by their last component (where a file lies changes no result). A strategy gives its name

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "framework/core/error.h"
 #include "framework/core/hash.h"
@@ -11,15 +12,15 @@ namespace tarflow::schedule {
 namespace {
 
 // Of the keys alone: they hold all that results depend on.
-std::string job_hash(const std::vector<Json>& points) {
+std::string job_hash(const std::vector<JobPoint>& points) {
   std::vector<std::string> keys;
-  for (const Json& point : points) keys.push_back(point.at("key").get<std::string>());
+  for (const JobPoint& point : points) keys.push_back(point.key);
   std::sort(keys.begin(), keys.end());
   return short_hash(canonical(keys));
 }
 
-Json model_of(const sweep::Sweep& sweep, const ExperimentSchema& schema, const Json& settings,
-              ContentHasher& hasher) {
+Json model_of(const sweep::Sweep& sweep, const ExperimentSchema& schema,
+              const sweep::Settings& settings, ContentHasher& hasher) {
   for (const Field& field : schema.fields) {
     if (field.type != FieldType::kModel || !settings.contains(field.name)) continue;
     const sweep::Model& model = sweep.models.at(settings.at(field.name).get<std::string>());
@@ -33,19 +34,20 @@ Json model_of(const sweep::Sweep& sweep, const ExperimentSchema& schema, const J
 
 // Settings and file contents of one point, parted into what a job has in common and what is shared.
 struct Parted {
-  Json common = Json::object(), shared = Json::object();
+  sweep::Settings common, shared;
   Json common_contents = Json::object(), shared_contents = Json::object();
 };
 
-Parted part(const ExperimentSchema& schema, const Json& settings, ContentHasher& hasher) {
+Parted part(const ExperimentSchema& schema, const sweep::Settings& settings,
+            ContentHasher& hasher) {
   Parted parted;
   for (const Field& field : schema.fields) {
-    const auto value = settings.find(field.name);
-    if (value == settings.end()) continue;
-    (field.shared ? parted.shared : parted.common)[field.name] = *value;
+    const sweep::SettingPtr* setting = settings.find_shared(field.name);
+    if (!setting) continue;
+    (field.shared ? parted.shared : parted.common).set(*setting);
     if (field.identity == Identity::kContent) {
       (field.shared ? parted.shared_contents : parted.common_contents)[field.name] =
-          hasher.hash(value->get<std::string>());
+          hasher.hash((*setting)->value.get<std::string>());
     }
   }
   return parted;
@@ -68,10 +70,21 @@ std::string shown(const Json& value) {
 }  // namespace
 
 Json to_json(const Job& job) {
-  return {{"hash", job.hash},         {"experiment", job.experiment},
-          {"settings", job.settings}, {"points", job.points},
-          {"model", job.model},       {"contents", job.contents},
-          {"sweep", job.sweep},       {"smoke", job.smoke}};
+  Json points = Json::array();
+  for (const JobPoint& point : job.points) {
+    Json entry = {{"id", point.id}, {"key", point.key}, {"settings", point.settings.json()}};
+    if (!point.contents.empty()) entry["contents"] = point.contents;
+    points.push_back(std::move(entry));
+  }
+  return {{"hash", job.hash},
+          {"experiment", job.experiment},
+          {"settings", job.settings.json()},
+          {"points", std::move(points)},
+          {"model", job.model},
+          {"contents", job.contents},
+          {"sweep", job.sweep},
+          {"smoke", job.smoke},
+          {"generation", job.generation}};
 }
 
 Job job_from_json(const Json& json) {
@@ -79,16 +92,16 @@ Job job_from_json(const Json& json) {
     Job job;
     job.hash = json.at("hash").get<std::string>();
     job.experiment = json.at("experiment").get<std::string>();
-    job.settings = json.at("settings");
-    job.points = json.at("points").get<std::vector<Json>>();
+    job.settings = sweep::Settings(json.at("settings"));
     job.model = json.at("model");
     job.contents = json.at("contents");
     job.sweep = json.at("sweep").get<std::string>();
     job.smoke = json.at("smoke");
-    for (const Json& point : job.points) {
-      point.at("id").get_ref<const std::string&>();
-      point.at("key").get_ref<const std::string&>();
-      point.at("settings");
+    job.generation = json.value("generation", int64_t{0});
+    for (const Json& point : json.at("points")) {
+      job.points.push_back({point.at("id").get<std::string>(), point.at("key").get<std::string>(),
+                            sweep::Settings(point.at("settings")),
+                            point.value("contents", Json::object())});
     }
     return job;
   } catch (const Json::exception& failure) {
@@ -96,32 +109,63 @@ Job job_from_json(const Json& json) {
   }
 }
 
+namespace {
+
+// The first jobs are told apart by what their points have in common. Equal values print equally, so
+// that a number for each text stands for it; hundreds of thousands of points share few texts.
+class Groups {
+ public:
+  std::string key(const std::string& experiment, const sweep::Settings& common) {
+    std::string key = experiment;
+    for (const sweep::SettingPtr& setting : common) {
+      const auto known = by_setting_.find(setting.get());
+      const size_t number = known != by_setting_.end() ? known->second : add(setting);
+      key.append(reinterpret_cast<const char*>(&number), sizeof number);
+    }
+    return key;
+  }
+
+ private:
+  size_t add(const sweep::SettingPtr& setting) {
+    const std::string text = setting->name + "\n" + setting->text;
+    const size_t number = by_text_.try_emplace(text, by_text_.size()).first->second;
+    by_setting_[setting.get()] = number;
+    return number;
+  }
+
+  std::unordered_map<const sweep::Setting*, size_t> by_setting_;
+  std::unordered_map<std::string, size_t> by_text_;
+};
+
+}  // namespace
+
 std::vector<Job> plan_jobs(const sweep::Sweep& sweep, const ExperimentSchemas& schemas,
                            const std::string& device_model, ContentHasher& hasher) {
   std::vector<Job> jobs;
-  std::map<std::string, size_t> index_of;  // by experiment and common settings
+  std::unordered_map<std::string, size_t> index_of;  // by group
+  Groups groups;
   for (const sweep::Point& point : sweep.points) {
     const ExperimentSchema& schema = schema_of(schemas, point.experiment);
-    const Parted parted = part(schema, point.settings, hasher);
-    const std::string group = canonical(Json::array({point.experiment, parted.common}));
-    const auto [entry, fresh] = index_of.try_emplace(group, jobs.size());
+    Parted parted = part(schema, point.settings, hasher);
+    const auto [entry, fresh] =
+        index_of.try_emplace(groups.key(point.experiment, parted.common), jobs.size());
     if (fresh) {
       Job job;
       job.experiment = point.experiment;
-      job.settings = parted.common;
+      job.settings = std::move(parted.common);
       job.model = model_of(sweep, schema, point.settings, hasher);
-      job.contents = parted.common_contents;
+      job.contents = std::move(parted.common_contents);
       if (!job.model.is_null()) job.contents["checkpoint"] = job.model.at("sha256");
       job.sweep = sweep.name;
+      job.run = point.run;
+      job.selected = false;
       jobs.push_back(std::move(job));
     }
     Job& job = jobs[entry->second];
     const std::string device = schema.timed ? device_model : "";
-    Json member = {{"id", point.id},
-                   {"key", point_key(point.id, job, parted.shared_contents, device)},
-                   {"settings", parted.shared}};
-    if (!parted.shared_contents.empty()) member["contents"] = parted.shared_contents;
-    job.points.push_back(std::move(member));
+    job.selected = job.selected || point.selected;
+    job.points.push_back({point.id, point_key(point.id, job, parted.shared_contents, device),
+                          std::move(parted.shared), std::move(parted.shared_contents)});
   }
   for (Job& job : jobs) job.hash = job_hash(job.points);
   return jobs;
@@ -138,13 +182,14 @@ std::vector<Job> plan_jobs(const sweep::Sweep& sweep, const ExperimentSchemas& s
 
 std::vector<Job> without_done(const std::vector<Job>& jobs, const std::set<std::string>& done) {
   std::vector<Job> left;
-  for (Job job : jobs) {
-    std::erase_if(job.points, [&](const Json& point) {
-      return done.contains(point.at("key").get<std::string>());
-    });
-    if (job.points.empty()) continue;
-    job.hash = job_hash(job.points);
-    left.push_back(std::move(job));
+  for (const Job& job : jobs) {
+    const auto open = [&](const JobPoint& point) { return !done.contains(point.key); };
+    const auto count = std::count_if(job.points.begin(), job.points.end(), open);
+    if (count == 0) continue;
+    left.push_back(job);
+    if (static_cast<size_t>(count) == job.points.size()) continue;
+    std::erase_if(left.back().points, [&](const JobPoint& point) { return !open(point); });
+    left.back().hash = job_hash(left.back().points);
   }
   return left;
 }
@@ -159,7 +204,7 @@ const ExperimentSchema& schema_of(const ExperimentSchemas& schemas, const std::s
   throw Error(fmt::format("there is no experiment `{}`", name), did_you_mean(name, names));
 }
 
-std::string label(const std::string& experiment, const Json& settings,
+std::string label(const std::string& experiment, const sweep::Settings& settings,
                   const std::vector<std::string>& fields) {
   std::string text = experiment;
   for (const std::string& field : fields) {
@@ -173,10 +218,13 @@ std::vector<std::string> varying_fields(const std::vector<sweep::Point>& points,
   std::vector<std::string> names;
   for (const Field& field : schema.fields) {
     std::set<std::string> values;
+    const sweep::Setting* last = nullptr;
     for (const sweep::Point& point : points) {
       if (point.experiment != schema.name) continue;
-      const auto value = point.settings.find(field.name);
-      values.insert(value == point.settings.end() ? "" : canonical(*value));
+      const sweep::SettingPtr* setting = point.settings.find_shared(field.name);
+      if (setting && setting->get() == last) continue;
+      last = setting ? setting->get() : nullptr;
+      values.insert(setting ? (*setting)->text : "");
     }
     // The model is named even when it is the only one: it is what a reader looks for first.
     if (values.size() > 1 || field.type == FieldType::kModel) names.push_back(field.name);

@@ -14,22 +14,33 @@
 
 namespace tarflow::schedule {
 
+// A point of a job.
+struct JobPoint {
+  std::string id;
+  // The id with the contents and the device's model; a point with a known key is done.
+  std::string key;
+  sweep::Settings settings;        // shared fields only
+  Json contents = Json::object();  // as Job::contents, for shared fields that are paths
+};
+
 struct Job {
   // Of the keys of its points; so of experiment, revision, settings, file contents, and of the
   // device's model if timed. Not of paths or of the order of points.
   std::string hash;
   std::string experiment;
-  Json settings;  // what all points have in common
-  // Per point {"id", "key", "settings": {shared fields only}}, and "contents" as below for shared
-  // fields that are paths. The key is the id with the contents and the device's model; a point with
-  // a known key is done.
-  std::vector<Json> points;
+  sweep::Settings settings;  // what all points have in common
+  std::vector<JobPoint> points;
   // Model the points name: {"name", "checkpoint": absolute path, "sha256", "shape"}; null without
   // one.
   Json model;
-  Json contents;      // field or "checkpoint" -> SHA-256 of the content
-  std::string sweep;  // name of the sweep
-  Json smoke;         // null, or what was replaced for --smoke
+  Json contents = Json::object();  // field or "checkpoint" -> SHA-256 of the content
+  std::string sweep;               // name of the sweep
+  Json smoke;                      // null, or what was replaced for --smoke
+  // Raised when points are computed again though they were done: the higher one holds.
+  int64_t generation = 0;
+  // How it is run; not in job.json.
+  sweep::RunSettingsPtr run = sweep::default_run_settings();
+  bool selected = true;
 };
 
 Json to_json(const Job& job);
@@ -53,7 +64,7 @@ const ExperimentSchema& schema_of(const ExperimentSchemas& schemas, const std::s
 
 // "evaluate model=cifar10 strategy=[7-8-4-4] cfg=1": the experiment, and of `settings` the fields
 // named.
-std::string label(const std::string& experiment, const Json& settings,
+std::string label(const std::string& experiment, const sweep::Settings& settings,
                   const std::vector<std::string>& fields);
 
 // Names of the fields in which points of one experiment differ.

@@ -27,9 +27,8 @@ std::vector<JobFolder> folders_in(const fs::path& jobs_folder) {
 std::map<std::string, DonePoint> points_in(const JobFolder& folder,
                                            const std::set<std::string>& wanted) {
   std::map<std::string, DonePoint> points;
-  for (const Json& point : job_from_json(read_json_file(folder.job())).points) {
-    const std::string key = point.at("key").get<std::string>();
-    if (wanted.contains(key)) points[key] = {point.at("id").get<std::string>(), folder.result()};
+  for (const JobPoint& point : job_from_json(read_json_file(folder.job())).points) {
+    if (wanted.contains(point.key)) points[point.key] = {point.id, folder.result()};
   }
   return points;
 }
@@ -40,7 +39,7 @@ DonePoints find_done(const fs::path& jobs_folder, const std::vector<Job>& jobs,
                      ContentHasher& hasher) {
   std::set<std::string> wanted;
   for (const Job& job : jobs) {
-    for (const Json& point : job.points) wanted.insert(point.at("key").get<std::string>());
+    for (const JobPoint& point : job.points) wanted.insert(point.key);
   }
   DonePoints done;
   std::error_code ignored;
@@ -64,10 +63,9 @@ void check_result(const JobFolder& folder, const Job& job) {
   const record::FileContent content = record::read_table(folder.result());
   std::set<std::string> points;
   for (const record::Row& row : content.rows) points.insert(std::get<std::string>(row.at("point")));
-  for (const Json& point : job.points) {
-    if (!points.contains(point.at("id").get<std::string>())) {
-      throw Error(fmt::format("{} lacks the point {}", folder.result().string(),
-                              point.at("id").get<std::string>()));
+  for (const JobPoint& point : job.points) {
+    if (!points.contains(point.id)) {
+      throw Error(fmt::format("{} lacks the point {}", folder.result().string(), point.id));
     }
   }
   if (content.name != job.hash) {

@@ -13,10 +13,10 @@ namespace fs = std::filesystem;
 namespace {
 
 bool files_present(const sweep::Sweep& sweep, const ExperimentSchema& schema,
-                   const Json& settings) {
+                   const sweep::Settings& settings) {
   for (const Field& field : schema.fields) {
-    const auto value = settings.find(field.name);
-    if (value == settings.end()) continue;
+    const Json* value = settings.find(field.name);
+    if (!value) continue;
     std::error_code ignored;
     if (field.type == FieldType::kModel && !sweep.models.at(value->get<std::string>()).present)
       return false;
@@ -42,7 +42,7 @@ std::string counted(size_t count, const char* noun) {
 std::vector<std::string> shared_names(const std::vector<std::string>& names, const Job& job) {
   std::vector<std::string> shared;
   for (const std::string& name : names) {
-    if (job.points.front().at("settings").contains(name)) shared.push_back(name);
+    if (job.points.front().settings.contains(name)) shared.push_back(name);
   }
   return shared;
 }
@@ -53,22 +53,21 @@ size_t point_count(const std::vector<Job>& jobs) {
   return count;
 }
 
-bool is_done(const Plan& plan, const Json& point) {
-  return plan.done.by_key.contains(point.at("key").get<std::string>());
+bool is_done(const Plan& plan, const JobPoint& point) {
+  return plan.done.by_key.contains(point.key);
 }
 
 size_t done_count(const Plan& plan, const Job& job) {
   return static_cast<size_t>(
       std::count_if(job.points.begin(), job.points.end(),
-                    [&](const Json& point) { return is_done(plan, point); }));
+                    [&](const JobPoint& point) { return is_done(plan, point); }));
 }
 
 std::string describe_job(const Plan& plan, const Job& job) {
   std::string text = fmt::format("  job {}  {}\n", job.hash, job_label(plan, job));
   const std::vector<std::string> names = shared_names(plan.varying.at(job.experiment), job);
-  for (const Json& point : job.points) {
-    const std::string id = point.at("id").get<std::string>();
-    text += fmt::format("    {}\n", label("point " + id, point.at("settings"), names));
+  for (const JobPoint& point : job.points) {
+    text += fmt::format("    {}\n", label("point " + point.id, point.settings, names));
   }
   if (job.points.size() > 1) text += "    these points share their work\n";
   return text;
@@ -104,7 +103,7 @@ Plan make_plan(sweep::Sweep sweep, const ExperimentSchemas& schemas, const fs::p
 std::string job_label(const Plan& plan, const Job& job) {
   const std::vector<std::string>& fields = plan.varying.at(job.experiment);
   std::string text = label(job.experiment, job.settings, fields);
-  if (job.points.size() == 1) return label(text, job.points.front().at("settings"), fields);
+  if (job.points.size() == 1) return label(text, job.points.front().settings, fields);
   return fmt::format("{}, {} points by {}", text, job.points.size(),
                      fmt::join(shared_names(fields, job), ", "));
 }
@@ -121,11 +120,10 @@ std::string describe(const Plan& plan) {
   if (!plan.done.by_key.empty()) text += "done:\n";
   for (const Job& job : plan.all) {
     const std::vector<std::string>& names = plan.varying.at(job.experiment);
-    for (const Json& point : job.points) {
+    for (const JobPoint& point : job.points) {
       if (!is_done(plan, point)) continue;
       const std::string common = label(job.experiment, job.settings, names);
-      text += fmt::format("  point {}  {}\n", point.at("id").get<std::string>(),
-                          label(common, point.at("settings"), names));
+      text += fmt::format("  point {}  {}\n", point.id, label(common, point.settings, names));
     }
   }
   if (plan.cannot_run.empty()) return text;

@@ -86,8 +86,8 @@ Ran run_jobs(const Plan& plan, const fs::path& worker) {
       report_failure(plan, job, outcome);
       continue;
     }
-    for (const Json& point : job.points) {
-      ran.points.push_back({point.at("id").get<std::string>(), folder.result()});
+    for (const JobPoint& point : job.points) {
+      ran.points.push_back({point.id, folder.result()});
     }
   }
   return ran;

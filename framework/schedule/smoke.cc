@@ -85,7 +85,8 @@ void replace_checkpoint(sweep::Model& model, const fs::path& folder, Replacement
   model.present = true;
 }
 
-int picture_size(const sweep::Sweep& sweep, const ExperimentSchema& schema, const Json& settings) {
+int picture_size(const sweep::Sweep& sweep, const ExperimentSchema& schema,
+                 const sweep::Settings& settings) {
   for (const Field& field : schema.fields) {
     if (field.type != FieldType::kModel || !settings.contains(field.name)) continue;
     return sweep.models.at(settings.at(field.name).get<std::string>()).shape.image_size;
@@ -94,7 +95,7 @@ int picture_size(const sweep::Sweep& sweep, const ExperimentSchema& schema, cons
 }
 
 void replace_path(const sweep::Sweep& sweep, const ExperimentSchema& schema, const Field& field,
-                  Json& settings, const fs::path& folder, Replacements& replaced) {
+                  sweep::Settings& settings, const fs::path& folder, Replacements& replaced) {
   const std::string path = settings.at(field.name).get<std::string>();
   std::error_code ignored;
   if (fs::exists(path, ignored)) return;
@@ -109,16 +110,16 @@ void replace_path(const sweep::Sweep& sweep, const ExperimentSchema& schema, con
     throw Error(fmt::format("{} needs {}, which is absent and cannot be made up", name, path));
   }
   const fs::path pictures = write_pictures(folder, picture_size(sweep, schema, settings));
-  settings[field.name] = fs::absolute(pictures).string();
+  settings.set(field.name, fs::absolute(pictures).string());
   replaced.note(replaced.pictures, name,
                 fmt::format("{}: {} is absent; SYNTHETIC pictures are used", name, path));
 }
 
-void clamp_count(const Field& field, Json& settings) {
+void clamp_count(const Field& field, sweep::Settings& settings) {
   if (field.type != FieldType::kInteger || field.name != "num_images") return;
   const auto least = static_cast<int64_t>(std::ceil(field.minimum.value_or(0)));
   const int64_t most = std::max(kSmokeImages, least);
-  settings[field.name] = std::min(settings.at(field.name).get<int64_t>(), most);
+  settings.set(field.name, std::min(settings.at(field.name).get<int64_t>(), most));
 }
 
 }  // namespace

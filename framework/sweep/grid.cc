@@ -13,13 +13,13 @@ namespace {
 
 // One legal value of a field.
 struct Value {
-  Json json;
+  SettingPtr setting;
   std::string identity;
   Mark mark;
 };
 
 // A field of the experiment and the values it takes: one, or several along an axis of the grid.
-struct Setting {
+struct Axis {
   const Field* field = nullptr;
   std::vector<NodePtr> nodes;
   size_t stride = 0;  // 0: not in the grid; else points between one value and the next, row-major
@@ -81,9 +81,8 @@ Statements take_apart(const ExperimentSchema& schema, const Entry& entry, const 
 
 // The nodes of a field's values: its own, its axis of the grid, the file's default, the schema's;
 // nothing when the field is absent.
-std::optional<Setting> find_setting(const Field& field, const Statements& statements,
-                                    Report& report) {
-  Setting setting;
+std::optional<Axis> find_setting(const Field& field, const Statements& statements, Report& report) {
+  Axis setting;
   setting.field = &field;
   const auto stated = [&](const Node* map) { return map ? map->find(field.name) : nullptr; };
   if (const Entry* axis = stated(statements.grid)) {
@@ -109,7 +108,7 @@ std::optional<Setting> find_setting(const Field& field, const Statements& statem
 }
 
 // Drops values that an axis lists twice, with a warning each.
-void drop_repeated(Setting& setting, Report& report) {
+void drop_repeated(Axis& setting, Report& report) {
   if (setting.nodes.size() < 2 || !setting.complete()) return;
   std::map<std::string, size_t> seen;
   std::vector<std::vector<Value>> kept(setting.values.size());
@@ -117,7 +116,7 @@ void drop_repeated(Setting& setting, Report& report) {
   for (size_t i = 0; i < setting.nodes.size(); ++i) {
     std::string text;
     for (const auto& row : setting.values) {
-      text += row[i].identity.empty() ? canonical(row[i].json) : row[i].identity;
+      text += row[i].identity.empty() ? row[i].setting->text : row[i].identity;
     }
     const auto [first, is_new] = seen.emplace(std::move(text), i);
     if (!is_new) {
@@ -138,7 +137,7 @@ void drop_repeated(Setting& setting, Report& report) {
 }
 
 // Reads the values of a setting, each once.
-void read_values(Setting& setting, const Surroundings& surroundings,
+void read_values(Axis& setting, const Surroundings& surroundings,
                  const std::vector<std::optional<FlowSize>>& flows, Report& report) {
   const bool by_model = setting.field->type == FieldType::kStrategy;
   setting.values.resize(by_model ? flows.size() : 1);
@@ -147,19 +146,21 @@ void read_values(Setting& setting, const Surroundings& surroundings,
       auto json = read_field(*setting.field, *node, surroundings, flows[model], report);
       if (!json) continue;
       std::string identity = identity_text(*setting.field, *json);
-      setting.values[model].push_back({std::move(*json), std::move(identity), node->mark});
+      setting.values[model].push_back(
+          {make_setting(setting.field->name, std::move(*json)), std::move(identity), node->mark});
     }
   }
   drop_repeated(setting, report);
 }
 
 // In tables a strategy is known by its name, so that one name means one strategy for a model.
-void require_distinct_names(const Setting& setting, const std::string& experiment,
-                            const Setting* models, Report& report, Expansion& expansion) {
+void require_distinct_names(const Axis& setting, const std::string& experiment, const Axis* models,
+                            Report& report, Expansion& expansion) {
   for (size_t model = 0; model < setting.values.size(); ++model) {
-    const std::string model_name = models ? models->values[0][model].json.get<std::string>() : "";
+    const std::string model_name =
+        models ? models->values[0][model].setting->value.get<std::string>() : "";
     for (const Value& value : setting.values[model]) {
-      const std::string name = value.json.at("name").get<std::string>();
+      const std::string name = value.setting->value.at("name").get<std::string>();
       const auto [known, is_new] =
           expansion.strategies.emplace(fmt::format("{}\n{}\n{}", experiment, model_name, name),
                                        std::pair(value.identity, value.mark));
@@ -174,12 +175,12 @@ void require_distinct_names(const Setting& setting, const std::string& experimen
 
 // Sets the strides of the axes, the last of the grid varying fastest. Returns the number of points,
 // 0 when there are too many.
-size_t lay_out(const Node* grid, std::vector<Setting>& settings, Report& report,
+size_t lay_out(const Node* grid, std::vector<Axis>& settings, Report& report,
                size_t points_before) {
   size_t points = 1;
   if (!grid) return points;
   for (auto axis = grid->entries.rbegin(); axis != grid->entries.rend(); ++axis) {
-    for (Setting& setting : settings) {
+    for (Axis& setting : settings) {
       if (setting.field->name != axis->key) continue;
       setting.stride = points;
       points *= setting.values[0].size();  // both factors are below 1e6
@@ -210,12 +211,11 @@ void warn_of_repeats(const std::map<size_t, size_t>& repeats, Mark mark, Report&
 }
 
 // `settings` are sorted by name and complete.
-void add_points(const ExperimentSchema& schema, const std::vector<Setting>& settings,
-                const Setting* models, size_t count, Mark mark, Report& report,
-                Expansion& expansion) {
+void add_points(const ExperimentSchema& schema, const std::vector<Axis>& settings,
+                const Axis* models, size_t count, Mark mark, Report& report, Expansion& expansion) {
   const size_t own = expansion.entries.size();
   expansion.entries.push_back(mark);
-  const Place place = report.document.problem(mark, "").place;
+  const auto place = std::make_shared<const Place>(report.document.problem(mark, "").place);
   expansion.points.reserve(expansion.points.size() + count);
   expansion.owners.reserve(expansion.points.size() + count);
   expansion.by_id.reserve(expansion.points.size() + count);
@@ -233,11 +233,10 @@ void add_points(const ExperimentSchema& schema, const std::vector<Setting>& sett
       ++repeats[expansion.owners[known->second]];
       continue;
     }
-    Json::object_t values;
-    for (const Setting& setting : settings) {
-      values.emplace_hint(values.end(), setting.field->name, setting.at(i, model).json);
-    }
-    expansion.points.push_back({schema.name, Json(std::move(values)), std::move(id), place});
+    Settings values;
+    values.reserve(settings.size());
+    for (const Axis& setting : settings) values.set(setting.at(i, model).setting);
+    expansion.points.push_back({schema.name, std::move(values), std::move(id), place});
     expansion.owners.push_back(own);
   }
   warn_of_repeats(repeats, mark, report, expansion);
@@ -249,34 +248,34 @@ void expand_experiment(const ExperimentSchema& schema, const Entry& entry, const
                        const Surroundings& surroundings, Report& report, Expansion& expansion) {
   const size_t errors_before = report.errors.size();
   const Statements statements = take_apart(schema, entry, defaults, report);
-  std::vector<Setting> settings;
+  std::vector<Axis> settings;
   for (const Field& field : schema.fields) {
     if (defaults && defaults->find(field.name)) expansion.defaults_used[field.name] = true;
     if (auto setting = find_setting(field, statements, report))
       settings.push_back(std::move(*setting));
   }
   std::sort(settings.begin(), settings.end(),
-            [](const Setting& a, const Setting& b) { return a.field->name < b.field->name; });
-  const auto found = std::find_if(settings.begin(), settings.end(), [](const Setting& setting) {
+            [](const Axis& a, const Axis& b) { return a.field->name < b.field->name; });
+  const auto found = std::find_if(settings.begin(), settings.end(), [](const Axis& setting) {
     return setting.field->type == FieldType::kModel;
   });
-  Setting* models = found == settings.end() ? nullptr : &*found;
+  Axis* models = found == settings.end() ? nullptr : &*found;
   std::vector<std::optional<FlowSize>> flows;
   if (models) {
     read_values(*models, surroundings, {std::nullopt}, report);
     for (const Value& value : models->values[0]) {
-      flows.push_back(surroundings.models.at(value.json.get<std::string>()).flow());
+      flows.push_back(surroundings.models.at(value.setting->value.get<std::string>()).flow());
     }
   }
   if (flows.empty()) flows.push_back(std::nullopt);  // strategies are checked as far as they go
-  for (Setting& setting : settings) {
+  for (Axis& setting : settings) {
     if (&setting != models) read_values(setting, surroundings, flows, report);
   }
   if (report.errors.size() != errors_before) return;
   // A strategy is incomplete without an error when its model is at fault, which has been reported.
-  const auto complete = [](const Setting& setting) { return setting.complete(); };
+  const auto complete = [](const Axis& setting) { return setting.complete(); };
   if (!std::all_of(settings.begin(), settings.end(), complete)) return;
-  for (const Setting& setting : settings) {
+  for (const Axis& setting : settings) {
     if (setting.field->type == FieldType::kStrategy) {
       require_distinct_names(setting, schema.name, models, report, expansion);
     }

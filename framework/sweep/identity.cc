@@ -29,14 +29,14 @@ std::string point_id_of(const ExperimentSchema& schema, const std::vector<Identi
   return short_hash(text);
 }
 
-std::string point_id(const ExperimentSchema& schema, const Json& settings) {
+std::string point_id(const ExperimentSchema& schema, const Settings& settings) {
   std::vector<std::string> texts;
   texts.reserve(settings.size());
   std::vector<IdentityPart> parts;
-  for (const auto& [name, value] : settings.items()) {  // sorted by name
-    const Field* field = schema.field(name);
+  for (const SettingPtr& setting : settings) {  // sorted by name
+    const Field* field = schema.field(setting->name);
     if (!field) continue;
-    texts.push_back(identity_text(*field, value));
+    texts.push_back(identity_text(*field, setting->value));
     parts.push_back({&field->name, &texts.back()});
   }
   return point_id_of(schema, parts);

@@ -101,6 +101,11 @@ void read_experiments(const Node& root, const ExperimentSchemas& schemas,
 
 }  // namespace
 
+RunSettingsPtr default_run_settings() {
+  static const auto settings = std::make_shared<const RunSettings>();
+  return settings;
+}
+
 Sweep load_sweep(const fs::path& file, const ExperimentSchemas& schemas,
                  const LoadOptions& options) {
   const Document document = read_yaml(file);

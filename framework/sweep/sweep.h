@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -11,6 +12,8 @@
 #include "framework/core/experiment.h"
 #include "framework/core/json.h"
 #include "framework/core/shape.h"
+#include "framework/sweep/run_settings.h"
+#include "framework/sweep/settings.h"
 
 namespace tarflow::sweep {
 
@@ -24,15 +27,19 @@ struct Model {
   Place place;
 };
 
+RunSettingsPtr default_run_settings();
+
 // One row of results.
 struct Point {
   std::string experiment;
   // Every field of the experiment by name, defaults filled in, absent optional fields left out.
   // Numbers are doubles, integers int64; strategies as to_json(Strategy); models by name; paths
   // absolute strings.
-  Json settings;
+  Settings settings;
   std::string id;  // short_hash of experiment, revision and the settings with Identity::kValue
-  Place place;     // of the experiment's entry in the YAML file
+  std::shared_ptr<const Place> place;  // of the experiment's entry in the YAML file
+  RunSettingsPtr run = default_run_settings();
+  bool selected = true;  // LoadOptions::only leaves it to be run; its results are kept all the same
 };
 
 struct Sweep {
@@ -46,9 +53,28 @@ struct Sweep {
   std::vector<Problem> missing;
 };
 
+// What the files that a sweep names say of themselves, as far as the caller can tell.
+struct ReferenceFacts {
+  int64_t features = 0;    // width; 0: unknown
+  int64_t image_size = 0;  // side its images were resized to; 0: unknown
+  std::string extractor;   // SHA-256 of the extractor's file; "": unknown
+};
+struct FileFacts {
+  // Of statistics of image features; nothing for folders and what it cannot read.
+  std::function<std::optional<ReferenceFacts>(const std::filesystem::path&)> reference;
+  // Width of the features an extractor makes of images with this side.
+  std::function<std::optional<int64_t>(const std::filesystem::path&, int64_t image_size)> features;
+  std::function<std::string(const std::filesystem::path&)> sha256;
+};
+
 struct LoadOptions {
   // Report absent checkpoints, statistics and image folders in Sweep::missing instead of throwing.
   bool allow_missing = false;
+  std::vector<std::string> set = {};   // "key=value", the value in YAML
+  std::vector<std::string> only = {};  // "key=value": conditions for Point::selected
+  std::vector<std::filesystem::path> preset_folders =
+      {};                // searched for `use:` after the file's own
+  FileFacts facts = {};  // what is empty is not checked
 };
 
 // Reads, validates and expands. Everything wrong is thrown as one Error with all problems, each
@@ -57,6 +83,6 @@ Sweep load_sweep(const std::filesystem::path& file, const ExperimentSchemas& sch
                  const LoadOptions& options = {});
 
 // point id of settings as above; `settings` may hold fields of any identity.
-std::string point_id(const ExperimentSchema& schema, const Json& settings);
+std::string point_id(const ExperimentSchema& schema, const Settings& settings);
 
 }  // namespace tarflow::sweep

@@ -37,7 +37,7 @@ std::string behaviour(const schedule::Job& job) {
   std::string what;
   double value = 0;
   words >> what >> value;
-  return job.settings.value("value", -1.0) == value ? what : "";
+  return job.settings.json().value("value", -1.0) == value ? what : "";
 }
 
 record::JobRecord result_of(const schedule::Job& job) {
@@ -48,18 +48,18 @@ record::JobRecord result_of(const schedule::Job& job) {
   record.job = schedule::to_json(job);
   record.environment = {{"pid", ::getpid()}};
   record.columns = record::all_columns(schema);
-  for (const Json& point : job.points) {
-    Json settings = job.settings;
-    settings.update(point.at("settings"));
+  for (const schedule::JobPoint& point : job.points) {
+    Json settings = job.settings.json();
+    settings.update(point.settings.json());
     record::Row row = record::settings_row(schema, settings);
-    row["point"] = point.at("id").get<std::string>();
+    row["point"] = point.id;
     row["experiment"] = job.experiment;
     row["result"] = settings.value("value", 0.0) * 10 + settings.value("lr", 0.0);
     row["seconds"] = static_cast<double>(::getpid());
     record.rows.push_back(std::move(row));
   }
   record.arrays = {record::make_array(
-      "value", {1}, std::vector<double>{job.settings.value("value", 0.0)}, "", "v")};
+      "value", {1}, std::vector<double>{job.settings.json().value("value", 0.0)}, "", "v")};
   return record;
 }
 

@@ -26,9 +26,9 @@ struct Bench {
     sweep.models["tiny"] = model;
   }
 
-  void add(Json settings, const std::string& experiment = "look") {
+  void add(const Json& settings, const std::string& experiment = "look") {
     sweep.points.push_back(
-        {experiment, std::move(settings), fmt::format("p{}", sweep.points.size()), {}});
+        {experiment, sweep::Settings(settings), fmt::format("p{}", sweep.points.size()), {}});
   }
 
   Smoke smoke() { return make_smoke(sweep, schemas, folder / "out"); }

@@ -20,7 +20,8 @@ using ::testing::SizeIs;
 
 std::vector<Json> column(const Sweep& sweep, const char* field) {
   std::vector<Json> values;
-  for (const Point& point : sweep.points) values.push_back(point.settings.value(field, Json()));
+  for (const Point& point : sweep.points)
+    values.push_back(point.settings.json().value(field, Json()));
   return values;
 }
 
@@ -53,8 +54,8 @@ TEST_F(SweepTest, OnePointWithDefaultsFilledIn) {
   ASSERT_THAT(sweep.points, SizeIs(1));
   const Point& point = sweep.points[0];
   EXPECT_EQ(point.experiment, "evaluate");
-  EXPECT_EQ(point.place, (Place{(folder_ / "test.yaml").string(), 6, 5}));
-  Json settings = point.settings;
+  EXPECT_EQ(*point.place, (Place{(folder_ / "test.yaml").string(), 6, 5}));
+  Json settings = point.settings.json();
   EXPECT_TRUE(strategy_from_json(settings.at("strategy")).sequential());
   settings.erase("strategy");
   EXPECT_EQ(
@@ -159,7 +160,7 @@ TEST_F(SweepTest, IdsAreThoseOfTheCanonicalSettings) {
                          "      grid: {strategy: [For, [7-8-4-4]], cfg: [0, 0.1]}\n"));
   const ExperimentSchema schema = test_schemas()[0];
   for (const Point& point : sweep.points) {
-    Json settings = point.settings;
+    Json settings = point.settings.json();
     settings.erase("keep_images");  // Identity::kNone
     settings["strategy"] = settings["strategy"]["blocks"];
     EXPECT_EQ(point.id,
