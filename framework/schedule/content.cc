@@ -12,7 +12,6 @@
 
 #include "framework/core/error.h"
 #include "framework/core/hash.h"
-#include "framework/record/record.h"
 
 namespace tarflow::schedule {
 namespace fs = std::filesystem;
@@ -102,10 +101,17 @@ ContentHasher::ContentHasher(const fs::path& cache_folder, ReadNotice notice)
   }
 }
 
-std::string ContentHasher::remembered(const char* kind, const fs::path& path,
-                                      const std::function<std::string()>& compute) {
-  const std::string key =
-      fmt::format("{} {}", kind, fs::absolute(path).lexically_normal().string());
+std::string ContentHasher::hash(const fs::path& path) {
+  if (const auto asked = by_path_.find(path.native()); asked != by_path_.end()) {
+    return *asked->second;
+  }
+  const std::string& value = look_up(path);
+  by_path_[path.native()] = &value;
+  return value;
+}
+
+const std::string& ContentHasher::look_up(const fs::path& path) {
+  const std::string key = "content " + fs::absolute(path).lexically_normal().string();
   // Many points name the same files, and even to list a folder of a million takes long.
   if (const auto seen = seen_.find(key); seen != seen_.end()) return seen->second;
   const Stamp stamp = stamp_of(path);
@@ -115,20 +121,12 @@ std::string ContentHasher::remembered(const char* kind, const fs::path& path,
     return seen_[key] = entry->at("value").get<std::string>();
   }
   if (notice_ && stamp.bytes >= kMuch) notice_(path);
-  std::string value = compute();
+  std::string value = hash_content(path);
   if (std::time(nullptr) - stamp.newest > kSettledSeconds) {
     known_[key] = {{"stamp", stamp.text}, {"value", value}};
     changed_ = true;
   }
   return seen_[key] = value;
-}
-
-std::string ContentHasher::hash(const fs::path& path) {
-  return remembered("content", path, [&] { return hash_content(path); });
-}
-
-void ContentHasher::verify_record(const fs::path& file) {
-  remembered("record", file, [&] { return record::verify(file); });
 }
 
 void ContentHasher::save() const {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <unordered_map>
 
 #include "framework/core/json.h"
 
@@ -24,20 +25,17 @@ class ContentHasher {
   // hidden ones, in the order of their names. Throws Error when it cannot be read.
   std::string hash(const std::filesystem::path& path);
 
-  // That a record is whole and undamaged, as record::verify. Throws Error when it is not.
-  void verify_record(const std::filesystem::path& file);
-
   // Keeps what was learnt. A cache that cannot be written costs time and nothing else.
   void save() const;
 
  private:
-  std::string remembered(const char* kind, const std::filesystem::path& path,
-                         const std::function<std::string()>& compute);
+  const std::string& look_up(const std::filesystem::path& path);
 
   std::filesystem::path cache_file_;
   ReadNotice notice_;
-  Json known_ = Json::object();              // "<kind> <path>" -> {"stamp", "value"}
+  Json known_ = Json::object();              // "content <path>" -> {"stamp", "value"}
   std::map<std::string, std::string> seen_;  // by the same key: asked of this object before
+  std::unordered_map<std::string, const std::string*> by_path_;  // as asked -> value in seen_
   bool changed_ = false;
 };
 

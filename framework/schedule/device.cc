@@ -60,7 +60,7 @@ std::string gpu_from_driver() {
 }
 
 // Containers may hide the driver's folder while the device is there.
-std::string gpu_from_listing() {
+std::string gpu_listing() {
   std::error_code ignored;
   if (!fs::exists("/dev/nvidiactl", ignored)) return "";
   const std::unique_ptr<FILE, int (*)(FILE*)> pipe(::popen("nvidia-smi -L 2>/dev/null", "r"),
@@ -70,7 +70,7 @@ std::string gpu_from_listing() {
   char buffer[4096];
   while (const size_t count = std::fread(buffer, 1, sizeof buffer, pipe.get()))
     listing.append(buffer, count);
-  return listed_gpu_model(listing);
+  return listing;
 }
 
 }  // namespace
@@ -84,11 +84,31 @@ std::string listed_gpu_model(const std::string& listing) {
   return trimmed(name.substr(0, name.find(" (UUID")));
 }
 
+size_t listed_gpu_count(const std::string& listing) {
+  std::istringstream lines(listing);
+  size_t count = 0;
+  for (std::string line; std::getline(lines, line);) count += line.starts_with("GPU ");
+  return count;
+}
+
+std::vector<std::string> visible_gpus() {
+  std::vector<std::string> gpus;
+  if (gpus_hidden()) return gpus;
+  if (const char* visible = std::getenv("CUDA_VISIBLE_DEVICES")) {
+    std::istringstream names(visible);
+    for (std::string name; std::getline(names, name, ',');) gpus.push_back(trimmed(name));
+    return gpus;
+  }
+  const size_t count = listed_gpu_count(gpu_listing());
+  for (size_t i = 0; i < count; ++i) gpus.push_back(std::to_string(i));
+  return gpus;
+}
+
 std::string device_model() {
   std::string model;
   if (!gpus_hidden()) {
     model = gpu_from_driver();
-    if (model.empty()) model = gpu_from_listing();
+    if (model.empty()) model = listed_gpu_model(gpu_listing());
   }
   if (model.empty()) model = cpu_model(text_or_nothing("/proc/cpuinfo"));
   return model.empty() ? "unknown" : model;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace tarflow::schedule {
 
@@ -15,5 +16,11 @@ std::string cpu_model(const std::string& cpuinfo);
 std::string gpu_model(const std::string& information);
 // Of the first GPU in what `nvidia-smi -L` prints: "GPU 0: NVIDIA H100 (UUID: ...)".
 std::string listed_gpu_model(const std::string& listing);
+
+// The NVIDIA GPUs a worker may be given, as CUDA_VISIBLE_DEVICES names them: what that variable
+// lists when it is set, else their numbers. Empty where there are none.
+std::vector<std::string> visible_gpus();
+// Of what `nvidia-smi -L` prints: how many GPUs.
+size_t listed_gpu_count(const std::string& listing);
 
 }  // namespace tarflow::schedule

@@ -1,14 +1,12 @@
 #include "framework/schedule/execute.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <ctime>
 #include <fstream>
 
 #include "framework/core/error.h"
+#include "framework/schedule/host.h"
 
 namespace tarflow::schedule {
 namespace fs = std::filesystem;
@@ -17,63 +15,41 @@ namespace {
 constexpr size_t kLogLines = 15;
 constexpr uintmax_t kLogTail = 64 << 10;  // bytes that surely hold the last lines worth showing
 
-std::string now() { return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr))); }
-
-std::string host_name() {
-  char name[256] = {};
-  return ::gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
-}
-
-void append_line(const fs::path& file, const std::string& line) {
-  std::ofstream out(file, std::ios::app);
-  out << line << "\n" << std::flush;
-  if (!out) throw Error(fmt::format("cannot write {}", file.string()), "is the disk full?");
-}
-
 // A folder in which nothing but what is worth keeping is left of earlier attempts.
 void prepare(const Job& job, const JobFolder& folder) {
   std::error_code failed;
   fs::create_directories(folder.path, failed);
   if (failed) {
     throw Error(
-        fmt::format("cannot make the folder {}: {}", folder.path.string(), failed.message()));
+        fmt::format("cannot make the folder {}: {}", folder.path.string(), failed.message()),
+        "make room on the disk, or see who may write there; finished jobs are kept");
+  }
+  if (job.generation > 0) {  // forced: the old result holds until there is a new one
+    fs::rename(folder.result(), folder.previous(), failed);
+    fs::remove(folder.partial(), failed);
   }
   for (const fs::path& stale : {folder.result(), folder.progress()}) fs::remove(stale, failed);
   std::vector<fs::path> parts;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder.path)) {
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder.path, failed)) {
     if (entry.path().extension() == ".part") parts.push_back(entry.path());
   }
   for (const fs::path& part : parts) fs::remove(part, failed);
   write_json_file(folder.job(), to_json(job));
 }
 
-WorkerProgress read_progress(const fs::path& file) {
+// What is wrong with the folder's result; nothing when it is whole, "" when there is none. A result
+// that is not whole is set aside.
+std::optional<std::string> damage(const JobFolder& folder, const Job& job) {
   std::error_code ignored;
-  if (!fs::exists(file, ignored)) return {};
+  if (!fs::exists(folder.result(), ignored)) return "";
   try {
-    return worker_progress_from_json(read_json_file(file));
-  } catch (const Error&) {
-    return {};  // half a line of progress is no reason to stop
-  }
-}
-
-// Why there is no whole result, "" when there is one: then the work is done, even if the worker
-// stumbled on its way out.
-std::string fault(const Exit& exit, const JobFolder& folder, const Job& job) {
-  std::error_code ignored;
-  const bool has_result = fs::exists(folder.result(), ignored);
-  std::string damage;
-  if (has_result) {
-    try {
-      check_result(folder, job);
-      return "";
-    } catch (const Error& failure) {
-      damage = failure.what();
-    }
+    check_result(folder, job);
+    fs::remove(folder.previous(), ignored);
+    return std::nullopt;
+  } catch (const Error& failure) {
     fs::rename(folder.result(), folder.path / "result.rejected.h5", ignored);
+    return failure.what();
   }
-  if (!exit.ok()) return "the worker " + describe(exit);
-  return has_result ? damage : "the worker ended without a result";
 }
 
 }  // namespace
@@ -92,26 +68,86 @@ std::vector<std::string> last_lines(const fs::path& file, uintmax_t offset, size
   return lines;
 }
 
-Outcome execute(const Job& job, const JobFolder& folder, const fs::path& worker,
-                const HeldSignals& signals, Progress& progress) {
-  prepare(job, folder);
-  const std::string start = now(), host = host_name();
-  append_line(folder.log(), fmt::format("=== attempt of {} on {} ===", start, host));
-  const uintmax_t log_begin = fs::file_size(folder.log());
-  const pid_t pid =
-      start_worker({worker.string(), folder.path.string(), "--exclusive"}, folder.log(), signals);
-  const Exit exit =
-      wait_for_worker(pid, signals, [&] { progress.update(read_progress(folder.progress())); });
-  append_line(folder.attempts(), canonical({{"start", start},
-                                            {"end", now()},
-                                            {"exit", exit.code},
-                                            {"signal", exit.signal},
-                                            {"host", host},
-                                            {"pid", pid}}));
-  progress.update(read_progress(folder.progress()));
-  Outcome outcome{job.hash, false, exit.interrupted, fault(exit, folder, job), folder.log(), {}};
-  outcome.ok = outcome.reason.empty();
-  if (!outcome.ok) outcome.log_end = last_lines(folder.log(), log_begin, kLogLines);
+Attempting::Attempting(const Job& job, JobFolder folder, const Launch& launch,
+                       const HeldSignals& signals)
+    : job_(&job), folder_(std::move(folder)) {
+  prepare(job, folder_);
+  attempt_.number = read_attempts(folder_.attempts()).count + 1;
+  attempt_.start = utc_now();
+  attempt_.host = host_name();
+  append_line(folder_.log(), fmt::format("=== attempt {} of {} on {} ===", attempt_.number,
+                                         attempt_.start, attempt_.host));
+  std::error_code ignored;
+  log_begin_ = fs::file_size(folder_.log(), ignored);
+  std::vector<std::string> command{launch.worker.string(), folder_.path.string()};
+  command.insert(command.end(), launch.arguments.begin(), launch.arguments.end());
+  start_ = std::chrono::steady_clock::now();
+  pid_ = start_worker(command, launch.variables, folder_.log(), signals);
+  attempt_.pid = pid_;
+  append_start(folder_.attempts(), attempt_);
+}
+
+double Attempting::seconds() const {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+}
+
+WorkerProgress Attempting::progress() const { return read_progress(folder_.progress()); }
+
+void Attempting::stop(const std::string& why, bool failed, std::chrono::milliseconds grace) {
+  if (stopping()) return;
+  stop_reason_ = why;
+  stop_is_failure_ = failed;
+  kill_at_ = std::chrono::steady_clock::now() + grace;
+  signal_group(pid_, SIGTERM);
+}
+
+void Attempting::kill() {
+  if (!stopping()) stop_reason_ = "it was killed on request";
+  signal_group(pid_, SIGKILL);
+}
+
+std::optional<Outcome> Attempting::poll() {
+  if (const std::optional<Exit> exit = poll_exit(pid_)) return finish(*exit);
+  if (stopping() && std::chrono::steady_clock::now() > kill_at_) signal_group(pid_, SIGKILL);
+  return std::nullopt;
+}
+
+// A whole result means that the work is done, even if the worker stumbled on its way out.
+Outcome Attempting::finish(const Exit& exit) {
+  Outcome outcome;
+  outcome.seconds = attempt_.seconds = seconds();
+  outcome.log = folder_.log();
+  const std::optional<std::string> fault = damage(folder_, *job_);
+  if (!fault) {
+    outcome.kind = Outcome::Kind::kDone;
+  } else if (stopping()) {
+    outcome.kind = stop_is_failure_ ? Outcome::Kind::kFailed : Outcome::Kind::kStopped;
+    outcome.reason = stop_reason_;
+  } else if (exit.code == kStoppedExit) {
+    outcome.reason = "the worker was told to stop by somebody else";
+  } else if (exit.code != 0) {
+    outcome.reason = "the worker " + describe(exit);
+  } else {
+    outcome.reason = fault->empty() ? "the worker ended without a result" : *fault;
+  }
+  std::error_code ignored;
+  if (fault && fs::exists(folder_.previous(), ignored)) {
+    fs::rename(folder_.previous(), folder_.result(), ignored);
+  }
+  attempt_.end = utc_now();
+  attempt_.outcome = outcome.kind == Outcome::Kind::kDone      ? "done"
+                     : outcome.kind == Outcome::Kind::kStopped ? "stopped"
+                     : stop_is_failure_                        ? "time limit"
+                                                               : "failed";
+  attempt_.reason = outcome.reason;
+  if (outcome.kind != Outcome::Kind::kDone) {
+    outcome.log_end = last_lines(folder_.log(), log_begin_, kLogLines);
+  }
+  if (fs::exists(folder_.path, ignored)) {
+    append_end(folder_.attempts(), attempt_, exit.code, exit.signal);
+  } else {
+    outcome.reason += fmt::format("; its folder {} was removed", folder_.path.string());
+  }
   return outcome;
 }
 

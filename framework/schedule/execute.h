@@ -1,10 +1,14 @@
-// Running jobs: one worker process a job.
+// One attempt of one job: a worker process in the job's folder.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "framework/schedule/attempts.h"
 #include "framework/schedule/job.h"
 #include "framework/schedule/job_folder.h"
 #include "framework/schedule/process.h"
@@ -12,21 +16,58 @@
 
 namespace tarflow::schedule {
 
+inline constexpr int kStoppedExit = 75;  // EX_TEMPFAIL: a worker that ended because it was asked to
+
 struct Outcome {
-  std::string hash;
-  bool ok = false;
-  bool interrupted = false;  // run_sweep was asked to end
-  std::string reason;        // why it is not ok
+  enum class Kind { kDone, kFailed, kStopped };
+  Kind kind = Kind::kFailed;
+  std::string reason;  // why it is not done
+  double seconds = 0;
   std::filesystem::path log;
   std::vector<std::string> log_end;  // the last lines the worker printed in this attempt
 };
 
-// Runs `worker JOBDIR` for the job in `folder` and waits. The folder gets job.json, log.txt
-// (appended), attempts.jsonl with one line more, and the worker's result.h5; what a dead attempt
-// left half-written is removed. A worker that fails, or whose result is not whole, is an Outcome
-// and not an error. Throws Error when the folder cannot be written or the worker not started.
-Outcome execute(const Job& job, const JobFolder& folder, const std::filesystem::path& worker,
-                const HeldSignals& signals, Progress& progress);
+// How a worker is started for a job.
+struct Launch {
+  std::filesystem::path worker;
+  std::vector<std::string> arguments;            // after the folder
+  std::map<std::string, std::string> variables;  // of its environment
+};
+
+class Attempting {
+ public:
+  // Starts `worker FOLDER arguments...`. The folder gets job.json, log.txt (appended) and a line
+  // more in attempts.jsonl; what a dead attempt left half-written is removed. A whole result that
+  // is there (a forced job's) is set aside until the new one stands. Throws Error when the folder
+  // cannot be written or the worker not started.
+  Attempting(const Job& job, JobFolder folder, const Launch& launch, const HeldSignals& signals);
+
+  // Nothing while it runs. A worker that fails, or whose result is not whole, is an Outcome and not
+  // an error.
+  std::optional<Outcome> poll();
+  // Asks the worker to end; it is killed when it has not done so within `grace`. `why` becomes the
+  // reason, with `failed` for a time limit rather than a wish of the user's.
+  void stop(const std::string& why, bool failed, std::chrono::milliseconds grace);
+  void kill();
+
+  const Job& job() const { return *job_; }
+  const JobFolder& folder() const { return folder_; }
+  bool stopping() const { return !stop_reason_.empty(); }
+  double seconds() const;  // since the start
+  WorkerProgress progress() const;
+
+ private:
+  Outcome finish(const Exit& exit);
+
+  const Job* job_;
+  JobFolder folder_;
+  Attempt attempt_;
+  uintmax_t log_begin_ = 0;
+  pid_t pid_ = 0;
+  std::chrono::steady_clock::time_point start_, kill_at_{};
+  std::string stop_reason_;
+  bool stop_is_failure_ = false;
+};
 
 // The last `count` lines of a text file from byte `offset` on.
 std::vector<std::string> last_lines(const std::filesystem::path& file, uintmax_t offset,

@@ -13,51 +13,38 @@ namespace {
 
 // Of the keys alone: they hold all that results depend on.
 std::string job_hash(const std::vector<JobPoint>& points) {
-  std::vector<std::string> keys;
+  std::vector<std::string_view> keys;
+  keys.reserve(points.size());
   for (const JobPoint& point : points) keys.push_back(point.key);
   std::sort(keys.begin(), keys.end());
-  return short_hash(canonical(keys));
-}
-
-Json model_of(const sweep::Sweep& sweep, const ExperimentSchema& schema,
-              const sweep::Settings& settings, ContentHasher& hasher) {
-  for (const Field& field : schema.fields) {
-    if (field.type != FieldType::kModel || !settings.contains(field.name)) continue;
-    const sweep::Model& model = sweep.models.at(settings.at(field.name).get<std::string>());
-    return {{"name", model.name},
-            {"checkpoint", model.checkpoint.string()},
-            {"sha256", hasher.hash(model.checkpoint)},
-            {"shape", to_json(model.shape)}};
+  std::string text = "[";  // canonical() of the list; keys are plain hexadecimal
+  for (const std::string_view key : keys) {
+    if (text.size() > 1) text += ',';
+    text.append("\"").append(key).append("\"");
   }
-  return nullptr;
+  return short_hash(text + "]");
 }
 
 // Settings and file contents of one point, parted into what a job has in common and what is shared.
 struct Parted {
   sweep::Settings common, shared;
-  Json common_contents = Json::object(), shared_contents = Json::object();
+  Json common_contents, shared_contents;  // null: none
 };
 
 Parted part(const ExperimentSchema& schema, const sweep::Settings& settings,
             ContentHasher& hasher) {
   Parted parted;
+  parted.common.reserve(settings.size());
   for (const Field& field : schema.fields) {
     const sweep::SettingPtr* setting = settings.find_shared(field.name);
     if (!setting) continue;
     (field.shared ? parted.shared : parted.common).set(*setting);
     if (field.identity == Identity::kContent) {
       (field.shared ? parted.shared_contents : parted.common_contents)[field.name] =
-          hasher.hash((*setting)->value.get<std::string>());
+          hasher.hash((*setting)->value.get_ref<const std::string&>());
     }
   }
   return parted;
-}
-
-std::string point_key(const std::string& id, const Job& job, const Json& shared_contents,
-                      const std::string& device_model) {
-  Json contents = job.contents;
-  contents.update(shared_contents);
-  return short_hash(canonical({{"id", id}, {"contents", contents}, {"device", device_model}}));
 }
 
 std::string shown(const Json& value) {
@@ -73,17 +60,17 @@ Json to_json(const Job& job) {
   Json points = Json::array();
   for (const JobPoint& point : job.points) {
     Json entry = {{"id", point.id}, {"key", point.key}, {"settings", point.settings.json()}};
-    if (!point.contents.empty()) entry["contents"] = point.contents;
+    if (!point.contents.empty()) entry["contents"] = point.contents.get();
     points.push_back(std::move(entry));
   }
   return {{"hash", job.hash},
           {"experiment", job.experiment},
           {"settings", job.settings.json()},
           {"points", std::move(points)},
-          {"model", job.model},
-          {"contents", job.contents},
+          {"model", job.model.get()},
+          {"contents", job.contents.is_null() ? Json::object() : job.contents.get()},
           {"sweep", job.sweep},
-          {"smoke", job.smoke},
+          {"smoke", job.smoke.get()},
           {"generation", job.generation}};
 }
 
@@ -100,8 +87,8 @@ Job job_from_json(const Json& json) {
     job.generation = json.value("generation", int64_t{0});
     for (const Json& point : json.at("points")) {
       job.points.push_back({point.at("id").get<std::string>(), point.at("key").get<std::string>(),
-                            sweep::Settings(point.at("settings")),
-                            point.value("contents", Json::object())});
+                            sweep::Settings(point.at("settings")), point.value("contents", Json()),
+                            true});
     }
     return job;
   } catch (const Json::exception& failure) {
@@ -137,59 +124,145 @@ class Groups {
   std::unordered_map<std::string, size_t> by_text_;
 };
 
+// What a job's points and results depend on besides its settings: made once for all jobs that have
+// the same.
+class Surroundings {
+ public:
+  Surroundings(const sweep::Sweep& sweep, ContentHasher& hasher) : sweep_(sweep), hasher_(hasher) {}
+
+  // Fills in model and contents.
+  void add_to(Job& job, const ExperimentSchema& schema, Json contents) {
+    const std::string* model = model_name(schema, job.settings);
+    const std::string key =
+        (model ? *model : std::string()) + "\n" + (contents.is_null() ? "" : canonical(contents));
+    const auto [entry, fresh] = known_.try_emplace(key);
+    if (fresh) {
+      if (contents.is_null()) contents = Json::object();
+      if (model) {
+        entry->second.model = model_of(sweep_.models.at(*model));
+        contents["checkpoint"] = entry->second.model.at("sha256");
+      }
+      entry->second.contents = std::move(contents);
+    }
+    job.model = entry->second.model;
+    job.contents = entry->second.contents;
+  }
+
+ private:
+  struct Known {
+    SharedJson model, contents;
+  };
+
+  static const std::string* model_name(const ExperimentSchema& schema,
+                                       const sweep::Settings& settings) {
+    for (const Field& field : schema.fields) {
+      const Json* name = field.type == FieldType::kModel ? settings.find(field.name) : nullptr;
+      if (name) return &name->get_ref<const std::string&>();
+    }
+    return nullptr;
+  }
+
+  Json model_of(const sweep::Model& model) {
+    return {{"name", model.name},
+            {"checkpoint", model.checkpoint.string()},
+            {"sha256", hasher_.hash(model.checkpoint)},
+            {"shape", to_json(model.shape)}};
+  }
+
+  const sweep::Sweep& sweep_;
+  ContentHasher& hasher_;
+  std::unordered_map<std::string, Known> known_;
+};
+
+// Identity of a point with the contents of its files and the device: the hash of the canonical JSON
+// {"contents", "device", "id"}.
+class Keys {
+ public:
+  std::string key(const std::string& id, const Job& job, const Json& shared_contents,
+                  const std::string& device) {
+    if (&job.contents.get() != last_contents_ || !shared_contents.is_null() || device != device_) {
+      Json contents = job.contents.get();
+      if (!shared_contents.is_null()) contents.update(shared_contents);
+      head_ = fmt::format(R"({{"contents":{},"device":{},"id":")", canonical(contents),
+                          canonical(device));
+      last_contents_ = shared_contents.is_null() ? &job.contents.get() : nullptr;
+      device_ = device;
+    }
+    return short_hash(head_ + id + "\"}");
+  }
+
+ private:
+  const Json* last_contents_ = nullptr;
+  std::string device_, head_;
+};
+
 }  // namespace
 
-std::vector<Job> plan_jobs(const sweep::Sweep& sweep, const ExperimentSchemas& schemas,
-                           const std::string& device_model, ContentHasher& hasher) {
+Jobs plan_jobs(const sweep::Sweep& sweep, const ExperimentSchemas& schemas,
+               const std::string& device_model, ContentHasher& hasher, const SharedJson& smoke) {
   std::vector<Job> jobs;
   std::unordered_map<std::string, size_t> index_of;  // by group
   Groups groups;
+  Surroundings surroundings(sweep, hasher);
+  Keys keys;
   for (const sweep::Point& point : sweep.points) {
     const ExperimentSchema& schema = schema_of(schemas, point.experiment);
     Parted parted = part(schema, point.settings, hasher);
     const auto [entry, fresh] =
         index_of.try_emplace(groups.key(point.experiment, parted.common), jobs.size());
     if (fresh) {
-      Job job;
+      Job& job = jobs.emplace_back();
       job.experiment = point.experiment;
       job.settings = std::move(parted.common);
-      job.model = model_of(sweep, schema, point.settings, hasher);
-      job.contents = std::move(parted.common_contents);
-      if (!job.model.is_null()) job.contents["checkpoint"] = job.model.at("sha256");
+      surroundings.add_to(job, schema, std::move(parted.common_contents));
       job.sweep = sweep.name;
       job.run = point.run;
-      job.selected = false;
-      jobs.push_back(std::move(job));
+      job.smoke = smoke;
     }
     Job& job = jobs[entry->second];
-    const std::string device = schema.timed ? device_model : "";
-    job.selected = job.selected || point.selected;
-    job.points.push_back({point.id, point_key(point.id, job, parted.shared_contents, device),
-                          std::move(parted.shared), std::move(parted.shared_contents)});
+    std::string key =
+        keys.key(point.id, job, parted.shared_contents, schema.timed ? device_model : "");
+    job.points.push_back({point.id, std::move(key), std::move(parted.shared),
+                          std::move(parted.shared_contents), point.selected});
   }
-  for (Job& job : jobs) job.hash = job_hash(job.points);
-  return jobs;
+  Jobs planned;
+  for (Job& job : jobs) {
+    job.hash = job_hash(job.points);
+    planned.push_back(std::move(job));
+  }
+  return planned;
 }
 
-std::vector<Job> plan_jobs(const sweep::Sweep& sweep, const ExperimentSchemas& schemas,
-                           const std::string& device_model,
-                           const std::filesystem::path& cache_folder) {
+Jobs plan_jobs(const sweep::Sweep& sweep, const ExperimentSchemas& schemas,
+               const std::string& device_model, const std::filesystem::path& cache_folder) {
   ContentHasher hasher(cache_folder);
-  std::vector<Job> jobs = plan_jobs(sweep, schemas, device_model, hasher);
+  Jobs jobs = plan_jobs(sweep, schemas, device_model, hasher);
   hasher.save();
   return jobs;
 }
 
-std::vector<Job> without_done(const std::vector<Job>& jobs, const std::set<std::string>& done) {
-  std::vector<Job> left;
-  for (const Job& job : jobs) {
-    const auto open = [&](const JobPoint& point) { return !done.contains(point.key); };
-    const auto count = std::count_if(job.points.begin(), job.points.end(), open);
+Jobs with_points(const Jobs& jobs, const std::function<bool(const JobPoint&)>& keep) {
+  Jobs left;
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    const Job& job = jobs[i];
+    const auto count = std::count_if(job.points.begin(), job.points.end(), keep);
     if (count == 0) continue;
-    left.push_back(job);
-    if (static_cast<size_t>(count) == job.points.size()) continue;
-    std::erase_if(left.back().points, [&](const JobPoint& point) { return !open(point); });
-    left.back().hash = job_hash(left.back().points);
+    if (static_cast<size_t>(count) == job.points.size()) {
+      left.share(jobs, i);
+      continue;
+    }
+    Job part = job;
+    std::erase_if(part.points, [&](const JobPoint& point) { return !keep(point); });
+    part.hash = job_hash(part.points);
+    left.push_back(std::move(part));
+  }
+  return left;
+}
+
+Jobs filtered(const Jobs& jobs, const std::function<bool(const Job&)>& keep) {
+  Jobs left;
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    if (keep(jobs[i])) left.share(jobs, i);
   }
   return left;
 }

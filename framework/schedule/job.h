@@ -4,6 +4,8 @@
 
 #include <filesystem>
 #include <functional>
+#include <iterator>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -19,8 +21,9 @@ struct JobPoint {
   std::string id;
   // The id with the contents and the device's model; a point with a known key is done.
   std::string key;
-  sweep::Settings settings;        // shared fields only
-  Json contents = Json::object();  // as Job::contents, for shared fields that are paths
+  sweep::Settings settings;  // shared fields only
+  SharedJson contents;       // as Job::contents, for shared fields that are paths; null: none
+  bool selected = true;      // sweep::Point::selected; not in job.json
 };
 
 struct Job {
@@ -32,15 +35,52 @@ struct Job {
   std::vector<JobPoint> points;
   // Model the points name: {"name", "checkpoint": absolute path, "sha256", "shape"}; null without
   // one.
-  Json model;
-  Json contents = Json::object();  // field or "checkpoint" -> SHA-256 of the content
-  std::string sweep;               // name of the sweep
-  Json smoke;                      // null, or what was replaced for --smoke
+  SharedJson model;
+  SharedJson contents;  // field or "checkpoint" -> SHA-256 of the content
+  std::string sweep;    // name of the sweep
+  SharedJson smoke;     // null, or what was replaced for --smoke
   // Raised when points are computed again though they were done: the higher one holds.
   int64_t generation = 0;
   // How it is run; not in job.json.
   sweep::RunSettingsPtr run = sweep::default_run_settings();
-  bool selected = true;
+};
+
+// Jobs that lists share: ten thousands of them are planned, filtered and looked at.
+class Jobs {
+ public:
+  class Iterator {
+   public:
+    using iterator_category = std::forward_iterator_tag;
+    using value_type = Job;
+    using difference_type = std::ptrdiff_t;
+    using pointer = const Job*;
+    using reference = const Job&;
+
+    explicit Iterator(const std::shared_ptr<const Job>* at = nullptr) : at_(at) {}
+    const Job& operator*() const { return **at_; }
+    const Job* operator->() const { return at_->get(); }
+    Iterator& operator++() { return ++at_, *this; }
+    Iterator operator++(int) { return Iterator(at_++); }
+    bool operator==(const Iterator&) const = default;
+
+   private:
+    const std::shared_ptr<const Job>* at_;
+  };
+  using value_type = Job;
+  using const_iterator = Iterator;
+
+  Iterator begin() const { return Iterator(jobs_.data()); }
+  Iterator end() const { return Iterator(jobs_.data() + jobs_.size()); }
+  const Job& operator[](size_t index) const { return *jobs_[index]; }
+  const Job& at(size_t index) const { return *jobs_.at(index); }
+  size_t size() const { return jobs_.size(); }
+  bool empty() const { return jobs_.empty(); }
+
+  void push_back(Job job) { jobs_.push_back(std::make_shared<const Job>(std::move(job))); }
+  void share(const Jobs& others, size_t index) { jobs_.push_back(others.jobs_[index]); }
+
+ private:
+  std::vector<std::shared_ptr<const Job>> jobs_;
 };
 
 Json to_json(const Job& job);
@@ -49,15 +89,18 @@ Job job_from_json(const Json& json);  // throws Error
 // Groups points that differ only in shared fields, in the sweep's order. Contents are hashed with a
 // cache by path, size and time in `cache_folder`, which keeps none when empty. `device_model` joins
 // the hash of timed experiments. Throws Error when a file that a point needs is absent.
-std::vector<Job> plan_jobs(const sweep::Sweep& sweep, const ExperimentSchemas& schemas,
-                           const std::string& device_model,
-                           const std::filesystem::path& cache_folder);
-std::vector<Job> plan_jobs(const sweep::Sweep& sweep, const ExperimentSchemas& schemas,
-                           const std::string& device_model, ContentHasher& hasher);
+Jobs plan_jobs(const sweep::Sweep& sweep, const ExperimentSchemas& schemas,
+               const std::string& device_model, const std::filesystem::path& cache_folder);
+// `smoke` goes into every job.
+Jobs plan_jobs(const sweep::Sweep& sweep, const ExperimentSchemas& schemas,
+               const std::string& device_model, ContentHasher& hasher,
+               const SharedJson& smoke = {});
 
-// The jobs without the points whose keys are in `done`, their hashes renewed; jobs left empty are
+// The jobs with the points for which `keep` holds alone, their hashes renewed; jobs left empty are
 // dropped.
-std::vector<Job> without_done(const std::vector<Job>& jobs, const std::set<std::string>& done);
+Jobs with_points(const Jobs& jobs, const std::function<bool(const JobPoint&)>& keep);
+// The jobs for which `keep` holds.
+Jobs filtered(const Jobs& jobs, const std::function<bool(const Job&)>& keep);
 
 // The schema called `name`. Throws Error.
 const ExperimentSchema& schema_of(const ExperimentSchemas& schemas, const std::string& name);

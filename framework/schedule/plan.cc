@@ -4,39 +4,44 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <unordered_map>
 
-#include "framework/core/error.h"
+#include "framework/schedule/attempts.h"
 #include "framework/schedule/device.h"
+#include "framework/schedule/job_folder.h"
 
 namespace tarflow::schedule {
 namespace fs = std::filesystem;
 namespace {
 
-bool files_present(const sweep::Sweep& sweep, const ExperimentSchema& schema,
-                   const sweep::Settings& settings) {
-  for (const Field& field : schema.fields) {
-    const Json* value = settings.find(field.name);
-    if (!value) continue;
-    std::error_code ignored;
-    if (field.type == FieldType::kModel && !sweep.models.at(value->get<std::string>()).present)
-      return false;
-    if (field.type == FieldType::kPath && !fs::exists(value->get<std::string>(), ignored))
-      return false;
+// Whether the files that points need are there; each is looked for once.
+class Presence {
+ public:
+  explicit Presence(const sweep::Sweep& sweep) {
+    for (const auto& [name, model] : sweep.models) models_[name] = model.present;
   }
-  return true;
-}
 
-// Starting nvidia-smi costs a moment, so only when the answer counts.
-std::string device_for(const sweep::Sweep& sweep, const ExperimentSchemas& schemas) {
-  const bool timed = std::any_of(
-      sweep.points.begin(), sweep.points.end(),
-      [&](const sweep::Point& point) { return schema_of(schemas, point.experiment).timed; });
-  return timed ? device_model() : "";
-}
+  bool of(const ExperimentSchema& schema, const sweep::Settings& settings) {
+    for (const Field& field : schema.fields) {
+      if (field.type != FieldType::kModel && field.type != FieldType::kPath) continue;
+      const Json* value = settings.find(field.name);
+      if (value && !of(field, value->get_ref<const std::string&>())) return false;
+    }
+    return true;
+  }
 
-std::string counted(size_t count, const char* noun) {
-  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
-}
+ private:
+  bool of(const Field& field, const std::string& text) {
+    if (field.type == FieldType::kModel) return models_.at(text);
+    const auto [entry, fresh] = paths_.try_emplace(text);
+    std::error_code ignored;
+    if (fresh) entry->second = fs::exists(text, ignored);
+    return entry->second;
+  }
+
+  std::map<std::string, bool> models_;
+  std::unordered_map<std::string, bool> paths_;
+};
 
 // Of `names`, those that differ between the points of one job.
 std::vector<std::string> shared_names(const std::vector<std::string>& names, const Job& job) {
@@ -45,12 +50,6 @@ std::vector<std::string> shared_names(const std::vector<std::string>& names, con
     if (job.points.front().settings.contains(name)) shared.push_back(name);
   }
   return shared;
-}
-
-size_t point_count(const std::vector<Job>& jobs) {
-  size_t count = 0;
-  for (const Job& job : jobs) count += job.points.size();
-  return count;
 }
 
 bool is_done(const Plan& plan, const JobPoint& point) {
@@ -63,40 +62,163 @@ size_t done_count(const Plan& plan, const Job& job) {
                     [&](const JobPoint& point) { return is_done(plan, point); }));
 }
 
-std::string describe_job(const Plan& plan, const Job& job) {
+constexpr size_t kShownJobs = 40;    // of a plan; --list-jobs shows all
+constexpr size_t kShownPoints = 20;  // of a job, and of a list of points
+
+std::string and_more(size_t count, size_t shown, const char* noun) {
+  return count > shown ? fmt::format("  ... and {}; --list-jobs lists all jobs\n",
+                                     counted(count - shown, noun))
+                       : "";
+}
+
+std::string estimate_text(const Estimate& estimate) {
+  std::string text;
+  if (estimate.seconds) text += " about " + duration(*estimate.seconds);
+  if (estimate.bytes)
+    text += fmt::format("{} {}", text.empty() ? "" : ",", bytes_text(*estimate.bytes));
+  if (!estimate.source.empty()) text += fmt::format(" ({})", estimate.source);
+  return text;
+}
+
+std::string describe_job(const Plan& plan, const Job& job, const Estimate& estimate) {
   std::string text = fmt::format("  job {}  {}\n", job.hash, job_label(plan, job));
+  if (const std::string cost = estimate_text(estimate); !cost.empty()) text += "   " + cost + "\n";
   const std::vector<std::string> names = shared_names(plan.varying.at(job.experiment), job);
-  for (const JobPoint& point : job.points) {
+  for (size_t i = 0; i < std::min(job.points.size(), kShownPoints); ++i) {
+    const JobPoint& point = job.points[i];
     text += fmt::format("    {}\n", label("point " + point.id, point.settings, names));
   }
-  if (job.points.size() > 1) text += "    these points share their work\n";
+  if (job.points.size() > 1) {
+    text += fmt::format(
+        "    {}these points share their work\n",
+        job.points.size() > kShownPoints ? fmt::format("... {} in all; ", job.points.size()) : "");
+  }
   return text;
+}
+
+// "in all about 1:02:03 (0.034 device hours a job) ..." over what is to be run.
+std::string totals(const Plan& plan, const std::vector<Estimate>& estimates) {
+  double seconds = 0, bytes = 0;
+  size_t timed = 0;
+  for (const Estimate& estimate : estimates) {
+    seconds += estimate.seconds.value_or(0);
+    bytes += estimate.bytes.value_or(0);
+    timed += estimate.seconds.has_value();
+  }
+  if (estimates.empty()) return "";
+  std::string text = fmt::format("expected on {}:", plan.device);
+  if (timed > 0) {
+    text += fmt::format(" {:.3g} device hours ({})", seconds / 3600, duration(seconds));
+    if (timed < estimates.size())
+      text += fmt::format(" and {} of which nothing is known",
+                          counted(estimates.size() - timed, "job"));
+  } else {
+    text += " times unknown, since no job of these experiments has run on it";
+  }
+  return text + fmt::format(", {} of results\n", bytes_text(bytes));
+}
+
+std::string describe_done(const Plan& plan) {
+  std::string text = "done:\n";
+  size_t shown = 0;
+  for (const Job& job : plan.all) {
+    const std::vector<std::string>& names = plan.varying.at(job.experiment);
+    for (const JobPoint& point : job.points) {
+      if (!is_done(plan, point)) continue;
+      if (++shown > kShownPoints) continue;
+      const std::string common = label(job.experiment, job.settings, names);
+      text += fmt::format("  point {}  {}\n", point.id, label(common, point.settings, names));
+    }
+  }
+  return text + and_more(shown, kShownPoints, "point");
+}
+
+std::string describe_cannot_run(const Plan& plan) {
+  std::string text = "cannot run:\n";
+  for (size_t i = 0; i < std::min(plan.cannot_run.size(), kShownPoints); ++i) {
+    const sweep::Point& point = plan.cannot_run[i];
+    text += fmt::format("  point {}  {}\n", point.id,
+                        label(point.experiment, point.settings, plan.varying.at(point.experiment)));
+  }
+  text += and_more(plan.cannot_run.size(), kShownPoints, "point");
+  text += "because:\n";
+  for (const Problem& problem : plan.sweep.missing) text += problem.str() + "\n";
+  return text;
+}
+
+// Without a result, or with one that is to be replaced, and selected.
+bool to_run(const Plan& plan, const PlanOptions& options, const JobPoint& point) {
+  return point.selected && (options.force || !is_done(plan, point));
+}
+
+// Points of `jobs` that are not done.
+size_t open_points(const Plan& plan, const Jobs& jobs) {
+  size_t count = 0;
+  for (const Job& job : jobs) count += job.points.size() - done_count(plan, job);
+  return count;
+}
+
+// Above all generations there are, so that the new result holds.
+void force_again(Plan& plan) {
+  Jobs again;
+  for (const Job& pending : plan.pending) {
+    Job job = pending;
+    int64_t newest = -1;
+    for (const JobPoint& point : job.points) {
+      const auto done = plan.done.by_key.find(point.key);
+      if (done != plan.done.by_key.end()) newest = std::max(newest, done->second.generation);
+    }
+    job.generation = newest + 1;
+    again.push_back(std::move(job));
+  }
+  plan.pending = std::move(again);
 }
 
 }  // namespace
 
+std::string counted(size_t count, const char* noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
+size_t point_count(const Jobs& jobs) {
+  size_t count = 0;
+  for (const Job& job : jobs) count += job.points.size();
+  return count;
+}
+
 fs::path Plan::record() const { return folder.parent_path() / (sweep.name + ".h5"); }
 
-Plan make_plan(sweep::Sweep sweep, const ExperimentSchemas& schemas, const fs::path& results,
-               ContentHasher& hasher, const Json& smoke) {
+Plan make_plan(sweep::Sweep sweep, const ExperimentSchemas& schemas, const PlanOptions& options,
+               JobIndex& index, const std::function<void(const std::string&)>& notice) {
+  ContentHasher hasher(options.results / ".cache", [&](const fs::path& path) {
+    notice(fmt::format("reading {} once to know its content ...", path.string()));
+  });
   Plan plan;
-  plan.folder = results / sweep.name;
+  plan.folder = options.results / sweep.name;
+  plan.device = device_model();
   for (const ExperimentSchema& schema : schemas) {
     plan.varying[schema.name] = varying_fields(sweep.points, schema);
   }
+  Presence presence(sweep);
   std::vector<sweep::Point> runnable;
   for (sweep::Point& point : sweep.points) {
-    const bool present = files_present(sweep, schema_of(schemas, point.experiment), point.settings);
+    const bool present = presence.of(schema_of(schemas, point.experiment), point.settings);
     (present ? runnable : plan.cannot_run).push_back(std::move(point));
   }
   sweep.points = std::move(runnable);
   plan.sweep = std::move(sweep);
-  plan.all = plan_jobs(plan.sweep, schemas, device_for(plan.sweep, schemas), hasher);
-  for (Job& job : plan.all) job.smoke = smoke;
-  plan.done = find_done(plan.jobs_folder(), plan.all, hasher);
-  std::set<std::string> done_keys;
-  for (const auto& [key, point] : plan.done.by_key) done_keys.insert(key);
-  plan.pending = without_done(plan.all, done_keys);
+  plan.all = plan_jobs(plan.sweep, schemas, plan.device, hasher, options.smoke);
+  hasher.save();
+  plan.done = index.find_done(plan.all);
+  plan.pending =
+      with_points(plan.all, [&](const JobPoint& point) { return to_run(plan, options, point); });
+  if (options.retry_failed) {
+    plan.pending = filtered(plan.pending, [&](const Job& job) {
+      return read_attempts(JobFolder{plan.jobs_folder() / job.hash}.attempts()).failed();
+    });
+  }
+  if (options.force) force_again(plan);
+  plan.left_out = open_points(plan, plan.all) - open_points(plan, plan.pending);
   return plan;
 }
 
@@ -108,32 +230,24 @@ std::string job_label(const Plan& plan, const Job& job) {
                      fmt::join(shared_names(fields, job), ", "));
 }
 
-std::string describe(const Plan& plan) {
+std::string describe(const Plan& plan, Estimator& estimator) {
   const size_t total = point_count(plan.all) + plan.cannot_run.size();
   const size_t pending = point_count(plan.pending);
   std::string text = fmt::format("{}: {}, of which {} done", plan.sweep.name,
                                  counted(total, "point"), plan.done.by_key.size());
   if (!plan.cannot_run.empty()) text += fmt::format(", {} cannot run", plan.cannot_run.size());
+  if (plan.left_out > 0) text += fmt::format(", {} left out", plan.left_out);
   text += fmt::format("\nto run: {} in {}\n", counted(pending, "point"),
                       counted(plan.pending.size(), "job"));
-  for (const Job& job : plan.pending) text += describe_job(plan, job);
-  if (!plan.done.by_key.empty()) text += "done:\n";
-  for (const Job& job : plan.all) {
-    const std::vector<std::string>& names = plan.varying.at(job.experiment);
-    for (const JobPoint& point : job.points) {
-      if (!is_done(plan, point)) continue;
-      const std::string common = label(job.experiment, job.settings, names);
-      text += fmt::format("  point {}  {}\n", point.id, label(common, point.settings, names));
-    }
+  std::vector<Estimate> estimates;
+  for (const Job& job : plan.pending) estimates.push_back(estimator.estimate(job));
+  text += totals(plan, estimates);
+  for (size_t i = 0; i < std::min(plan.pending.size(), kShownJobs); ++i) {
+    text += describe_job(plan, plan.pending[i], estimates[i]);
   }
-  if (plan.cannot_run.empty()) return text;
-  text += "cannot run:\n";
-  for (const sweep::Point& point : plan.cannot_run) {
-    text += fmt::format("  point {}  {}\n", point.id,
-                        label(point.experiment, point.settings, plan.varying.at(point.experiment)));
-  }
-  text += "because:\n";
-  for (const Problem& problem : plan.sweep.missing) text += problem.str() + "\n";
+  text += and_more(plan.pending.size(), kShownJobs, "job");
+  if (!plan.done.by_key.empty()) text += describe_done(plan);
+  if (!plan.cannot_run.empty()) text += describe_cannot_run(plan);
   return text;
 }
 

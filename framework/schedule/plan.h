@@ -6,36 +6,50 @@
 #include <vector>
 
 #include "framework/schedule/content.h"
+#include "framework/schedule/estimate.h"
 #include "framework/schedule/job.h"
-#include "framework/schedule/job_folder.h"
+#include "framework/schedule/job_index.h"
 #include "framework/sweep/sweep.h"
 
 namespace tarflow::schedule {
 
+struct PlanOptions {
+  std::filesystem::path results;
+  SharedJson smoke;           // what goes into the jobs; null without --smoke
+  bool force = false;         // selected points are computed again though they are done
+  bool retry_failed = false;  // only jobs whose last attempt failed
+};
+
 struct Plan {
   sweep::Sweep sweep;
   std::filesystem::path folder;  // results/<sweep>
-  std::vector<Job> all;          // every runnable point
+  std::string device;            // model of the device that jobs run on
+  Jobs all;                      // every runnable point
   DonePoints done;               // of `all`
-  std::vector<Job> pending;      // `all` without what is done
-  std::vector<sweep::Point>
-      cannot_run;  // points that need an absent file; sweep.missing says which
-  std::map<std::string, std::vector<std::string>>
-      varying;  // by experiment: fields in which points differ
+  Jobs pending;                  // what is to be run
+  size_t left_out = 0;           // points neither done nor to be run: not selected, not failed
+  // Points that need an absent file; sweep.missing says which.
+  std::vector<sweep::Point> cannot_run;
+  // By experiment: fields in which points differ.
+  std::map<std::string, std::vector<std::string>> varying;
 
   std::filesystem::path jobs_folder() const { return folder / "jobs"; }
   std::filesystem::path record() const;  // results/<sweep>.h5
+  std::filesystem::path cache() const { return folder.parent_path() / ".cache"; }
 };
 
-// `smoke` is what goes into the jobs, null without --smoke.
-Plan make_plan(sweep::Sweep sweep, const ExperimentSchemas& schemas,
-               const std::filesystem::path& results, ContentHasher& hasher, const Json& smoke);
+// `index` is of the sweep's folder; `notice` is called before much is read. Throws Error.
+Plan make_plan(sweep::Sweep sweep, const ExperimentSchemas& schemas, const PlanOptions& options,
+               JobIndex& index, const std::function<void(const std::string&)>& notice);
 
 // "evaluate model=cifar10 strategy=For cfg=0, 2 points by self_denoising_lr".
 std::string job_label(const Plan& plan, const Job& job);
 
 // What --dry-run and --list-jobs print.
-std::string describe(const Plan& plan);
+std::string describe(const Plan& plan, Estimator& estimator);
 std::string job_list(const Plan& plan);  // "hash  done|pending  points  label" a line
+
+std::string counted(size_t count, const char* noun);  // "1 point", "2 points"
+size_t point_count(const Jobs& jobs);
 
 }  // namespace tarflow::schedule

@@ -15,7 +15,6 @@ namespace tarflow::schedule {
 namespace {
 
 constexpr int kCannotStart = 127;  // as shells have it
-constexpr std::chrono::milliseconds kPoll{200};
 
 std::vector<char*> arguments_of(const std::vector<std::string>& command) {
   std::vector<char*> arguments;
@@ -30,8 +29,8 @@ void require_program(const std::string& program) {
   }
 }
 
-[[noreturn]] void become(const std::vector<char*>& arguments) {
-  ::execv(arguments[0], arguments.data());
+[[noreturn]] void become(const std::vector<char*>& arguments, char* const* environment) {
+  ::execve(arguments[0], arguments.data(), environment);
   // Only calls that are safe between fork and exec.
   constexpr char kMessage[] = "cannot start the program\n";
   if (::write(STDERR_FILENO, kMessage, sizeof kMessage - 1) < 0) ::_exit(kCannotStart);
@@ -49,15 +48,15 @@ Exit exit_of(int status) {
   return exit;
 }
 
-// Whether it has ended, and how.
-std::optional<Exit> ended(pid_t process) {
-  int status = 0;
-  const pid_t found = ::waitpid(process, &status, WNOHANG);
-  if (found == process) return exit_of(status);
-  if (found < 0 && errno != EINTR) {
-    throw Error(fmt::format("cannot wait for process {}: {}", process, std::strerror(errno)));
+// The environment of this process with `variables` in it, as execve wants it.
+std::vector<std::string> environment_with(const std::map<std::string, std::string>& variables) {
+  std::vector<std::string> entries;
+  for (char** entry = environ; *entry; ++entry) {
+    const std::string text = *entry;
+    if (!variables.contains(text.substr(0, text.find('=')))) entries.push_back(text);
   }
-  return std::nullopt;
+  for (const auto& [name, value] : variables) entries.push_back(name + "=" + value);
+  return entries;
 }
 
 }  // namespace
@@ -84,7 +83,6 @@ std::optional<int> HeldSignals::wait(std::chrono::milliseconds time) const {
 }
 
 std::string describe(const Exit& exit) {
-  if (exit.interrupted) return "was stopped";
   if (exit.signal == 0) return fmt::format("ended with exit code {}", exit.code);
   std::string text =
       fmt::format("was killed by signal {} ({})", exit.signal, ::strsignal(exit.signal));
@@ -92,8 +90,9 @@ std::string describe(const Exit& exit) {
   return text;
 }
 
-pid_t start_worker(const std::vector<std::string>& command, const std::filesystem::path& log,
-                   const HeldSignals& signals) {
+pid_t start_worker(const std::vector<std::string>& command,
+                   const std::map<std::string, std::string>& variables,
+                   const std::filesystem::path& log, const HeldSignals& signals) {
   require_program(command.front());
   const int output = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   const int input = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -101,6 +100,8 @@ pid_t start_worker(const std::vector<std::string>& command, const std::filesyste
     throw Error(fmt::format("cannot write {}: {}", log.string(), std::strerror(errno)));
   }
   const std::vector<char*> arguments = arguments_of(command);
+  const std::vector<std::string> entries = environment_with(variables);
+  const std::vector<char*> environment = arguments_of(entries);
   const pid_t driver = ::getpid();
   const pid_t worker = ::fork();
   if (worker == 0) {
@@ -112,7 +113,7 @@ pid_t start_worker(const std::vector<std::string>& command, const std::filesyste
     ::dup2(input, STDIN_FILENO);
     ::dup2(output, STDOUT_FILENO);
     ::dup2(output, STDERR_FILENO);
-    become(arguments);
+    become(arguments, environment.data());
   }
   const int reason = errno;
   ::close(output);
@@ -123,32 +124,56 @@ pid_t start_worker(const std::vector<std::string>& command, const std::filesyste
   return worker;
 }
 
-Exit wait_for_worker(pid_t worker, const HeldSignals& signals, const std::function<void()>& poll,
-                     std::chrono::milliseconds grace) {
-  std::chrono::milliseconds waited{0};  // since the worker was asked to end
-  bool interrupted = false;
-  for (;;) {
-    if (std::optional<Exit> exit = ended(worker)) {
-      exit->interrupted = interrupted;
-      return *exit;
-    }
-    const std::optional<int> signal = signals.wait(kPoll);
-    if (signal && !interrupted) {
-      interrupted = true;
-      ::kill(-worker, SIGTERM);
-    } else if (signal || waited > grace) {
-      ::kill(-worker, SIGKILL);
-    }
-    if (interrupted) waited += kPoll;
-    poll();
+std::optional<Exit> poll_exit(pid_t worker) {
+  int status = 0;
+  const pid_t found = ::waitpid(worker, &status, WNOHANG);
+  if (found == worker) return exit_of(status);
+  if (found < 0 && errno != EINTR) {
+    throw Error(fmt::format("cannot wait for process {}: {}", worker, std::strerror(errno)));
   }
+  return std::nullopt;
+}
+
+void signal_group(pid_t worker, int signal) { ::kill(-worker, signal); }
+
+std::string output_of(const std::vector<std::string>& command) {
+  require_program(command.front());
+  const std::vector<char*> arguments = arguments_of(command);
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) {
+    throw Error(fmt::format("cannot start {}: {}", command.front(), std::strerror(errno)));
+  }
+  const int nowhere = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::dup2(nowhere, STDIN_FILENO);
+    ::dup2(ends[1], STDOUT_FILENO);
+    ::dup2(nowhere, STDERR_FILENO);
+    become(arguments, environ);
+  }
+  ::close(ends[1]);
+  ::close(nowhere);
+  std::string text;
+  char buffer[4096];
+  ssize_t count = 0;
+  while ((count = ::read(ends[0], buffer, sizeof buffer)) > 0 || (count < 0 && errno == EINTR)) {
+    if (count > 0) text.append(buffer, static_cast<size_t>(count));
+  }
+  ::close(ends[0]);
+  int status = 0;
+  while (child > 0 && ::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (child < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+    throw Error(fmt::format("{} failed", command.front()));
+  }
+  return text;
 }
 
 int run_program(const std::vector<std::string>& command) {
   require_program(command.front());
   const std::vector<char*> arguments = arguments_of(command);
   const pid_t child = ::fork();
-  if (child == 0) become(arguments);
+  if (child == 0) become(arguments, environ);
   if (child < 0)
     throw Error(fmt::format("cannot start {}: {}", command.front(), std::strerror(errno)));
   int status = 0;

@@ -6,7 +6,7 @@
 
 #include <chrono>
 #include <filesystem>
-#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -33,28 +33,31 @@ class HeldSignals {
 };
 
 struct Exit {
-  int code = 0;              // exit status; -1 when a signal ended it
-  int signal = 0;            // 0 when none did
-  bool interrupted = false;  // because run_sweep was asked to end
-  bool ok() const { return code == 0 && !interrupted; }
+  int code = 0;    // exit status; -1 when a signal ended it
+  int signal = 0;  // 0 when none did
 };
 
 // "ended with exit code 3", "was killed by signal 9 (Killed)".
 std::string describe(const Exit& exit);
 
 // Starts `command` (a path and its arguments) in a process group of its own, so that Ctrl-C reaches
-// run_sweep alone; both outputs are appended to `log`. It is killed when run_sweep dies, whatever
-// the reason. Throws Error when it cannot be started.
-pid_t start_worker(const std::vector<std::string>& command, const std::filesystem::path& log,
-                   const HeldSignals& signals);
+// run_sweep alone; both outputs are appended to `log`. `variables` are set in its environment. It
+// is killed when run_sweep dies, whatever the reason. Throws Error when it cannot be started.
+pid_t start_worker(const std::vector<std::string>& command,
+                   const std::map<std::string, std::string>& variables,
+                   const std::filesystem::path& log, const HeldSignals& signals);
 
-// Waits for the worker, calling `poll` some times a second. When a signal asks to end, the worker's
-// group gets SIGTERM, and SIGKILL when it is not gone after `grace` or another signal comes.
-Exit wait_for_worker(pid_t worker, const HeldSignals& signals, const std::function<void()>& poll,
-                     std::chrono::milliseconds grace = std::chrono::seconds(10));
+// Whether the worker has ended, and how.
+std::optional<Exit> poll_exit(pid_t worker);
+// To the worker's whole group.
+void signal_group(pid_t worker, int signal);
 
 // Runs a program with this one's input and outputs; returns its exit status, 128 + the signal when
 // one ended it. Throws Error when it cannot be started.
 int run_program(const std::vector<std::string>& command);
+
+// What a program prints to its standard output; its errors are dropped. Throws Error when it cannot
+// be started or fails.
+std::string output_of(const std::vector<std::string>& command);
 
 }  // namespace tarflow::schedule

@@ -10,6 +10,7 @@ namespace tarflow::schedule {
 namespace {
 
 constexpr double kPlainLineSeconds = 60;  // between lines about one job where there is no terminal
+constexpr size_t kMostLines = 16;         // of running jobs at once
 
 double number_or_zero(const Json& json, const char* key) {
   const auto value = json.find(key);
@@ -39,6 +40,7 @@ WorkerProgress worker_progress_from_json(const Json& json) {
   progress.done = number_or_zero(json, "done");
   progress.total = number_or_zero(json, "total");
   progress.images_per_second = number_or_zero(json, "images_per_second");
+  progress.seconds_left = number_or_zero(json, "seconds_left");
   const auto phase = json.find("phase");
   if (phase != json.end() && phase->is_string()) progress.phase = phase->get<std::string>();
   return progress;
@@ -67,62 +69,110 @@ std::optional<double> remaining_seconds(double elapsed, double fraction) {
   return elapsed * (1 - std::min(fraction, 1.0)) / fraction;
 }
 
-Progress::Progress(std::FILE* out, bool terminal, size_t jobs)
-    : out_(out), terminal_(terminal), jobs_(jobs) {}
+Progress::Progress(std::FILE* out, bool terminal, size_t jobs, double cost)
+    : out_(out), terminal_(terminal), jobs_(jobs), cost_(cost) {}
 
 Progress::~Progress() { clear(); }
 
 void Progress::clear() {
-  if (!shown_) return;
-  fmt::print(out_, "\r\033[K");
+  if (shown_ == 0) return;
+  fmt::print(out_, "\r");
+  if (shown_ > 1) fmt::print(out_, "\033[{}A", shown_ - 1);
+  fmt::print(out_, "\033[J");
   std::fflush(out_);
-  shown_ = false;
+  shown_ = 0;
 }
 
-std::string Progress::heading() const { return fmt::format("[{}/{}] {}", started_, jobs_, label_); }
-
-void Progress::show(const std::string& line) {
-  if (terminal_) {
-    // A wrapped line could not be overwritten.
-    fmt::print(out_, "\r\033[K{}", line.substr(0, terminal_width(out_) - 1));
-    shown_ = true;
-  } else {
-    fmt::print(out_, "{}\n", line);
-  }
-  std::fflush(out_);
+Progress::Line* Progress::find(const std::string& hash) {
+  const auto found = std::find_if(lines_.begin(), lines_.end(),
+                                  [&](const Line& line) { return line.hash == hash; });
+  return found == lines_.end() ? nullptr : &*found;
 }
 
-void Progress::start_job(const std::string& label) {
-  ++started_;
-  label_ = label;
-  last_ = {};
-  job_begin_ = line_time_ = Clock::now();
-  show(heading());
+std::string Progress::text(const Line& line) const {
+  std::string text = fmt::format("[{}/{}] {}", line.number, jobs_, line.label);
+  if (const std::string state = describe(line.progress); !state.empty()) text += ": " + state;
+  const double elapsed = seconds_since(line.begin);
+  text += fmt::format(" | {}", duration(elapsed));
+  std::optional<double> left = remaining_seconds(elapsed, line.progress.fraction());
+  if (line.progress.seconds_left > 0) left = line.progress.seconds_left;
+  if (left) text += fmt::format(", {} left", duration(*left));
+  return text;
 }
 
-void Progress::update(const WorkerProgress& progress) {
-  last_ = progress;
-  if (!terminal_ && seconds_since(line_time_) < kPlainLineSeconds) return;
-  line_time_ = Clock::now();
+std::string Progress::summary() const {
+  std::string text =
+      fmt::format("{} of {} jobs done, {} running", finished_ - failed_, jobs_, lines_.size());
+  if (failed_ > 0) text += fmt::format(", {} failed", failed_);
   const double elapsed = seconds_since(begin_);
-  const double done =
-      (static_cast<double>(started_) - 1 + progress.fraction()) / static_cast<double>(jobs_);
-  std::string line = heading();
-  if (const std::string text = describe(progress); !text.empty()) line += ": " + text;
-  line += fmt::format(" | {}", duration(elapsed));
-  if (const auto left = remaining_seconds(elapsed, done))
-    line += fmt::format(", {} left", duration(*left));
-  show(line);
+  text += fmt::format(" | {}", duration(elapsed));
+  double done = finished_cost_;
+  for (const Line& line : lines_) done += line.cost * line.progress.fraction();
+  if (const auto left = remaining_seconds(elapsed, cost_ > 0 ? done / cost_ : 0)) {
+    text += fmt::format(", {} left", duration(*left));
+  }
+  return text;
 }
 
-void Progress::end_job(const std::string& outcome) {
+void Progress::redraw() {
+  if (!terminal_) {
+    for (Line& line : lines_) {
+      if (seconds_since(line.printed) < kPlainLineSeconds) continue;
+      line.printed = Clock::now();
+      fmt::print(out_, "{}\n", text(line));
+    }
+    std::fflush(out_);
+    return;
+  }
   clear();
-  std::string line =
-      fmt::format("{}: {} in {}", heading(), outcome, duration(seconds_since(job_begin_)));
-  if (last_.images_per_second > 0)
-    line += fmt::format(", {:.1f} images/s", last_.images_per_second);
-  fmt::print(out_, "{}\n", line);
+  const size_t width = terminal_width(out_) - 1;  // a wrapped line could not be overwritten
+  std::vector<std::string> texts;
+  for (const Line& line : lines_) {
+    if (texts.size() < kMostLines) texts.push_back(text(line));
+  }
+  if (lines_.size() > kMostLines) {
+    texts.push_back(fmt::format("and {} more", lines_.size() - kMostLines));
+  }
+  if (jobs_ > 1) texts.push_back(summary());
+  for (size_t i = 0; i < texts.size(); ++i) {
+    fmt::print(out_, "{}{}", i ? "\n" : "", texts[i].substr(0, width));
+  }
+  shown_ = texts.size();
   std::fflush(out_);
+}
+
+void Progress::message(const std::string& text) {
+  clear();
+  fmt::print(out_, "{}\n", text);
+  std::fflush(out_);
+}
+
+void Progress::start_job(const std::string& hash, const std::string& label, double cost) {
+  const Clock::time_point now = Clock::now();
+  // A further attempt keeps the number of the first.
+  const size_t number = numbers_.try_emplace(hash, numbers_.size() + 1).first->second;
+  lines_.push_back({hash, label, number, cost, {}, now, now});
+  if (!terminal_) message(fmt::format("[{}/{}] {}", number, jobs_, label));
+}
+
+void Progress::update(const std::string& hash, const WorkerProgress& progress) {
+  if (Line* line = find(hash)) line->progress = progress;
+}
+
+void Progress::end_job(const std::string& hash, const std::string& outcome, bool finished) {
+  const Line* line = find(hash);
+  if (!line) return;
+  std::string text = fmt::format("[{}/{}] {}: {} in {}", line->number, jobs_, line->label, outcome,
+                                 duration(seconds_since(line->begin)));
+  if (line->progress.images_per_second > 0)
+    text += fmt::format(", {:.1f} images/s", line->progress.images_per_second);
+  if (finished) {
+    ++finished_;
+    finished_cost_ += line->cost;
+    if (outcome != "done") ++failed_;
+  }
+  lines_.erase(lines_.begin() + (line - lines_.data()));
+  message(text);
 }
 
 }  // namespace tarflow::schedule

@@ -1,23 +1,25 @@
-// What the user sees while jobs run: one line that is kept up to date on a terminal, plain lines
-// elsewhere.
+// What the user sees while jobs run.
 #pragma once
 
 #include <chrono>
 #include <cstdio>
+#include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "framework/core/json.h"
 
 namespace tarflow::schedule {
 
-// What a worker writes to progress.json: {"done", "total", "phase", "images_per_second"}, all
-// optional.
+// What a worker writes to progress.json: {"done", "total", "phase", "images_per_second",
+// "seconds_left"}, all optional.
 struct WorkerProgress {
   double done = 0;
   double total = 0;  // 0: unknown
   std::string phase;
   double images_per_second = 0;  // 0: unknown
+  double seconds_left = 0;       // 0: unknown
 
   double fraction() const;  // of the job, 0..1
 };
@@ -35,34 +37,49 @@ std::string describe(const WorkerProgress& progress);
 // first bit is done.
 std::optional<double> remaining_seconds(double elapsed, double fraction);
 
+// One line a running job and one for the sweep. On a terminal they are kept up to date in place,
+// elsewhere a line is printed now and then.
 class Progress {
  public:
-  Progress(std::FILE* out, bool terminal, size_t jobs);
+  // `cost` of all jobs, in any unit; what is left of it tells when the sweep ends.
+  Progress(std::FILE* out, bool terminal, size_t jobs, double cost);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  void start_job(const std::string& label);
-  void update(const WorkerProgress& progress);
-  void end_job(const std::string& outcome);  // "done", "failed: ..."
+  void start_job(const std::string& hash, const std::string& label, double cost);
+  void update(const std::string& hash, const WorkerProgress& progress);
+  // The job ran and is not running any more: "done", "FAILED", "stopped"; `finished` when it will
+  // not run again.
+  void end_job(const std::string& hash, const std::string& outcome, bool finished);
+  void message(const std::string& text);  // lines that stay
+  void redraw();                          // shows what was updated
 
  private:
   using Clock = std::chrono::steady_clock;
+  struct Line {
+    std::string hash, label;
+    size_t number = 0;
+    double cost = 0;
+    WorkerProgress progress;
+    Clock::time_point begin, printed;
+  };
 
-  std::string heading() const;  // "[3/12] label"
-  void show(const std::string& line);
+  Line* find(const std::string& hash);
+  std::string text(const Line& line) const;
+  std::string summary() const;
   void clear();
 
   std::FILE* out_;
   bool terminal_;
   size_t jobs_;
-  size_t started_ = 0;
-  std::string label_;
-  WorkerProgress last_;
-  bool shown_ = false;  // an unfinished line stands on the terminal
+  double cost_;
+  size_t finished_ = 0, failed_ = 0;
+  std::map<std::string, size_t> numbers_;  // by hash
+  double finished_cost_ = 0;
+  std::vector<Line> lines_;
+  size_t shown_ = 0;  // lines that stand on the terminal
   Clock::time_point begin_ = Clock::now();
-  Clock::time_point job_begin_ = begin_;
-  Clock::time_point line_time_ = begin_;  // of the last plain line
 };
 
 }  // namespace tarflow::schedule

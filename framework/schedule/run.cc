@@ -1,49 +1,26 @@
 #include "framework/schedule/run.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <set>
 
 #include "framework/core/error.h"
-#include "framework/schedule/execute.h"
+#include "framework/record/record.h"
+#include "framework/schedule/lease.h"
+#include "framework/schedule/look.h"
 #include "framework/schedule/plan.h"
+#include "framework/schedule/runner.h"
 #include "framework/schedule/smoke.h"
 
 namespace tarflow::schedule {
 namespace fs = std::filesystem;
 namespace {
 
-// Two runs in one folder would write over each other. Ends with the process, however that ends.
-class FolderLock {
- public:
-  explicit FolderLock(const fs::path& folder) {
-    std::error_code failed;
-    fs::create_directories(folder, failed);
-    if (failed)
-      throw Error(fmt::format("cannot make the folder {}: {}", folder.string(), failed.message()));
-    file_ = ::open((folder / ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    // Where a file system has no locks, users have to take care themselves.
-    if (file_ >= 0 && ::flock(file_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-      ::close(file_);
-      throw Error(fmt::format("another run_sweep is at work in {}", folder.string()),
-                  "wait for it, or choose another folder with --results");
-    }
-  }
-  ~FolderLock() {
-    if (file_ >= 0) ::close(file_);
-  }
-  FolderLock(const FolderLock&) = delete;
-  FolderLock& operator=(const FolderLock&) = delete;
-
- private:
-  int file_ = -1;
-};
+constexpr std::chrono::seconds kCancelPoll{2};  // kind to shared file systems
 
 void complain(const std::string& text) { fmt::print(stderr, "{}\n", text); }
 
@@ -54,53 +31,68 @@ void say_smoke(const Smoke& smoke, const fs::path& results) {
   std::fflush(stdout);
 }
 
-// How the jobs of a plan ended.
-struct Ran {
-  std::vector<DonePoint> points;  // newly done
-  size_t failed = 0;
-  bool interrupted = false;
-};
+// The files that workers and tables need, found from the folder with the programs.
+fs::path share_of(const RunOptions& options) { return options.programs / ".." / "share"; }
 
-void report_failure(const Plan& plan, const Job& job, const Outcome& outcome) {
-  complain(fmt::format("job {} failed: {}\n  {}\n  its log, {}, ends with", job.hash,
-                       outcome.reason, job_label(plan, job), outcome.log.string()));
-  for (const std::string& line : outcome.log_end) complain("    | " + line);
-  if (outcome.log_end.empty()) complain("    | (it printed nothing)");
+double job_cost(Estimator& estimator, const Job& job) {
+  const Estimate estimate = estimator.estimate(job);
+  return estimate.seconds.value_or(std::max(1.0, estimator.flops(job) / 1e9));
 }
 
-Ran run_jobs(const Plan& plan, const fs::path& worker) {
-  Ran ran;
-  const HeldSignals signals;
-  Progress progress(stderr, ::isatty(STDERR_FILENO) != 0, plan.pending.size());
+std::vector<Task> tasks_of(const Plan& plan, const ExperimentSchemas& schemas,
+                           Estimator& estimator) {
+  std::vector<Task> tasks;
   for (const Job& job : plan.pending) {
-    const JobFolder folder{plan.jobs_folder() / job.hash};
-    progress.start_job(job_label(plan, job));
-    const Outcome outcome = execute(job, folder, worker, signals, progress);
-    progress.end_job(outcome.ok ? "done" : outcome.interrupted ? "stopped" : "FAILED");
-    if (outcome.interrupted) {
-      ran.interrupted = true;
-      return ran;
-    }
-    if (!outcome.ok) {
-      ++ran.failed;
-      report_failure(plan, job, outcome);
-      continue;
-    }
-    for (const JobPoint& point : job.points) {
-      ran.points.push_back({point.id, folder.result()});
-    }
+    tasks.push_back({&job, job_label(plan, job), schema_of(schemas, job.experiment).timed,
+                     job_cost(estimator, job)});
   }
-  return ran;
+  return tasks;
+}
+
+fs::path cancel_file(const fs::path& folder) { return folder / "cancel"; }
+
+// Runs what is pending. `lease` is kept alive meanwhile.
+Ran run_jobs(const Plan& plan, const ExperimentSchemas& schemas, const RunOptions& options,
+             Lease& lease, Estimator& estimator) {
+  const HeldSignals signals;
+  const std::vector<Task> tasks = tasks_of(plan, schemas, estimator);
+  double cost = 0;
+  for (const Task& task : tasks) cost += task.cost;
+  Progress progress(stderr, ::isatty(STDERR_FILENO) != 0, tasks.size(), cost);
+  RunnerOptions runner;
+  runner.jobs_folder = plan.jobs_folder();
+  runner.worker = options.programs / "run_job";
+  runner.beat = [&] { lease.beat(); };
+  auto asked = std::chrono::steady_clock::now();
+  runner.cancelled = [&plan, asked]() mutable {
+    if (std::chrono::steady_clock::now() - asked < kCancelPoll) return false;
+    asked = std::chrono::steady_clock::now();
+    std::error_code ignored;
+    return fs::exists(cancel_file(plan.folder), ignored);
+  };
+  runner.done = [&](const Job& job, double seconds) {
+    std::error_code failed;
+    const auto bytes = fs::file_size(JobFolder{plan.jobs_folder() / job.hash}.result(), failed);
+    if (!failed && job.smoke.is_null()) estimator.learn(job, seconds, static_cast<double>(bytes));
+  };
+  return Runner(runner, Pool(this_machine()), signals, progress).run(tasks);
+}
+
+// What a merge has to take for `done`.
+std::vector<record::JobFile> files_to_merge(const DonePoints& done) {
+  std::map<fs::path, std::vector<std::string>> by_file;
+  for (const auto& [key, point] : done.by_key) by_file[point.result].push_back(point.id);
+  std::vector<record::JobFile> files;
+  for (auto& [file, ids] : by_file) files.push_back({file, std::move(ids)});
+  return files;
 }
 
 // All done points into results/<sweep>.h5 and its tables on stdout. Returns the exit status.
-int merge_and_analyze(const Plan& plan, const Ran& ran, const fs::path& analyze) {
-  std::vector<DonePoint> points = ran.points;
-  for (const auto& [key, point] : plan.done.by_key) points.push_back(point);
-  if (points.empty()) return kJobsFailed;
+int merge_and_analyze(const Plan& plan, const DonePoints& done, const fs::path& analyze) {
+  if (done.by_key.empty()) return kNotAllDone;
   const fs::path record = plan.record();
   const std::vector<Problem> problems =
-      record::merge(record, plan.sweep.name, files_to_merge(points));
+      record::merge(record, plan.sweep.name, files_to_merge(done));
   for (const Problem& problem : problems) complain(problem.str());
   complain(fmt::format("results: {}", record.string()));
   const int status = run_program({analyze.string(), record.string()});
@@ -108,64 +100,86 @@ int merge_and_analyze(const Plan& plan, const Ran& ran, const fs::path& analyze)
     complain(fmt::format("{} ended with status {}; the results are complete in {}",
                          analyze.string(), status, record.string()));
   }
-  return problems.empty() && status == 0 ? kAllDone : kJobsFailed;
+  return problems.empty() && status == 0 ? kAllDone : kNotAllDone;
 }
 
-int run_plan(const Plan& plan, const RunOptions& options) {
+void say_what_cannot_run(const Plan& plan) {
+  if (plan.cannot_run.empty()) return;
   complain(
-      fmt::format("{}: {} to run, {} of its points done", plan.sweep.name,
-                  plan.pending.size() == 1 ? "1 job" : fmt::format("{} jobs", plan.pending.size()),
-                  plan.done.by_key.size()));
-  const Ran ran = run_jobs(plan, options.programs / "run_job");
-  if (ran.interrupted) {
+      fmt::format("{}: {} cannot run", plan.sweep.name, counted(plan.cannot_run.size(), "point")));
+  for (const Problem& problem : plan.sweep.missing) complain(problem.str());
+}
+
+void say_how_it_went(const Plan& plan, const Ran& ran) {
+  if (ran.failed > 0) {
+    complain(
+        fmt::format("{}: {} of {} jobs failed; the same command tries them again, "
+                    "--retry-failed nothing else",
+                    plan.sweep.name, ran.failed, plan.pending.size()));
+  }
+  if (ran.interrupted || ran.failed_fast) {
     complain("stopped; finished jobs are kept, and the same command goes on from here");
+  }
+}
+
+int run_plan(const Plan& plan, const ExperimentSchemas& schemas, const RunOptions& options,
+             Lease& lease, JobIndex& index) {
+  complain(fmt::format("{}: {} to run, {} of its points done", plan.sweep.name,
+                       counted(plan.pending.size(), "job"), plan.done.by_key.size()));
+  say_what_cannot_run(plan);
+  Estimator estimator(schemas, plan.device, plan.cache());
+  const Ran ran = run_jobs(plan, schemas, options, lease, estimator);
+  if (ran.aborted) {
+    say_how_it_went(plan, ran);
     return kInterrupted;
   }
-  const int status = merge_and_analyze(plan, ran, options.programs / "analyze");
-  if (ran.failed == 0) return status;
-  complain(fmt::format("{}: {} of {} jobs failed; the same command tries them again",
-                       plan.sweep.name, ran.failed, plan.pending.size()));
-  return kJobsFailed;
+  const DonePoints done = index.find_done(plan.all);
+  index.save();
+  const int status = merge_and_analyze(plan, done, options.programs / "analyze");
+  say_how_it_went(plan, ran);
+  if (ran.interrupted) return kInterrupted;
+  return ran.failed > 0 || !plan.cannot_run.empty() ? kNotAllDone : status;
 }
 
-Plan planned(sweep::Sweep sweep, const ExperimentSchemas& schemas, const fs::path& results,
-             ContentHasher& hasher, const Json& smoke) {
-  Plan plan = make_plan(std::move(sweep), schemas, results, hasher, smoke);
-  hasher.save();
+Plan planned(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOptions& options,
+             JobIndex& index, const Json& smoke) {
+  Plan plan =
+      make_plan(std::move(sweep), schemas,
+                {options.results, smoke, options.force, options.retry_failed}, index, complain);
   for (const Problem& problem : plan.done.problems) complain(problem.str());
   return plan;
 }
 
-int run_sweep(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOptions& options) {
-  ContentHasher hasher(options.results / ".cache", [](const fs::path& path) {
-    complain(fmt::format("reading {} once to know its content ...", path.string()));
-  });
-  if (options.dry_run || options.list_jobs) {
-    const Plan plan = planned(std::move(sweep), schemas, options.results, hasher, nullptr);
-    fmt::print("{}", options.list_jobs ? job_list(plan) : describe(plan));
-    return kAllDone;
-  }
+int run_one(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOptions& options) {
   Json smoke_note;
   const fs::path folder = options.results / (sweep.name + (options.smoke ? "-smoke" : ""));
-  const FolderLock lock(folder);
+  Lease lease(folder, options.command, complain);
+  std::error_code ignored;
+  fs::remove(cancel_file(folder), ignored);  // it spoke to an earlier run
   if (options.smoke) {
     Smoke smoke = make_smoke(sweep, schemas, folder);
     say_smoke(smoke, options.results);
     sweep = std::move(smoke.sweep);
     smoke_note = std::move(smoke.replaced);
   }
-  const Plan plan = planned(std::move(sweep), schemas, options.results, hasher, smoke_note);
+  JobIndex index(folder);
+  const Plan plan = planned(std::move(sweep), schemas, options, index, smoke_note);
+  if (plan.all.empty()) throw Error(plan.sweep.missing);
   try {
-    return run_plan(plan, options);
-  } catch (const Error&
-               failure) {  // a full disk, say: no fault of the input, and finished jobs are kept
+    return run_plan(plan, schemas, options, lease, index);
+  } catch (const Error& failure) {
+    // A full disk, say: no fault of the input, and finished jobs are kept.
     complain(fmt::format("error: {}", failure.what()));
-    return kJobsFailed;
+    return kNotAllDone;
   }
 }
 
 std::vector<sweep::Sweep> load_all(const RunOptions& options, const ExperimentSchemas& schemas) {
-  const sweep::LoadOptions load{options.dry_run || options.list_jobs || options.smoke};
+  sweep::LoadOptions load;
+  load.allow_missing = true;  // some points may run all the same
+  load.set = options.set;
+  load.only = options.only;
+  load.preset_folders = {share_of(options) / "sweeps" / "presets"};
   std::vector<sweep::Sweep> sweeps;
   std::vector<Problem> problems;
   std::set<std::string> names;
@@ -190,11 +204,11 @@ std::vector<sweep::Sweep> load_all(const RunOptions& options, const ExperimentSc
 }  // namespace
 
 int run_sweeps(const RunOptions& options) {
-  const ExperimentSchemas schemas =
-      read_experiment_schemas(options.programs / ".." / "share" / "experiments.json");
+  const ExperimentSchemas schemas = read_experiment_schemas(share_of(options) / "experiments.json");
   int status = kAllDone;
   for (sweep::Sweep& sweep : load_all(options, schemas)) {
-    const int one = run_sweep(std::move(sweep), schemas, options);
+    const int one = options.action == Action::kRun ? run_one(std::move(sweep), schemas, options)
+                                                   : look_at(std::move(sweep), schemas, options);
     if (one == kInterrupted) return one;
     status = std::max(status, one);
   }

@@ -9,18 +9,33 @@ namespace tarflow::schedule {
 
 // Exit statuses of run_sweep.
 inline constexpr int kAllDone = 0;
-inline constexpr int kJobsFailed = 1;
+inline constexpr int kNotAllDone = 1;  // something failed or cannot run
 inline constexpr int kBadInput = 2;
 inline constexpr int kInterrupted = 130;  // as shells have it for Ctrl-C
+
+enum class Action {
+  kRun,
+  kDryRun,    // say what would be done
+  kListJobs,  // one line a job
+  kStatus,    // how far it is
+  kWatch,     // the same again and again
+  kLog,       // of one job
+  kCancel,    // stop the run_sweep that is at work
+  kClean,     // remove job folders that no point of the sweep uses
+};
 
 struct RunOptions {
   std::vector<std::filesystem::path> files;  // sweeps, run one after another
   std::filesystem::path results = "results";
-  // The folder with run_job and analyze, and ../share/experiments.json beside it.
+  // The folder with run_job and analyze; the share folder is found from it.
   std::filesystem::path programs;
-  bool dry_run = false;    // say what would be done
-  bool list_jobs = false;  // one line a job
-  bool smoke = false;      // see smoke.h
+  Action action = Action::kRun;
+  bool smoke = false;  // see smoke.h
+  std::vector<std::string> set, only;
+  bool force = false, retry_failed = false;
+  std::string point;    // for kLog: the id of a point or job, or how it begins
+  bool yes = false;     // for kClean: do not ask
+  std::string command;  // as it was typed, for whoever finds the folder taken
 };
 
 // Runs the sweeps: answers go to stdout, progress and complaints to stderr. Returns the exit

@@ -4,57 +4,129 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 
 #include "framework/core/error.h"
+#include "framework/schedule/help.h"
 #include "framework/schedule/run.h"
 
+namespace tarflow::schedule {
 namespace {
 
 constexpr const char* kExamples = R"(Examples:
-  run_sweep sweeps/demo.yaml                 run what is not done yet, then print the tables
-  run_sweep sweeps/demo.yaml --dry-run       show points, jobs, what is done and what cannot run
-  run_sweep sweeps/afhq.yaml --smoke         try it end to end with 2 images a point
-  run_sweep a.yaml b.yaml --results /data/r  two sweeps, results in /data/r
+  run_sweep sweeps/demo.yaml                    run what is not done yet, then print the tables
+  run_sweep sweeps/demo.yaml --dry-run          show points, jobs, what is done, what it will cost
+  run_sweep sweeps/demo.yaml --only cfg=1       run the points with cfg 1
+  run_sweep sweeps/demo.yaml --set num_images=500
+  run_sweep sweeps/demo.yaml --status           how far it is, from any other shell
+  run_sweep sweeps/afhq.yaml --smoke            try it end to end with 2 images a point
+  run_sweep --help strategies                   one topic; `--help topics` lists them
 
 Results: results/NAME.h5 for the sweep, results/NAME/jobs/HASH/ for each job with its log. Points that are done
-are skipped, also after a change of the file; Ctrl-C and crashes cost the running job only.
-Exit status: 0 all done, 1 something failed (the message says what; the rest is done), 2 bad input (nothing was
-run), 130 Ctrl-C.)";
+are skipped, also after a change of the file. Ctrl-C once stops running jobs where they are (the same command goes
+on from there) and lets nearly finished ones end; twice ends at once.
+Exit status: 0 all done, 1 something failed or cannot run (the message says what; the rest is done), 2 bad input
+(nothing was run), 130 stopped.)";
 
-}  // namespace
+// Flags of which one at most may be given.
+struct Actions {
+  bool dry_run = false, list = false, status = false, watch = false, cancel = false, clean = false;
+  bool print_schema = false;
+};
 
-int main(int argc, char** argv) {
-  tarflow::schedule::RunOptions options;
+void add_options(CLI::App& app, RunOptions& options, Actions& actions) {
+  app.add_option("files", options.files, "sweep files (YAML)");
+  CLI::Option_group* group = app.add_option_group("action", "What to do instead of running");
+  group->add_flag("--dry-run", actions.dry_run, "print what would be done and what it would cost");
+  group->add_flag("--list-jobs", actions.list, "print one line a job");
+  group->add_flag("--status", actions.status, "print how far the sweep is");
+  group->add_flag("--watch", actions.watch, "the same every two seconds while it runs");
+  group->add_option("--log", options.point,
+                    "print the log of the job with this point (id, or its beginning)");
+  group->add_flag("--cancel", actions.cancel, "stop the run_sweep that is at work on the sweep");
+  group->add_flag("--clean", actions.clean, "delete job folders that no point uses, after asking");
+  group->add_flag("--smoke", options.smoke,
+                  "run with 2 images a point, into results of its own; what is absent is replaced, "
+                  "and it says so");
+  group->add_flag("--print-schema", actions.print_schema,
+                  "print the JSON Schema of sweep files, for editors");
+  group->require_option(0, 1);
+  app.add_option("--set", options.set,
+                 "KEY=VALUE (YAML), over what the file states; may be repeated")
+      ->allow_extra_args(false);
+  app.add_option("--only", options.only, "KEY=VALUE: run these points alone; may be repeated")
+      ->allow_extra_args(false);
+  CLI::Option* force =
+      app.add_flag("--force", options.force, "compute points again though they are done");
+  app.add_flag("--retry-failed", options.retry_failed,
+               "run jobs whose last attempt failed, no others")
+      ->excludes(force);
+  app.add_flag("--yes", options.yes, "with --clean: do not ask");
+  app.add_option("--results", options.results, "folder for results")->capture_default_str();
+  app.add_option("--programs", options.programs,
+                 "folder with run_job and analyze (default: this program's)");
+}
+
+Action action_of(const Actions& actions, const RunOptions& options) {
+  if (actions.dry_run) return Action::kDryRun;
+  if (actions.list) return Action::kListJobs;
+  if (actions.status) return Action::kStatus;
+  if (actions.watch) return Action::kWatch;
+  if (actions.cancel) return Action::kCancel;
+  if (actions.clean) return Action::kClean;
+  return options.point.empty() ? Action::kRun : Action::kLog;
+}
+
+std::string command_line(int argc, char** argv) {
+  std::string line = std::filesystem::path(argv[0]).filename().string();
+  for (int i = 1; i < argc; ++i) line += fmt::format(" {}", argv[i]);
+  return line;
+}
+
+// `--help`, or `--help TOPIC` anywhere; nothing when no help is asked for.
+std::optional<std::string> help_topic(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word == "--help" || word == "-h") return i + 1 < argc ? argv[i + 1] : "";
+  }
+  return std::nullopt;
+}
+
+int main_of(int argc, char** argv) {
+  RunOptions options;
+  Actions actions;
   CLI::App app(
       "Runs the experiments of sweep files (YAML): validates, plans jobs, runs each in a worker "
       "process.");
   app.name("run_sweep");
   app.footer(kExamples);
-  app.add_option("files", options.files, "sweep files")->required();
-  const auto dry_run =
-      app.add_flag("--dry-run", options.dry_run, "print what would be done, and run nothing");
-  const auto list =
-      app.add_flag("--list-jobs", options.list_jobs, "print one line a job, and run nothing");
-  app.add_flag(
-         "--smoke", options.smoke,
-         "2 images a point, into results of its own; what is absent is replaced, and it says so")
-      ->excludes(dry_run)
-      ->excludes(list);
-  dry_run->excludes(list);
-  app.add_option("--results", options.results, "folder for results")->capture_default_str();
-  app.add_option("--programs", options.programs,
-                 "folder with run_job and analyze, share/experiments.json beside it (default: this "
-                 "program's)");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : tarflow::schedule::kBadInput;
+  add_options(app, options, actions);
+  options.command = command_line(argc, argv);
+  options.programs = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  if (const auto topic = help_topic(argc, argv)) {
+    fmt::print("{}", topic->empty() ? app.help() : help_on(*topic, options));
+    return kAllDone;
   }
   try {
-    if (options.programs.empty()) {
-      options.programs = std::filesystem::read_symlink("/proc/self/exe").parent_path();
-    }
-    return tarflow::schedule::run_sweeps(options);
+    app.parse(argc, argv);
+    if (options.files.empty() && !actions.print_schema) throw CLI::RequiredError("files");
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kBadInput;
+  }
+  if (actions.print_schema) {
+    fmt::print("{}", schema_text(options));
+    return kAllDone;
+  }
+  options.action = action_of(actions, options);
+  return run_sweeps(options);
+}
+
+}  // namespace
+}  // namespace tarflow::schedule
+
+int main(int argc, char** argv) {
+  try {
+    return tarflow::schedule::main_of(argc, argv);
   } catch (const std::exception& failure) {
     std::fflush(stdout);
     fmt::print(stderr, "error: {}\n", failure.what());

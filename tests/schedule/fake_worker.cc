@@ -7,6 +7,10 @@
 //   garbage   ends well with a result that is none
 //   other     ends well with the result of another job
 //   late      writes its result and then ends by SIGABRT
+//   fail_once as fail, at its first start only
+//   stoppable says that it runs as `block` does; ends with status 75 when it is asked to
+//   deaf      says that it runs and ignores that it is asked to end
+//   environment  prints what it was started with
 //   block     writes a half-written result and its process id to FAKE_WORKER_STARTED, then waits to
 //   be killed
 // Every start appends the job's hash to the file FAKE_WORKER_RUNS.
@@ -14,6 +18,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <signal.h>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -63,13 +68,44 @@ record::JobRecord result_of(const schedule::Job& job) {
   return record;
 }
 
+// Until it is told to end; then it takes some time and says so, as a real worker does.
+int work_until_stopped(const std::filesystem::path& folder) {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  write_file(variable("FAKE_WORKER_STARTED"), fmt::format("{}", ::getpid()));
+  int signal = 0;
+  ::sigwait(&signals, &signal);
+  write_file(folder / "reached", "chunk 3");
+  return 75;
+}
+
+// How often the job was started, this time included.
+int starts_of(const schedule::Job& job) {
+  std::ifstream runs(variable("FAKE_WORKER_RUNS"));
+  int count = 0;
+  for (std::string line; std::getline(runs, line);) count += line == job.hash;
+  return count;
+}
+
 int work(const std::filesystem::path& folder) {
   schedule::Job job = schedule::job_from_json(read_json_file(folder / "job.json"));
   std::ofstream(variable("FAKE_WORKER_RUNS"), std::ios::app) << job.hash << "\n";
   const std::string what = behaviour(job);
-  if (what == "fail") {
+  if (what == "fail" || (what == "fail_once" && starts_of(job) == 1)) {
     for (int i = 0; i < 30; ++i) fmt::print("line {}\n", i);
     return 3;
+  }
+  if (what == "stoppable") return work_until_stopped(folder);
+  if (what == "deaf") {
+    ::signal(SIGTERM, SIG_IGN);
+    write_file(variable("FAKE_WORKER_STARTED"), fmt::format("{}", ::getpid()));
+    for (;;) ::pause();
+  }
+  if (what == "environment") {
+    fmt::print("devices '{}' threads '{}' at once {}\n", variable("CUDA_VISIBLE_DEVICES"),
+               variable("OMP_NUM_THREADS"), variable("FAKE_WORKER"));
   }
   if (what == "crash") ::raise(SIGABRT);
   if (what == "nothing") return 0;
@@ -93,7 +129,7 @@ int work(const std::filesystem::path& folder) {
 }  // namespace tarflow
 
 int main(int argc, char** argv) {
-  if (argc != 3 || std::string(argv[2]) != "--exclusive") return 64;
+  if (argc < 4 || std::string(argv[argc - 2]) != "--threads") return 64;
   try {
     return tarflow::work(argv[1]);
   } catch (const std::exception& failure) {

@@ -54,14 +54,24 @@ struct Bench {
     sweep.points.push_back(point);
   }
 
-  std::vector<Job> plan(const std::string& device = "") {
+  Jobs plan(const std::string& device = "") {
     return plan_jobs(sweep, schemas, device, "");
+  }
+
+  Plan make(PlanOptions options = {}) {
+    options.results = folder / "results";
+    JobIndex index(folder / "results/demo");
+    return make_plan(sweep, schemas, options, index, [](const std::string&) {});
   }
 
   Scratch folder;
   ExperimentSchemas schemas{evaluate_schema()};
   sweep::Sweep sweep;
 };
+
+Jobs without_done(const Jobs& jobs, const std::set<std::string>& done) {
+  return with_points(jobs, [&](const JobPoint& point) { return !done.contains(point.key); });
+}
 
 std::string key_of(const Job& job, size_t index = 0) { return job.points.at(index).key; }
 
@@ -70,7 +80,7 @@ TEST(PlanJobs, PointsThatDifferInSharedFieldsRunAsOne) {
   for (const double cfg : {0.0, 1.0}) {
     for (const double lr : {0.0, 1.0, 2.0}) bench.add(cfg, lr);
   }
-  const std::vector<Job> jobs = bench.plan();
+  const Jobs jobs = bench.plan();
   ASSERT_THAT(jobs, SizeIs(2));
   EXPECT_THAT(jobs[0].points, SizeIs(3));
   EXPECT_EQ(jobs[0].settings.json(), (Json{{"model", "cifar10"}, {"cfg", 0.0}}));
@@ -85,7 +95,7 @@ TEST(PlanJobs, IdentityFollowsContentAndNotPlaceOrOrder) {
   Bench bench;
   bench.add(0, 0);
   bench.add(0, 1);
-  const std::vector<Job> before = bench.plan();
+  const Jobs before = bench.plan();
   std::filesystem::rename(bench.folder / "model.pth", bench.folder / "moved.pth");
   bench.sweep.models["cifar10"].checkpoint = bench.folder / "moved.pth";
   std::reverse(bench.sweep.points.begin(), bench.sweep.points.end());
@@ -121,8 +131,8 @@ TEST(PlanJobs, WithoutDonePointsKeepsTheOthers) {
   bench.add(0, 0);
   bench.add(0, 1);
   bench.add(1, 0);
-  const std::vector<Job> all = bench.plan();
-  const std::vector<Job> left = without_done(all, {key_of(all[0], 0), key_of(all[1], 0)});
+  const Jobs all = bench.plan();
+  const Jobs left = without_done(all, {key_of(all[0], 0), key_of(all[1], 0)});
   ASSERT_THAT(left, SizeIs(1));
   ASSERT_THAT(left[0].points, SizeIs(1));
   EXPECT_EQ(left[0].points[0].key, all[0].points[1].key);
@@ -161,9 +171,7 @@ TEST(Plan, PointsWithAbsentFilesCannotRunAndTheOthersCan) {
   Bench bench;
   bench.add(0, 0);
   bench.add(1, 0, {{"extractor", (bench.folder / "absent.pt").string()}});
-  ContentHasher hasher("");
-  const Plan plan =
-      make_plan(bench.sweep, bench.schemas, bench.folder / "results", hasher, nullptr);
+  const Plan plan = bench.make();
   EXPECT_THAT(plan.all, SizeIs(1));
   ASSERT_THAT(plan.cannot_run, SizeIs(1));
   EXPECT_EQ(plan.cannot_run[0].id, bench.sweep.points[1].id);
@@ -177,9 +185,7 @@ TEST(Plan, LabelsNameWhatDiffers) {
   bench.add(1, 0);
   EXPECT_THAT(varying_fields(bench.sweep.points, bench.schemas[0]),
               ElementsAre("model", "cfg", "self_denoising_lr"));
-  ContentHasher hasher("");
-  const Plan plan =
-      make_plan(bench.sweep, bench.schemas, bench.folder / "results", hasher, nullptr);
+  const Plan plan = bench.make();
   EXPECT_EQ(job_label(plan, plan.all[0]),
             "evaluate model=cifar10 cfg=0.5, 2 points by self_denoising_lr");
   EXPECT_EQ(job_label(plan, plan.all[1]), "evaluate model=cifar10 cfg=1 self_denoising_lr=0");

@@ -38,11 +38,12 @@ TEST(Progress, PlainLinesHaveNoControlCharacters) {
   const Scratch folder;
   std::FILE* out = std::fopen((folder / "out").c_str(), "w");
   {
-    Progress progress(out, false, 2);
-    progress.start_job("first");
-    progress.update({1, 2, "sampling", 3.0});
-    progress.end_job("done");
-    progress.start_job("second");
+    Progress progress(out, false, 2, 2);
+    progress.start_job("a", "first", 1);
+    progress.update("a", {1, 2, "sampling", 3.0});
+    progress.redraw();
+    progress.end_job("a", "done", true);
+    progress.start_job("b", "second", 1);
   }
   std::fclose(out);
   const std::string text = read_file(folder / "out");
@@ -55,16 +56,50 @@ TEST(Progress, TerminalLineIsOverwrittenAndRemoved) {
   const Scratch folder;
   std::FILE* out = std::fopen((folder / "out").c_str(), "w");
   {
-    Progress progress(out, true, 1);
-    progress.start_job("first");
-    progress.update({1, 2, "sampling", 3.0});
+    Progress progress(out, true, 1, 1);
+    progress.start_job("a", "first", 1);
+    progress.update("a", {1, 2, "sampling", 3.0});
+    progress.redraw();
   }
   std::fclose(out);
   const std::string text = read_file(folder / "out");
   EXPECT_EQ(text.find('\n'), std::string::npos);
-  EXPECT_NE(text.find("\r\033[K[1/1] first: sampling 1/2, 3.0 images/s | "), std::string::npos)
-      << text;
-  EXPECT_TRUE(text.ends_with("\r\033[K"));
+  EXPECT_EQ(text.find("[1/1] first: sampling 1/2, 3.0 images/s | "), 0u) << text;
+  EXPECT_TRUE(text.ends_with("\r\033[J"));
+}
+
+TEST(Progress, EveryRunningJobHasALine) {
+  const Scratch folder;
+  std::FILE* out = std::fopen((folder / "out").c_str(), "w");
+  {
+    Progress progress(out, true, 3, 3);
+    progress.start_job("a", "first", 1);
+    progress.start_job("b", "second", 1);
+    progress.update("b", {1, 2, "", 0, 7});
+    progress.redraw();
+    progress.redraw();
+  }
+  std::fclose(out);
+  const std::string text = read_file(folder / "out");
+  EXPECT_NE(text.find("[1/3] first | "), std::string::npos) << text;
+  EXPECT_NE(text.find("\n[2/3] second: 1/2 | "), std::string::npos) << text;
+  EXPECT_NE(text.find(", 7.0 s left\n0 of 3 jobs done, 2 running | "), std::string::npos) << text;
+  EXPECT_NE(text.find("\r\033[2A\033[J[1/3] first"), std::string::npos) << "drawn over itself";
+}
+
+TEST(Progress, AFurtherAttemptKeepsItsNumber) {
+  const Scratch folder;
+  std::FILE* out = std::fopen((folder / "out").c_str(), "w");
+  {
+    Progress progress(out, false, 2, 2);
+    progress.start_job("a", "first", 1);
+    progress.end_job("a", "FAILED", false);
+    progress.start_job("b", "second", 1);
+    progress.start_job("a", "first", 1);
+  }
+  std::fclose(out);
+  const std::string text = read_file(folder / "out");
+  EXPECT_NE(text.find("[2/2] second\n[1/2] first\n"), std::string::npos) << text;
 }
 
 TEST(Device, ModelsAsTheSystemPrintsThem) {

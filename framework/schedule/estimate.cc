@@ -1,0 +1,203 @@
+#include "framework/schedule/estimate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <fstream>
+
+#include "framework/core/error.h"
+#include "framework/core/hash.h"
+#include "framework/core/shape.h"
+#include "framework/core/strategy.h"
+#include "framework/schedule/attempts.h"
+#include "framework/schedule/process.h"
+
+namespace tarflow::schedule {
+namespace {
+
+constexpr double kKeptImages = 64;         // in a record, as float32
+constexpr double kRecordBytes = 64 << 10;  // of everything else that is small
+
+double number_or(const sweep::Settings& settings, const char* name, double otherwise) {
+  const Json* value = settings.find(name);
+  return value && value->is_number() ? value->get<double>() : otherwise;
+}
+
+}  // namespace
+
+std::string bytes_text(double bytes) {
+  constexpr std::array<const char*, 5> kUnits{"bytes", "kB", "MB", "GB", "TB"};
+  size_t unit = 0;
+  for (; bytes >= 999.5 && unit + 1 < kUnits.size(); ++unit) bytes /= 1000;
+  return unit == 0 || bytes >= 9.95 ? fmt::format("{:.0f} {}", bytes, kUnits[unit])
+                                    : fmt::format("{:.1f} {}", bytes, kUnits[unit]);
+}
+
+Estimator::Estimator(const ExperimentSchemas& schemas, std::string device,
+                     const std::filesystem::path& cache_folder)
+    : schemas_(schemas), device_(std::move(device)), file_(cache_folder / "costs.jsonl") {
+  std::ifstream in(file_);
+  for (std::string line; std::getline(in, line);) {
+    const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    try {
+      add({json.at("device").get<std::string>(), json.at("experiment").get<std::string>(),
+           json.at("model").get<std::string>(), json.at("settings").get<std::string>(),
+           json.at("images").get<double>(), json.at("flops").get<double>(),
+           json.at("seconds").get<double>(), json.at("bytes").get<double>()});
+    } catch (const Json::exception&) {
+      // Half a line of a killed run.
+    }
+  }
+}
+
+void Estimator::add(const Cost& cost) {
+  if (cost.device != device_ || cost.seconds <= 0) return;
+  const auto add_to = [&](Sum& sum) {
+    sum.jobs += 1;
+    sum.images += cost.images;
+    sum.flops += cost.flops;
+    sum.seconds += cost.seconds;
+    sum.bytes += cost.bytes;
+  };
+  const std::string model = cost.experiment + "\n" + cost.model;
+  add_to(alike_[model + "\n" + cost.settings]);
+  add_to(of_model_[model]);
+  if (cost.flops > 0) add_to(of_device_);
+}
+
+// Of everything an attempt's time depends on but how many images it has and which.
+std::string Estimator::settings_text(const Job& job) {
+  std::string text = fmt::format("{}", job.points.size());
+  for (const sweep::SettingPtr& setting : job.settings) {
+    if (setting->name == "num_images" || setting->name == "seed") continue;
+    const auto [entry, fresh] = texts_.try_emplace(setting.get());
+    if (fresh) {
+      const bool strategy = setting->value.is_object() && setting->value.contains("blocks");
+      entry->second =
+          short_hash(setting->name + " " +
+                     (strategy ? canonical(setting->value.at("blocks")) : setting->text));
+    }
+    text += entry->second;
+  }
+  return short_hash(text);
+}
+
+const ModelShape& Estimator::shape_of(const Job& job) {
+  const auto [entry, fresh] =
+      shapes_.try_emplace(job.model.at("sha256").get_ref<const std::string&>());
+  if (fresh) entry->second = shape_from_json(job.model.at("shape"));
+  return entry->second;
+}
+
+bool Estimator::knows_device() const { return of_device_.jobs > 0; }
+
+// FLOPs to invert one image without guidance, iterations not stopping before their end.
+double measured_rate(const std::filesystem::path& worker, const std::string& device,
+                     const std::filesystem::path& cache_folder) {
+  const std::filesystem::path file = cache_folder / "rates.json";
+  Json rates = Json::object();
+  try {
+    std::error_code ignored;
+    if (std::filesystem::exists(file, ignored)) rates = read_json_file(file);
+    if (rates.is_object() && rates.contains(device)) return rates.at(device).get<double>();
+    const std::string answer = output_of({worker.string(), "--measure-rate"});
+    const double rate = Json::parse(answer).at("gemm_flops").get<double>();
+    rates[device] = rate;
+    write_json_file(file, rates);
+    return rate;
+  } catch (const std::exception&) {
+    return 0;  // the plan then says that times are unknown
+  }
+}
+
+double Estimator::passes(const sweep::Settings& settings, const ModelShape& shape) {
+  const sweep::SettingPtr* strategy = settings.find_shared("strategy");
+  const double tokens = shape.tokens();
+  // Causal attention: half of all tokens on average are keys.
+  const double one_pass = tokens * shape.block_flops_per_token(tokens / 2);
+  if (!strategy) return shape.blocks * one_pass;
+  const auto [entry, fresh] = passes_.try_emplace(strategy->get(), 0.0);
+  if (!fresh) return entry->second;
+  for (const BlockStrategy& block : strategy_from_json((*strategy)->value).blocks) {
+    entry->second += one_pass * (block.sequential() ? 1 : block.max_iterations);
+  }
+  return entry->second;
+}
+
+double Estimator::flops(const Job& job) {
+  const ExperimentSchema& schema = schema_of(schemas_, job.experiment);
+  if (job.model.is_null() || schema.work == Work::kUnknown || schema.work == Work::kFeatures)
+    return 0;
+  const ModelShape& shape = shape_of(job);
+  const double images = number_or(job.settings, "num_images", 0);
+  if (schema.work == Work::kForward) {
+    return images * shape.blocks * shape.tokens() *
+           shape.block_flops_per_token(shape.tokens() / 2.0);
+  }
+  const double guided = number_or(job.settings, "cfg", 0) > 0 ? 2 : 1;
+  return images * guided * passes(job.settings, shape);
+}
+
+Cost Estimator::cost_of(const Job& job) {
+  Cost cost{device_, job.experiment, "", settings_text(job), 0, 0, 0, 0};
+  if (!job.model.is_null()) cost.model = job.model.at("sha256").get<std::string>();
+  cost.images = number_or(job.settings, "num_images", 0);
+  cost.flops = flops(job);
+  return cost;
+}
+
+Estimate Estimator::estimate(const Job& job) {
+  const Cost cost = cost_of(job);
+  const std::string model = cost.experiment + "\n" + cost.model;
+  Estimate result;
+  const auto alike = alike_.find(model + "\n" + cost.settings);
+  const auto earlier = of_model_.find(model);
+  if (alike != alike_.end() && alike->second.images > 0) {
+    result.seconds = alike->second.seconds / alike->second.images * cost.images;
+    result.source = fmt::format("{:g} earlier job{} with these settings", alike->second.jobs,
+                                alike->second.jobs == 1 ? "" : "s");
+  } else if (earlier != of_model_.end() && cost.flops > 0 && earlier->second.flops > 0) {
+    result.seconds = cost.flops * earlier->second.seconds / earlier->second.flops;
+    result.source = "earlier jobs of this model here, by FLOPs";
+  } else if (cost.flops > 0 && knows_device()) {
+    result.seconds = cost.flops * of_device_.seconds / of_device_.flops;
+    result.source = "earlier jobs of other models here, by FLOPs";
+  } else if (cost.flops > 0 && device_rate_ > 0) {
+    result.seconds = cost.flops / device_rate_;
+    result.source = fmt::format(
+        "{:.3g} TFLOP at the measured {:.3g} TFLOP/s of matrix products, so at "
+        "least",
+        cost.flops / 1e12, device_rate_ / 1e12);
+  }
+  if (earlier != of_model_.end()) {
+    result.bytes = earlier->second.bytes / earlier->second.jobs;
+  } else if (!job.model.is_null()) {
+    const double side = shape_of(job).image_size;
+    result.bytes = kRecordBytes + std::min(kKeptImages, cost.images) * 3 * side * side * 4;
+  }
+  return result;
+}
+
+void Estimator::learn(const Job& job, double seconds, double bytes) {
+  Cost cost = cost_of(job);
+  cost.seconds = seconds;
+  cost.bytes = bytes;
+  add(cost);
+  try {
+    std::error_code ignored;
+    std::filesystem::create_directories(file_.parent_path(), ignored);
+    append_line(file_, canonical({{"device", cost.device},
+                                  {"experiment", cost.experiment},
+                                  {"model", cost.model},
+                                  {"settings", cost.settings},
+                                  {"images", cost.images},
+                                  {"flops", cost.flops},
+                                  {"seconds", cost.seconds},
+                                  {"bytes", cost.bytes}}));
+  } catch (const Error&) {
+    // Told by what matters more when the folder cannot be written.
+  }
+}
+
+}  // namespace tarflow::schedule

@@ -1,0 +1,82 @@
+// What a job will take: time on the device and space on the disk, from what earlier ones took.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "framework/core/experiment.h"
+#include "framework/core/shape.h"
+#include "framework/schedule/job.h"
+
+namespace tarflow::schedule {
+
+// What a finished job took; a line of costs.jsonl in the results' cache.
+struct Cost {
+  std::string device, experiment, model, settings;  // model: SHA-256 of its checkpoint
+  double images = 0;
+  double flops = 0;    // at most, as estimated
+  double seconds = 0;  // of its worker, set-up included
+  double bytes = 0;    // of its result
+};
+
+struct Estimate {
+  std::optional<double> seconds;
+  std::optional<double> bytes;
+  std::string source;  // what the seconds were taken from
+};
+
+class Estimator {
+ public:
+  // `device` is the model of the device that jobs would run on. Lines that are damaged are passed
+  // over.
+  Estimator(const ExperimentSchemas& schemas, std::string device,
+            const std::filesystem::path& cache_folder);
+
+  // The device's rate for matrix products in FLOP/s, for when no earlier job tells anything.
+  void set_device_rate(double flops) { device_rate_ = flops; }
+  bool knows_device() const;  // some earlier job ran on it
+
+  Estimate estimate(const Job& job);
+  // Floating point operations of a job at most: iterations may stop earlier. 0 when unknown.
+  double flops(const Job& job);
+
+  // Remembers what a job took. A cache that cannot be written costs the estimate and nothing else.
+  void learn(const Job& job, double seconds, double bytes);
+
+ private:
+  struct Sum {
+    double jobs = 0, images = 0, flops = 0, seconds = 0, bytes = 0;
+  };
+
+  Cost cost_of(const Job& job);
+  void add(const Cost& cost);
+  std::string settings_text(const Job& job);
+  const ModelShape& shape_of(const Job& job);
+  double passes(const sweep::Settings& settings, const ModelShape& shape);
+
+  const ExperimentSchemas& schemas_;
+  std::string device_;
+  std::filesystem::path file_;
+  // Sums over earlier jobs with the same settings, of the same model and experiment, of the device.
+  std::unordered_map<std::string, Sum> alike_, of_model_;
+  Sum of_device_;
+  double device_rate_ = 0;
+  std::unordered_map<const sweep::Setting*, double>
+      passes_;  // FLOPs an image by strategy, unguided
+  std::unordered_map<const sweep::Setting*, std::string> texts_;
+  std::unordered_map<std::string, ModelShape> shapes_;  // by the checkpoint's SHA-256
+};
+
+// What `worker --measure-rate` says of the device, remembered in the results' cache for each model
+// of device; 0 when it cannot tell. Takes seconds the first time.
+double measured_rate(const std::filesystem::path& worker, const std::string& device,
+                     const std::filesystem::path& cache_folder);
+
+// "3.2 MB".
+std::string bytes_text(double bytes);
+
+}  // namespace tarflow::schedule

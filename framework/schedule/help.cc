@@ -1,0 +1,73 @@
+#include "framework/schedule/help.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <vector>
+
+#include "framework/core/error.h"
+#include "framework/core/experiment.h"
+#include "framework/record/record.h"
+
+namespace tarflow::schedule {
+namespace {
+
+ExperimentSchemas schemas_of(const RunOptions& options) {
+  return read_experiment_schemas(options.programs / ".." / "share" / "experiments.json");
+}
+
+std::string range_text(const Field& field) {
+  if (field.minimum && field.maximum)
+    return fmt::format("{:g} to {:g}", *field.minimum, *field.maximum);
+  if (field.minimum) return fmt::format("at least {:g}", *field.minimum);
+  if (field.maximum) return fmt::format("at most {:g}", *field.maximum);
+  return "";
+}
+
+std::string field_text(const Field& field) {
+  std::vector<std::string> facts{to_string(field.type)};
+  if (!field.unit.empty()) facts.push_back(field.unit);
+  if (const std::string range = range_text(field); !range.empty()) facts.push_back(range);
+  if (!field.choices.empty())
+    facts.push_back(fmt::format("one of {}", fmt::join(field.choices, ", ")));
+  if (field.required) facts.push_back("required");
+  if (!field.default_value.is_null() && field.default_value != "") {
+    facts.push_back("default " + field.default_value.dump());
+  }
+  if (!field.example.is_null()) facts.push_back("for example " + field.example.dump());
+  if (field.shared) facts.push_back("points that differ only here share their work");
+  return fmt::format("  {}: {}\n      {}\n", field.name, fmt::join(facts, "; "), field.description);
+}
+
+std::string experiment_text(const ExperimentSchema& schema) {
+  std::string text = fmt::format("{}: {}\n\nSettings:\n", schema.name, schema.description);
+  for (const Field& field : schema.fields) text += field_text(field);
+  text += "\nResults, columns of /points (docs/records.md has all):\n";
+  for (const Column& column : schema.columns) {
+    text += fmt::format("  {}{}: {}\n", column.name,
+                        column.unit.empty() ? "" : fmt::format(" [{}]", column.unit),
+                        column.description);
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string help_on(const std::string& topic, const RunOptions& options) {
+  const ExperimentSchemas schemas = schemas_of(options);
+  std::string list = "topics: this list\n";
+  std::vector<std::string> names{"topics"};
+  for (const ExperimentSchema& schema : schemas) {
+    if (schema.name == topic) return experiment_text(schema);
+    list += fmt::format("{}: {}\n", schema.name, schema.description);
+    names.push_back(schema.name);
+  }
+  if (topic == "topics") return list;
+  throw Error(fmt::format("there is no help on `{}`", topic), did_you_mean(topic, names));
+}
+
+std::string schema_text(const RunOptions& options) {
+  return to_json(schemas_of(options)).dump(2) + "\n";
+}
+
+}  // namespace tarflow::schedule

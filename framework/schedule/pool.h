@@ -1,0 +1,49 @@
+// Which job may run on which device at the same time as others.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "framework/sweep/run_settings.h"
+
+namespace tarflow::schedule {
+
+// What of this machine jobs share.
+struct Machine {
+  std::vector<std::string> gpus;  // as CUDA_VISIBLE_DEVICES names them; empty: jobs run on the CPU
+  int cores = 1;
+};
+
+// What a job takes of the machine while it runs.
+struct Allocation {
+  std::vector<size_t> gpus;  // indices in Machine::gpus; empty: the CPU
+  double load = 1;           // of each of them, or of the CPU; 1: all of it
+  int threads = 1;           // CPU threads of the worker
+  bool exclusive = false;    // it has its device to itself
+};
+
+class Pool {
+ public:
+  explicit Pool(Machine machine);
+
+  // Takes what a job with these settings needs, or nothing when that is not free now. `timed`: its
+  // result is a time, so that it shares its device with no other (RunSettings::exclusive).
+  std::optional<Allocation> take(const sweep::RunSettings& settings, bool timed);
+  void give_back(const Allocation& allocation);
+
+  // Value of CUDA_VISIBLE_DEVICES for a worker; nothing where the machine has no GPUs.
+  std::optional<std::string> visible_devices(const Allocation& allocation) const;
+  const Machine& machine() const { return machine_; }
+
+ private:
+  Machine machine_;
+  std::vector<double> gpu_loads_;
+  double cpu_load_ = 0;
+};
+
+// The GPUs and cores that this process may use. Honours CUDA_VISIBLE_DEVICES and the CPU affinity.
+Machine this_machine();
+
+}  // namespace tarflow::schedule

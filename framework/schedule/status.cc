@@ -1,0 +1,167 @@
+#include "framework/schedule/status.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "framework/core/error.h"
+#include "framework/schedule/job_folder.h"
+
+namespace tarflow::schedule {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr size_t kShown = 30;  // failed jobs
+
+JobFolder folder_of(const Plan& plan, const Job& job) {
+  return JobFolder{plan.jobs_folder() / job.hash};
+}
+
+std::string running_line(const Plan& plan, const JobStatus& status) {
+  const WorkerProgress progress = read_progress(folder_of(plan, *status.job).progress());
+  std::string line =
+      fmt::format("  running  {}  {}", status.job->hash, job_label(plan, *status.job));
+  if (const std::string text = describe(progress); !text.empty()) line += ": " + text;
+  if (progress.seconds_left > 0) line += fmt::format(", {} left", duration(progress.seconds_left));
+  return line + "\n";
+}
+
+std::string failed_lines(const Plan& plan, const JobStatus& status) {
+  const Attempt& last = *status.attempts.last;
+  return fmt::format("  failed   {}  {}\n           {} ({} on {}), log: {}\n", status.job->hash,
+                     job_label(plan, *status.job), last.reason,
+                     counted(static_cast<size_t>(status.attempts.count), "attempt"), last.host,
+                     folder_of(plan, *status.job).log().string());
+}
+
+double folder_bytes(const fs::path& folder) {
+  double bytes = 0;
+  std::error_code failed;
+  for (fs::recursive_directory_iterator entry(folder, failed), end; !failed && entry != end;
+       entry.increment(failed)) {
+    std::error_code ignored;
+    if (entry->is_regular_file(ignored)) bytes += static_cast<double>(entry->file_size(ignored));
+  }
+  return bytes;
+}
+
+std::string what_is_in(const JobFolder& folder) {
+  std::error_code ignored;
+  try {
+    const Job job = job_from_json(read_json_file(folder.job()));
+    const bool whole =
+        fs::exists(folder.result(), ignored) || fs::exists(folder.previous(), ignored);
+    return fmt::format("{}, {} of {}", whole ? "finished" : "unfinished",
+                       counted(job.points.size(), "point"), job.experiment);
+  } catch (const Error&) {
+    return "not a job";
+  }
+}
+
+}  // namespace
+
+const char* name_of(JobState state) {
+  switch (state) {
+    case JobState::kDone:
+      return "done";
+    case JobState::kRunning:
+      return "running";
+    case JobState::kFailed:
+      return "failed";
+    case JobState::kInterrupted:
+      return "interrupted";
+    case JobState::kWaiting:
+      return "waiting";
+  }
+  return "?";
+}
+
+std::vector<JobStatus> job_states(const Plan& plan, bool alive) {
+  std::vector<JobStatus> states;
+  states.reserve(plan.pending.size());
+  for (const Job& job : plan.pending) {
+    JobStatus status{&job, JobState::kWaiting, read_attempts(folder_of(plan, job).attempts())};
+    if (status.attempts.last) {
+      const std::string& outcome = status.attempts.last->outcome;
+      status.state = outcome.empty() && alive   ? JobState::kRunning
+                     : status.attempts.failed() ? JobState::kFailed
+                                                : JobState::kInterrupted;
+    }
+    states.push_back(std::move(status));
+  }
+  return states;
+}
+
+std::string status_text(const Plan& plan) {
+  const std::optional<LeaseHolder> holder = read_lease(plan.folder);
+  const bool alive = holder && life_of(*holder) != Life::kDead;
+  const std::vector<JobStatus> states = job_states(plan, alive);
+  std::map<JobState, size_t> counts;
+  for (const JobStatus& status : states) ++counts[status.state];
+  std::string text = fmt::format("{}: {} of {} done", plan.sweep.name, plan.done.by_key.size(),
+                                 counted(point_count(plan.all) + plan.cannot_run.size(), "point"));
+  for (const auto& [state, count] : counts) {
+    text += fmt::format(", {} {}", counted(count, "job"), name_of(state));
+  }
+  if (!plan.cannot_run.empty())
+    text += fmt::format(", {} cannot run", counted(plan.cannot_run.size(), "point"));
+  text += "\n";
+  if (alive) text += fmt::format("run_sweep is at work: {}\n", holder->str());
+  size_t failed = 0;
+  for (const JobStatus& status : states) {
+    if (status.state == JobState::kRunning) text += running_line(plan, status);
+  }
+  for (const JobStatus& status : states) {
+    if (status.state == JobState::kFailed && ++failed <= kShown) text += failed_lines(plan, status);
+  }
+  if (failed > kShown) text += fmt::format("  ... and {} more failed\n", failed - kShown);
+  if (failed > 0 && !alive)
+    text += "run them again with --retry-failed, or everything without it\n";
+  return text;
+}
+
+fs::path find_log(const Plan& plan, const std::string& wanted) {
+  std::set<fs::path> logs;
+  for (const Jobs* jobs : {&plan.all, &plan.pending}) {
+    for (const Job& job : *jobs) {
+      const bool fits = job.hash.starts_with(wanted);
+      for (const JobPoint& point : job.points) {
+        if (!fits && !point.id.starts_with(wanted)) continue;
+        const auto done = plan.done.by_key.find(point.key);
+        const fs::path folder = done == plan.done.by_key.end() ? plan.jobs_folder() / job.hash
+                                                               : done->second.result.parent_path();
+        std::error_code ignored;
+        if (fs::exists(JobFolder{folder}.log(), ignored)) logs.insert(JobFolder{folder}.log());
+      }
+    }
+  }
+  if (logs.size() == 1) return *logs.begin();
+  if (logs.empty()) {
+    throw Error(
+        fmt::format("no job has run whose id, or a point of which, begins with `{}`", wanted),
+        "--list-jobs prints the jobs, --dry-run their points");
+  }
+  throw Error(fmt::format("{} jobs begin with `{}`", logs.size(), wanted), "state more of the id");
+}
+
+std::vector<Orphan> find_orphans(const Plan& plan) {
+  std::set<std::string> used;
+  for (const Job& job : plan.pending) used.insert(job.hash);
+  for (const Job& job : plan.all) used.insert(job.hash);
+  std::set<std::string> kept;
+  for (const auto& [key, point] : plan.done.by_key) kept.insert(point.job);
+  std::vector<Orphan> orphans;
+  for (const JobFolder& folder : folders_in(plan.jobs_folder())) {
+    const std::string name = folder.path.filename().string();
+    if (kept.contains(name)) continue;
+    std::error_code ignored;
+    // A job yet to be run may have something to go on from.
+    if (used.contains(name)) continue;
+    orphans.push_back({folder.path, folder_bytes(folder.path), what_is_in(folder)});
+  }
+  return orphans;
+}
+
+}  // namespace tarflow::schedule

@@ -1,0 +1,43 @@
+// How far a sweep is, told from its folder alone: nothing here needs the lease or changes a result.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "framework/schedule/attempts.h"
+#include "framework/schedule/lease.h"
+#include "framework/schedule/plan.h"
+
+namespace tarflow::schedule {
+
+enum class JobState { kDone, kRunning, kFailed, kInterrupted, kWaiting };
+const char* name_of(JobState state);
+
+struct JobStatus {
+  const Job* job = nullptr;
+  JobState state = JobState::kWaiting;
+  Attempts attempts;
+};
+
+// Of the plan's pending jobs; `alive` when somebody is at work in the folder.
+std::vector<JobStatus> job_states(const Plan& plan, bool alive);
+
+// What --status and --watch print: a summary, running jobs with their progress, failed ones with
+// reason and log.
+std::string status_text(const Plan& plan);
+
+// The log of the job that computed, or is to compute, the point (or job) whose id begins with
+// `wanted`. Throws Error when there is none or more than one.
+std::filesystem::path find_log(const Plan& plan, const std::string& wanted);
+
+// Job folders that hold no result of the sweep as it is now, with their sizes in bytes.
+struct Orphan {
+  std::filesystem::path folder;
+  double bytes = 0;
+  std::string what;  // "finished, 3 points of evaluate"
+};
+std::vector<Orphan> find_orphans(const Plan& plan);
+
+}  // namespace tarflow::schedule
