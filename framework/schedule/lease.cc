@@ -172,7 +172,13 @@ Lease::Lease(fs::path folder, std::string command,
 // A link either appears with its whole content or fails because there is one.
 bool Lease::try_take() const {
   const fs::path aside = folder_ / (".lease." + self_.nonce);
-  write_file(aside, canonical(to_json(self_)) + "\n");
+  try {
+    write_file(aside, canonical(to_json(self_)) + "\n");
+  } catch (const Error& failure) {
+    throw Error(failure.problems().front().what,
+                "make room or see who may write there, or choose another folder with --results; "
+                "finished jobs are kept");
+  }
   const bool taken = ::link(aside.c_str(), file().c_str()) == 0;
   const int reason = errno;
   std::error_code ignored;

@@ -151,9 +151,9 @@ class Looker {
   }
 
   sweep::Sweep sweep_;  // moved from where it is used once
-  std::string name_;
   const ExperimentSchemas& schemas_;
   const RunOptions& options_;
+  std::string name_;
   fs::path folder_;
 };
 

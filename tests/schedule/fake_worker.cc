@@ -10,6 +10,7 @@
 //   fail_once as fail, at its first start only
 //   stoppable says that it runs as `block` does; ends with status 75 when it is asked to
 //   deaf      says that it runs and ignores that it is asked to end
+//   wait_for_file  says that it runs, and goes on when the file FAKE_WORKER_FILE is there
 //   environment  prints what it was started with
 //   block     writes a half-written result and its process id to FAKE_WORKER_STARTED, then waits to
 //   be killed
@@ -102,6 +103,10 @@ int work(const std::filesystem::path& folder) {
     ::signal(SIGTERM, SIG_IGN);
     write_file(variable("FAKE_WORKER_STARTED"), fmt::format("{}", ::getpid()));
     for (;;) ::pause();
+  }
+  if (what == "wait_for_file") {
+    write_file(variable("FAKE_WORKER_STARTED"), fmt::format("{}", ::getpid()));
+    while (!std::filesystem::exists(variable("FAKE_WORKER_FILE"))) ::usleep(5000);
   }
   if (what == "environment") {
     fmt::print("devices '{}' threads '{}' at once {}\n", variable("CUDA_VISIBLE_DEVICES"),

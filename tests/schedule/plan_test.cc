@@ -54,9 +54,7 @@ struct Bench {
     sweep.points.push_back(point);
   }
 
-  Jobs plan(const std::string& device = "") {
-    return plan_jobs(sweep, schemas, device, "");
-  }
+  Jobs plan(const std::string& device = "") { return plan_jobs(sweep, schemas, device, ""); }
 
   Plan make(PlanOptions options = {}) {
     options.results = folder / "results";
