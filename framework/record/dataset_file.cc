@@ -1,8 +1,16 @@
 #include "framework/record/dataset_file.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
 
 #include "framework/core/file.h"
 #include "framework/record/array.h"
@@ -39,12 +47,147 @@ bool link_exists(hid_t file, const std::string& path) {
   return H5Lexists(file, path.c_str(), H5P_DEFAULT) > 0;
 }
 
-}  // namespace
+// What the process that reads sends back, in this order: kind and, of an array, type and shape,
+// then the data; of an error, its words and the repair; of a text, the text.
+enum class Reply : char { kArray = 'a', kError = 'e', kText = 't' };
 
-Array read_dataset(const std::filesystem::path& path, const std::string& dataset) {
+class Sender {
+ public:
+  explicit Sender(int descriptor) : descriptor_(descriptor) {}
+  void bytes(const void* data, size_t count) const {
+    const char* at = static_cast<const char*>(data);
+    while (count > 0) {
+      const ssize_t sent = ::write(descriptor_, at, count);
+      if (sent < 0 && errno == EINTR) continue;
+      if (sent <= 0) ::_exit(1);  // nobody listens any more
+      at += sent;
+      count -= static_cast<size_t>(sent);
+    }
+  }
+  template <typename Number>
+  void number(Number value) const {
+    bytes(&value, sizeof value);
+  }
+  void text(const std::string& text) const {
+    number(text.size());
+    bytes(text.data(), text.size());
+  }
+
+ private:
+  int descriptor_;
+};
+
+class Receiver {
+ public:
+  Receiver(int descriptor, std::string what) : descriptor_(descriptor), what_(std::move(what)) {}
+  void bytes(void* data, size_t count) const {
+    char* at = static_cast<char*>(data);
+    while (count > 0) {
+      const ssize_t received = ::read(descriptor_, at, count);
+      if (received < 0 && errno == EINTR) continue;
+      if (received <= 0) fail();
+      at += received;
+      count -= static_cast<size_t>(received);
+    }
+  }
+  template <typename Number>
+  Number number() const {
+    Number value{};
+    bytes(&value, sizeof value);
+    return value;
+  }
+  // Of what follows; bounded, since damage may have reached what sends it.
+  size_t size() const {
+    const auto count = number<size_t>();
+    if (count > 8 * static_cast<size_t>(kLargest)) fail();
+    return count;
+  }
+  std::string text() const {
+    std::string text(size(), '\0');
+    bytes(text.data(), text.size());
+    return text;
+  }
+
+ private:
+  [[noreturn]] void fail() const {
+    throw Error(what_ + ": HDF5 failed over it, as it does over damaged files",
+                "write the file anew; `h5dump FILE` tells whether other programs can read it");
+  }
+
+  int descriptor_;
+  std::string what_;
+};
+
+// What the process may need for a file of this size: a bound for files over which HDF5 never ends.
+void limit_this_process(const std::filesystem::path& file) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  for (const int signal : {SIGTERM, SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL})
+    ::signal(signal, SIG_DFL);
+  ::signal(SIGINT, SIG_IGN);  // Ctrl-C is the parent's to answer
+  const int nowhere = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+  ::dup2(nowhere, STDERR_FILENO);  // glibc's last words
+  std::error_code unknown;
+  const uintmax_t bytes = std::filesystem::file_size(file, unknown);
+  const rlim_t seconds = 30 + (unknown ? 0 : bytes / 10'000'000);
+  const rlimit time{seconds, seconds}, no_core{0, 0};
+  ::setrlimit(RLIMIT_CPU, &time);
+  ::setrlimit(RLIMIT_CORE, &no_core);
+}
+
+// Calls `read` in a process of its own and `receive` with what that sends. HDF5's library is not
+// made for damaged files: some crash it, some keep it busy for ever. Records are safe from that by
+// their checksum; files of users have none, so that the process which reads them is all they can
+// harm.
+template <typename Read, typename Receive>
+auto apart(const std::filesystem::path& file, const std::string& what, const Read& read,
+           const Receive& receive) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) throw Error(fmt::format("{}: {}", what, std::strerror(errno)));
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::close(ends[0]);
+    limit_this_process(file);
+    const Sender sender(ends[1]);
+    try {
+      read(sender);
+    } catch (const Error& error) {
+      sender.number(Reply::kError);
+      sender.text(error.problems().front().what);
+      sender.text(error.problems().front().repair);
+    } catch (const std::exception&) {  // no memory for what the file claims
+      ::_exit(1);
+    }
+    ::_exit(0);
+  }
+  const int reason = errno;
+  ::close(ends[1]);
+  // Ends the process, whether it has sent all or `receive` has thrown.
+  struct End {
+    int descriptor;
+    pid_t child;
+    ~End() {
+      ::close(descriptor);
+      if (child <= 0) return;
+      ::kill(child, SIGKILL);
+      while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
+      }
+    }
+  } end{ends[0], child};
+  if (child < 0) throw Error(fmt::format("{}: {}", what, std::strerror(reason)));
+  return receive(Receiver(ends[0], what));
+}
+
+// Throws what the other process could not read.
+void expect(Reply kind, const Receiver& receiver) {
+  const auto received = receiver.number<Reply>();
+  if (received == kind) return;
+  const std::string what = receiver.text();
+  throw Error(what, receiver.text());
+}
+
+Array read_here(const std::filesystem::path& path, const std::string& dataset,
+                const std::string& what) {
   const QuietHdf5 quiet;
-  const std::string what =
-      fmt::format("cannot read the dataset `{}` of {}", dataset, path.string());
   const Handle file = open_file(path);
   if (!link_exists(file, dataset)) {
     throw Error(fmt::format("{} has no dataset `{}`", path.string(), dataset),
@@ -63,7 +206,9 @@ Array read_dataset(const std::filesystem::path& path, const std::string& dataset
     count *= size;
   }
   // A file may claim far more than it holds; what is not stored is not worth reading.
-  if (static_cast<hsize_t>(count) * H5Tget_size(type) > 64 * (H5Dget_storage_size(data) + 1)) {
+  const uintmax_t stored =
+      std::min<uintmax_t>(H5Dget_storage_size(data), std::filesystem::file_size(path));
+  if (static_cast<hsize_t>(count) * H5Tget_size(type) > 64 * (stored + 1)) {
     throw Error(what + ": it claims more than it holds");
   }
   array.data.resize(static_cast<size_t>(count) * element_bytes(array.type));
@@ -72,6 +217,33 @@ Array read_dataset(const std::filesystem::path& path, const std::string& dataset
           what);
   }
   return array;
+}
+
+}  // namespace
+
+Array read_dataset(const std::filesystem::path& path, const std::string& dataset) {
+  const std::string what =
+      fmt::format("cannot read the dataset `{}` of {}", dataset, path.string());
+  const auto read = [&](const Sender& sender) {
+    const Array array = read_here(path, dataset, what);
+    sender.number(Reply::kArray);
+    sender.number(array.type);
+    sender.number(array.shape.size());
+    sender.bytes(array.shape.data(), array.shape.size() * sizeof(int64_t));
+    sender.number(array.data.size());
+    sender.bytes(array.data.data(), array.data.size());
+  };
+  return apart(path, what, read, [&](const Receiver& receiver) {
+    expect(Reply::kArray, receiver);
+    Array array;
+    array.path = dataset;
+    array.type = receiver.number<ArrayType>();
+    array.shape.resize(receiver.size());
+    receiver.bytes(array.shape.data(), array.shape.size() * sizeof(int64_t));
+    array.data.resize(receiver.size());
+    receiver.bytes(array.data.data(), array.data.size());
+    return array;
+  });
 }
 
 void write_datasets(const std::filesystem::path& path, const std::vector<Array>& arrays,
@@ -92,9 +264,19 @@ void write_datasets(const std::filesystem::path& path, const std::vector<Array>&
 }
 
 std::string read_root_attribute(const std::filesystem::path& path, const std::string& name) {
-  const QuietHdf5 quiet;
-  const Handle file = open_file(path);
-  return H5Aexists(file, name.c_str()) > 0 ? read_text_attribute(file, name) : "";
+  const auto read = [&](const Sender& sender) {
+    const QuietHdf5 quiet;
+    const Handle file = open_file(path);
+    const std::string text =
+        H5Aexists(file, name.c_str()) > 0 ? read_text_attribute(file, name) : "";
+    sender.number(Reply::kText);
+    sender.text(text);
+  };
+  const std::string what = fmt::format("cannot read the attribute `{}` of {}", name, path.string());
+  return apart(path, what, read, [](const Receiver& receiver) {
+    expect(Reply::kText, receiver);
+    return receiver.text();
+  });
 }
 
 }  // namespace tarflow::record

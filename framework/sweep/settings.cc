@@ -11,9 +11,10 @@ namespace {
 
 template <typename Items>
 auto position(Items& items, std::string_view name) {
-  return std::lower_bound(
-      items.begin(), items.end(), name,
-      [](const SettingPtr& item, std::string_view wanted) { return item->name < wanted; });
+  return std::lower_bound(items.begin(), items.end(), name,
+                          [](const SettingPtr& item, std::string_view wanted) {
+                            return item->name.compare(wanted) < 0;
+                          });
 }
 
 }  // namespace
