@@ -1,9 +1,11 @@
 #include "framework/record/array.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstring>
+#include <sstream>
 
 #include "framework/record/hdf5.h"
 
@@ -95,10 +97,20 @@ void write_array(hid_t parent, const std::string& name, const Array& array) {
                    is_text ? text.data() : array.data.data()),
           what);
   }
+  if (!array.axes.empty()) {
+    write_attribute(dataset, "axes", fmt::format("{}", fmt::join(array.axes, ",")));
+  }
   write_attribute(dataset, "meaning", array.meaning);
   write_attribute(dataset, "point", array.point);
   write_attribute(dataset, "timing", int64_t{array.timing});
   write_attribute(dataset, "unit", array.unit);
+}
+
+std::vector<std::string> split(const std::string& names) {
+  std::vector<std::string> parts;
+  std::istringstream stream(names);
+  for (std::string part; std::getline(stream, part, ',');) parts.push_back(std::move(part));
+  return parts;
 }
 
 Array read_array(hid_t parent, const std::string& name, const std::string& path) {
@@ -109,6 +121,7 @@ Array read_array(hid_t parent, const std::string& name, const std::string& path)
   array.path = path;
   array.type = array_type(type);
   array.shape = shape_of(dataset);
+  if (H5Aexists(dataset, "axes") > 0) array.axes = split(read_text_attribute(dataset, "axes"));
   array.meaning = read_text_attribute(dataset, "meaning");
   array.point = read_text_attribute(dataset, "point");
   array.timing = read_integer_attribute(dataset, "timing") != 0;
@@ -187,6 +200,10 @@ void check_array(const Array& array) {
                         ? array.strings.size() == count
                         : array.data.size() == count * element_bytes(array.type);
   if (!fits) throw Error(fmt::format("the data of the array `{}` do not fill its shape", path));
+  if (!array.axes.empty() && array.axes.size() != array.shape.size()) {
+    throw Error(fmt::format("the array `{}` names {} axes and has {}", path, array.axes.size(),
+                            array.shape.size()));
+  }
   for (const std::string& text : array.strings) {
     if (text.find('\0') != std::string::npos) {
       throw Error(fmt::format("the array `{}` holds a zero byte in a text", path));
@@ -201,6 +218,16 @@ Array make_text(std::string path, std::string text, std::string meaning) {
   array.strings = {std::move(text)};
   array.meaning = std::move(meaning);
   return array;
+}
+
+std::string read_text(hid_t group, const std::string& name) {
+  const std::string what = fmt::format("cannot read the text `{}`", name);
+  const Handle dataset = own(H5Dopen2(group, name.c_str(), H5P_DEFAULT), H5Dclose, what);
+  const Handle type = own(H5Dget_type(dataset), H5Tclose, what);
+  if (array_type(type) != ArrayType::kString || !shape_of(dataset).empty()) throw Error(what);
+  std::string text(H5Tget_size(type), '\0');
+  check(H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, text.data()), what);
+  return unpadded(text.data(), text.size());
 }
 
 void write_arrays(hid_t group, const std::vector<Array>& arrays) {

@@ -19,6 +19,9 @@ void check_array(const Array& array);
 // One text as a scalar dataset.
 Array make_text(std::string path, std::string text, std::string meaning);
 
+// The text of such a dataset. Throws Error when it is no single text.
+std::string read_text(hid_t group, const std::string& name);
+
 // `arrays` sorted by path. Makes the groups on the way.
 void write_arrays(hid_t group, const std::vector<Array>& arrays);
 // All below the group, sorted by path.

@@ -14,7 +14,6 @@ namespace tarflow::record {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr const char* kJobs = "jobs";
 constexpr const char* kJobText = "job.json";
 constexpr const char* kEnvironmentText = "environment.json";
 
@@ -39,6 +38,52 @@ std::string text_of(const Json& json) {
   return json.dump(2, ' ', false, Json::error_handler_t::replace);
 }
 
+// Takes the array called `path` out of the job.
+std::string take_text(JobRecord& job, const std::string& path) {
+  const auto found = std::find_if(job.arrays.begin(), job.arrays.end(),
+                                  [&](const Array& array) { return array.path == path; });
+  if (found == job.arrays.end() || found->type != ArrayType::kString ||
+      found->strings.size() != 1) {
+    throw Error(fmt::format("the job {} lacks its {}", job.hash, path));
+  }
+  std::string text = std::move(found->strings.front());
+  job.arrays.erase(found);
+  return text;
+}
+
+FileContent read_content(hid_t file) {
+  FileContent content;
+  content.kind = read_text_attribute(file, "kind");
+  content.name = read_text_attribute(file, "name");
+  KnownColumns known;
+  const ColumnList columns = read_columns(file, known);
+  content.rows = unpacked(read_packed(file, columns));
+  content.columns = *columns;
+  return content;
+}
+
+// 0 when job.json has none, as before version 2.
+int64_t generation_of(const std::string& job_text) {
+  const Json job = Json::parse(job_text);
+  const auto generation = job.is_object() ? job.find("generation") : job.end();
+  if (generation == job.end()) return 0;
+  if (!generation->is_number_integer()) {
+    throw Error("the `generation` in its job.json is no whole number");
+  }
+  return generation->get<int64_t>();
+}
+
+JobRecord read_job_group(hid_t jobs, const std::string& hash) {
+  JobRecord job;
+  job.hash = hash;
+  job.arrays = read_arrays(open_group(jobs, hash));
+  job.job = Json::parse(take_text(job, kJobText));
+  job.environment = Json::parse(take_text(job, kEnvironmentText));
+  return job;
+}
+
+}  // namespace
+
 void write_job_group(hid_t jobs, const JobRecord& job) {
   std::vector<Array> arrays = job.arrays;
   arrays.push_back(make_text(kJobText, text_of(job.job), "the job as it was run, in JSON"));
@@ -55,55 +100,19 @@ void write_job_group(hid_t jobs, const JobRecord& job) {
   write_arrays(create_group(jobs, job.hash), arrays);
 }
 
-// Takes the array called `path` out of the job.
-std::string take_text(JobRecord& job, const std::string& path) {
-  const auto found = std::find_if(job.arrays.begin(), job.arrays.end(),
-                                  [&](const Array& array) { return array.path == path; });
-  if (found == job.arrays.end() || found->type != ArrayType::kString ||
-      found->strings.size() != 1) {
-    throw Error(fmt::format("the job {} lacks its {}", job.hash, path));
-  }
-  std::string text = std::move(found->strings.front());
-  job.arrays.erase(found);
-  return text;
-}
-
-FileContent read_head(hid_t file) {
-  FileContent content;
-  content.kind = read_text_attribute(file, "kind");
-  content.name = read_text_attribute(file, "name");
-  content.columns = read_columns(file);
-  content.rows = read_points(file, content.columns);
-  return content;
-}
-
-JobRecord read_job_group(hid_t jobs, const std::string& hash) {
-  JobRecord job;
-  job.hash = hash;
-  job.arrays = read_arrays(open_group(jobs, hash));
-  job.job = Json::parse(take_text(job, kJobText));
-  job.environment = Json::parse(take_text(job, kEnvironmentText));
-  return job;
-}
-
-}  // namespace
-
-void write_file(const fs::path& file, const FileContent& content,
-                const std::function<void(const AddJob&)>& add_jobs) {
+void write_record(const fs::path& file, const std::string& kind, const std::string& name,
+                  const std::string& merged, const Fill& fill) {
   about(file, "write", [&] {
-    check_table(content.columns, content.rows);
     write_aside(file, [&](const fs::path& aside) {
       {
         const Handle out = create_file(aside);
-        write_attribute(out, "kind", content.kind);
-        write_attribute(out, "name", content.name);
+        write_attribute(out, "kind", kind);
+        write_attribute(out, "name", name);
         write_attribute(out, "record_version", kRecordVersion);
-        write_table(out, content.columns, content.rows);
-        const Handle jobs = create_group(out, kJobs);
-        add_jobs([&](const JobRecord& job) { write_job_group(jobs, job); });
+        fill(out, create_group(out, kJobsGroup));
         check(H5Fflush(out, H5F_SCOPE_GLOBAL), "cannot write to the disk");
       }
-      seal(aside);
+      seal(aside, merged);
     });
   });
 }
@@ -111,7 +120,22 @@ void write_file(const fs::path& file, const FileContent& content,
 FileContent read_table(const fs::path& file) {
   return about(file, "read", [&] {
     verify_envelope(file);
-    return read_head(open_file(file));
+    return read_content(open_file(file));
+  });
+}
+
+FileHead read_head(const fs::path& file, KnownColumns& known) {
+  return about(file, "read", [&] {
+    FileHead head;
+    head.sha256 = verify_envelope(file).sha256;
+    const Handle in = open_file(file);
+    head.kind = read_text_attribute(in, "kind");
+    head.name = read_text_attribute(in, "name");
+    head.rows = read_packed(in, read_columns(in, known));
+    if (head.kind != "job") return head;
+    const Handle job = open_group(open_group(in, kJobsGroup), head.name);
+    head.generation = generation_of(read_text(job, kJobText));
+    return head;
   });
 }
 
@@ -120,8 +144,8 @@ std::pair<FileContent, std::vector<JobRecord>> read_whole(const fs::path& file) 
     verify_envelope(file);
     const Handle in = open_file(file);
     std::pair<FileContent, std::vector<JobRecord>> whole;
-    whole.first = read_head(in);
-    const Handle jobs = open_group(in, kJobs);
+    whole.first = read_content(in);
+    const Handle jobs = open_group(in, kJobsGroup);
     for (const std::string& hash : member_names(jobs)) {
       whole.second.push_back(read_job_group(jobs, hash));
     }
@@ -129,11 +153,17 @@ std::pair<FileContent, std::vector<JobRecord>> read_whole(const fs::path& file) 
   });
 }
 
-std::string verify(const fs::path& file) { return verify_envelope(file); }
+std::string verify(const fs::path& file) { return verify_envelope(file).sha256; }
+
+std::string content_sha256(const fs::path& file) { return read_envelope(file).sha256; }
 
 void write_job(const fs::path& file, const JobRecord& record) {
-  FileContent content{"job", record.hash, united_columns({record.columns}), record.rows};
-  write_file(file, content, [&](const AddJob& add) { add(record); });
+  const std::vector<Column> columns = united_columns({record.columns});
+  write_record(file, "job", record.hash, "", [&](hid_t out, hid_t jobs) {
+    check_table(columns, record.rows);
+    write_table(out, columns, record.rows);
+    write_job_group(jobs, record);
+  });
 }
 
 JobRecord read_job(const fs::path& file) {

@@ -1,108 +1,238 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 #include <set>
 #include <tuple>
 
+#include "framework/core/hash.h"
+#include "framework/record/envelope.h"
 #include "framework/record/job_file.h"
 #include "framework/record/record.h"
-#include "framework/record/table.h"
 
 namespace tarflow::record {
 namespace fs = std::filesystem;
 namespace {
 
-// A readable job file: what the merged table takes of it. Its arrays are read again when they are
+constexpr int kAttempts = 3;  // when job files are replaced while they are merged
+
+// A readable job file: what the merged table takes of it. Its arrays are read when they are
 // written.
 struct Source {
   fs::path file;
-  std::string hash;
-  std::vector<Column> columns;
-  std::vector<Row> rows;
-  std::set<std::string> points;  // ids of the rows taken
+  FileHead head;
+  std::vector<std::string> wanted;  // sorted; empty: all
+  std::vector<std::string> points;  // one a row of the file
+  std::vector<size_t> rows;         // those taken
 };
 
-const std::string& point_of(const Row& row) { return std::get<std::string>(row.at("point")); }
+// A job's file that is another one than when its rows were read.
+struct Replaced {
+  fs::path file;
+};
 
-Source read_source(const JobFile& wanted) {
-  FileContent content = read_table(wanted.file);
-  if (content.kind != "job") {
-    throw Error(fmt::format("{} is no job's result", wanted.file.string()));
-  }
-  Source source{wanted.file, content.name, std::move(content.columns), {}, {}};
-  for (Row& row : content.rows) {
-    const bool take = wanted.points.empty() || std::find(wanted.points.begin(), wanted.points.end(),
-                                                         point_of(row)) != wanted.points.end();
-    if (!take) continue;
-    row["job"] = source.hash;
-    source.rows.push_back(std::move(row));
-  }
-  return source;
+std::vector<std::string> sorted(std::vector<std::string> ids) {
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  return ids;
 }
 
-// Sorted by hash, each hash and each point once.
-std::vector<Source> read_sources(const std::vector<JobFile>& job_files,
-                                 std::vector<Problem>& problems) {
-  std::vector<Source> sources;
-  for (const JobFile& file : job_files) {
+// Of content and points wanted of each job's file, in no order. Job hashes are part of the content.
+class Fingerprint {
+ public:
+  explicit Fingerprint(const std::string& sweep_name)
+      : head_(Json{{"merge", kRecordVersion}, {"name", sweep_name}}.dump()) {}
+
+  void add(const std::string& sha256, const std::vector<std::string>& wanted) {
+    lines_.insert(Json{sha256, wanted}.dump());
+  }
+  std::string hex() const {
+    Sha256 hash;
+    hash.update(head_);
+    for (const std::string& line : lines_) hash.update("\n" + line);
+    return hash.hex();
+  }
+
+ private:
+  std::string head_;
+  std::set<std::string> lines_;
+};
+
+// What `file` was merged from; "" when it is absent, damaged, of version 1 or no record.
+std::string merged_from(const fs::path& file) {
+  try {
+    return read_envelope(file).merged;
+  } catch (const Error&) {
+    return "";
+  }
+}
+
+bool whole(const fs::path& file) {
+  try {
+    verify_envelope(file);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+// Files that cannot be read count for nothing, here as in a merge.
+std::string fingerprint_of(const std::string& sweep_name, const std::vector<JobFile>& job_files,
+                           std::vector<Problem>& problems) {
+  Fingerprint fingerprint(sweep_name);
+  for (const JobFile& job : job_files) {
     try {
-      sources.push_back(read_source(file));
+      fingerprint.add(job.sha256.empty() ? content_sha256(job.file) : job.sha256,
+                      sorted(job.points));
     } catch (const Error& failure) {
       problems.insert(problems.end(), failure.problems().begin(), failure.problems().end());
     }
   }
-  std::sort(sources.begin(), sources.end(), [](const Source& a, const Source& b) {
-    return std::tie(a.hash, a.file) < std::tie(b.hash, b.file);
-  });
-  sources.erase(std::unique(sources.begin(), sources.end(),
-                            [](const Source& a, const Source& b) { return a.hash == b.hash; }),
-                sources.end());
-  std::set<std::string> taken;
-  for (Source& source : sources) {
-    std::erase_if(source.rows, [&](const Row& row) { return !taken.insert(point_of(row)).second; });
-    for (const Row& row : source.rows) source.points.insert(point_of(row));
+  return fingerprint.hex();
+}
+
+std::string fingerprint_of(const std::string& sweep_name, const std::vector<Source>& sources) {
+  Fingerprint fingerprint(sweep_name);
+  for (const Source& source : sources) fingerprint.add(source.head.sha256, source.wanted);
+  return fingerprint.hex();
+}
+
+Source read_source(const JobFile& job, KnownColumns& known) {
+  Source source{job.file, read_head(job.file, known), sorted(job.points), {}, {}};
+  if (source.head.kind != "job") {
+    throw Error(fmt::format("{} is no job's result", job.file.string()),
+                "give the result.h5 of jobs");
   }
-  std::erase_if(sources, [](const Source& source) { return source.rows.empty(); });
+  for (size_t row = 0; row < source.head.rows.count; ++row) {
+    const Row cells = unpacked(source.head.rows, row);
+    const auto point = cells.find("point");
+    const std::string* id =
+        point == cells.end() ? nullptr : std::get_if<std::string>(&point->second);
+    if (!id) throw Error(fmt::format("cannot read {}: a row has no `point`", job.file.string()));
+    source.points.push_back(*id);
+  }
+  return source;
+}
+
+std::vector<Source> read_sources(const std::vector<JobFile>& job_files,
+                                 std::vector<Problem>& problems) {
+  std::vector<Source> sources;
+  KnownColumns known;
+  for (const JobFile& job : job_files) {
+    try {
+      sources.push_back(read_source(job, known));
+    } catch (const Error& failure) {
+      problems.insert(problems.end(), failure.problems().begin(), failure.problems().end());
+    }
+  }
   return sources;
 }
 
-FileContent merged_table(const std::string& sweep_name, const std::vector<Source>& sources) {
+// Decides which rows are taken, drops sources that give none, and sorts by hash.
+void choose_rows(std::vector<Source>& sources) {
+  std::sort(sources.begin(), sources.end(), [](const Source& a, const Source& b) {
+    return std::tie(b.head.generation, a.head.name, a.head.sha256, a.file) <
+           std::tie(a.head.generation, b.head.name, b.head.sha256, b.file);
+  });
+  std::set<std::string> jobs, points;
+  for (Source& source : sources) {
+    if (!jobs.insert(source.head.name).second) continue;  // an older result of the same job
+    for (size_t row = 0; row < source.points.size(); ++row) {
+      const std::string& id = source.points[row];
+      const bool wanted = source.wanted.empty() ||
+                          std::binary_search(source.wanted.begin(), source.wanted.end(), id);
+      if (wanted && points.insert(id).second) source.rows.push_back(row);
+    }
+  }
+  std::erase_if(sources, [](const Source& source) { return source.rows.empty(); });
+  std::sort(sources.begin(), sources.end(),
+            [](const Source& a, const Source& b) { return a.head.name < b.head.name; });
+}
+
+std::vector<Column> columns_of(const std::vector<Source>& sources) {
   std::vector<std::vector<Column>> lists{standard_columns()};
-  for (const Source& source : sources) lists.push_back(source.columns);
-  FileContent content{"sweep", sweep_name, united_columns(lists), {}};
+  std::set<ColumnList> seen;
   for (const Source& source : sources) {
-    content.rows.insert(content.rows.end(), source.rows.begin(), source.rows.end());
+    if (seen.insert(source.head.rows.columns).second) lists.push_back(*source.head.rows.columns);
   }
-  std::sort(content.rows.begin(), content.rows.end(),
-            [](const Row& a, const Row& b) { return point_of(a) < point_of(b); });
+  return united_columns(lists);
+}
+
+// /columns and /points, sorted by point.
+void write_merged_table(hid_t out, const std::vector<Source>& sources) {
+  const std::vector<Column> columns = columns_of(sources);
   std::map<std::string, ColumnType> types;
-  for (const Column& column : content.columns) types[column.name] = column.type;
-  for (Row& row : content.rows) {
-    for (auto& [name, cell] : row) cell = converted(cell, types.at(name));
+  for (const Column& column : columns) types[column.name] = column.type;
+  std::map<std::string, std::pair<const Source*, size_t>> places;  // by point
+  for (const Source& source : sources) {
+    for (const size_t row : source.rows) places[source.points[row]] = {&source, row};
   }
-  return content;
+  write_table(out, columns, [&](const std::function<void(const Row&)>& take) {
+    for (const auto& [point, place] : places) {
+      Row row = unpacked(place.first->head.rows, place.second);
+      for (auto& [name, cell] : row) cell = converted(cell, types.at(name));
+      row["job"] = place.first->head.name;
+      take(row);
+    }
+  });
+}
+
+// The job's group as it is, byte for byte; without the arrays of points that are not taken.
+void copy_job(hid_t jobs, const Source& source) {
+  try {
+    if (verify(source.file) != source.head.sha256) throw Replaced{source.file};
+  } catch (const Error&) {
+    throw Replaced{source.file};
+  }
+  const std::string& hash = source.head.name;
+  if (source.rows.size() == source.head.rows.count) {
+    const Handle from = open_group(open_file(source.file), kJobsGroup);
+    check(H5Ocopy(from, hash.c_str(), jobs, hash.c_str(), H5P_DEFAULT, H5P_DEFAULT),
+          fmt::format("cannot copy the job {} of {}", hash, source.file.string()));
+    return;
+  }
+  std::set<std::string> taken;
+  for (const size_t row : source.rows) taken.insert(source.points[row]);
+  JobRecord job = read_job(source.file);
+  std::erase_if(job.arrays, [&](const Array& array) {
+    return !array.point.empty() && !taken.contains(array.point);
+  });
+  write_job_group(jobs, job);
 }
 
 }  // namespace
 
-std::vector<Problem> merge(const fs::path& file, const std::string& sweep_name,
-                           const std::vector<JobFile>& job_files) {
-  std::vector<Problem> problems;
-  const std::vector<Source> sources = read_sources(job_files, problems);
-  write_file(file, merged_table(sweep_name, sources), [&](const AddJob& add) {
-    for (const Source& source : sources) {
-      JobRecord job = read_job(source.file);
-      std::erase_if(job.arrays, [&](const Array& array) {
-        return !array.point.empty() && !source.points.contains(array.point);
+Merged merge(const fs::path& file, const std::string& sweep_name,
+             const std::vector<JobFile>& job_files) {
+  std::vector<Problem> unreadable;
+  const std::string before = merged_from(file);
+  const bool same = !before.empty() && fingerprint_of(sweep_name, job_files, unreadable) == before;
+  if (same && whole(file)) return {std::move(unreadable), false};
+  for (int attempt = 1;; ++attempt) {
+    Merged result;
+    std::vector<Source> sources = read_sources(job_files, result.problems);
+    const std::string fingerprint = fingerprint_of(sweep_name, sources);
+    // A file that was found damaged only now may have been left out last time as well.
+    if (fingerprint == before && whole(file)) return result;
+    try {
+      choose_rows(sources);
+      write_record(file, "sweep", sweep_name, fingerprint, [&](hid_t out, hid_t jobs) {
+        write_merged_table(out, sources);
+        for (const Source& source : sources) copy_job(jobs, source);
       });
-      add(job);
+      result.wrote = true;
+      return result;
+    } catch (const Replaced& replaced) {
+      if (attempt < kAttempts) continue;
+      throw Error(
+          fmt::format("cannot merge {}: it is written while it is read", replaced.file.string()),
+          "wait until the run that writes it has ended");
     }
-  });
-  return problems;
+  }
 }
 
-std::vector<Problem> merge(const fs::path& file, const std::string& sweep_name,
-                           const std::vector<fs::path>& job_files) {
+Merged merge(const fs::path& file, const std::string& sweep_name,
+             const std::vector<fs::path>& job_files) {
   std::vector<JobFile> files;
   for (const fs::path& path : job_files) files.push_back({path, {}});
   return merge(file, sweep_name, files);

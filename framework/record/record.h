@@ -7,9 +7,13 @@
 //                     strings of fixed length in UTF-8 (absent: "")
 //   /jobs/<hash>/     job.json, environment.json (text) and the job's arrays; each dataset has the
 //                     attributes unit, meaning, timing (0 or 1), point ("" or the one it belongs
-//                     to)
+//                     to), and axes (names with commas between them) where they are declared
 // The first 512 bytes are an HDF5 user block that holds the version, the length and the SHA-256 of
 // the rest. It is checked before HDF5 sees the file: damage is always found and never a crash.
+// docs/records.md (records_document) says the same to those who read the files.
+//
+// Versions: 2 adds to the user block its own check and what a sweep's file was merged from, and
+// the attribute axes. 1 is read as before; files of both versions are merged.
 #pragma once
 
 #include <cstddef>
@@ -26,7 +30,7 @@
 
 namespace tarflow::record {
 
-inline constexpr int kRecordVersion = 1;
+inline constexpr int kRecordVersion = 2;
 
 using Cell = std::variant<double, int64_t, std::string>;
 
@@ -49,6 +53,7 @@ struct Array {
   // Rows of `points` it belongs to are told by the group; `point` names one when it belongs to one
   // only.
   std::string point;
+  std::vector<std::string> axes = {};  // names, one an axis; {} where they are not told
 };
 
 Array make_array(std::string path, std::vector<int64_t> shape, const std::vector<double>& values,
@@ -92,6 +97,10 @@ JobRecord read_job(const std::filesystem::path& file);
 // That the file is a whole, undamaged record of a version this program reads. Reads all of it;
 // returns the SHA-256 of its content. Throws Error naming the file.
 std::string verify(const std::filesystem::path& file);
+// The same without reading the content: the SHA-256 that the file's first 512 bytes state, which
+// are checked themselves, as is the file's length. Finds files that were cut short or replaced, not
+// bytes changed in place.
+std::string content_sha256(const std::filesystem::path& file);
 
 // A merged sweep file.
 struct SweepRecord {
@@ -105,16 +114,28 @@ struct SweepRecord {
 struct JobFile {
   std::filesystem::path file;
   std::vector<std::string> points;  // ids of the points wanted; empty: all
+  std::string sha256 = {};          // as verify() returned it; empty: content_sha256 is asked
+};
+
+struct Merged {
+  std::vector<Problem> problems;  // job files that could not be read, one each
+  bool wrote = false;             // false: `file` already held exactly this
 };
 
 // Merges job files into `file`: the same jobs give the same bytes whatever the order. Unreadable
 // job files are returned, not merged, and never cost the others. A point that two jobs hold is
-// taken from the job whose hash sorts first. Where two jobs disagree on a column's type, float64
-// wins over int64 and text over both.
-std::vector<Problem> merge(const std::filesystem::path& file, const std::string& sweep_name,
-                           const std::vector<JobFile>& job_files);
-std::vector<Problem> merge(const std::filesystem::path& file, const std::string& sweep_name,
-                           const std::vector<std::filesystem::path>& job_files);
+// taken from the job of the higher `generation` (in job.json; absent: 0), then from the one whose
+// hash sorts first. Where two jobs disagree on a column's type, float64 wins over int64 and text
+// over both. No more than one job's arrays are in memory.
+//
+// `file` remembers what it was merged from, and is left untouched when that is asked for again and
+// it is whole, which is checked by reading it. The job files are not read then: one that was
+// changed in place since its SHA-256 was determined is not noticed and costs nothing, as `file`
+// holds what it held before. Whenever `file` is written, every job file is checked as by verify().
+Merged merge(const std::filesystem::path& file, const std::string& sweep_name,
+             const std::vector<JobFile>& job_files);
+Merged merge(const std::filesystem::path& file, const std::string& sweep_name,
+             const std::vector<std::filesystem::path>& job_files);
 SweepRecord read_sweep(const std::filesystem::path& file);
 
 // SHA-256 over all cells and arrays but times and the environment (which is also the column

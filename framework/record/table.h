@@ -3,18 +3,50 @@
 
 #include <hdf5.h>
 
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "framework/record/record.h"
 
 namespace tarflow::record {
 
-// Writes /columns and /points. `columns` sorted by name; every cell of `rows` has its column and
-// type.
+using ColumnList = std::shared_ptr<const std::vector<Column>>;
+
+// Rows as a file holds them: some hundred bytes a row, where a Row takes some thousand.
+struct PackedRows {
+  // Where the value of one column lies in a row.
+  struct Member {
+    size_t offset = 0;
+    size_t width = 0;  // bytes of the value
+    size_t flag = 0;   // of an int64: where the byte lies that says whether there is a value
+  };
+
+  ColumnList columns;
+  std::vector<Member> members;  // one a column
+  size_t row_bytes = 0;
+  size_t count = 0;
+  std::vector<char> bytes;  // count rows
+};
+
+Row unpacked(const PackedRows& rows, size_t index);
+
+// Lists of columns by the bytes they were read from: files of one experiment share theirs.
+using KnownColumns = std::map<std::string, ColumnList>;
+
+// Calls its argument with each row, in the order of the file.
+using EachRow = std::function<void(const std::function<void(const Row&)>&)>;
+
+// Writes /columns and /points. `columns` sorted by name; every cell of the rows has its column and
+// type. `each_row` is called twice, so that no more than one Row need be in memory.
+void write_table(hid_t file, const std::vector<Column>& columns, const EachRow& each_row);
 void write_table(hid_t file, const std::vector<Column>& columns, const std::vector<Row>& rows);
 
-std::vector<Column> read_columns(hid_t file);
-std::vector<Row> read_points(hid_t file, const std::vector<Column>& columns);
+ColumnList read_columns(hid_t file, KnownColumns& known);
+PackedRows read_packed(hid_t file, const ColumnList& columns);
+std::vector<Row> unpacked(const PackedRows& rows);
 
 // Throws Error when a row lacks `point`, or a cell has no column or another type than its column.
 void check_table(const std::vector<Column>& columns, const std::vector<Row>& rows);

@@ -80,10 +80,17 @@ Ran run_jobs(const Plan& plan, const ExperimentSchemas& schemas, const RunOption
 
 // What a merge has to take for `done`.
 std::vector<record::JobFile> files_to_merge(const DonePoints& done) {
-  std::map<fs::path, std::vector<std::string>> by_file;
-  for (const auto& [key, point] : done.by_key) by_file[point.result].push_back(point.id);
+  std::map<fs::path, record::JobFile> by_file;
+  for (const auto& [key, point] : done.by_key) {
+    record::JobFile& file = by_file[point.result];
+    file.points.push_back(point.id);
+    file.sha256 = point.sha256;
+  }
   std::vector<record::JobFile> files;
-  for (auto& [file, ids] : by_file) files.push_back({file, std::move(ids)});
+  for (auto& [path, file] : by_file) {
+    file.file = path;
+    files.push_back(std::move(file));
+  }
   return files;
 }
 
@@ -92,7 +99,7 @@ int merge_and_analyze(const Plan& plan, const DonePoints& done, const fs::path& 
   if (done.by_key.empty()) return kNotAllDone;
   const fs::path record = plan.record();
   const std::vector<Problem> problems =
-      record::merge(record, plan.sweep.name, files_to_merge(done));
+      record::merge(record, plan.sweep.name, files_to_merge(done)).problems;
   for (const Problem& problem : problems) complain(problem.str());
   complain(fmt::format("results: {}", record.string()));
   const int status = run_program({analyze.string(), record.string()});

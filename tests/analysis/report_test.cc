@@ -64,7 +64,7 @@ class ReportTest : public ::testing::Test {
                   {testing::evaluate_row("p1", "j1", "For", "blocks 2-0: sequential", 10)}),
         write_job(gs, {testing::evaluate_row("p2", "j2", "[2-8-4-4]", gs_blocks, 4)})};
     const fs::path file = folder_ / "demo.h5";
-    EXPECT_THAT(record::merge(file, "demo", jobs), IsEmpty());
+    EXPECT_THAT(record::merge(file, "demo", jobs).problems, IsEmpty());
     return file;
   }
 

@@ -17,33 +17,6 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
-// What `action` throws, "" when it does not.
-template <typename Action>
-std::string error_of(const Action& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
-
-void expect_same_arrays(const std::vector<Array>& a, const std::vector<Array>& b) {
-  ASSERT_EQ(a.size(), b.size());
-  for (size_t i = 0; i < a.size(); ++i) {
-    SCOPED_TRACE(a[i].path);
-    EXPECT_EQ(a[i].path, b[i].path);
-    EXPECT_EQ(a[i].type, b[i].type);
-    EXPECT_EQ(a[i].shape, b[i].shape);
-    EXPECT_EQ(a[i].data, b[i].data);
-    EXPECT_EQ(a[i].strings, b[i].strings);
-    EXPECT_EQ(a[i].unit, b[i].unit);
-    EXPECT_EQ(a[i].meaning, b[i].meaning);
-    EXPECT_EQ(a[i].timing, b[i].timing);
-    EXPECT_EQ(a[i].point, b[i].point);
-  }
-}
-
 TEST(JobFile, ReadsBackWhatWasWritten) {
   const ScratchFolder folder;
   const JobRecord job = sample_job("aa", 3);
@@ -168,85 +141,6 @@ TEST(Damage, ForeignNewerAndAbsentFilesAreNamed) {
               HasSubstr("newer.h5 has record version 9"));
   EXPECT_THAT(error_of([&] { read_job(folder / "absent.h5"); }), HasSubstr("absent.h5"));
   EXPECT_THAT(error_of([&] { read_job(folder / "."); }), HasSubstr("folder"));
-}
-
-TEST(Merge, SameBytesInAnyOrderAndTwice) {
-  const ScratchFolder folder;
-  std::vector<std::filesystem::path> files;
-  for (int i = 0; i < 12; ++i) {
-    files.push_back(folder / fmt::format("{}.h5", i));
-    JobRecord job = sample_job(fmt::format("{:02}", (i * 7) % 12), 1 + i % 3);
-    if (i % 2)
-      job.columns.push_back({fmt::format("extra_{}", i), ColumnType::kString, "", "", false});
-    write_job(files.back(), job);
-  }
-  EXPECT_THAT(merge(folder / "a.h5", "demo", files), SizeIs(0));
-  std::mt19937 random(3);
-  for (int trial = 0; trial < 5; ++trial) {
-    std::shuffle(files.begin(), files.end(), random);
-    merge(folder / "b.h5", "demo", files);
-    EXPECT_TRUE(read_file(folder / "a.h5") == read_file(folder / "b.h5"));
-  }
-  files.push_back(files[3]);
-  merge(folder / "b.h5", "demo", files);
-  EXPECT_TRUE(read_file(folder / "a.h5") == read_file(folder / "b.h5")) << "a job given twice";
-}
-
-TEST(Merge, UnitesColumnsRowsAndArrays) {
-  const ScratchFolder folder;
-  JobRecord first = sample_job("bb", 2), second = sample_job("aa", 1);
-  second.columns[0].type = ColumnType::kInt64;
-  second.rows[0]["cfg"] = int64_t{2};
-  second.columns.push_back({"only_here", ColumnType::kInt64, "images", "", false});
-  second.rows[0]["only_here"] = int64_t{5};
-  write_job(folder / "1.h5", first);
-  write_job(folder / "2.h5", second);
-  merge(folder / "m.h5", "demo", std::vector{folder / "1.h5", folder / "2.h5"});
-  const SweepRecord sweep = read_sweep(folder / "m.h5");
-  EXPECT_EQ(sweep.name, "demo");
-  ASSERT_THAT(sweep.rows, SizeIs(3));
-  EXPECT_EQ(std::get<std::string>(sweep.rows[0].at("point")), "aa-0");
-  EXPECT_EQ(std::get<std::string>(sweep.rows[0].at("job")), "aa");
-  EXPECT_EQ(std::get<double>(sweep.rows[0].at("cfg")), 2.0);
-  EXPECT_EQ(std::get<int64_t>(sweep.rows[0].at("only_here")), 5);
-  EXPECT_FALSE(sweep.rows[1].contains("only_here"));
-  ASSERT_TRUE(sweep.jobs.contains("bb"));
-  expect_same_arrays(sweep.jobs.at("bb").arrays, first.arrays);
-  EXPECT_EQ(sweep.jobs.at("bb").environment, first.environment);
-  EXPECT_EQ(sweep.jobs.at("aa").job, second.job);
-}
-
-TEST(Merge, TakesOnlyThePointsAskedFor) {
-  const ScratchFolder folder;
-  write_job(folder / "1.h5", sample_job("aa", 3));
-  merge(folder / "m.h5", "demo", {JobFile{folder / "1.h5", {"aa-1"}}});
-  const SweepRecord sweep = read_sweep(folder / "m.h5");
-  ASSERT_THAT(sweep.rows, SizeIs(1));
-  EXPECT_EQ(std::get<std::string>(sweep.rows[0].at("point")), "aa-1");
-  EXPECT_THAT(sweep.jobs.at("aa").arrays, SizeIs(7)) << "the array of point aa-0 goes with its row";
-}
-
-TEST(Merge, PointInTwoJobsIsTakenOnce) {
-  const ScratchFolder folder;
-  JobRecord second = sample_job("bb", 2);
-  second.rows[0]["point"] = std::string("aa-0");
-  write_job(folder / "1.h5", sample_job("aa", 1));
-  write_job(folder / "2.h5", second);
-  merge(folder / "m.h5", "demo", std::vector{folder / "2.h5", folder / "1.h5"});
-  const SweepRecord sweep = read_sweep(folder / "m.h5");
-  ASSERT_THAT(sweep.rows, SizeIs(2));
-  EXPECT_EQ(std::get<std::string>(sweep.rows[0].at("job")), "aa");
-}
-
-TEST(Merge, DamagedFilesAreNamedAndCostNothingElse) {
-  const ScratchFolder folder;
-  write_job(folder / "1.h5", sample_job("aa"));
-  std::ofstream(folder / "2.h5") << "rubbish";
-  const auto problems =
-      merge(folder / "m.h5", "demo", std::vector{folder / "2.h5", folder / "1.h5"});
-  ASSERT_THAT(problems, SizeIs(1));
-  EXPECT_THAT(problems[0].what, HasSubstr("2.h5"));
-  EXPECT_THAT(read_sweep(folder / "m.h5").rows, SizeIs(2));
 }
 
 SweepRecord sample_sweep() {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <fmt/format.h>
+#include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <cmath>
@@ -29,6 +30,34 @@ class ScratchFolder {
  private:
   std::filesystem::path path_;
 };
+
+// What `action` throws, "" when it does not.
+template <typename Action>
+std::string error_of(const Action& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+inline void expect_same_arrays(const std::vector<Array>& a, const std::vector<Array>& b) {
+  ASSERT_EQ(a.size(), b.size());
+  for (size_t i = 0; i < a.size(); ++i) {
+    SCOPED_TRACE(a[i].path);
+    EXPECT_EQ(a[i].path, b[i].path);
+    EXPECT_EQ(a[i].type, b[i].type);
+    EXPECT_EQ(a[i].shape, b[i].shape);
+    EXPECT_EQ(a[i].data, b[i].data);
+    EXPECT_EQ(a[i].strings, b[i].strings);
+    EXPECT_EQ(a[i].unit, b[i].unit);
+    EXPECT_EQ(a[i].meaning, b[i].meaning);
+    EXPECT_EQ(a[i].timing, b[i].timing);
+    EXPECT_EQ(a[i].point, b[i].point);
+    EXPECT_EQ(a[i].axes, b[i].axes);
+  }
+}
 
 inline Array text_array(std::string path, std::vector<std::string> strings) {
   Array array;
