@@ -1,7 +1,18 @@
 # Writes OUTPUT, a header with the state of the sources, when that has changed: cmake -DSOURCE=... -DOUTPUT=... -P this
-execute_process(COMMAND git -C ${SOURCE} describe --always --dirty --abbrev=12
-                OUTPUT_VARIABLE revision OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE failed)
-if(failed)
-  set(revision "unknown")  # sources without git
+function(ask_git result)
+  execute_process(COMMAND git -C ${SOURCE} ${ARGN}
+                  OUTPUT_VARIABLE answer OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE failed)
+  if(failed)
+    set(answer "")  # sources without git
+  endif()
+  set(${result} "${answer}" PARENT_SCOPE)
+endfunction()
+
+ask_git(revision describe --always --dirty --abbrev=12)
+ask_git(branch symbolic-ref --short --quiet HEAD)  # nothing where no branch is checked out
+if(NOT revision)
+  set(revision "unknown")
 endif()
-file(CONFIGURE OUTPUT ${OUTPUT} CONTENT "#define TARFLOW_GIT_REVISION \"@revision@\"\n" @ONLY)
+file(CONFIGURE OUTPUT ${OUTPUT} CONTENT "#define TARFLOW_GIT_REVISION \"@revision@\"
+#define TARFLOW_GIT_BRANCH \"@branch@\"
+" @ONLY)

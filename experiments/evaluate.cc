@@ -9,6 +9,8 @@
 #include <optional>
 
 #include "experiments/device_share.h"
+#include "experiments/evaluate_totals.h"
+#include "experiments/partial_file.h"
 #include "experiments/reference.h"
 #include "experiments/registry.h"
 #include "experiments/sampling_job.h"
@@ -17,9 +19,6 @@
 
 namespace tarflow::experiments {
 namespace {
-
-constexpr int64_t kKeptImages = 64;               // before self-denoising, for comparing strategies
-constexpr int64_t kChunkMomentsLimit = 64 << 20;  // bytes of chunk moments kept with a point
 
 struct Settings : SamplingSettings {
   double self_denoising_lr = 1;
@@ -54,14 +53,6 @@ struct Settings : SamplingSettings {
   }
 };
 
-// What one point gathers over the chunks.
-struct PointTotals {
-  double lr = 0;
-  double denoise_seconds = 0, feature_seconds = 0;
-  int64_t nonfinite = 0;
-  std::vector<metrics::Moments> chunks;
-};
-
 class Evaluation {
  public:
   explicit Evaluation(JobContext& context)
@@ -69,11 +60,12 @@ class Evaluation {
         settings_(read_settings<Settings>(context.settings())),
         device_(device_from(settings_.device)),
         model_(context.load_model(device_, compute_type_from(settings_.compute_type, device_))),
-        sampler_(model_, settings_.options()) {
+        sampler_(model_, settings_.options()),
+        chunks_(chunks_of(settings_.num_images, settings_.chunk)) {
     for (size_t i = 0; i < context.point_count(); ++i) {
-      points_.push_back({.lr = read_settings<Settings>(context.point_settings(i)).self_denoising_lr,
-                         .chunks = {}});
-      differentiate_ = differentiate_ || points_.back().lr != 0;
+      PointTotals& point = totals_.points.emplace_back();
+      point.lr = read_settings<Settings>(context.point_settings(i)).self_denoising_lr;
+      differentiate_ = differentiate_ || point.lr != 0;
     }
     if (differentiate_ && model_.shape.noise_std <= 0) {
       throw Error("self-denoising needs the model's noise level, which its file does not hold",
@@ -85,26 +77,74 @@ class Evaluation {
   }
 
   void run() {
-    if (!settings_.extractor.empty()) {
-      extractor_ = metrics::Extractor::load(settings_.extractor, device_);
-      reference_ =
-          load_reference(context_, settings_.reference, *extractor_, model_.shape.image_size);
-    }
+    context_.set_resumable(true);
+    load_metrics();
+    PartialFile partial(context_, partial_identity(context_, device_, model_.compute));
+    restore(partial);
+    stop_if_requested(nullptr);
     warm_up();
     const DeviceShare share;
-    for (const Chunk& chunk : chunks_of(settings_.num_images, settings_.chunk)) {
+    const double earlier = totals_.seconds;
+    const Stopwatch loop(device_);
+    report_progress();
+    while (totals_.chunks_done < chunk_count()) {
+      stop_if_requested(&partial);
+      const Chunk& chunk = chunks_[static_cast<size_t>(totals_.chunks_done)];
       sample_chunk(chunk);
-      for (PointTotals& point : points_) measure(point, chunk);
-      const int64_t done = chunk.first + chunk.count;
-      context_.progress("sampling", done, settings_.num_images,
-                        static_cast<double>(done) / sampling_seconds_);
+      for (PointTotals& point : totals_.points) measure(point, chunk);
+      ++totals_.chunks_done;
+      totals_.seconds = earlier + loop.seconds();
+      report_progress();
+      if (partial.due(totals_.state_bytes())) partial.write(totals_.state());
     }
     foreign_share_ = share.foreign_share();
-    for (size_t i = 0; i < points_.size(); ++i) report(i);
+    for (size_t i = 0; i < totals_.points.size(); ++i) report(i);
     report_shared();
   }
 
  private:
+  int64_t chunk_count() const { return static_cast<int64_t>(chunks_.size()); }
+
+  void load_metrics() {
+    if (settings_.extractor.empty()) return;
+    extractor_ = metrics::Extractor::load(settings_.extractor, device_);
+    reference_ =
+        load_reference(context_, settings_.reference, *extractor_, model_.shape.image_size);
+    for (PointTotals& point : totals_.points)
+      point.moments = metrics::MomentGroups(chunk_count(), reference_->mean.numel());
+  }
+
+  void restore(const PartialFile& partial) {
+    const std::optional<ArrayMap> arrays = partial.read();
+    if (!arrays) return;
+    try {
+      totals_.restore(*arrays);
+    } catch (const std::exception& failure) {
+      context_.log(fmt::format("partial.h5 is not continued: {}", failure.what()));
+      return;
+    }
+    continued_ = totals_.chunks_done > 0;
+    context_.environment()["continued_at_chunk"] = totals_.chunks_done;
+    context_.log(fmt::format("continued at chunk {} of {}, after {:.1f} s of earlier work",
+                             totals_.chunks_done, chunk_count(), totals_.seconds));
+  }
+
+  // Throws Stopped; what was done since the last write goes to `partial`, unless there is nothing.
+  void stop_if_requested(PartialFile* partial) const {
+    if (!context_.stop_requested()) return;
+    const bool kept = totals_.chunks_done == 0 || !partial || partial->write(totals_.state());
+    throw Stopped{fmt::format("stopped at chunk {} of {}; {}", totals_.chunks_done, chunk_count(),
+                              kept ? "to be continued" : "the job will start anew")};
+  }
+
+  void report_progress() {
+    int64_t done = 0;
+    for (int64_t c = 0; c < totals_.chunks_done; ++c) done += chunks_[static_cast<size_t>(c)].count;
+    const double rate =
+        totals_.sampling_seconds > 0 ? static_cast<double>(done) / totals_.sampling_seconds : 0;
+    context_.progress("sampling", done, settings_.num_images, rate);
+  }
+
   void warm_up() {
     const int64_t count = std::min(settings_.warmup_images, settings_.num_images);
     if (count == 0) return;
@@ -122,14 +162,14 @@ class Evaluation {
     sampler_.prepare(chunk.count);
     const Stopwatch sampling(device_);
     const SampleResult result = sampler_.sample(noise, labels);
-    sampling_seconds_ += sampling.seconds();
-    work_.add(result, chunk.count);
+    totals_.sampling_seconds += sampling.seconds();
+    totals_.work.add(result, chunk.count);
     images_ = result.images;
-    keep_first(images_);
+    totals_.keep_first(images_);
     if (!differentiate_) return;
     const Stopwatch gradient(device_);
     gradient_ = loss_gradient(model_, images_, labels);
-    gradient_seconds_ += gradient.seconds();
+    totals_.gradient_seconds += gradient.seconds();
   }
 
   void measure(PointTotals& point, const Chunk& chunk) {
@@ -143,7 +183,7 @@ class Evaluation {
     metrics::Moments moments;
     if (images.size(0) > 0) moments.add(extractor_->features(metrics::to_uint8(images)));
     point.feature_seconds += features.seconds();
-    point.chunks.push_back(std::move(moments));
+    point.moments.add(chunk.index, std::move(moments));
   }
 
   // Images without a pixel that is not finite.
@@ -164,18 +204,10 @@ class Evaluation {
     return images.index_select(0, finite.nonzero().flatten().to(images.device()));
   }
 
-  void keep_first(const at::Tensor& images) {
-    const int64_t missing = kKeptImages - kept_count_;
-    if (missing <= 0) return;
-    kept_.push_back(images.slice(0, 0, missing).cpu());
-    kept_count_ += kept_.back().size(0);
-  }
-
   void report(size_t index) {
-    const PointTotals& point = points_[index];
-    const double denoise = (point.lr == 0 ? 0 : gradient_seconds_) + point.denoise_seconds;
-    const double total = sampling_seconds_ + denoise + point.feature_seconds;
-    context_.set(index, "sampling_seconds", sampling_seconds_);
+    const PointTotals& point = totals_.points[index];
+    const double denoise = (point.lr == 0 ? 0 : totals_.gradient_seconds) + point.denoise_seconds;
+    const double total = totals_.sampling_seconds + denoise + point.feature_seconds;
     context_.set(index, "denoise_seconds", denoise);
     context_.set(index, "feature_seconds", point.feature_seconds);
     context_.set(index, "total_seconds", total);
@@ -185,8 +217,8 @@ class Evaluation {
   }
 
   void report_distance(size_t index) {
-    const PointTotals& point = points_[index];
-    const metrics::Moments all = metrics::combine(point.chunks);
+    const PointTotals& point = totals_.points[index];
+    const metrics::Moments all = point.moments.total();
     context_.set(index, "distance_name", metrics::distance_name(*extractor_));
     context_.set(index, "distance_images", all.count);
     context_.set(index, "reference_images", reference_->count);
@@ -200,52 +232,41 @@ class Evaluation {
           "the number of images",
           all.count, gaussian.mean.numel()));
     }
-    add_moments(index);
+    add_moments(index, all);
   }
 
-  void add_moments(size_t index) {
+  void add_moments(size_t index, const metrics::Moments& all) {
     std::vector<int64_t> counts;
     std::vector<at::Tensor> sums, outers;
-    for (const metrics::Moments& chunk : points_[index].chunks) {
-      if (chunk.count == 0) continue;
-      counts.push_back(chunk.count);
-      sums.push_back(chunk.sum);
-      outers.push_back(chunk.outer);
-    }
-    const int64_t size = static_cast<int64_t>(counts.size()), width = sums.at(0).numel();
-    if (size * width * width * 8 >
-        kChunkMomentsLimit) {  // one chunk: the sum of all, in index order
-      const metrics::Moments all = metrics::combine(points_[index].chunks);
-      counts = {all.count};
-      sums = {all.sum};
-      outers = {all.outer};
-    }
-    const std::string point = context_.point_id(index);
-    const auto add = [&](record::Array array) {
-      array.point = point;
-      context_.add(std::move(array));
+    const auto add = [&](const metrics::Moments& moments) {
+      if (moments.count == 0) return;
+      counts.push_back(moments.count);
+      sums.push_back(moments.sum);
+      outers.push_back(moments.outer);
     };
-    const std::string group = "moments/" + point + "/";
-    add(record::make_array(group + "count", {static_cast<int64_t>(counts.size())}, counts, "",
-                           "images in each chunk"));
-    add(to_array(group + "sum", at::stack(sums), "", "sum of features; chunk, feature"));
-    add(to_array(group + "outer", at::stack(outers), "", "sum of f f^T; chunk, feature, feature"));
+    for (const metrics::Moments& group : totals_.points[index].moments.groups()) add(group);
+    const int64_t bytes = all.outer.numel() * 8 * static_cast<int64_t>(counts.size());
+    if (bytes > metrics::kMomentBytes) {  // one group: all
+      counts.clear();
+      sums.clear();
+      outers.clear();
+      add(all);
+    }
+    const std::vector<std::string> point = {context_.point_id(index)};
+    context_.add("moments/<point>/count", point, array_values(counts));
+    context_.add("moments/<point>/sum", point, array_values(at::stack(sums)));
+    context_.add("moments/<point>/outer", point, array_values(at::stack(outers)));
   }
 
   void report_shared() {
     const bool quiet =
         device_.is_cuda() || (foreign_share_ >= 0 && foreign_share_ <= kForeignShareLimit);
     context_.set_all("exclusive", int64_t{context_.exclusive() && quiet});
-    context_.set_all("interrupted", int64_t{0});
+    context_.set_all("interrupted", int64_t{continued_});
     context_.set_all("foreign_cpu_share", foreign_share_);
-    context_.set_all("block_passes", work_.block_passes());
     context_.set_all("smoke", int64_t{!context_.job().smoke.is_null()});
-    context_.set_all("device", device_name(device_));
-    context_.set_all("compute", to_string(model_.compute));
-    work_.add_arrays(context_);
-    context_.add(to_array("images/before_denoising", at::cat(kept_), "",
-                          "the first images in [-1, 1], unclipped, before self-denoising; image, "
-                          "channel, row, column"));
+    report_work(context_, model_, settings_, totals_.work, totals_.sampling_seconds);
+    context_.add("images/before_denoising", {}, array_values(at::cat(totals_.kept)));
   }
 
   uint64_t seed() const { return static_cast<uint64_t>(settings_.seed); }
@@ -257,13 +278,11 @@ class Evaluation {
   ChunkSampler sampler_;
   std::optional<metrics::Extractor> extractor_;
   std::optional<metrics::Gaussian> reference_;
-  std::vector<PointTotals> points_;
-  bool differentiate_ = false;
+  const std::vector<Chunk> chunks_;
+  EvaluateTotals totals_;
+  bool differentiate_ = false, continued_ = false;
   at::Tensor images_, gradient_;  // of the chunk at hand
-  std::vector<at::Tensor> kept_;
-  int64_t kept_count_ = 0;
-  WorkTotals work_;
-  double sampling_seconds_ = 0, gradient_seconds_ = 0, foreign_share_ = -1;
+  double foreign_share_ = -1;
 };
 
 void run(JobContext& context) { Evaluation(context).run(); }
@@ -272,8 +291,7 @@ std::vector<Column> columns() {
   const auto seconds = [](const char* name, const char* description) {
     return Column{name, ColumnType::kFloat64, "s", description, true};
   };
-  return {
-      seconds("sampling_seconds", "noise to images, all chunks, warm-up left out"),
+  std::vector<Column> columns = {
       seconds("denoise_seconds",
               "gradient and self-denoising step; the gradient is shared by all rates"),
       seconds("feature_seconds", "feature extraction and sums"),
@@ -284,12 +302,10 @@ std::vector<Column> columns() {
        "CPU time of other processes over that of the machine", true},
       {"exclusive", ColumnType::kInt64, "",
        "1: the job had its device to itself, so its times count", true},
-      {"interrupted", ColumnType::kInt64, "", "1: the job was continued, so its times do not count",
-       true},
+      {"interrupted", ColumnType::kInt64, "",
+       "1: the job was stopped and continued, so its times do not count", true},
       {"smoke", ColumnType::kInt64, "",
        "1: a trial run with few images, perhaps with an untrained model"},
-      {"block_passes", ColumnType::kFloat64, "",
-       "tokens evaluated / T, summed over blocks, a mean over images"},
       {"distance", ColumnType::kFloat64, "", "Frechet distance of the features to the reference"},
       {"distance_name", ColumnType::kString, "",
        "FID only with the FID's own weights, else FD(extractor)"},
@@ -297,8 +313,36 @@ std::vector<Column> columns() {
       {"reference_images", ColumnType::kInt64, "", "real images in the distance"},
       {"features", ColumnType::kInt64, "", "width of the features"},
       {"nonfinite_images", ColumnType::kInt64, "",
-       "samples left out because a pixel was not finite"},
-      {"compute", ColumnType::kString, "", "compute type the job ran in"}};
+       "samples left out because a pixel was not finite"}};
+  for (Column& column : work_columns()) columns.push_back(std::move(column));
+  return columns;
+}
+
+std::vector<ArrayInfo> arrays() {
+  std::vector<ArrayInfo> arrays = work_arrays();
+  arrays.insert(
+      arrays.end(),
+      {{"images/before_denoising",
+        ElementType::kFloat32,
+        {"image", "channel", "row", "column"},
+        "",
+        "the first images in [-1, 1], unclipped, before self-denoising"},
+       {"moments/<point>/count",
+        ElementType::kInt64,
+        {"group of consecutive chunks"},
+        "",
+        "images whose features were added up; one group a chunk while all take 64 MiB at most"},
+       {"moments/<point>/sum",
+        ElementType::kFloat64,
+        {"group of consecutive chunks", "feature"},
+        "",
+        "sum of the features f"},
+       {"moments/<point>/outer",
+        ElementType::kFloat64,
+        {"group of consecutive chunks", "feature", "feature"},
+        "",
+        "sum of f f^T"}});
+  return arrays;
 }
 
 const bool registered =
@@ -309,6 +353,7 @@ const bool registered =
                                    .timed = true,
                                    .fields = {},
                                    .columns = columns(),
+                                   .arrays = arrays(),
                                    .work = Work::kSampling},
                                   run);
 

@@ -58,9 +58,8 @@ void run(JobContext& context) {
                             settings.num_images, settings.max_unreadable};
   int64_t unreadable = 0;
   const metrics::Gaussian gaussian = folder_statistics(context, wanted, extractor, &unreadable);
-  context.add(to_array("statistics/mu", gaussian.mean, "", "mean of the features (F)"));
-  context.add(to_array("statistics/sigma", gaussian.covariance, "",
-                       "unbiased covariance of the features (F, F)"));
+  context.add("statistics/mu", {}, array_values(gaussian.mean));
+  context.add("statistics/sigma", {}, array_values(gaussian.covariance));
   if (!settings.output.empty()) {
     write_statistics(settings.output, gaussian, extractor, wanted.image_size);
     context.log(fmt::format("statistics written to {}", settings.output));
@@ -84,6 +83,12 @@ const bool registered = register_experiment<Settings>(
                  {"features", ColumnType::kInt64, "", "width F of the features"},
                  {"distance_name", ColumnType::kString, "",
                   "what a distance to these statistics is called"}},
+     .arrays = {{"statistics/mu", ElementType::kFloat64, {"feature"}, "", "mean of the features"},
+                {"statistics/sigma",
+                 ElementType::kFloat64,
+                 {"feature", "feature"},
+                 "",
+                 "unbiased covariance of the features"}},
      .work = Work::kFeatures},
     run);
 

@@ -1,6 +1,7 @@
 // Initial guessing and convergence ranking metrics of each block from real images (method.md
 // section 3).
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -73,6 +74,7 @@ int64_t add_images(JobContext& context, const Settings& settings, const Model& m
   images::LoadOptions load;
   load.size = model.shape.image_size;
   load.max_unreadable = settings.max_unreadable;
+  load.threads = at::get_num_threads();
   const int64_t side = model.shape.image_size, pixels = 3 * side * side;
   const at::Tensor batch =
       at::empty({std::min(settings.batch, settings.num_images), 3, side, side}, at::kFloat);
@@ -81,7 +83,9 @@ int64_t add_images(JobContext& context, const Settings& settings, const Model& m
     if (filled > 0) sums.add(batch.slice(0, 0, filled).to(model.device));
     filled = 0;
     context.progress("forward", sums.count(), settings.num_images);
+    if (sums.count() < settings.num_images) context.stop_if_requested();
   };
+  context.progress("forward", 0, settings.num_images);
   const auto unreadable = images::load_images(files, load, [&](int64_t, images::Image image) {
     float* at = batch.mutable_data_ptr<float>() + filled * pixels;
     images::to_floats(image, std::span<float>(at, static_cast<size_t>(pixels)));
@@ -91,37 +95,55 @@ int64_t add_images(JobContext& context, const Settings& settings, const Model& m
   return log_unreadable(context, unreadable);
 }
 
+constexpr const char* kPrefix = "igm_crm/<norm>/";
+
+// A number of each block, in one norm.
+struct BlockArray {
+  const char* name;
+  double metrics::BlockMetrics::*member;
+  const char* unit;
+  const char* meaning;
+};
+
+const std::vector<BlockArray>& block_arrays() {
+  using Metrics = metrics::BlockMetrics;
+  static const std::vector<BlockArray> arrays = {
+      {"igm_z", &Metrics::igm_z, "", "initial guessing metric of the guess z"},
+      {"igm_zero", &Metrics::igm_zero, "", "initial guessing metric of the guess 0"},
+      {"crm_x", &Metrics::crm_x, "", "norm of the mean of alpha x"},
+      {"crm_ws", &Metrics::crm_ws, "", "norm of W_s"},
+      {"crm_wu", &Metrics::crm_wu, "", "norm of W_u"},
+      {"crm", &Metrics::crm, "", "convergence ranking metric"},
+      {"crm_percent", &Metrics::crm_percent, "%", "share of the convergence ranking metric"}};
+  return arrays;
+}
+
+std::vector<ArrayInfo> arrays() {
+  const std::vector<std::string> axes = {"block in checkpoint order"};
+  std::vector<ArrayInfo> infos = {
+      {"igm_crm/guess", ElementType::kString, axes, "",
+       "guess of the smaller initial guessing metric, norm 2 where it was asked for"}};
+  for (const BlockArray& array : block_arrays()) {
+    infos.push_back({std::string(kPrefix) + array.name, ElementType::kFloat64, axes, array.unit,
+                     array.meaning});
+  }
+  return infos;
+}
+
 void add_arrays(JobContext& context, const std::string& norm,
                 const std::vector<metrics::BlockMetrics>& blocks) {
-  const auto add = [&](const char* name, double metrics::BlockMetrics::*member, const char* unit,
-                       const char* meaning) {
+  for (const BlockArray& array : block_arrays()) {
     std::vector<double> values;
-    for (const metrics::BlockMetrics& block : blocks) values.push_back(block.*member);
-    context.add(record::make_array(fmt::format("igm_crm/norm_{}/{}", norm, name),
-                                   {static_cast<int64_t>(values.size())}, values, unit,
-                                   fmt::format("{}; block in checkpoint order", meaning)));
-  };
-  add("igm_z", &metrics::BlockMetrics::igm_z, "", "initial guessing metric of the guess z");
-  add("igm_zero", &metrics::BlockMetrics::igm_zero, "", "initial guessing metric of the guess 0");
-  add("crm_x", &metrics::BlockMetrics::crm_x, "", "norm of the mean of alpha x");
-  add("crm_ws", &metrics::BlockMetrics::crm_ws, "", "norm of W_s");
-  add("crm_wu", &metrics::BlockMetrics::crm_wu, "", "norm of W_u");
-  add("crm", &metrics::BlockMetrics::crm, "", "convergence ranking metric");
-  add("crm_percent", &metrics::BlockMetrics::crm_percent, "%",
-      "share of the convergence ranking metric");
+    for (const metrics::BlockMetrics& block : blocks) values.push_back(block.*array.member);
+    context.add(std::string(kPrefix) + array.name, {"norm_" + norm}, array_values(values));
+  }
 }
 
 void add_guesses(JobContext& context, const std::vector<metrics::BlockMetrics>& blocks) {
-  record::Array guesses;
-  guesses.path = "igm_crm/guess";
-  guesses.type = record::ArrayType::kString;
-  guesses.shape = {static_cast<int64_t>(blocks.size())};
+  std::vector<std::string> guesses;
   for (const metrics::BlockMetrics& block : blocks)
-    guesses.strings.push_back(block.guess == Guess::kZ ? "z" : "zero");
-  guesses.meaning =
-      "guess of the smaller initial guessing metric, norm 2 where it was asked for; block in "
-      "checkpoint order";
-  context.add(std::move(guesses));
+    guesses.push_back(block.guess == Guess::kZ ? "z" : "zero");
+  context.add("igm_crm/guess", {}, array_values(std::move(guesses)));
 }
 
 void run(JobContext& context) {
@@ -163,6 +185,7 @@ const bool registered = register_experiment<Settings>(
                  {"unreadable_images", ColumnType::kInt64, "",
                   "image files left out because they could not be read"},
                  {"compute", ColumnType::kString, "", "compute type the job ran in"}},
+     .arrays = arrays(),
      .work = Work::kForward},
     run);
 

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <cstdio>
-#include <cstring>
 
 #include "framework/checkpoint/tarflow_state.h"
 #include "framework/core/error.h"
@@ -13,11 +12,13 @@
 
 namespace tarflow::experiments {
 
-JobContext::JobContext(schedule::Job job, std::filesystem::path folder, bool exclusive)
+JobContext::JobContext(schedule::Job job, const ExperimentSchema& schema,
+                       std::filesystem::path folder, JobOptions options)
     : job_(std::move(job)),
+      schema_(schema),
       settings_(job_.settings.json()),
       folder_(std::move(folder)),
-      exclusive_(exclusive),
+      options_(std::move(options)),
       rows_(job_.points.size()) {}
 
 std::string JobContext::point_id(size_t index) const { return job_.points.at(index).id; }
@@ -47,13 +48,39 @@ void JobContext::set_all(const std::string& column, const record::Cell& value) {
   for (record::Row& row : rows_) row[column] = value;
 }
 
+void JobContext::add(const std::string& path, const std::vector<std::string>& names,
+                     record::Array values) {
+  arrays_.push_back(declared_array(schema_, path, names, std::move(values)));
+}
+
+void JobContext::stop_if_requested() const {
+  if (!stop_requested()) return;
+  throw Stopped{resumable_ ? "stopped; to be continued" : "stopped; the job will start anew"};
+}
+
+std::optional<double> JobContext::seconds_left(const std::string& phase, int64_t done,
+                                               int64_t total) {
+  const Clock::time_point now = Clock::now();
+  if (phase != phase_) {
+    phase_ = phase;
+    phase_start_ = now;
+    phase_first_ = done;
+  }
+  if (done <= phase_first_ || total < done) return std::nullopt;
+  const double elapsed = std::chrono::duration<double>(now - phase_start_).count();
+  return elapsed * static_cast<double>(total - done) / static_cast<double>(done - phase_first_);
+}
+
 void JobContext::progress(const std::string& phase, int64_t done, int64_t total,
                           double images_per_second) {
-  const auto now = std::chrono::steady_clock::now();
+  const std::optional<double> left = seconds_left(phase, done, total);
+  const Clock::time_point now = Clock::now();
   if (done < total && now - last_progress_ < std::chrono::milliseconds(300)) return;
   last_progress_ = now;
-  const Json state = {
-      {"phase", phase}, {"done", done}, {"total", total}, {"images_per_second", images_per_second}};
+  Json state = {{"phase", phase},          {"done", done},
+                {"total", total},          {"images_per_second", images_per_second},
+                {"resumable", resumable_}, {"updated", ++updates_}};
+  if (left) state["seconds_left"] = *left;
   // Renamed into place without fsync: losing it in a crash costs nothing.
   const std::filesystem::path aside = folder_ / ".progress.json.part";
   if (FILE* file = std::fopen(aside.c_str(), "w")) {
@@ -78,36 +105,6 @@ Stopwatch::Stopwatch(const at::Device& device) : device_(device) {
 double Stopwatch::seconds() const {
   synchronize(device_);
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-}
-
-record::Array to_array(std::string path, const at::Tensor& tensor, std::string unit,
-                       std::string meaning) {
-  record::Array array;
-  const at::Tensor values = tensor.detach().cpu().contiguous();
-  switch (values.scalar_type()) {
-    case at::kFloat:
-      array.type = record::ArrayType::kFloat32;
-      break;
-    case at::kDouble:
-      array.type = record::ArrayType::kFloat64;
-      break;
-    case at::kLong:
-      array.type = record::ArrayType::kInt64;
-      break;
-    case at::kByte:
-      array.type = record::ArrayType::kUInt8;
-      break;
-    default:
-      throw Error(fmt::format("dataset {} has a type that records do not hold", path));
-  }
-  array.path = std::move(path);
-  array.shape.assign(values.sizes().begin(), values.sizes().end());
-  array.data.resize(values.nbytes());
-  if (!array.data.empty())
-    std::memcpy(array.data.data(), values.const_data_ptr(), array.data.size());
-  array.unit = std::move(unit);
-  array.meaning = std::move(meaning);
-  return array;
 }
 
 }  // namespace tarflow::experiments

@@ -3,10 +3,12 @@
 
 #include <chrono>
 #include <filesystem>
-#include <map>
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "experiments/arrays.h"
 #include "framework/core/json.h"
 #include "framework/model/weights.h"
 #include "framework/record/record.h"
@@ -14,15 +16,27 @@
 
 namespace tarflow::experiments {
 
+// Thrown where an experiment ends because it was asked to. No error: nothing is wrong.
+struct Stopped {
+  std::string note;  // how far it was, and what becomes of that
+};
+
+struct JobOptions {
+  bool exclusive = false;  // whoever started the job runs nothing else on its device
+  std::function<bool()> stop_requested;
+};
+
 class JobContext {
  public:
-  // exclusive: whoever started the job runs nothing else on its device.
-  JobContext(schedule::Job job, std::filesystem::path folder, bool exclusive);
+  // Keeps a reference to the schema, which is that of the job's experiment.
+  JobContext(schedule::Job job, const ExperimentSchema& schema, std::filesystem::path folder,
+             JobOptions options);
 
   const schedule::Job& job() const { return job_; }
+  const ExperimentSchema& schema() const { return schema_; }
   const std::filesystem::path& folder() const { return folder_; }
 
-  bool exclusive() const { return exclusive_; }
+  bool exclusive() const { return options_.exclusive; }
 
   size_t point_count() const { return job_.points.size(); }
   std::string point_id(size_t index) const;
@@ -37,27 +51,48 @@ class JobContext {
   // Results. Cells of a point's row; settings columns are added by the worker.
   void set(size_t point, const std::string& column, record::Cell value);
   void set_all(const std::string& column, const record::Cell& value);
-  void add(record::Array array) { arrays_.push_back(std::move(array)); }
+  // The array that the experiment's schema declares as `path` (declared_array).
+  void add(const std::string& path, const std::vector<std::string>& names, record::Array values);
 
-  // Says how far the job is; written to progress.json at most a few times a second.
+  // Whether the experiment is to end at its next boundary, throwing Stopped.
+  bool stop_requested() const { return options_.stop_requested && options_.stop_requested(); }
+  // Throws Stopped if so, where there is nothing to keep.
+  void stop_if_requested() const;
+
+  // Says how far the job is; written to progress.json at most a few times a second. The time left
+  // is estimated from the first call of a phase on.
   void progress(const std::string& phase, int64_t done, int64_t total,
                 double images_per_second = 0);
+  // Whether a job that is stopped goes on from where it was, for whoever decides what to stop.
+  void set_resumable(bool resumable) { resumable_ = resumable; }
   // A line in the job's log.
   void log(const std::string& line);
 
   const std::vector<record::Row>& rows() const { return rows_; }
   std::vector<record::Array>& arrays() { return arrays_; }
+  // Joins environment.json.
   Json& environment() { return environment_; }
 
  private:
+  using Clock = std::chrono::steady_clock;
+
+  // Seconds until the phase is done, unless nothing is known yet.
+  std::optional<double> seconds_left(const std::string& phase, int64_t done, int64_t total);
+
   schedule::Job job_;
+  const ExperimentSchema& schema_;
   Json settings_;
   std::filesystem::path folder_;
-  bool exclusive_;
+  JobOptions options_;
   std::vector<record::Row> rows_;
   std::vector<record::Array> arrays_;
   Json environment_ = Json::object();
-  std::chrono::steady_clock::time_point last_progress_{};
+
+  std::string phase_;
+  Clock::time_point phase_start_{}, last_progress_{};
+  int64_t phase_first_ = 0;  // done when the phase started
+  int64_t updates_ = 0;
+  bool resumable_ = false;
 };
 
 // Seconds on a wall clock, the device's queue drained at both ends.
@@ -70,9 +105,5 @@ class Stopwatch {
   at::Device device_;
   std::chrono::steady_clock::time_point start_;
 };
-
-// float32 or int64 or uint8 or float64 tensors of any device as a dataset.
-record::Array to_array(std::string path, const at::Tensor& tensor, std::string unit,
-                       std::string meaning);
 
 }  // namespace tarflow::experiments

@@ -1,9 +1,8 @@
 #include "experiments/reference.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
-
-#include <cstring>
 
 #include "framework/core/error.h"
 #include "framework/core/hash.h"
@@ -17,14 +16,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int64_t kBatch = 128;  // images an extractor sees at once
-
-at::Tensor to_tensor(const record::Array& array) {
-  const std::vector<double> values = record::to_doubles(array);
-  at::Tensor tensor = at::empty(array.shape, at::kDouble);
-  if (!values.empty())
-    std::memcpy(tensor.mutable_data_ptr(), values.data(), values.size() * sizeof(double));
-  return tensor;
-}
 
 // The resize that images went through before the extractor: part of what makes statistics
 // comparable.
@@ -45,8 +36,8 @@ metrics::Gaussian read_statistics(const fs::path& file, const metrics::Extractor
   require_same(file, "extractor_sha256", extractor.sha256());
   require_same(file, "resize", resize_identity(image_size));
   metrics::Gaussian gaussian;
-  gaussian.mean = to_tensor(record::read_dataset(file, "mu"));
-  gaussian.covariance = to_tensor(record::read_dataset(file, "sigma"));
+  gaussian.mean = to_tensor(record::read_dataset(file, "mu")).to(at::kDouble);
+  gaussian.covariance = to_tensor(record::read_dataset(file, "sigma")).to(at::kDouble);
   gaussian.count =
       static_cast<int64_t>(record::to_doubles(record::read_dataset(file, "count")).at(0));
   const int64_t features = gaussian.mean.numel();
@@ -74,8 +65,16 @@ metrics::Gaussian folder_statistics(JobContext& context, const FolderImages& wan
   images::LoadOptions load;
   load.size = wanted.image_size;
   load.max_unreadable = wanted.max_unreadable;
+  load.threads = at::get_num_threads();
   context.log(fmt::format("features of {} images of {}", files.size(), wanted.folder.string()));
-  const metrics::FolderMoments result = metrics::moments_of_files(files, load, extractor, kBatch);
+  const int64_t total = static_cast<int64_t>(files.size());
+  const auto after_batch = [&](int64_t done) {
+    context.progress("features", done, total);
+    if (done < total) context.stop_if_requested();
+  };
+  after_batch(0);
+  const metrics::FolderMoments result =
+      metrics::moments_of_files(files, load, extractor, kBatch, after_batch);
   const int64_t left_out = log_unreadable(context, result.unreadable);
   if (unreadable) *unreadable = left_out;
   return result.moments.gaussian();

@@ -2,6 +2,8 @@
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <omp.h>
+#include <stdlib.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -9,7 +11,10 @@
 #include <filesystem>
 
 #include "experiments/environment.h"
+#include "experiments/partial_file.h"
+#include "experiments/probes.h"
 #include "experiments/registry.h"
+#include "experiments/stop_signals.h"
 #include "framework/core/error.h"
 #include "framework/core/json.h"
 #include "framework/record/record.h"
@@ -19,6 +24,15 @@
 namespace tarflow::experiments {
 namespace {
 
+constexpr const char* kExitStatuses = R"(Exit status:
+  0    the result is written (or the question answered)
+  1    it failed; the last line of stderr says why
+  75   it was asked to stop and did: `evaluate` keeps partial.h5 and goes on from there when it is
+       started again, other experiments start anew
+  105 to 110  a mistake on the command line
+SIGTERM, SIGUSR2 or Ctrl-C ask a job to stop after the chunk of images at hand; a second SIGTERM or
+Ctrl-C ends it at once, which costs the work since partial.h5 was last written.)";
+
 const Experiment& find_experiment(const std::string& name) {
   const auto found = registry().find(name);
   if (found != registry().end()) return found->second;
@@ -27,11 +41,12 @@ const Experiment& find_experiment(const std::string& name) {
   throw Error(fmt::format("there is no experiment `{}`", name), did_you_mean(name, names));
 }
 
-record::JobRecord record_of(JobContext& context, const ExperimentSchema& schema) {
+record::JobRecord record_of(JobContext& context, const Environment& environment) {
+  const ExperimentSchema& schema = context.schema();
   record::JobRecord record;
   record.hash = context.job().hash;
   record.job = schedule::to_json(context.job());
-  record.environment = environment();
+  record.environment = environment.at_end();
   record.environment.update(context.environment());
   record.columns = record::all_columns(schema);
   for (size_t i = 0; i < context.point_count(); ++i) {
@@ -49,40 +64,91 @@ record::JobRecord record_of(JobContext& context, const ExperimentSchema& schema)
   return record;
 }
 
-void run(const std::filesystem::path& folder, bool exclusive) {
+// Returns the exit status.
+int run(const std::filesystem::path& folder, JobOptions options) {
   const schedule::Job job = schedule::job_from_json(read_json_file(folder / "job.json"));
   const Experiment& experiment = find_experiment(job.experiment);
   use_exact_float32();
-  JobContext context(job, folder, exclusive);
+  JobContext context(job, experiment.schema, folder, std::move(options));
   context.log(fmt::format("job {}: {}, {} point{}", job.hash, job.experiment, job.points.size(),
                           job.points.size() == 1 ? "" : "s"));
-  experiment.run(context);
-  record::write_job(folder / "result.h5", record_of(context, experiment.schema));
+  const Environment environment(device_from(context.settings().value("device", "auto")));
+  try {
+    experiment.run(context);
+  } catch (const Stopped& stopped) {
+    context.log(stopped.note);
+    return kStoppedStatus;
+  }
+  record::write_job(folder / "result.h5", record_of(context, environment));
+  std::error_code ignored;
+  std::filesystem::remove(partial_path(folder), ignored);
   context.log("done");
+  return 0;
 }
+
+// For every library that divides its work among threads, before any of them starts one.
+void use_threads(int threads) {
+  const std::string text = std::to_string(threads);
+  for (const char* name : {"OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"})
+    ::setenv(name, text.c_str(), 1);
+  omp_set_num_threads(threads);  // has read its variable when it was loaded
+  at::set_num_threads(threads);
+}
+
+int print(const Json& answer, int status) {
+  fmt::print("{}\n", answer.dump(-1, ' ', false, Json::error_handler_t::replace));
+  return status;
+}
+
+int answer_probe(const std::string& file, int image_size) {
+  try {
+    return print(probe_extractor(file, image_size), 0);
+  } catch (const std::exception& failure) {
+    return print({{"error", failure.what()}}, 1);
+  }
+}
+
+struct Arguments {
+  std::string folder, schema_file, extractor;
+  int threads = 0, image_size = 0;
+  bool exclusive = false, measure_rate = false;
+
+  void declare(CLI::App& app) {
+    app.add_option("folder", folder, "the job's folder, with job.json");
+    app.add_option("--describe", schema_file,
+                   "write what all experiments accept and return to this file (JSON)");
+    app.add_option("--threads", threads, "CPU threads to use (default: all)")
+        ->check(CLI::PositiveNumber);
+    app.add_flag(
+        "--exclusive", exclusive,
+        "nothing else runs on the device, so that times count; they are checked all the same");
+    app.add_flag("--measure-rate", measure_rate,
+                 "print what matrix products reach on this device (JSON)");
+    app.add_option("--probe-extractor", extractor,
+                   "print how many features this extractor has, and its SHA-256 (JSON)");
+    app.add_option("--image-size", image_size, "side of the image that the extractor is tried on")
+        ->check(CLI::PositiveNumber);
+    app.footer(kExitStatuses);
+  }
+};
 
 int main_of(int argc, char** argv) {
   CLI::App app(
       "Runs one job of a sweep; run_sweep starts it. By hand: run_job results/<sweep>/jobs/<hash>");
-  std::string folder, schema_file;
-  int threads = 0;
-  bool exclusive = false;
-  app.add_option("folder", folder, "the job's folder, with job.json");
-  app.add_option("--describe", schema_file,
-                 "write what all experiments accept and return to this file (JSON)");
-  app.add_option("--threads", threads, "CPU threads to use (default: all)");
-  app.add_flag(
-      "--exclusive", exclusive,
-      "nothing else runs on the device, so that times count; they are checked all the same");
+  Arguments arguments;
+  arguments.declare(app);
   CLI11_PARSE(app, argc, argv);
-  if (threads > 0) at::set_num_threads(threads);
-  if (!schema_file.empty()) {
-    write_json_file(schema_file, to_json(all_schemas()));
+  if (arguments.threads > 0) use_threads(arguments.threads);
+  if (!arguments.schema_file.empty()) {
+    write_json_file(arguments.schema_file, to_json(all_schemas()));
     return 0;
   }
-  if (folder.empty()) throw Error("no job folder was named", "run_job --help");
-  run(folder, exclusive);
-  return 0;
+  if (arguments.measure_rate) return print(measure_rate(), 0);
+  if (!arguments.extractor.empty()) return answer_probe(arguments.extractor, arguments.image_size);
+  if (arguments.folder.empty()) throw Error("no job folder was named", "run_job --help");
+  const StopSignals signals;
+  return run(arguments.folder, {.exclusive = arguments.exclusive,
+                                .stop_requested = [&] { return signals.requested(); }});
 }
 
 }  // namespace

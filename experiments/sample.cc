@@ -119,7 +119,9 @@ class Samples {
   }
 
   void run() {
+    context_.progress("sampling", 0, settings_.num_images);
     for (const Chunk& chunk : chunks_of(settings_.num_images, settings_.chunk)) {
+      context_.stop_if_requested();
       sample_chunk(chunk);
       context_.progress("sampling", chunk.first + chunk.count, settings_.num_images);
     }
@@ -141,8 +143,11 @@ class Samples {
 
   void sample_chunk(const Chunk& chunk) {
     const Inputs inputs = inputs_of(chunk);
-    const SampleResult result =
-        sampler_.sample(inputs.noise * settings_.noise_scale, inputs.labels);
+    const at::Tensor noise = inputs.noise * settings_.noise_scale;
+    sampler_.prepare(chunk.count);
+    const Stopwatch sampling(device_);
+    const SampleResult result = sampler_.sample(noise, inputs.labels);
+    sampling_seconds_ += sampling.seconds();
     work_.add(result, chunk.count);
     images_.push_back(result.images.cpu());
     if (settings_.trace) traces_.push_back(at::stack(result.trace).cpu());
@@ -157,26 +162,15 @@ class Samples {
   }
 
   void report() {
-    context_.add(to_array("images/before_denoising", at::cat(images_), "",
-                          "images in [-1, 1], unclipped; image, channel, row, column"));
-    if (settings_.trace) {
-      context_.add(to_array(
-          "images/trace", at::cat(traces_, 1), "",
-          "raw noise, then the state after blocks K-1 to 0; state, image, channel, row, column"));
-    }
+    context_.add("images/before_denoising", {}, array_values(at::cat(images_)));
+    if (settings_.trace) context_.add("images/trace", {}, array_values(at::cat(traces_, 1)));
     for (size_t i = 0; i < rates_.size(); ++i)
       report_final(context_.point_id(i), at::cat(denoised_[i]));
-    work_.add_arrays(context_);
-    context_.set_all("block_passes", work_.block_passes());
-    context_.set_all("device", device_name(device_));
-    context_.set_all("compute", to_string(model_.compute));
+    report_work(context_, model_, settings_, work_, sampling_seconds_);
   }
 
   void report_final(const std::string& point, const at::Tensor& images) {
-    record::Array array = to_array("images/final/" + point, images, "",
-                                   "images after self-denoising; image, channel, row, column");
-    array.point = point;
-    context_.add(std::move(array));
+    context_.add("images/final/<point>", {point}, array_values(images));
     const std::filesystem::path png = context_.folder() / fmt::format("samples_{}.png", point);
     write_grid(png, images.slice(0, 0, kGridImages));
     context_.log(fmt::format("first images: {}", png.string()));
@@ -192,9 +186,30 @@ class Samples {
   std::vector<at::Tensor> images_, traces_;
   std::vector<std::vector<at::Tensor>> denoised_;  // by point
   WorkTotals work_;
+  double sampling_seconds_ = 0;
 };
 
 void run(JobContext& context) { Samples(context).run(); }
+
+std::vector<ArrayInfo> arrays() {
+  std::vector<ArrayInfo> arrays = work_arrays();
+  arrays.insert(arrays.end(), {{"images/before_denoising",
+                                ElementType::kFloat32,
+                                {"image", "channel", "row", "column"},
+                                "",
+                                "images in [-1, 1], unclipped, before self-denoising"},
+                               {"images/trace",
+                                ElementType::kFloat32,
+                                {"state", "image", "channel", "row", "column"},
+                                "",
+                                "raw noise, then the state after blocks K-1 to 0"},
+                               {"images/final/<point>",
+                                ElementType::kFloat32,
+                                {"image", "channel", "row", "column"},
+                                "",
+                                "images after self-denoising"}});
+  return arrays;
+}
 
 const bool registered = register_experiment<Settings>(
     {.name = "sample",
@@ -202,9 +217,8 @@ const bool registered = register_experiment<Settings>(
      .revision = 1,
      .timed = false,
      .fields = {},
-     .columns = {{"block_passes", ColumnType::kFloat64, "",
-                  "tokens evaluated / T, summed over blocks, a mean over images"},
-                 {"compute", ColumnType::kString, "", "compute type the job ran in"}},
+     .columns = work_columns(),
+     .arrays = arrays(),
      .work = Work::kSampling},
     run);
 

@@ -1,10 +1,13 @@
 #include "experiments/sampling_job.h"
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <numeric>
 
+#include "framework/core/error.h"
+#include "framework/tensor/device.h"
 #include "framework/tensor/noise.h"
 
 namespace tarflow::experiments {
@@ -80,7 +83,9 @@ SampleResult ChunkSampler::sample(const at::Tensor& noise, const Labels& labels)
 }
 
 void WorkTotals::add(const SampleResult& result, int64_t images) {
-  if (first_chunk_.empty()) first_chunk_ = result.work;
+  if (residuals_.empty()) {
+    for (const BlockWork& work : result.work) residuals_.push_back(work.residuals);
+  }
   std::vector<int64_t> iterations;
   for (const BlockWork& work : result.work) {
     iterations.push_back(
@@ -95,23 +100,99 @@ double WorkTotals::block_passes() const {
   return images_ ? passes_ / static_cast<double>(images_) : 0;
 }
 
+double WorkTotals::flops(const ModelShape& shape, const Guidance& guidance) const {
+  return shape.sampling_flops(passes_, guidance.doubled(shape));
+}
+
 void WorkTotals::add_arrays(JobContext& context) const {
-  const int64_t blocks = static_cast<int64_t>(first_chunk_.size());
+  const int64_t blocks = static_cast<int64_t>(residuals_.size());
   std::vector<int64_t> iterations;
   for (const auto& chunk : iterations_)
     iterations.insert(iterations.end(), chunk.begin(), chunk.end());
-  context.add(record::make_array(
-      "sampling/iterations", {static_cast<int64_t>(iterations_.size()), blocks}, iterations, "",
-      "Jacobi iterations (single steps when sequential), summed over segments; chunk, "
-      "block in checkpoint order"));
-  for (const BlockWork& work : first_chunk_) {
-    if (work.residuals.empty()) continue;
-    context.add(record::make_array(
-        "sampling/residuals/block_" + std::to_string(work.block),
-        {static_cast<int64_t>(work.residuals.size())}, work.residuals, "",
-        "||x' - x||_2 / (N D) of the first chunk, iteration after iteration, segment after "
-        "segment"));
+  context.add("sampling/iterations", {},
+              array_values(iterations, {static_cast<int64_t>(iterations_.size()), blocks}));
+  for (size_t block = 0; block < residuals_.size(); ++block) {
+    if (residuals_[block].empty()) continue;
+    context.add("sampling/residuals/<block>", {fmt::format("block_{}", block)},
+                array_values(residuals_[block]));
   }
+}
+
+std::vector<record::Array> WorkTotals::state() const {
+  const int64_t chunks = static_cast<int64_t>(iterations_.size()),
+                blocks = static_cast<int64_t>(residuals_.size());
+  std::vector<int64_t> iterations, lengths;
+  std::vector<double> residuals;
+  for (const auto& chunk : iterations_)
+    iterations.insert(iterations.end(), chunk.begin(), chunk.end());
+  for (const auto& block : residuals_) {
+    lengths.push_back(static_cast<int64_t>(block.size()));
+    residuals.insert(residuals.end(), block.begin(), block.end());
+  }
+  std::vector<record::Array> arrays = {
+      array_values(std::vector<double>{passes_}), array_values(std::vector<int64_t>{images_}),
+      array_values(iterations, {chunks, blocks}), array_values(lengths), array_values(residuals)};
+  size_t next = 0;
+  for (const char* name : {"passes", "images", "iterations", "residual_counts", "residuals"})
+    arrays[next++].path = fmt::format("work/{}", name);
+  return arrays;
+}
+
+void WorkTotals::restore(const ArrayMap& arrays) {
+  const at::Tensor iterations = arrays.tensor("work/iterations"),
+                   lengths = arrays.tensor("work/residual_counts"),
+                   residuals = arrays.tensor("work/residuals");
+  WorkTotals totals;
+  totals.passes_ = arrays.number("work/passes");
+  totals.images_ = static_cast<int64_t>(arrays.number("work/images"));
+  const int64_t* iteration = iterations.const_data_ptr<int64_t>();
+  for (int64_t c = 0; c < iterations.size(0); ++c, iteration += iterations.size(1))
+    totals.iterations_.emplace_back(iteration, iteration + iterations.size(1));
+  const double *residual = residuals.const_data_ptr<double>(), *const end =
+                                                                   residual + residuals.numel();
+  for (int64_t b = 0; b < lengths.numel(); ++b) {
+    const int64_t length = lengths.const_data_ptr<int64_t>()[b];
+    if (length < 0 || length > end - residual) throw Error("the residuals kept are not whole");
+    totals.residuals_.emplace_back(residual, residual + length);
+    residual += length;
+  }
+  *this = std::move(totals);
+}
+
+std::vector<ArrayInfo> work_arrays() {
+  return {{"sampling/iterations",
+           ElementType::kInt64,
+           {"chunk", "block in checkpoint order"},
+           "",
+           "Jacobi iterations (single steps when sequential), summed over segments"},
+          {"sampling/residuals/<block>",
+           ElementType::kFloat64,
+           {"iteration after iteration, segment after segment"},
+           "",
+           "||x' - x||_2 / (N D) of the first chunk, where a stop measured it"}};
+}
+
+std::vector<Column> work_columns() {
+  return {{"block_passes", ColumnType::kFloat64, "",
+           "tokens evaluated / T, summed over blocks, a mean over images"},
+          {"achieved_flops", ColumnType::kFloat64, "FLOP/s",
+           "floating point operations of the evaluated tokens over sampling_seconds", true},
+          {"sampling_seconds", ColumnType::kFloat64, "s",
+           "noise to images, all chunks; set-up and warm-up left out", true},
+          {"compute", ColumnType::kString, "", "compute type the job ran in"}};
+}
+
+void report_work(JobContext& context, const Model& model, const SamplingSettings& settings,
+                 const WorkTotals& work, double sampling_seconds) {
+  work.add_arrays(context);
+  context.set_all("block_passes", work.block_passes());
+  context.set_all("sampling_seconds", sampling_seconds);
+  if (sampling_seconds > 0) {
+    context.set_all("achieved_flops",
+                    work.flops(model.shape, settings.options().guidance) / sampling_seconds);
+  }
+  context.set_all("device", device_name(model.device));
+  context.set_all("compute", to_string(model.compute));
 }
 
 }  // namespace tarflow::experiments

@@ -59,14 +59,27 @@ class WorkTotals {
  public:
   void add(const SampleResult& result, int64_t images);
   double block_passes() const;  // a mean over images
-  // sampling/iterations, sampling/block_passes and, where a stop measured them, sampling/residuals.
+  // Floating point operations of the images sampled (ModelShape::sampling_flops).
+  double flops(const ModelShape& shape, const Guidance& guidance) const;
+  // sampling/iterations and, where a stop measured them, sampling/residuals.
   void add_arrays(JobContext& context) const;
+
+  // All of it as arrays below `work/`, and back. Throws Error when they are not of such a value.
+  std::vector<record::Array> state() const;
+  void restore(const ArrayMap& arrays);
 
  private:
   int64_t images_ = 0;
   double passes_ = 0;
-  std::vector<BlockWork> first_chunk_;
+  std::vector<std::vector<double>> residuals_;    // of the first chunk, by block
   std::vector<std::vector<int64_t>> iterations_;  // a chunk: summed over segments, by block
 };
+
+// What add_arrays writes, and the columns that every sampling job has.
+std::vector<ArrayInfo> work_arrays();
+std::vector<Column> work_columns();
+// Their cells.
+void report_work(JobContext& context, const Model& model, const SamplingSettings& settings,
+                 const WorkTotals& work, double sampling_seconds);
 
 }  // namespace tarflow::experiments

@@ -26,6 +26,10 @@ struct ModelShape {
   // Floating point operations of one evaluation of one block for one token, attention over `keys`
   // keys: 2 per multiply-add of the linear layers and of QK and PV.
   double block_flops_per_token(double keys) const;
+  // Those of sampling images that take `block_passes` passes of T tokens in all (BlockWork's tokens
+  // evaluated / T, summed over blocks and images); a token attends to (T + 1) / 2 keys in the mean,
+  // and guidance evaluates it twice.
+  double sampling_flops(double block_passes, bool guided) const;
   // Elements of all weights.
   int64_t parameters() const;
 

@@ -28,13 +28,16 @@ at::Tensor stack(std::span<const images::Image> images) {
 
 FolderMoments moments_of_files(std::span<const images::ImageFile> files,
                                const images::LoadOptions& load, const Extractor& extractor,
-                               int64_t batch) {
+                               int64_t batch,
+                               const std::function<void(int64_t done)>& after_batch) {
   if (batch < 1) throw Error(fmt::format("a batch cannot hold {} images", batch));
   FolderMoments result;
   std::vector<images::Image> waiting;
   const auto flush = [&] {
-    if (!waiting.empty()) result.moments.add(extractor.features(stack(waiting)));
+    if (waiting.empty()) return;
+    result.moments.add(extractor.features(stack(waiting)));
     waiting.clear();
+    if (after_batch) after_batch(result.moments.count);
   };
   result.unreadable = images::load_images(files, load, [&](int64_t, images::Image image) {
     waiting.push_back(std::move(image));

@@ -1,0 +1,118 @@
+#include "experiments/evaluate_totals.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "framework/core/error.h"
+
+namespace tarflow::experiments {
+namespace {
+
+void add(std::vector<record::Array>& arrays, std::string path, record::Array values) {
+  values.path = std::move(path);
+  arrays.push_back(std::move(values));
+}
+
+// count (G), sum (G, F), outer (G, F, F); groups without samples are zero.
+void add_moments(std::vector<record::Array>& arrays, const std::string& prefix,
+                 const metrics::MomentGroups& moments) {
+  std::vector<int64_t> counts;
+  at::Tensor sums, outers;
+  for (const metrics::Moments& group : moments.groups()) {
+    counts.push_back(group.count);
+    if (group.count == 0) continue;
+    const int64_t groups = static_cast<int64_t>(moments.groups().size()), f = group.sum.numel();
+    if (!sums.defined()) {
+      sums = at::zeros({groups, f}, at::kDouble);
+      outers = at::zeros({groups, f, f}, at::kDouble);
+    }
+    sums[static_cast<int64_t>(counts.size()) - 1].copy_(group.sum);
+    outers[static_cast<int64_t>(counts.size()) - 1].copy_(group.outer);
+  }
+  add(arrays, prefix + "count", array_values(counts));
+  if (!sums.defined()) return;
+  add(arrays, prefix + "sum", array_values(sums));
+  add(arrays, prefix + "outer", array_values(outers));
+}
+
+void restore_moments(const ArrayMap& arrays, const std::string& prefix,
+                     metrics::MomentGroups& moments) {
+  const at::Tensor counts = arrays.tensor(prefix + "count");
+  std::vector<metrics::Moments> groups(static_cast<size_t>(counts.numel()));
+  at::Tensor sums, outers;
+  for (int64_t g = 0; g < counts.numel(); ++g) {
+    metrics::Moments& group = groups[static_cast<size_t>(g)];
+    group.count = counts.const_data_ptr<int64_t>()[g];
+    if (group.count == 0) continue;
+    if (!sums.defined()) {
+      sums = arrays.tensor(prefix + "sum");
+      outers = arrays.tensor(prefix + "outer");
+    }
+    group.sum = sums[g].clone();
+    group.outer = outers[g].clone();
+  }
+  moments.restore(std::move(groups));
+}
+
+std::string prefix_of(size_t point) { return fmt::format("points/{}/", point); }
+
+}  // namespace
+
+void EvaluateTotals::keep_first(const at::Tensor& images) {
+  const int64_t missing = kKeptImages - kept_count;
+  if (missing <= 0) return;
+  kept.push_back(images.slice(0, 0, missing).cpu());
+  kept_count += kept.back().size(0);
+}
+
+std::vector<record::Array> EvaluateTotals::state() const {
+  std::vector<record::Array> arrays = work.state();
+  add(arrays, "chunks_done", array_values(std::vector<int64_t>{chunks_done}));
+  add(arrays, "seconds",
+      array_values(std::vector<double>{sampling_seconds, gradient_seconds, seconds}));
+  if (!kept.empty()) add(arrays, "kept", array_values(at::cat(kept)));
+  for (size_t i = 0; i < points.size(); ++i) {
+    const PointTotals& point = points[i];
+    add(arrays, prefix_of(i) + "seconds",
+        array_values(std::vector<double>{point.denoise_seconds, point.feature_seconds}));
+    add(arrays, prefix_of(i) + "nonfinite", array_values(std::vector<int64_t>{point.nonfinite}));
+    add_moments(arrays, prefix_of(i), point.moments);
+  }
+  return arrays;
+}
+
+size_t EvaluateTotals::state_bytes() const {
+  size_t bytes = 0;
+  for (const at::Tensor& images : kept) bytes += images.nbytes();
+  for (const PointTotals& point : points) {
+    for (const metrics::Moments& group : point.moments.groups())
+      bytes += group.count > 0 ? group.outer.nbytes() : 0;
+  }
+  return bytes;
+}
+
+void EvaluateTotals::restore(const ArrayMap& arrays) {
+  EvaluateTotals found = *this;  // points, their rates and the division into groups
+  found.work.restore(arrays);
+  found.chunks_done = static_cast<int64_t>(arrays.number("chunks_done"));
+  const std::vector<double> times = record::to_doubles(arrays.at("seconds"));
+  found.sampling_seconds = times.at(0);
+  found.gradient_seconds = times.at(1);
+  found.seconds = times.at(2);
+  found.kept.clear();
+  found.kept_count = 0;
+  if (found.chunks_done > 0) found.keep_first(arrays.tensor("kept"));
+  for (size_t i = 0; i < points.size(); ++i) {
+    PointTotals& point = found.points[i];
+    const std::vector<double> seconds = record::to_doubles(arrays.at(prefix_of(i) + "seconds"));
+    point.denoise_seconds = seconds.at(0);
+    point.feature_seconds = seconds.at(1);
+    point.nonfinite = static_cast<int64_t>(arrays.number(prefix_of(i) + "nonfinite"));
+    restore_moments(arrays, prefix_of(i), point.moments);
+  }
+  *this = std::move(found);
+}
+
+}  // namespace tarflow::experiments
