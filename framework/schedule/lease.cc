@@ -22,6 +22,7 @@ namespace {
 // Often enough for `patience`, and kind to shared file systems.
 constexpr std::chrono::seconds kBeat{15};
 constexpr std::chrono::milliseconds kLook{500};
+constexpr int kAttempts = 100;  // to take what others take and give back
 
 // Field 22 of /proc/PID/stat: when the process started, in ticks since boot; 0 when there is none.
 int64_t start_ticks(int64_t pid) {
@@ -86,21 +87,56 @@ bool silent(const fs::path& folder, const LeaseHolder& holder, std::chrono::mill
   return true;
 }
 
-// Moves the lease of a dead holder out of the way. Another process may do the same at this moment,
-// so what was moved is looked at: a living one goes back.
-void evict(const fs::path& folder, const LeaseHolder& dead) {
-  const fs::path file = folder / "lease.json", aside = folder / (".lease." + random_nonce());
-  std::error_code failed;
-  fs::rename(file, aside, failed);
-  if (failed) return;  // somebody else was quicker
-  bool was_dead = true;
+std::optional<LeaseHolder> read_holder(const fs::path& file) {
+  std::error_code ignored;
+  if (!fs::exists(file, ignored)) return std::nullopt;
   try {
-    was_dead = holder_from_json(read_json_file(aside)).nonce == dead.nonce;
+    return holder_from_json(read_json_file(file));
   } catch (const std::exception&) {
-    // Half a file is nobody's lease.
+    return std::nullopt;
   }
-  if (!was_dead) fs::create_hard_link(aside, file, failed);
-  fs::remove(aside, failed);
+}
+
+enum class Made { kYes, kExists };
+
+// Makes `file` with this holder in it, unless there is one: a link either appears with its whole
+// content or fails.
+Made make_exclusively(const fs::path& file, const LeaseHolder& holder) {
+  const fs::path aside = file.parent_path() / (".aside." + holder.nonce);
+  write_file(aside, canonical(to_json(holder)) + "\n");
+  const bool made = ::link(aside.c_str(), file.c_str()) == 0;
+  const int reason = errno;
+  std::error_code ignored;
+  fs::remove(aside, ignored);
+  if (made) return Made::kYes;
+  if (reason == EEXIST) return Made::kExists;
+  if (reason != EPERM && reason != ENOTSUP) {
+    throw Error(fmt::format("cannot write {}: {}", file.string(), std::strerror(reason)));
+  }
+  if (fs::exists(file, ignored)) return Made::kExists;  // a file system without hard links
+  write_file(file, canonical(to_json(holder)) + "\n");
+  return Made::kYes;
+}
+
+// Removes the file of a dead holder (`nonce`, "" for a damaged file). Several processes may want to
+// at once, and one of them may have put its own in that place: so only who holds the claim to this
+// nonce looks again and removes. Claims of the dead are removed in the same way.
+void remove_dead(const fs::path& file, const std::string& nonce, const LeaseHolder& self) {
+  const fs::path claim =
+      file.parent_path() / (".claim." + (nonce.empty() ? "damaged" : nonce.substr(0, 24)));
+  if (make_exclusively(claim, self) == Made::kExists) {
+    const std::optional<LeaseHolder> other = read_holder(claim);
+    if (other && life_of(*other) == Life::kDead) {
+      remove_dead(claim, other->nonce, self);
+    } else {
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    return;  // the caller looks again
+  }
+  const std::optional<LeaseHolder> now = read_holder(file);
+  std::error_code ignored;
+  if (now ? now->nonce == nonce : nonce.empty()) fs::remove(file, ignored);
+  fs::remove(claim, ignored);
 }
 
 }  // namespace
@@ -117,14 +153,7 @@ Life life_of(const LeaseHolder& holder) {
 }
 
 std::optional<LeaseHolder> read_lease(const fs::path& folder) {
-  std::error_code ignored;
-  const fs::path file = folder / "lease.json";
-  if (!fs::exists(file, ignored)) return std::nullopt;
-  try {
-    return holder_from_json(read_json_file(file));
-  } catch (const std::exception&) {
-    return std::nullopt;
-  }
+  return read_holder(folder / "lease.json");
 }
 
 Lease::Lease(fs::path folder, std::string command,
@@ -146,14 +175,14 @@ Lease::Lease(fs::path folder, std::string command,
     throw Error(fmt::format("cannot make the folder {}: {}", folder_.string(), failed.message()),
                 "choose another folder with --results");
   }
-  for (int attempt = 0; attempt < 10; ++attempt) {
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
     if (try_take()) {
       last_beat_ = std::chrono::steady_clock::now();
       return;
     }
     const std::optional<LeaseHolder> holder = read_lease(folder_);
     if (!holder) {
-      evict(folder_, {});  // damaged, or just given back
+      remove_dead(file(), "", self_);  // damaged, or just given back
       continue;
     }
     const Life life = life_of(*holder);
@@ -163,35 +192,20 @@ Lease::Lease(fs::path folder, std::string command,
                          folder_.string(), holder->str(), patience.count() / 1000));
       if (!silent(folder_, *holder, patience)) refuse(folder_, *holder);
     }
-    evict(folder_, *holder);
+    remove_dead(file(), holder->nonce, self_);
   }
   throw Error(fmt::format("{} is taken and given back all the time", folder_.string()),
               "end the other run_sweep processes that use it");
 }
 
-// A link either appears with its whole content or fails because there is one.
 bool Lease::try_take() const {
-  const fs::path aside = folder_ / (".lease." + self_.nonce);
   try {
-    write_file(aside, canonical(to_json(self_)) + "\n");
+    return make_exclusively(file(), self_) == Made::kYes;
   } catch (const Error& failure) {
     throw Error(failure.problems().front().what,
                 "make room or see who may write there, or choose another folder with --results; "
                 "finished jobs are kept");
   }
-  const bool taken = ::link(aside.c_str(), file().c_str()) == 0;
-  const int reason = errno;
-  std::error_code ignored;
-  fs::remove(aside, ignored);
-  if (taken) return true;
-  if (reason == EEXIST) return false;
-  if (reason == EPERM || reason == ENOTSUP) {  // a file system without hard links
-    if (fs::exists(file(), ignored)) return false;
-    write_file(file(), canonical(to_json(self_)) + "\n");
-    return true;
-  }
-  throw Error(fmt::format("cannot write {}: {}", file().string(), std::strerror(reason)),
-              "choose another folder with --results");
 }
 
 Lease::~Lease() {
