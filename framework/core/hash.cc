@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <openssl/evp.h>
+#include <openssl/sha.h>
 
 #include <cerrno>
 #include <cstring>
@@ -12,6 +13,23 @@
 #include "framework/core/error.h"
 
 namespace tarflow {
+
+namespace {
+
+// Points are hashed by the hundred thousand: formatting digit by digit would cost more than
+// hashing.
+std::string hexadecimal(const unsigned char* digest, size_t size) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string text;
+  text.reserve(2 * size);
+  for (size_t i = 0; i < size; ++i) {
+    text += kDigits[digest[i] >> 4];
+    text += kDigits[digest[i] & 15];
+  }
+  return text;
+}
+
+}  // namespace
 
 struct Sha256::State {
   EVP_MD_CTX* context = EVP_MD_CTX_new();
@@ -34,15 +52,13 @@ std::string Sha256::hex() {
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned int size = 0;
   EVP_DigestFinal_ex(state_->context, digest, &size);
-  std::string text;
-  for (unsigned int i = 0; i < size; ++i) text += fmt::format("{:02x}", digest[i]);
-  return text;
+  return hexadecimal(digest, size);
 }
 
 std::string sha256_hex(std::string_view text) {
-  Sha256 hash;
-  hash.update(text);
-  return hash.hex();
+  unsigned char digest[SHA256_DIGEST_LENGTH];
+  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest);
+  return hexadecimal(digest, sizeof digest);
 }
 
 std::string sha256_file(const std::filesystem::path& path) {

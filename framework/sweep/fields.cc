@@ -48,8 +48,7 @@ std::optional<Json> read_choice(const Field& field, const Node& node, Report& re
 }
 
 // A path, or {path, published}, the latter naming who publishes it for those who lack the file.
-std::optional<Json> read_path(const Field& field, const Node& node,
-                              const Surroundings& surroundings, Report& report) {
+std::optional<Json> read_path(const Field& field, const Node& node, Report& report) {
   const Node* written = &node;
   std::string published;
   if (node.kind == NodeKind::kMap) {
@@ -67,7 +66,7 @@ std::optional<Json> read_path(const Field& field, const Node& node,
   }
   const auto text = read_text(*written, field.name, report);
   if (!text) return std::nullopt;
-  const FoundPath found = find_path(*text, surroundings.folders);
+  const FoundPath found = find_path(*text, *report.sources.at(written->mark).folders);
   if (!found.present) {
     report.miss(written->mark, fmt::format("`{}` is missing: {}", field.name, *text),
                 where_to_get(published, found.looked_in));
@@ -81,6 +80,7 @@ std::optional<Json> read_model_name(const Field& field, const Node& node,
   if (!name) return std::nullopt;
   const auto found = surroundings.models.find(*name);
   if (found == surroundings.models.end()) {
+    if (report.incomplete) return std::nullopt;
     std::vector<std::string> names;
     for (const auto& [known, entry] : surroundings.models) names.push_back(known);
     report.error(node.mark, fmt::format("there is no model `{}`", *name),
@@ -113,11 +113,11 @@ std::optional<Json> read_field(const Field& field, const Node& node,
     case FieldType::kChoice:
       return read_choice(field, node, report);
     case FieldType::kPath:
-      return read_path(field, node, surroundings, report);
+      return read_path(field, node, report);
     case FieldType::kModel:
       return read_model_name(field, node, surroundings, report);
     case FieldType::kStrategy: {
-      const auto strategy = read_strategy(node, flow, report);
+      const auto strategy = read_strategy(node, flow, report, &surroundings.strategies);
       return strategy ? std::optional<Json>(to_json(*strategy)) : std::nullopt;
     }
     case FieldType::kIntegerList:

@@ -10,13 +10,14 @@
 #include "framework/core/experiment.h"
 #include "framework/sweep/models.h"
 #include "framework/sweep/report.h"
+#include "framework/sweep/strategy_parse.h"
 
 namespace tarflow::sweep {
 
 // What the values of a sweep file may refer to.
 struct Surroundings {
-  const std::vector<std::filesystem::path>& folders;
   const std::map<std::string, ModelEntry>& models;
+  const NamedStrategies& strategies;
   bool allow_missing = false;  // LoadOptions::allow_missing
 };
 

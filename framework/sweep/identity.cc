@@ -11,22 +11,24 @@ std::string identity_text(const Field& field, const Json& value) {
   return canonical(field.type == FieldType::kStrategy ? value.at("blocks") : value);
 }
 
-std::string point_id_of(const ExperimentSchema& schema, const std::vector<IdentityPart>& parts) {
-  // The text is that of canonical() on {"experiment", "revision", "settings"}.
-  std::string text = fmt::format(R"({{"experiment":{},"revision":{},"settings":{{)",
-                                 canonical(schema.name), schema.revision);
-  bool first = true;
+// The text is that of canonical() on {"experiment", "revision", "settings"}.
+PointIds::PointIds(const ExperimentSchema& schema)
+    : text_(fmt::format(R"({{"experiment":{},"revision":{},"settings":{{)", canonical(schema.name),
+                        schema.revision)),
+      head_(text_.size()) {}
+
+std::string PointIds::id(const std::vector<IdentityPart>& parts) {
+  text_.resize(head_);
   for (const auto& [name, value] : parts) {
     if (value->empty()) continue;
-    if (!first) text += ',';
-    first = false;
-    text += '"';
-    text += *name;
-    text += "\":";
-    text += *value;
+    if (text_.size() > head_) text_ += ',';
+    text_ += '"';
+    text_ += *name;
+    text_ += "\":";
+    text_ += *value;
   }
-  text += "}}";
-  return short_hash(text);
+  text_ += "}}";
+  return short_hash(text_);
 }
 
 std::string point_id(const ExperimentSchema& schema, const Settings& settings) {
@@ -39,7 +41,7 @@ std::string point_id(const ExperimentSchema& schema, const Settings& settings) {
     texts.push_back(identity_text(*field, setting->value));
     parts.push_back({&field->name, &texts.back()});
   }
-  return point_id_of(schema, parts);
+  return PointIds(schema).id(parts);
 }
 
 }  // namespace tarflow::sweep

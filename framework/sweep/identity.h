@@ -17,8 +17,16 @@ struct IdentityPart {
   const std::string* text;  // of identity_text
 };
 
-// The id that point_id gives to settings with these parts, which are sorted by name. For many
+// The ids that point_id gives to settings with these parts, which are sorted by name. For many
 // points of few values this spares printing each value again.
-std::string point_id_of(const ExperimentSchema& schema, const std::vector<IdentityPart>& parts);
+class PointIds {
+ public:
+  explicit PointIds(const ExperimentSchema& schema);
+  std::string id(const std::vector<IdentityPart>& parts);
+
+ private:
+  std::string text_;
+  size_t head_ = 0;  // length of what all ids begin with
+};
 
 }  // namespace tarflow::sweep

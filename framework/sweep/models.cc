@@ -135,11 +135,10 @@ void require_possible(const Known& known, const Node& map, Mark mark, Report& re
   }
 }
 
-ModelEntry read_model(const Entry& entry, const std::vector<std::filesystem::path>& folders,
-                      Report& report) {
+ModelEntry read_model(const Entry& entry, Report& report) {
   ModelEntry result;
   result.model.name = entry.key;
-  result.model.place = report.document.problem(entry.mark, "").place;
+  result.model.place = report.sources.problem(entry.mark, "").place;
   result.mark = entry.mark;
   const size_t errors_before = report.errors.size();
   const Node& map = *entry.value;
@@ -153,6 +152,7 @@ ModelEntry read_model(const Entry& entry, const std::vector<std::filesystem::pat
   Known known = read_stated(map, report);
   const Entry* checkpoint = map.find("checkpoint");
   if (!checkpoint) {
+    if (report.incomplete) return result;
     report.error(entry.mark, fmt::format("the model `{}` has no `checkpoint`", entry.key),
                  "name its .pth file");
     return result;
@@ -160,7 +160,7 @@ ModelEntry read_model(const Entry& entry, const std::vector<std::filesystem::pat
   const auto written = read_text(*checkpoint->value, "checkpoint", report);
   if (!written) return result;
   result.mark = checkpoint->value->mark;
-  FoundPath found = find_path(*written, folders);
+  FoundPath found = find_path(*written, *report.sources.at(result.mark).folders);
   result.model.checkpoint = found.path;
   result.model.present = found.present;
   result.looked_in = found.looked_in;
@@ -188,13 +188,10 @@ std::optional<FlowSize> ModelEntry::flow() const {
   return FlowSize{shape.blocks, shape.tokens()};
 }
 
-std::map<std::string, ModelEntry> read_models(const Node* models,
-                                              const std::vector<std::filesystem::path>& folders,
-                                              Report& report) {
+std::map<std::string, ModelEntry> read_models(const Node* models, Report& report) {
   std::map<std::string, ModelEntry> result;
   if (!models || !read_map(*models, "models", report)) return result;
-  for (const Entry& entry : models->entries)
-    result.emplace(entry.key, read_model(entry, folders, report));
+  for (const Entry& entry : models->entries) result.emplace(entry.key, read_model(entry, report));
   return result;
 }
 

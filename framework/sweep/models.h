@@ -25,9 +25,7 @@ struct ModelEntry {
 };
 
 // Every entry, faulty ones included; `models` may be nullptr.
-std::map<std::string, ModelEntry> read_models(const Node* models,
-                                              const std::vector<std::filesystem::path>& folders,
-                                              Report& report);
+std::map<std::string, ModelEntry> read_models(const Node* models, Report& report);
 
 // To be called for a model that points use: reports its checkpoint when absent, and what of its
 // shape is unknown (of an absent one only if it may be absent).

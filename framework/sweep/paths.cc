@@ -13,14 +13,13 @@ bool is_present(const fs::path& path) {
   return fs::exists(path, failed);
 }
 
-// Relative to the current folder where that is shorter.
-std::string shown(const fs::path& path) {
+}  // namespace
+
+std::string shown_path(const fs::path& path) {
   std::error_code failed;
   const std::string near = fs::proximate(path, failed).string();
   return failed || near.size() >= path.string().size() ? path.string() : near;
 }
-
-}  // namespace
 
 std::vector<fs::path> search_folders(const fs::path& yaml_file) {
   const fs::path own = fs::absolute(yaml_file).lexically_normal().parent_path();
@@ -51,7 +50,7 @@ FoundPath find_path(const std::string& written, const std::vector<fs::path>& fol
   for (const fs::path& folder : folders) {
     const fs::path candidate = (folder / path).lexically_normal();
     if (is_present(candidate)) return {candidate, true, ""};
-    result.looked_in += (result.looked_in.empty() ? "" : ", ") + shown(folder);
+    result.looked_in += (result.looked_in.empty() ? "" : ", ") + shown_path(folder);
   }
   return result;
 }

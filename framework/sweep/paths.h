@@ -18,6 +18,9 @@ struct FoundPath {
 // file's. All absolute.
 std::vector<std::filesystem::path> search_folders(const std::filesystem::path& yaml_file);
 
+// Relative to the current folder where that is shorter.
+std::string shown_path(const std::filesystem::path& path);
+
 // A leading `~/` is the home folder.
 FoundPath find_path(const std::string& written, const std::vector<std::filesystem::path>& folders);
 

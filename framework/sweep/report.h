@@ -1,33 +1,42 @@
-// Collects what is wrong with a sweep file, so that all of it is reported at once.
+// Collects what is wrong with a sweep, so that all of it is reported at once.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include "framework/sweep/yaml.h"
+#include "framework/sweep/sources.h"
 
 namespace tarflow::sweep {
 
 struct Report {
-  const Document& document;
+  explicit Report(const Sources& from) : sources(from) {}
+
+  const Sources& sources;
   std::vector<Problem> errors;
   std::vector<Problem> warnings;
   std::vector<Problem> missing;  // absent files
+  // Values that could not be had (a `use:` or `${env:...}` that failed): nothing more is said of
+  // them.
+  std::vector<Mark> silenced;
+  // Keys are lacking because a `use:` failed: what is absent is not reported.
+  bool incomplete = false;
 
-  void error(Mark mark, std::string what, std::string repair = "") {
-    errors.push_back(document.problem(mark, std::move(what), std::move(repair)));
-  }
+  void error(Mark mark, std::string what, std::string repair = "");
   void warn(Mark mark, std::string what, std::string repair = "") {
-    warnings.push_back(document.problem(mark, std::move(what), std::move(repair)));
+    warnings.push_back(sources.problem(mark, std::move(what), std::move(repair)));
   }
   void miss(Mark mark, std::string what, std::string repair = "") {
-    missing.push_back(document.problem(mark, std::move(what), std::move(repair)));
+    missing.push_back(sources.problem(mark, std::move(what), std::move(repair)));
   }
+  // An empty report on the same files.
+  Report fresh() const;
+  void take_errors(const Report& other);
 };
 
-// Sorted by place, each once (defaults are read for several experiments), at most `limit` and then
-// a count.
-std::vector<Problem> in_order(std::vector<Problem> problems, size_t limit = SIZE_MAX);
+// Sorted by place, those of `first_file` first, each once (defaults are read for several
+// experiments), at most `limit` and then a count.
+std::vector<Problem> in_order(std::vector<Problem> problems, const std::string& first_file,
+                              size_t limit = SIZE_MAX);
 
 }  // namespace tarflow::sweep

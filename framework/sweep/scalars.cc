@@ -193,15 +193,20 @@ const Node* read_list(const Node& node, const std::string& name, Report& report)
 }
 
 const Node* read_map(const Node& node, const std::string& name, Report& report) {
-  if (node.kind != NodeKind::kMap) {
-    expected(node, name, "a map (`key: value` lines)", report);
-    return nullptr;
+  return is_filled_map(node, fmt::format("`{}`", name), report) ? &node : nullptr;
+}
+
+bool is_filled_map(const Node& node, const std::string& what, Report& report) {
+  if (node.kind == NodeKind::kMap && !node.entries.empty()) return true;
+  if (node.kind == NodeKind::kMap) {
+    report.error(node.mark, fmt::format("{} is an empty map", what), "state at least one key");
+  } else {
+    report.error(
+        node.mark,
+        fmt::format("{}: expected a map (`key: value` lines), found {}", what, found(node)),
+        node.kind == NodeKind::kNull ? "state a value or remove the key" : "");
   }
-  if (node.entries.empty()) {
-    report.error(node.mark, fmt::format("`{}` is an empty map", name), "state at least one key");
-    return nullptr;
-  }
-  return &node;
+  return false;
 }
 
 void require_keys(const Node& map, const std::string& owner, const std::vector<std::string>& known,

@@ -34,6 +34,8 @@ std::optional<std::string> read_text(const Node& node, const std::string& name,
 // The node if it is a list, or map, with at least one item; else reports and returns nullptr.
 const Node* read_list(const Node& node, const std::string& name, Report& report);
 const Node* read_map(const Node& node, const std::string& name, Report& report);
+// The same; `what` is what messages call it, with its quotes if it has any.
+bool is_filled_map(const Node& node, const std::string& what, Report& report);
 
 // Reports every key of the map that is not among `known`, with the one it was probably meant to be.
 void require_keys(const Node& map, const std::string& owner, const std::vector<std::string>& known,

@@ -32,6 +32,7 @@ class Settings {
   const Json& at(std::string_view name) const;  // throws Error when it is absent
   void set(SettingPtr setting);                 // in the place of one of its name
   void set(std::string name, Json value) { set(make_setting(std::move(name), std::move(value))); }
+  void append(SettingPtr setting) { items_.push_back(std::move(setting)); }  // of the last name
   void erase(std::string_view name);
   void update(const Settings& others);  // others win
 

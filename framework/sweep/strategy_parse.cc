@@ -310,10 +310,10 @@ std::optional<Strategy> from_block_map(const Node& map, const std::optional<Flow
   require_keys(map, "a strategy given by blocks", {"blocks", "label"}, report);
   const Node& blocks = *map.find("blocks")->value;
   if (!read_map(blocks, "blocks", report)) return std::nullopt;
-  Report own{report.document, {}, {}, {}};  // tells whether this strategy is complete
+  Report own = report.fresh();  // tells whether this strategy is complete
   Strategy strategy;
   read_block_map(blocks, flow, strategy, own);
-  report.errors.insert(report.errors.end(), own.errors.begin(), own.errors.end());
+  report.take_errors(own);
   if (!flow || !own.errors.empty()) return std::nullopt;
   const auto published = published_name_of(strategy.blocks, *flow);
   strategy.name = published ? published->str() : describe(strategy);
@@ -345,37 +345,120 @@ std::optional<std::string> read_label(const Node& map, Report& report) {
   return label;
 }
 
+// A text, or the list of one text that unquoted brackets make of it; nullptr for anything else.
+const Node* text_of(const Node& node) {
+  if (node.kind == NodeKind::kScalar) return &node;
+  const bool one = node.kind == NodeKind::kList && node.items.size() == 1;
+  return one && node.items[0]->kind == NodeKind::kScalar ? node.items[0].get() : nullptr;
+}
+
+// The entry of `names` that the node is.
+const Entry* find_named(const Node& node, const NamedStrategies* names) {
+  const Node* text = text_of(node);
+  if (!names || !text) return nullptr;
+  const auto found = names->find(text->text);
+  return found == names->end() ? nullptr : &found->second;
+}
+
+// A text that neither has the form of a published name nor is one of `names`, which there are.
+bool report_unknown_name(const Node& node, const NamedStrategies* names, Report& report) {
+  const Node* text = text_of(node);
+  if (!names || names->empty() || !text || text->text.find('-') != std::string::npos ||
+      looks_published(text->text)) {
+    return false;
+  }
+  std::vector<std::string> known = {"For"};
+  for (const auto& [name, entry] : *names) known.push_back(name);
+  if (!report.incomplete) {
+    report.error(node.mark, fmt::format("there is no strategy `{}`", text->text),
+                 did_you_mean(text->text, known));
+  }
+  return true;
+}
+
+// A map with any of the forms, without its label.
+std::optional<Strategy> from_map(const Node& node, const std::optional<FlowSize>& flow,
+                                 Report& report) {
+  if (node.find("blocks")) return from_block_map(node, flow, report);
+  if (node.find("num_GS_list") || node.find("max_jacobi_list")) {
+    std::optional<Strategy> strategy = from_lists(node, flow, report);
+    if (!strategy) return std::nullopt;
+    const auto published = published_name_of(strategy->blocks, *flow);
+    strategy->name = published ? published->str() : describe(*strategy);
+    return strategy;
+  }
+  if (node.find("name")) return from_named_map(node, flow, report);
+  require_keys(node, "a strategy",
+               {"name", "num_GS_list", "max_jacobi_list", "guess_list", "guess", "blocks", "label"},
+               report);
+  report.error(node.mark, "this map states no strategy",
+               "give `name`, or `num_GS_list` and `max_jacobi_list`, or `blocks`");
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::optional<Strategy> read_strategy(const Node& node, const std::optional<FlowSize>& flow,
-                                      Report& report) {
-  if (node.kind != NodeKind::kMap) return from_name(node, flow, report);
-  const size_t errors_before = report.errors.size();
-  std::optional<Strategy> strategy;
-  if (node.find("blocks")) {
-    strategy = from_block_map(node, flow, report);
-  } else if (node.find("num_GS_list") || node.find("max_jacobi_list")) {
-    strategy = from_lists(node, flow, report);
-    if (strategy) {
-      const auto published = published_name_of(strategy->blocks, *flow);
-      strategy->name = published ? published->str() : describe(*strategy);
-    }
-  } else if (node.find("name")) {
-    strategy = from_named_map(node, flow, report);
-  } else {
-    require_keys(
-        node, "a strategy",
-        {"name", "num_GS_list", "max_jacobi_list", "guess_list", "guess", "blocks", "label"},
-        report);
-    report.error(node.mark, "this map states no strategy",
-                 "give `name`, or `num_GS_list` and `max_jacobi_list`, or `blocks`");
+                                      Report& report, const NamedStrategies* names) {
+  if (const Entry* named = find_named(node, names)) {
+    std::optional<Strategy> strategy = read_strategy(*named->value, flow, report);
+    const bool labelled = named->value->kind == NodeKind::kMap && named->value->find("label");
+    if (strategy && !labelled) strategy->name = named->key;
+    return strategy;
   }
+  if (node.kind != NodeKind::kMap) {
+    if (report_unknown_name(node, names, report)) return std::nullopt;
+    return from_name(node, flow, report);
+  }
+  const size_t errors_before = report.errors.size();
+  std::optional<Strategy> strategy = from_map(node, flow, report);
   const std::optional<std::string> label = read_label(node, report);
   if (!strategy || !label || report.errors.size() != errors_before) return std::nullopt;
   if (label->empty()) return strategy;
   require_honest(*label, node.find("label")->value->mark, *strategy, *flow, report);
   strategy->name = *label;
   return report.errors.size() == errors_before ? strategy : std::nullopt;
+}
+
+std::string stated_name(const Node& node, const NamedStrategies& names) {
+  if (const Entry* named = find_named(node, &names)) {
+    const Node& value = *named->value;
+    const bool labelled = value.kind == NodeKind::kMap && value.find("label");
+    return labelled ? value.find("label")->value->text : named->key;
+  }
+  if (node.kind == NodeKind::kMap) {
+    for (const char* key : {"label", "name"}) {
+      if (const Entry* entry = node.find(key)) return stated_name(*entry->value, {});
+    }
+    return "";
+  }
+  const Node* text = text_of(node);
+  if (!text) return "";
+  try {
+    return looks_published(text->text) ? parse_published_name(text->text).str() : text->text;
+  } catch (const Error&) {
+    return text->text;
+  }
+}
+
+NamedStrategies read_named_strategies(const Node* map, Report& report) {
+  NamedStrategies names;
+  if (!map || !read_map(*map, "strategies", report)) return names;
+  for (const Entry& entry : map->entries) {
+    if (looks_published(entry.key)) {
+      report.error(entry.mark, fmt::format("`{}` is the name of a published strategy", entry.key),
+                   "choose another name");
+      continue;
+    }
+    if (entry.key.empty() || entry.key.size() > kMaxLabel) {
+      report.error(entry.mark, fmt::format("the name of a strategy has 1 to {} bytes", kMaxLabel),
+                   "choose another name");
+      continue;
+    }
+    read_strategy(*entry.value, std::nullopt, report);
+    names.emplace(entry.key, entry);
+  }
+  return names;
 }
 
 }  // namespace tarflow::sweep

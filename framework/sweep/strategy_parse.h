@@ -2,13 +2,18 @@
 // blocks.
 #pragma once
 
+#include <map>
 #include <optional>
+#include <string>
 
 #include "framework/core/strategy.h"
 #include "framework/sweep/report.h"
 #include "framework/sweep/strategy_name.h"
 
 namespace tarflow::sweep {
+
+// Of `strategies:`, by name.
+using NamedStrategies = std::map<std::string, Entry>;
 
 // Reads, with everything wrong reported at its place and nothing returned then:
 //   For, "[7-8-32-10]", [7-8-32-10]          a published name in any spelling
@@ -21,7 +26,16 @@ namespace tarflow::sweep {
 // a label, lists are called by the published name that means the same if there is one, and other
 // strategies by core's describe(). Without `flow` only what does not depend on the model is
 // checked, and nothing is returned.
+//
+// A name of `names` stands for its strategy, which is called by that name unless it has a label.
 std::optional<Strategy> read_strategy(const Node& node, const std::optional<FlowSize>& flow,
-                                      Report& report);
+                                      Report& report, const NamedStrategies* names = nullptr);
+
+// What a strategy is called as far as that can be told without a model; "" when it cannot.
+std::string stated_name(const Node& node, const NamedStrategies& names);
+
+// The `strategies:` of a sweep, each checked as far as that is possible without a model; `map` may
+// be nullptr.
+NamedStrategies read_named_strategies(const Node* map, Report& report);
 
 }  // namespace tarflow::sweep

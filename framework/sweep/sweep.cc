@@ -5,11 +5,12 @@
 #include <algorithm>
 #include <set>
 
-#include "framework/sweep/grid.h"
-#include "framework/sweep/models.h"
+#include "framework/sweep/expansion.h"
+#include "framework/sweep/only.h"
+#include "framework/sweep/overrides.h"
 #include "framework/sweep/paths.h"
+#include "framework/sweep/run_parse.h"
 #include "framework/sweep/scalars.h"
-#include "framework/sweep/yaml.h"
 
 namespace tarflow::sweep {
 namespace fs = std::filesystem;
@@ -64,32 +65,63 @@ std::optional<Entry> read_entry(const NodePtr& node, Report& report) {
   return node->entries[0];
 }
 
-void read_experiments(const Node& root, const ExperimentSchemas& schemas,
-                      const Surroundings& surroundings, Report& report, Expansion& expansion) {
+const ExperimentSchema* find_schema(const ExperimentSchemas& schemas, const Entry& entry,
+                                    Report& report) {
+  std::vector<std::string> names;
+  for (const ExperimentSchema& schema : schemas) {
+    if (schema.name == entry.key) return &schema;
+    names.push_back(schema.name);
+  }
+  report.error(entry.mark, fmt::format("there is no experiment `{}`", entry.key),
+               did_you_mean(entry.key, names));
+  return nullptr;
+}
+
+// An experiment of the file that there is.
+struct Stated {
+  const ExperimentSchema* schema;
+  Entry entry;
+};
+
+std::vector<Stated> read_experiments(const Node& root, const ExperimentSchemas& schemas,
+                                     Report& report) {
+  std::vector<Stated> stated;
   const Entry* experiments = root.find("experiments");
   if (!experiments) {
+    if (report.incomplete) return stated;
     report.error(root.mark, "the sweep has no `experiments:`",
                  "list what to run below `experiments:`");
-    return;
+    return stated;
   }
   const Node* list = read_list(*experiments->value, "experiments", report);
-  if (!list) return;
-  const Node* defaults = read_defaults(root, schemas, report);
-  std::vector<std::string> names;
-  for (const ExperimentSchema& schema : schemas) names.push_back(schema.name);
+  if (!list) return stated;
   for (const NodePtr& item : list->items) {
-    const std::optional<Entry> entry = read_entry(item, report);
-    if (!entry) continue;
-    const auto schema =
-        std::find_if(schemas.begin(), schemas.end(),
-                     [&](const ExperimentSchema& known) { return known.name == entry->key; });
-    if (schema == schemas.end()) {
-      report.error(entry->mark, fmt::format("there is no experiment `{}`", entry->key),
-                   did_you_mean(entry->key, names));
-      continue;
-    }
-    expand_experiment(*schema, *entry, defaults, surroundings, report, expansion);
+    std::optional<Entry> entry = read_entry(item, report);
+    const ExperimentSchema* schema = entry ? find_schema(schemas, *entry, report) : nullptr;
+    if (schema) stated.push_back({schema, std::move(*entry)});
   }
+  return stated;
+}
+
+// What `run:` at the top, in the experiment and --set say together.
+RunSettingsPtr read_run_settings(const Node& root, const Entry& experiment,
+                                 const Overrides& overrides, Report& report) {
+  RunSettings settings;
+  if (const Entry* run = root.find("run")) read_run(*run->value, true, settings, report);
+  const Node& own = *experiment.value;
+  const Entry* run = own.kind == NodeKind::kMap ? own.find("run") : nullptr;
+  if (run) read_run(*run->value, false, settings, report);
+  if (!overrides.run.empty()) {
+    Node map;
+    map.kind = NodeKind::kMap;
+    map.mark = overrides.run.front().mark;
+    map.entries = overrides.run;
+    read_run(map, true, settings, report);
+  }
+  return std::make_shared<const RunSettings>(settings);
+}
+
+void warn_of_unused_defaults(const Node* defaults, Expansion& expansion, Report& report) {
   if (!defaults) return;
   for (const Entry& entry : defaults->entries) {
     if (!expansion.defaults_used[entry.key]) {
@@ -97,6 +129,31 @@ void read_experiments(const Node& root, const ExperimentSchemas& schemas,
                   "remove it");
     }
   }
+}
+
+const Node* section(const Node& root, const char* key) {
+  const Entry* entry = root.find(key);
+  return entry ? entry->value.get() : nullptr;
+}
+
+// The sweep file as source 0, and its tree with all that it uses put in.
+NodePtr read_tree(const fs::path& file, const LoadOptions& options, Sources& sources,
+                  Report& report, Overrides& overrides) {
+  auto document = std::make_shared<const Document>(read_yaml(file));
+  const auto folders = std::make_shared<Folders>(search_folders(file));
+  sources.add({document, {}, folders});
+  report.errors = document->problems;
+  Expander expander(sources, options.preset_folders, folders, report);
+  const NodePtr root = expander.expand(document->root, 0);
+  if (root->kind != NodeKind::kMap) {
+    if (!report.errors.empty()) throw Error(in_order(report.errors, document->file, kMaxProblems));
+    throw Error(sources.problem(
+        root->mark,
+        fmt::format("a sweep is a map of `experiments:` and more, found {}", found(*root)),
+        "see sweeps/demo.yaml"));
+  }
+  overrides = read_overrides(options.set, sources, expander, report);
+  return with_overrides(root, overrides, report);
 }
 
 }  // namespace
@@ -108,33 +165,43 @@ RunSettingsPtr default_run_settings() {
 
 Sweep load_sweep(const fs::path& file, const ExperimentSchemas& schemas,
                  const LoadOptions& options) {
-  const Document document = read_yaml(file);
-  Report report{document, document.problems, {}, {}};
-  if (document.root->kind != NodeKind::kMap) {
-    throw Error(document.problem(
-        document.root->mark,
-        fmt::format("a sweep is a map of `experiments:` and more, found {}", found(*document.root)),
-        "see sweeps/demo.yaml"));
-  }
-  const Node& root = *document.root;
-  require_keys(root, "a sweep", {"name", "models", "defaults", "experiments"}, report);
+  Sources sources;
+  Report report(sources);
+  Overrides overrides;
+  const NodePtr tree = read_tree(file, options, sources, report, overrides);
+  const Node& root = *tree;
+  require_keys(root, "a sweep", {"name", "models", "strategies", "defaults", "run", "experiments"},
+               report);
   Sweep sweep;
   sweep.file = fs::absolute(file).lexically_normal();
   sweep.name = read_name(root, file, report);
-  const std::vector<fs::path> folders = search_folders(file);
-  const Entry* models = root.find("models");
-  const auto entries = read_models(models ? models->value.get() : nullptr, folders, report);
+  const auto models = read_models(section(root, "models"), report);
+  const NamedStrategies strategies = read_named_strategies(section(root, "strategies"), report);
+  const Surroundings surroundings{models, strategies, options.allow_missing};
+  const std::vector<Stated> experiments = read_experiments(root, schemas, report);
+  std::vector<const ExperimentSchema*> used;
+  for (const Stated& experiment : experiments) used.push_back(experiment.schema);
+  if (!experiments.empty()) require_used(overrides, used, report);
+  const Node* defaults = experiments.empty() ? nullptr : read_defaults(root, schemas, report);
   Expansion expansion;
-  read_experiments(root, schemas, {folders, entries, options.allow_missing}, report, expansion);
+  for (const auto& [schema, entry] : experiments) {
+    const Outside outside{defaults, overrides.of(*schema),
+                          read_run_settings(root, entry, overrides, report)};
+    expand_experiment(*schema, entry, outside, surroundings, options.facts, report, expansion);
+  }
+  warn_of_unused_defaults(defaults, expansion, report);
+  if (report.errors.empty()) {
+    select_points(options.only, schemas, surroundings, sources, report, expansion.points);
+  }
   std::vector<Problem> problems = std::move(report.errors);
   if (!options.allow_missing) {
     problems.insert(problems.end(), report.missing.begin(), report.missing.end());
   }
-  if (!problems.empty()) throw Error(in_order(std::move(problems), kMaxProblems));
-  for (const auto& [name, entry] : entries) sweep.models.emplace(name, entry.model);
+  if (!problems.empty()) throw Error(in_order(std::move(problems), file.string(), kMaxProblems));
+  for (const auto& [name, entry] : models) sweep.models.emplace(name, entry.model);
   sweep.points = std::move(expansion.points);
-  sweep.warnings = in_order(std::move(report.warnings), kMaxProblems);
-  sweep.missing = in_order(std::move(report.missing));
+  sweep.warnings = in_order(std::move(report.warnings), file.string(), kMaxProblems);
+  sweep.missing = in_order(std::move(report.missing), file.string());
   return sweep;
 }
 

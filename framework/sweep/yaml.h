@@ -13,11 +13,11 @@
 
 namespace tarflow::sweep {
 
-// A position in the document. Lines and columns (of characters, not bytes) count from 1; 0:
-// unknown.
+// A position in a document. Lines and columns (of characters, not bytes) count from 1; 0: unknown.
 struct Mark {
   int line = 0;
   int column = 0;
+  int source = 0;  // of Sources: the file; 0: the sweep file itself
   bool operator==(const Mark&) const = default;
 };
 

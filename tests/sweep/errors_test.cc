@@ -250,11 +250,11 @@ TEST_F(SweepTest, MissingRequiredFieldsNameTheirDescription) {
 
 TEST_F(SweepTest, GridsThatAreTooLarge) {
   std::string list;
-  for (int i = 1; i <= 1000; ++i) list += fmt::format("{}{}", i == 1 ? "" : ", ", i);
+  for (int i = 1; i <= 1100; ++i) list += fmt::format("{}{}", i == 1 ? "" : ", ", i);
   EXPECT_THAT(
       errors(evaluate_with(fmt::format(
           "      grid:\n        cfg: [{0}]\n        seed: [{0}]\n        batch: [{0}]\n", list))),
-      ElementsAre("8:9 the sweep has more than 200000 points"));
+      ElementsAre("8:9 the sweep has more than 1000000 points"));
 }
 
 TEST_F(SweepTest, FilesThatAreTooLargeAreNotRead) {
@@ -330,8 +330,8 @@ TEST_F(SweepTest, StatementsAgainstTheNameOfAMissingCheckpoint) {
                   "3:86 `noise_std` is 0.07, but the file's name says 0.05",
                   "4:67 100 channels are no multiple of 64", "5:6 `p` is an empty map",
                   "6:3 the model `q` has no `checkpoint`",
-                  "7:19 `blocks` is 99999999, not within 1 to 1024", "8:15 `measure` needs `images`",
-                  "8:15 `measure` needs `model`"));
+                  "7:19 `blocks` is 99999999, not within 1 to 1024",
+                  "8:15 `measure` needs `images`", "8:15 `measure` needs `model`"));
 }
 
 }  // namespace

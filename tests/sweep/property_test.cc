@@ -124,7 +124,8 @@ TEST(StrategyProperty, AnySpellingOfANameHasTheSameBlocks) {
     const FlowSize flow{8, 64};
     const PublishedName name = any_name(flow.blocks, flow.tokens);
     const Document document = parse_yaml(any_spelling(name), "p.yaml");
-    Report report{document, {}, {}, {}};
+    const Sources sources(document);
+    Report report(sources);
     const auto read = read_strategy(*document.root, flow, report);
     RC_ASSERT(report.errors.empty());
     RC_ASSERT(*read == published_strategy(name, flow));
@@ -147,7 +148,8 @@ TEST(StrategyProperty, TheThreeListsOfAStrategyAreTheStrategy) {
         parse_yaml(fmt::format("{{num_GS_list: [{}], max_jacobi_list: [{}], guess_list: [{}]}}",
                                segments, iterations, guesses),
                    "p.yaml");
-    Report report{document, {}, {}, {}};
+    const Sources sources(document);
+    Report report(sources);
     const auto read = read_strategy(*document.root, flow, report);
     RC_ASSERT(report.errors.empty());
     RC_ASSERT(*read == strategy);

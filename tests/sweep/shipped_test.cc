@@ -35,7 +35,8 @@ TEST(ShippedSweeps, StateThePublishedStrategies) {
         parse_yaml(fmt::format("{{num_GS_list: [{}], max_jacobi_list: [{}], guess_list: [{}]}}",
                                shipped.segments, shipped.iterations, shipped.guesses),
                    "lists");
-    Report report{document, {}, {}, {}};
+    const Sources sources(document);
+    Report report(sources);
     const auto expected = read_strategy(*lists.root, shipped.flow, report);
     const auto stated = read_strategy(*strategies.items.at(1), shipped.flow, report);
     EXPECT_THAT(report.errors, IsEmpty()) << shipped.name;

@@ -16,7 +16,8 @@ constexpr FlowSize kFlow{8, 256};
 // The strategy that `yaml` states, which must be without errors.
 Strategy read(const std::string& yaml, FlowSize flow = kFlow) {
   const Document document = parse_yaml(yaml, "s.yaml");
-  Report report{document, {}, {}, {}};
+  const Sources sources(document);
+  Report report(sources);
   const auto strategy = read_strategy(*document.root, flow, report);
   EXPECT_THAT(report.errors, IsEmpty()) << yaml << "\n"
                                         << (report.errors.empty() ? "" : report.errors[0].str());
@@ -186,7 +187,8 @@ TEST(Strategy, PublishedReadmeAgrees) {
 TEST(Strategy, WithoutAModelOnlyTheFormIsChecked) {
   const Document document = parse_yaml(
       "[[7-8-32-10], {name: 99-8-32-10}, nonsense, {blocks: {99: sequential}}]", "s.yaml");
-  Report report{document, {}, {}, {}};
+  const Sources sources(document);
+  Report report(sources);
   for (const NodePtr& node : document.root->items)
     EXPECT_FALSE(read_strategy(*node, std::nullopt, report));
   ASSERT_EQ(report.errors.size(), 1U);

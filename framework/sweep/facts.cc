@@ -1,0 +1,97 @@
+#include "framework/sweep/facts.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <set>
+#include <tuple>
+
+namespace tarflow::sweep {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr size_t kShownHash = 12;  // characters of a SHA-256 in messages
+
+std::optional<size_t> field_of(const ExperimentSchema& schema, FileKind kind) {
+  for (size_t i = 0; i < schema.fields.size(); ++i) {
+    const Field& field = schema.fields[i];
+    if (field.type == FieldType::kPath && field.file == kind) return i;
+  }
+  return std::nullopt;
+}
+
+// The file that a field names, if it is there.
+std::optional<fs::path> file_of(const Value* value) {
+  if (!value) return std::nullopt;
+  fs::path path = value->setting->value.get<std::string>();
+  std::error_code failed;
+  if (!fs::exists(path, failed)) return std::nullopt;
+  return path;
+}
+
+struct Pair {
+  std::string name;  // of the reference's field
+  Mark mark;         // of the reference
+  fs::path reference;
+  std::optional<fs::path> extractor;
+  int64_t image_size = 0;  // of the model; 0: unknown
+};
+
+void require_agreement(const Pair& pair, const FileFacts& facts, Report& report) {
+  const auto found = facts.reference ? facts.reference(pair.reference) : std::nullopt;
+  if (!found) return;
+  const std::string file = pair.reference.filename().string();
+  if (found->image_size > 0 && pair.image_size > 0 && found->image_size != pair.image_size) {
+    report.error(pair.mark,
+                 fmt::format("`{}`: {} was made from images of {} pixels, but the model's have {}",
+                             pair.name, file, found->image_size, pair.image_size),
+                 fmt::format("make it with `image_size: {}` in fid_stats", pair.image_size));
+  }
+  if (!pair.extractor) return;
+  const std::string extractor = pair.extractor->filename().string();
+  if (found->features > 0 && pair.image_size > 0 && facts.features) {
+    const auto width = facts.features(*pair.extractor, pair.image_size);
+    if (width && *width != found->features) {
+      report.error(pair.mark,
+                   fmt::format("`{}`: {} has {} features an image, but the extractor {} gives {}",
+                               pair.name, file, found->features, extractor, *width),
+                   "name the statistics that this extractor made");
+      return;  // made by another extractor, to be sure
+    }
+  }
+  if (found->extractor.empty() || !facts.sha256) return;
+  const std::string own = facts.sha256(*pair.extractor);
+  if (own.empty() || own == found->extractor) return;
+  report.error(
+      pair.mark,
+      fmt::format("`{}`: {} was made by the extractor with SHA-256 {}..., but {} has {}...",
+                  pair.name, file, found->extractor.substr(0, kShownHash), extractor,
+                  own.substr(0, kShownHash)),
+      "name the statistics that this extractor made");
+}
+
+}  // namespace
+
+void require_agreement(const Rows& rows, const FileFacts& facts, Values& values) {
+  const auto reference = field_of(values.schema(), FileKind::kReference);
+  const auto extractor = field_of(values.schema(), FileKind::kExtractor);
+  if (!reference || !facts.reference) return;
+  std::set<std::tuple<Cell, Cell, Cell>> seen;
+  for (size_t i = 0; i < rows.count; ++i) {
+    const Cell* row = rows.row(i);
+    const Cell model = values.model_field() ? row[*values.model_field()] : 0;
+    if (!seen.emplace(row[*reference], extractor ? row[*extractor] : 0, model).second) continue;
+    const Value* stated = values.at(*reference, row);
+    const auto file = file_of(stated);
+    if (!file) continue;
+    Pair pair{values.schema().fields[*reference].name, stated->mark, *file, {}, 0};
+    if (extractor) pair.extractor = file_of(values.at(*extractor, row));
+    if (const Value* name = model ? values.at(*values.model_field(), row) : nullptr) {
+      const auto& models = values.surroundings().models;
+      pair.image_size = models.at(name->setting->value.get<std::string>()).model.shape.image_size;
+    }
+    require_agreement(pair, facts, values.report());
+  }
+}
+
+}  // namespace tarflow::sweep

@@ -1,0 +1,13 @@
+// What the files that points name say of themselves, against each other and against the model.
+#pragma once
+
+#include "framework/sweep/space.h"
+#include "framework/sweep/sweep.h"
+
+namespace tarflow::sweep {
+
+// Reports statistics of another width, of another extractor or of images with another side than
+// those of the point, at the place of the statistics. Files that are absent are passed over.
+void require_agreement(const Rows& rows, const FileFacts& facts, Values& values);
+
+}  // namespace tarflow::sweep

@@ -1,0 +1,149 @@
+#include "framework/sweep/run_parse.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <utility>
+
+#include "framework/sweep/scalars.h"
+
+namespace tarflow::sweep {
+namespace {
+
+constexpr double kDay = 86400;
+
+constexpr std::array<std::pair<const char*, double>, 12> kUnits{{{"s", 1},
+                                                                 {"sec", 1},
+                                                                 {"second", 1},
+                                                                 {"seconds", 1},
+                                                                 {"min", 60},
+                                                                 {"minute", 60},
+                                                                 {"minutes", 60},
+                                                                 {"h", 3600},
+                                                                 {"hour", 3600},
+                                                                 {"hours", 3600},
+                                                                 {"d", kDay},
+                                                                 {"days", kDay}}};
+
+// "30 s" -> 30; nothing when it is not a number and a unit.
+std::optional<double> seconds_of(const std::string& text) {
+  double number = 0;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (failure != std::errc() || !std::isfinite(number)) return std::nullopt;
+  std::string unit(end, text.data() + text.size());
+  unit.erase(0, unit.find_first_not_of(' '));
+  if (unit.empty()) return number;
+  for (const auto& [name, seconds] : kUnits) {
+    if (unit == name) return number * seconds;
+  }
+  return std::nullopt;
+}
+
+std::optional<double> read_duration(const RunKey& key, const Node& node, Report& report) {
+  if (node.kind == NodeKind::kScalar) {
+    if (node.text == "none" && key.minimum == 0) return 0;
+    const auto seconds = seconds_of(node.text);
+    if (seconds && *seconds >= key.minimum && *seconds <= key.maximum) return *seconds;
+    if (seconds) {
+      report.error(node.mark, fmt::format("`{}` is {}, not within {} and {} seconds", key.name,
+                                          node.text, key.minimum, key.maximum));
+      return std::nullopt;
+    }
+  }
+  report.error(node.mark, fmt::format("`{}`: expected a duration, found {}", key.name, found(node)),
+               "a number of seconds, or with a unit: 30 s, 10 min, 2 h, 1 d");
+  return std::nullopt;
+}
+
+int64_t* count_of(RunSettings& settings, const std::string& name) {
+  if (name == "gpus") return &settings.gpus;
+  if (name == "jobs_per_gpu") return &settings.jobs_per_gpu;
+  if (name == "workers") return &settings.workers;
+  if (name == "threads") return &settings.threads;
+  return &settings.retries;
+}
+
+double* duration_of(RunSettings& settings, const std::string& name) {
+  return name == "backoff" ? &settings.backoff : &settings.time_limit;
+}
+
+bool* flag_of(RunSettings& settings, const std::string& name) {
+  return name == "fail_fast" ? &settings.fail_fast : &settings.exclusive;
+}
+
+void read_key(const RunKey& key, const Node& node, RunSettings& settings, Report& report) {
+  switch (key.type) {
+    case RunType::kCount: {
+      const Range<int64_t> range{static_cast<int64_t>(key.minimum),
+                                 static_cast<int64_t>(key.maximum)};
+      if (const auto value = read_integer(node, key.name, range, report)) {
+        *count_of(settings, key.name) = *value;
+      }
+      return;
+    }
+    case RunType::kDuration:
+      if (const auto value = read_duration(key, node, report)) {
+        *duration_of(settings, key.name) = *value;
+      }
+      return;
+    case RunType::kBoolean:
+      if (const auto value = read_boolean(node, key.name, report)) {
+        *flag_of(settings, key.name) = *value;
+      }
+      return;
+  }
+}
+
+}  // namespace
+
+const std::vector<RunKey>& run_keys() {
+  using enum RunType;
+  static const std::vector<RunKey> keys = {
+      {"gpus", kCount, "GPUs that a job takes, on a machine that has any.", 1, 64},
+      {"jobs_per_gpu", kCount, "Untimed jobs that may share one GPU.", 1, 64},
+      {"workers", kCount, "Jobs at once on a machine without GPUs.", 1, 1024, true},
+      {"threads", kCount,
+       "CPU threads of a worker; 0: the machine's cores divided among the workers.", 0, 4096},
+      {"retries", kCount, "Further attempts of a job that failed.", 0, 100},
+      {"backoff", kDuration,
+       "Wait before the first further attempt, doubled for each one after it.", 0, kDay},
+      {"fail_fast", kBoolean, "Stop the sweep at the first job that fails for good."},
+      {"time_limit", kDuration, "What an attempt of a job may take; 0 or none: no limit.", 0,
+       366 * kDay},
+      {"exclusive", kBoolean, "Timed jobs have their device to themselves."}};
+  return keys;
+}
+
+std::string run_default(const RunKey& key) {
+  RunSettings settings;
+  switch (key.type) {
+    case RunType::kCount:
+      return fmt::format("{}", *count_of(settings, key.name));
+    case RunType::kDuration:
+      return fmt::format("{} s", *duration_of(settings, key.name));
+    case RunType::kBoolean:
+      return *flag_of(settings, key.name) ? "true" : "false";
+  }
+  return "";
+}
+
+void read_run(const Node& map, bool whole_sweep, RunSettings& settings, Report& report) {
+  if (!read_map(map, "run", report)) return;
+  std::vector<std::string> known;
+  for (const RunKey& key : run_keys()) known.push_back(key.name);
+  require_keys(map, "`run`", known, report);
+  for (const RunKey& key : run_keys()) {
+    const Entry* entry = map.find(key.name);
+    if (!entry) continue;
+    if (key.whole_sweep && !whole_sweep) {
+      report.error(entry->mark, fmt::format("`{}` holds for the whole sweep", key.name),
+                   "state it in the `run:` at the top of the file");
+      continue;
+    }
+    read_key(key, *entry->value, settings, report);
+  }
+}
+
+}  // namespace tarflow::sweep

@@ -1,0 +1,30 @@
+// The `run:` part of a sweep file.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "framework/sweep/report.h"
+#include "framework/sweep/run_settings.h"
+
+namespace tarflow::sweep {
+
+enum class RunType { kCount, kDuration, kBoolean };
+
+// A key of `run:`, for reading, help and the schema.
+struct RunKey {
+  const char* name;
+  RunType type;
+  const char* description;
+  double minimum = 0, maximum = 0;  // of counts, and of durations in seconds
+  bool whole_sweep = false;         // cannot differ between experiments
+};
+const std::vector<RunKey>& run_keys();
+// "10 min", "true", "1": what holds when the key is not stated.
+std::string run_default(const RunKey& key);
+
+// Changes in `settings` what the map states; everything wrong is reported. `whole_sweep`: it is the
+// one at the top of the file.
+void read_run(const Node& map, bool whole_sweep, RunSettings& settings, Report& report);
+
+}  // namespace tarflow::sweep
