@@ -10,6 +10,7 @@
 
 #include "framework/core/error.h"
 #include "framework/record/record.h"
+#include "framework/schedule/file_facts.h"
 #include "framework/schedule/lease.h"
 #include "framework/schedule/look.h"
 #include "framework/schedule/plan.h"
@@ -187,6 +188,7 @@ std::vector<sweep::Sweep> load_all(const RunOptions& options, const ExperimentSc
   load.set = options.set;
   load.only = options.only;
   load.preset_folders = {share_of(options) / "sweeps" / "presets"};
+  load.facts = file_facts(options.programs / "run_job", options.results / ".cache");
   std::vector<sweep::Sweep> sweeps;
   std::vector<Problem> problems;
   std::set<std::string> names;

@@ -1,0 +1,91 @@
+#include "framework/schedule/file_facts.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <memory>
+
+#include "framework/core/error.h"
+#include "framework/record/dataset_file.h"
+#include "framework/schedule/content.h"
+#include "framework/schedule/process.h"
+
+namespace tarflow::schedule {
+namespace fs = std::filesystem;
+namespace {
+
+// The number at the end of "PIL bilinear antialiased, centre crop 256", 0 when there is none.
+int64_t last_number(const std::string& text) {
+  const std::string word = text.substr(text.find_last_of(' ') + 1);
+  int64_t number = 0;
+  std::from_chars(word.data(), word.data() + word.size(), number);
+  return number;
+}
+
+std::optional<sweep::ReferenceFacts> facts_of_statistics(const fs::path& file) {
+  std::error_code failed;
+  if (!fs::is_regular_file(file, failed)) return std::nullopt;
+  try {
+    sweep::ReferenceFacts facts;
+    facts.extractor = record::read_root_attribute(file, "extractor_sha256");
+    facts.image_size = last_number(record::read_root_attribute(file, "resize"));
+    const record::Array mean = record::read_dataset(file, "mu");
+    if (mean.shape.size() == 1) facts.features = mean.shape[0];
+    return facts;
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+// The widths of extractors, by "sha256 image_size" in probes.json.
+class Probes {
+ public:
+  Probes(fs::path worker, const fs::path& cache)
+      : worker_(std::move(worker)), file_(cache / "probes.json"), hasher_(cache) {
+    std::error_code ignored;
+    try {
+      if (fs::exists(file_, ignored)) known_ = read_json_file(file_);
+    } catch (const Error&) {
+      // Damaged: asked again.
+    }
+    if (!known_.is_object()) known_ = Json::object();
+  }
+
+  std::string sha256(const fs::path& file) {
+    const std::string hash = hasher_.hash(file);
+    hasher_.save();
+    return hash;
+  }
+
+  std::optional<int64_t> features(const fs::path& extractor, int64_t image_size) {
+    try {
+      const std::string key = fmt::format("{} {}", sha256(extractor), image_size);
+      if (!known_.contains(key)) {
+        const Json answer =
+            Json::parse(output_of({worker_.string(), "--probe-extractor", extractor.string(),
+                                   "--image-size", fmt::format("{}", image_size)}));
+        known_[key] = answer.at("features").get<int64_t>();
+        write_json_file(file_, known_);
+      }
+      return known_.at(key).get<int64_t>();
+    } catch (const std::exception&) {
+      return std::nullopt;
+    }
+  }
+
+ private:
+  fs::path worker_, file_;
+  ContentHasher hasher_;
+  Json known_ = Json::object();
+};
+
+}  // namespace
+
+sweep::FileFacts file_facts(const fs::path& worker, const fs::path& cache_folder) {
+  const auto probes = std::make_shared<Probes>(worker, cache_folder);
+  return {facts_of_statistics,
+          [probes](const fs::path& file, int64_t size) { return probes->features(file, size); },
+          [probes](const fs::path& file) { return probes->sha256(file); }};
+}
+
+}  // namespace tarflow::schedule

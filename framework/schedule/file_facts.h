@@ -1,0 +1,15 @@
+// What the files that a sweep names say of themselves, asked once and remembered by their content.
+#pragma once
+
+#include <filesystem>
+
+#include "framework/sweep/sweep.h"
+
+namespace tarflow::schedule {
+
+// Statistics are read here; an extractor is asked by `worker --probe-extractor`. Answers are kept
+// in `cache_folder`. What cannot be told is left out: the job itself will say.
+sweep::FileFacts file_facts(const std::filesystem::path& worker,
+                            const std::filesystem::path& cache_folder);
+
+}  // namespace tarflow::schedule

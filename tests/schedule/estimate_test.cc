@@ -1,0 +1,101 @@
+#include "framework/schedule/estimate.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "framework/core/strategy.h"
+#include "tests/schedule/house.h"
+
+namespace tarflow::schedule {
+namespace {
+
+using ::testing::HasSubstr;
+
+const ModelShape kShape{32, 4, 128, 2, 2, 10, 0.05};
+
+ExperimentSchemas schemas() {
+  ExperimentSchema evaluate, look;
+  evaluate.name = "evaluate";
+  evaluate.work = Work::kSampling;
+  look.name = "look";
+  look.work = Work::kForward;
+  return {evaluate, look};
+}
+
+Json strategy(int segments, int iterations) {
+  Strategy strategy;
+  strategy.name = "x";
+  strategy.blocks = {{segments, iterations}, {segments, iterations}};
+  return to_json(strategy);
+}
+
+Job job_of(const std::string& experiment, int64_t images, double cfg, const Json& how,
+           const std::string& model = "m") {
+  Job job;
+  job.experiment = experiment;
+  Json settings = {{"num_images", images}, {"cfg", cfg}, {"seed", 0}};
+  if (!how.is_null()) settings["strategy"] = how;
+  job.settings = sweep::Settings(settings);
+  job.model = Json{{"sha256", model}, {"shape", to_json(kShape)}};
+  job.points.push_back({"p", "k", {}, {}, true});
+  return job;
+}
+
+TEST(Estimate, FlopsFollowTheStrategy) {
+  const Scratch folder;
+  const ExperimentSchemas known = schemas();
+  Estimator estimator(known, "gpu", folder.path());
+  const double pass = 64 * kShape.block_flops_per_token(32);
+  EXPECT_DOUBLE_EQ(estimator.flops(job_of("evaluate", 10, 0, strategy(0, 0))), 10 * 2 * pass);
+  EXPECT_DOUBLE_EQ(estimator.flops(job_of("evaluate", 10, 1, strategy(8, 5))),
+                   10 * 2 * 2 * 5 * pass)
+      << "guided, five iterations in each of two blocks";
+  EXPECT_DOUBLE_EQ(estimator.flops(job_of("look", 3, 0, nullptr)), 3 * 2 * pass);
+}
+
+TEST(Estimate, ComesFromTheNearestKnowledgeAndSaysFromWhich) {
+  const Scratch folder;
+  const ExperimentSchemas known = schemas();
+  const Job job = job_of("evaluate", 100, 0, strategy(0, 0));
+  {
+    Estimator estimator(known, "gpu", folder.path());
+    EXPECT_FALSE(estimator.estimate(job).seconds) << "nothing is known";
+    EXPECT_FALSE(estimator.knows_device());
+    estimator.set_device_rate(1e9);
+    EXPECT_DOUBLE_EQ(*estimator.estimate(job).seconds, estimator.flops(job) / 1e9);
+    EXPECT_THAT(estimator.estimate(job).source, HasSubstr("measured 0.001 TFLOP/s"));
+    estimator.learn(job_of("evaluate", 50, 1, strategy(8, 5), "other"), 20, 1000);
+  }
+  Estimator estimator(known, "gpu", folder.path());
+  EXPECT_NEAR(*estimator.estimate(job).seconds, 20.0 * 100 / 50 / 2 / 5, 1e-9);
+  EXPECT_THAT(estimator.estimate(job).source, HasSubstr("other models"));
+  estimator.learn(job_of("evaluate", 50, 1, strategy(8, 5)), 40, 5000);
+  EXPECT_NEAR(*estimator.estimate(job).seconds, 40.0 * 100 / 50 / 2 / 5, 1e-9);
+  EXPECT_THAT(estimator.estimate(job).source, HasSubstr("this model"));
+  EXPECT_DOUBLE_EQ(*estimator.estimate(job).bytes, 5000);
+  estimator.learn(job_of("evaluate", 50, 0, strategy(0, 0)), 3, 5000);
+  EXPECT_DOUBLE_EQ(*estimator.estimate(job).seconds, 6);
+  EXPECT_EQ(estimator.estimate(job).source, "1 earlier job with these settings");
+}
+
+TEST(Estimate, OtherDevicesAndDamagedLinesTellNothing) {
+  const Scratch folder;
+  const ExperimentSchemas known = schemas();
+  const Job job = job_of("evaluate", 100, 0, strategy(0, 0));
+  Estimator(known, "gpu", folder.path()).learn(job, 5, 100);
+  std::ofstream(folder / "costs.jsonl", std::ios::app) << "{\"device\": \"gpu\", \"half\n[3]\n";
+  EXPECT_FALSE(Estimator(known, "cpu", folder.path()).estimate(job).seconds);
+  EXPECT_DOUBLE_EQ(*Estimator(known, "gpu", folder.path()).estimate(job).seconds, 5);
+}
+
+TEST(Estimate, Bytes) {
+  EXPECT_EQ(bytes_text(12), "12 bytes");
+  EXPECT_EQ(bytes_text(1234), "1.2 kB");
+  EXPECT_EQ(bytes_text(45e6), "45 MB");
+  EXPECT_EQ(bytes_text(3.21e12), "3.2 TB");
+}
+
+}  // namespace
+}  // namespace tarflow::schedule
