@@ -53,6 +53,8 @@ Estimator::Estimator(const ExperimentSchemas& schemas, std::string device,
 
 void Estimator::add(const Cost& cost) {
   if (cost.device != device_ || cost.seconds <= 0) return;
+  start_seconds_ = known_ == 0 ? cost.seconds : std::min(start_seconds_, cost.seconds);
+  ++known_;
   const auto add_to = [&](Sum& sum) {
     sum.jobs += 1;
     sum.images += cost.images;
@@ -154,7 +156,9 @@ Estimate Estimator::estimate(const Job& job) {
   const auto alike = alike_.find(model + "\n" + cost.settings);
   const auto earlier = of_model_.find(model);
   if (alike != alike_.end() && alike->second.images > 0) {
-    result.seconds = alike->second.seconds / alike->second.images * cost.images;
+    // What every job takes to start does not grow with its images.
+    const double working = alike->second.seconds - alike->second.jobs * start_seconds_;
+    result.seconds = start_seconds_ + working / alike->second.images * cost.images;
     result.source = fmt::format("{:g} earlier job{} with these settings", alike->second.jobs,
                                 alike->second.jobs == 1 ? "" : "s");
   } else if (earlier != of_model_.end() && cost.flops > 0 && earlier->second.flops > 0) {
@@ -165,10 +169,9 @@ Estimate Estimator::estimate(const Job& job) {
     result.source = "earlier jobs of other models here, by FLOPs";
   } else if (cost.flops > 0 && device_rate_ > 0) {
     result.seconds = cost.flops / device_rate_;
-    result.source = fmt::format(
-        "{:.3g} TFLOP at the measured {:.3g} TFLOP/s of matrix products, so at "
-        "least",
-        cost.flops / 1e12, device_rate_ / 1e12);
+    result.source =
+        fmt::format("at least: {:.3g} TFLOP at the {:.3g} TFLOP/s of matrix products here",
+                    cost.flops / 1e12, device_rate_ / 1e12);
   }
   if (earlier != of_model_.end()) {
     result.bytes = earlier->second.bytes / earlier->second.jobs;

@@ -65,6 +65,8 @@ class Estimator {
   std::unordered_map<std::string, Sum> alike_, of_model_;
   Sum of_device_;
   double device_rate_ = 0;
+  double start_seconds_ = 0;  // of the quickest earlier job: what it takes to start one, at most
+  size_t known_ = 0;
   std::unordered_map<const sweep::Setting*, double>
       passes_;  // FLOPs an image by strategy, unguided
   std::unordered_map<const sweep::Setting*, std::string> texts_;

@@ -20,7 +20,7 @@ namespace {
 constexpr std::chrono::seconds kWatch{2};
 constexpr std::chrono::seconds kCancelPatience{120};
 
-void complain(const std::string& text) { fmt::print(stderr, "{}\n", text); }
+void complain(const std::string& text) { std::fputs((text + "\n").c_str(), stderr); }
 
 // Of the sweep in one call of run_sweep.
 class Looker {

@@ -30,6 +30,7 @@ void require_program(const std::string& program) {
 }
 
 [[noreturn]] void become(const std::vector<char*>& arguments, char* const* environment) {
+  ::signal(SIGPIPE, SIG_DFL);  // run_sweep ignores it while jobs run
   ::execve(arguments[0], arguments.data(), environment);
   // Only calls that are safe between fork and exec.
   constexpr char kMessage[] = "cannot start the program\n";

@@ -72,13 +72,16 @@ std::optional<double> remaining_seconds(double elapsed, double fraction) {
 Progress::Progress(std::FILE* out, bool terminal, size_t jobs, double cost)
     : out_(out), terminal_(terminal), jobs_(jobs), cost_(cost) {}
 
+// Errors are nobody's concern: whoever read this may have closed the pipe, and the jobs go on.
+void Progress::print(const std::string& text) { std::fputs(text.c_str(), out_); }
+
 Progress::~Progress() { clear(); }
 
 void Progress::clear() {
   if (shown_ == 0) return;
-  fmt::print(out_, "\r");
-  if (shown_ > 1) fmt::print(out_, "\033[{}A", shown_ - 1);
-  fmt::print(out_, "\033[J");
+  print("\r");
+  if (shown_ > 1) print(fmt::format("\033[{}A", shown_ - 1));
+  print("\033[J");
   std::fflush(out_);
   shown_ = 0;
 }
@@ -119,7 +122,7 @@ void Progress::redraw() {
     for (Line& line : lines_) {
       if (seconds_since(line.printed) < kPlainLineSeconds) continue;
       line.printed = Clock::now();
-      fmt::print(out_, "{}\n", text(line));
+      print(fmt::format("{}\n", text(line)));
     }
     std::fflush(out_);
     return;
@@ -135,7 +138,7 @@ void Progress::redraw() {
   }
   if (jobs_ > 1) texts.push_back(summary());
   for (size_t i = 0; i < texts.size(); ++i) {
-    fmt::print(out_, "{}{}", i ? "\n" : "", texts[i].substr(0, width));
+    print(fmt::format("{}{}", i ? "\n" : "", texts[i].substr(0, width)));
   }
   shown_ = texts.size();
   std::fflush(out_);
@@ -143,7 +146,7 @@ void Progress::redraw() {
 
 void Progress::message(const std::string& text) {
   clear();
-  fmt::print(out_, "{}\n", text);
+  print(fmt::format("{}\n", text));
   std::fflush(out_);
 }
 

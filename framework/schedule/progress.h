@@ -68,6 +68,7 @@ class Progress {
   Line* find(const std::string& hash);
   std::string text(const Line& line) const;
   std::string summary() const;
+  void print(const std::string& text);
   void clear();
 
   std::FILE* out_;

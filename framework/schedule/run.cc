@@ -23,7 +23,7 @@ namespace {
 
 constexpr std::chrono::seconds kCancelPoll{2};  // kind to shared file systems
 
-void complain(const std::string& text) { fmt::print(stderr, "{}\n", text); }
+void complain(const std::string& text) { std::fputs((text + "\n").c_str(), stderr); }
 
 void say_smoke(const Smoke& smoke, const fs::path& results) {
   fmt::print("*** SMOKE RUN of {}: at most {} images a point, results in {} ***\n",

@@ -1,5 +1,6 @@
 // run_sweep: from a sweep file to its tables.
 #include <fmt/format.h>
+#include <signal.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -118,6 +119,8 @@ int main_of(int argc, char** argv) {
     return kAllDone;
   }
   options.action = action_of(actions, options);
+  // `run_sweep ... | head` must not end the jobs with the pipe.
+  if (options.action == Action::kRun) ::signal(SIGPIPE, SIG_IGN);
   return run_sweeps(options);
 }
 

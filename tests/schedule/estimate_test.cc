@@ -65,7 +65,7 @@ TEST(Estimate, ComesFromTheNearestKnowledgeAndSaysFromWhich) {
     EXPECT_FALSE(estimator.knows_device());
     estimator.set_device_rate(1e9);
     EXPECT_DOUBLE_EQ(*estimator.estimate(job).seconds, estimator.flops(job) / 1e9);
-    EXPECT_THAT(estimator.estimate(job).source, HasSubstr("measured 0.001 TFLOP/s"));
+    EXPECT_THAT(estimator.estimate(job).source, HasSubstr("at the 0.001 TFLOP/s"));
     estimator.learn(job_of("evaluate", 50, 1, strategy(8, 5), "other"), 20, 1000);
   }
   Estimator estimator(known, "gpu", folder.path());
@@ -76,7 +76,8 @@ TEST(Estimate, ComesFromTheNearestKnowledgeAndSaysFromWhich) {
   EXPECT_THAT(estimator.estimate(job).source, HasSubstr("this model"));
   EXPECT_DOUBLE_EQ(*estimator.estimate(job).bytes, 5000);
   estimator.learn(job_of("evaluate", 50, 0, strategy(0, 0)), 3, 5000);
-  EXPECT_DOUBLE_EQ(*estimator.estimate(job).seconds, 6);
+  estimator.learn(job_of("evaluate", 10, 0, strategy(2, 1)), 1, 5000);
+  EXPECT_DOUBLE_EQ(*estimator.estimate(job).seconds, 1 + 2 * 2) << "a second goes into starting";
   EXPECT_EQ(estimator.estimate(job).source, "1 earlier job with these settings");
 }
 
