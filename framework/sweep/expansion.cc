@@ -33,14 +33,21 @@ bool has_entries_beside(const Space& space) {
                      [](const Include& include) { return !include.when; });
 }
 
+bool is_always_set(const Space& space, size_t field);
+
+bool is_always_set(const Factor& factor, size_t field) {
+  if (factor.kind == Factor::Kind::kAxis) return factor.field == field;
+  if (factor.kind == Factor::Kind::kSpace) return is_always_set(*factor.space, field);
+  return std::any_of(factor.parts.begin(), factor.parts.end(),
+                     [&](const Factor& part) { return is_always_set(part, field); });
+}
+
 // Every point of the space sets the field itself.
 bool is_always_set(const Space& space, size_t field) {
   if (space.plain.contains(field)) return true;
-  const auto sets = [&](const Factor& factor) {
-    return factor.kind != Factor::Kind::kSpace && factor.fields.contains(field);
-  };
   return !has_entries_beside(space) &&
-         std::any_of(space.factors.begin(), space.factors.end(), sets);
+         std::any_of(space.factors.begin(), space.factors.end(),
+                     [&](const Factor& factor) { return is_always_set(factor, field); });
 }
 
 // What fields are where the entry says nothing: the file's default, else the schema's.

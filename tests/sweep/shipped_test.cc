@@ -1,11 +1,17 @@
 // The sweeps that come with the product.
+#include <set>
+
 #include "framework/core/strategy.h"
 #include "framework/sweep/strategy_parse.h"
+#include "framework/sweep/use.h"
 #include "tests/sweep/support.h"
 
 namespace tarflow::sweep {
 namespace {
 
+using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::Field;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -26,22 +32,54 @@ constexpr Shipped kPublished[] = {
 
 TEST(ShippedSweeps, StateThePublishedStrategies) {
   for (const Shipped& shipped : kPublished) {
-    const Document document = read_yaml(kSweeps / fmt::format("{}.yaml", shipped.name));
-    EXPECT_THAT(document.problems, IsEmpty());
-    const Node& experiments = *document.root->find("experiments")->value;
+    const auto file = kSweeps / fmt::format("{}.yaml", shipped.name);
+    Sources sources(read_yaml(file));
+    Report report(sources);
+    const NodePtr root = Expander(sources, {}, std::make_shared<Folders>(), report)
+                             .expand(sources.at({}).document->root, 0);
+    const Node& experiments = *root->find("experiments")->value;
     const Node& evaluate = *experiments.items.at(1)->find("evaluate")->value;
     const Node& strategies = *evaluate.find("grid")->value->find("strategy")->value;
     const Document lists =
         parse_yaml(fmt::format("{{num_GS_list: [{}], max_jacobi_list: [{}], guess_list: [{}]}}",
                                shipped.segments, shipped.iterations, shipped.guesses),
                    "lists");
-    const Sources sources(document);
-    Report report(sources);
     const auto expected = read_strategy(*lists.root, shipped.flow, report);
     const auto stated = read_strategy(*strategies.items.at(1), shipped.flow, report);
     EXPECT_THAT(report.errors, IsEmpty()) << shipped.name;
     EXPECT_EQ(stated, expected) << shipped.name;
     EXPECT_TRUE(read_strategy(*strategies.items.at(0), shipped.flow, report)->sequential());
+  }
+}
+
+// Every preset strategy is legal for its model and is another one.
+TEST(ShippedSweeps, NeighboursAreDistinctStrategiesOfTheirModels) {
+  for (const Shipped& shipped : kPublished) {
+    Sources sources(read_yaml(kSweeps / "presets/neighbours.yaml"));
+    Report report(sources);
+    const Node& list = *sources.at({}).document->root->find(shipped.name)->value;
+    std::set<std::string> names, blocks;
+    for (const NodePtr& node : list.items) {
+      const auto strategy = read_strategy(*node, shipped.flow, report);
+      ASSERT_TRUE(strategy) << report.errors.at(0).str();
+      names.insert(strategy->name);
+      blocks.insert(describe(*strategy));
+    }
+    EXPECT_THAT(names, SizeIs(list.items.size())) << shipped.name;
+    EXPECT_THAT(blocks, SizeIs(list.items.size())) << shipped.name;
+  }
+}
+
+TEST(ShippedSweeps, EditorsFindTheSchemaFromEveryFile) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(kSweeps)) {
+    if (entry.path().extension() != ".yaml") continue;
+    std::ifstream in(entry.path());
+    std::string line;
+    std::getline(in, line);
+    const std::string head = "# yaml-language-server: $schema=";
+    ASSERT_TRUE(line.starts_with(head)) << entry.path();
+    EXPECT_TRUE(std::filesystem::exists(entry.path().parent_path() / line.substr(head.size())))
+        << entry.path();
   }
 }
 
@@ -73,8 +111,10 @@ TEST_F(ShippedSweepsLoad, ThePublishedModelsWithoutTheirFiles) {
     const Model& model = sweep.models.at(shipped.name);
     EXPECT_EQ(model.shape.tokens(), shipped.flow.tokens);
     if (model.present) continue;
-    EXPECT_THAT(sweep.missing[0].what, HasSubstr(model.checkpoint.filename().string()));
-    EXPECT_THAT(sweep.missing[0].repair, HasSubstr("published by encoreus on Hugging Face"));
+    EXPECT_THAT(sweep.missing,
+                Contains(AllOf(
+                    Field(&Problem::what, HasSubstr(model.checkpoint.filename())),
+                    Field(&Problem::repair, HasSubstr("published by encoreus on Hugging Face")))));
   }
 }
 

@@ -1,0 +1,414 @@
+#include "framework/sweep/json_schema.h"
+
+#include <fmt/format.h>
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "framework/core/shape.h"
+#include "framework/sweep/run_parse.h"
+
+namespace tarflow::sweep {
+namespace {
+
+// A reference to a definition.
+Json to(const std::string& name) { return {{"$ref", "#/definitions/" + name}}; }
+
+Json described(Json schema, const std::string& text) {
+  schema["description"] = text;
+  schema["markdownDescription"] = text;
+  return schema;
+}
+
+// A schema or what stands for any value: `{use: FILE#key}` and a text with `${env:NAME}`.
+Json or_reference(Json schema) {
+  return {{"anyOf", Json::array({std::move(schema), to("used"), to("environment")})}};
+}
+
+Json list_of(Json items) {
+  return {{"type", "array"}, {"items", std::move(items)}, {"minItems", 1}};
+}
+
+Json map_of(Json properties) {
+  properties["use"] = to("use");
+  return {{"type", "object"},
+          {"properties", std::move(properties)},
+          {"additionalProperties", false},
+          {"minProperties", 1}};
+}
+
+Json limited(Json schema, const std::optional<double>& minimum,
+             const std::optional<double>& maximum) {
+  if (minimum) schema["minimum"] = *minimum;
+  if (maximum) schema["maximum"] = *maximum;
+  return schema;
+}
+
+// Choices that read as numbers are numbers where YAML does not quote them.
+Json choices_of(const Field& field) {
+  Json values = field.choices;
+  for (const std::string& choice : field.choices) {
+    if (choice.find_first_not_of("0123456789") == std::string::npos) {
+      values.push_back(std::stoll(choice));
+    }
+  }
+  return {{"enum", values}};
+}
+
+Json value_of(const Field& field) {
+  const Json text = {{"type", Json::array({"string", "number", "boolean"})}};
+  switch (field.type) {
+    case FieldType::kBoolean:
+      return {{"type", "boolean"}};
+    case FieldType::kInteger:
+      return limited({{"type", "integer"}}, field.minimum, field.maximum);
+    case FieldType::kNumber:
+      return limited({{"type", "number"}}, field.minimum, field.maximum);
+    case FieldType::kString:
+      return text;
+    case FieldType::kChoice:
+      return choices_of(field);
+    case FieldType::kPath:
+      return to("path");
+    case FieldType::kModel:
+      return {{"type", "string"}, {"minLength", 1}};
+    case FieldType::kStrategy:
+      return to("strategy");
+    case FieldType::kIntegerList:
+      return list_of(or_reference(limited({{"type", "integer"}}, field.minimum, field.maximum)));
+    case FieldType::kNumberList:
+      return list_of(or_reference(limited({{"type", "number"}}, field.minimum, field.maximum)));
+  }
+  return true;
+}
+
+std::string description_of(const Field& field) {
+  std::string text = field.description;
+  if (!field.unit.empty()) text += fmt::format(" Unit: {}.", field.unit);
+  return text;
+}
+
+Json documented(const Field& field, Json schema) {
+  schema["title"] = field.name;
+  if (!field.default_value.is_null() && field.default_value != "") {
+    schema["default"] = field.default_value;
+  }
+  if (!field.example.is_null()) schema["examples"] = Json::array({field.example});
+  return described(std::move(schema), description_of(field));
+}
+
+// Names of the definitions that belong to an experiment.
+struct Names {
+  explicit Names(const std::string& experiment)
+      : group(experiment + ".group"),
+        space(experiment + ".space"),
+        entry(experiment + ".entry"),
+        condition(experiment + ".condition"),
+        settings(experiment + ".settings") {}
+  std::string group, space, entry, condition, settings;
+};
+
+std::string field_name(const ExperimentSchema& schema, const Field& field) {
+  return schema.name + "." + field.name + ".value";
+}
+
+Json one_or_list(Json schema) { return {{"anyOf", Json::array({list_of(schema), schema})}}; }
+
+Json space_of(const ExperimentSchema& schema, const Names& names) {
+  Json properties;
+  for (const Field& field : schema.fields) {
+    properties[field.name] =
+        documented(field, {{"allOf", Json::array({to(field_name(schema, field))})}});
+  }
+  const auto linked = [](const std::string& name, const char* text) {
+    return described({{"allOf", Json::array({to(name)})}}, text);
+  };
+  properties["grid"] =
+      linked(names.group, "Every combination of these lists; the last varies fastest.");
+  properties["zip"] =
+      linked(names.group, "Equally long lists, the first values together, and so on.");
+  properties["include"] =
+      described(one_or_list({{"anyOf", Json::array({to(names.entry), to("used")})}}),
+                "Points beside the grid; with `when`, what extends the points so far that match.");
+  properties["exclude"] =
+      described(one_or_list({{"anyOf", Json::array({to(names.condition), to("used")})}}),
+                "Points that match one of these conditions are dropped.");
+  return map_of(std::move(properties));
+}
+
+Json group_of(const ExperimentSchema& schema, const Names& names) {
+  Json axes;
+  for (const Field& field : schema.fields) {
+    const Json item = to(field_name(schema, field));
+    axes[field.name] =
+        described({{"title", field.name}, {"anyOf", Json::array({list_of(item), to("used")})}},
+                  description_of(field));
+  }
+  axes["grid"] = to(names.group);
+  axes["zip"] = to(names.group);
+  return {
+      {"anyOf", Json::array({map_of(std::move(axes)),
+                             list_of({{"anyOf", Json::array({to(names.space), to("used")})}})})}};
+}
+
+// What a setting may be compared with.
+Json test_of(const ExperimentSchema& schema, const Field& field) {
+  const Json value = to(field_name(schema, field));
+  const Json values = {
+      {"anyOf", Json::array({value,
+                             {{"type", "null"}},
+                             list_of({{"anyOf", Json::array({value, {{"type", "null"}}})}})})}};
+  Json tests = {{"not", values}};
+  if (field.type == FieldType::kInteger || field.type == FieldType::kNumber) {
+    for (const char* bound : {"min", "max", "above", "below"}) tests[bound] = {{"type", "number"}};
+  }
+  Json test = {{"type", "object"},
+               {"properties", std::move(tests)},
+               {"additionalProperties", false},
+               {"minProperties", 1}};
+  return {{"anyOf", Json::array({values, std::move(test)})}};
+}
+
+Json condition_of(const ExperimentSchema& schema, const Names& names) {
+  Json properties;
+  for (const Field& field : schema.fields) properties[field.name] = test_of(schema, field);
+  properties["any"] = list_of(to(names.condition));
+  properties["all"] = list_of(to(names.condition));
+  properties["not"] = to(names.condition);
+  return map_of(std::move(properties));
+}
+
+void define_experiment(const ExperimentSchema& schema, Json& definitions) {
+  const Names names(schema.name);
+  for (const Field& field : schema.fields) {
+    definitions[field_name(schema, field)] = or_reference(value_of(field));
+  }
+  Json space = space_of(schema, names);
+  definitions[names.space] = space;
+  definitions[names.group] = group_of(schema, names);
+  definitions[names.condition] = condition_of(schema, names);
+  Json entry = space;
+  entry["properties"]["when"] = described({{"allOf", Json::array({to(names.condition)})}},
+                                          "The points so far that this entry extends.");
+  definitions[names.entry] = std::move(entry);
+  space["properties"]["run"] = to("run");
+  definitions[names.settings] = described(std::move(space), schema.description);
+}
+
+Json strategy_schema() {
+  const Json label =
+      described({{"type", Json::array({"string", "number"})}}, "What tables call it.");
+  const Json guesses = described(list_of(to("guess")), "One a block, the last block first.");
+  const Json counts = list_of({{"type", "integer"}, {"minimum", 0}});
+  const Json named = {{"type", "object"},
+                      {"required", Json::array({"name"})},
+                      {"properties",
+                       {{"name", to("strategy_name")},
+                        {"guess", to("guess")},
+                        {"guess_list", guesses},
+                        {"label", label}}},
+                      {"additionalProperties", false}};
+  const Json lists = {
+      {"type", "object"},
+      {"required", Json::array({"num_GS_list"})},
+      {"properties",
+       {{"num_GS_list", described(counts, "Segments of each block, the last block first.")},
+        {"max_jacobi_list", described(counts, "Jacobi iterations at most, a segment.")},
+        {"guess", to("guess")},
+        {"guess_list", guesses},
+        {"label", label}}},
+      {"additionalProperties", false}};
+  const Json blocks = {{"type", "object"},
+                       {"required", Json::array({"blocks"})},
+                       {"properties",
+                        {{"blocks",
+                          {{"type", "object"},
+                           {"minProperties", 1},
+                           {"patternProperties", {{"^[0-9]+(/[0-9]+)*$", to("block")}}},
+                           {"properties", {{"else", to("block")}, {"use", to("use")}}},
+                           {"additionalProperties", false}}},
+                         {"label", label}}},
+                       {"additionalProperties", false}};
+  Json schema = {{"anyOf", Json::array({to("strategy_name"), named, lists, blocks})},
+                 {"examples", Json::array({"For", "[7-8-32-10]"})}};
+  return described(
+      std::move(schema),
+      "How the blocks are inverted: a published name, the three published lists, a map "
+      "of blocks, or a name under `strategies`.");
+}
+
+Json block_schema() {
+  const Json number = {{"anyOf", Json::array({{{"type", "number"}, {"minimum", 0}},
+                                              {{"enum", Json::array({"none"})}}})}};
+  const Json segments = {{"anyOf", Json::array({{{"type", "integer"}, {"minimum", 0}},
+                                                {{"enum", Json::array({"sequential"})}}})}};
+  const Json stop = {
+      {"anyOf", Json::array({{{"enum", Json::array({"none"})}},
+                             {{"type", "object"},
+                              {"required", Json::array({"published"})},
+                              {"properties", {{"published", {{"type", "number"}, {"minimum", 0}}}}},
+                              {"additionalProperties", false}}})}};
+  const Json map = {
+      {"type", "object"},
+      {"required", Json::array({"segments"})},
+      {"properties",
+       {{"segments", described(segments, "0 or sequential; 1: Jacobi; more: GS-Jacobi.")},
+        {"max_iterations", described({{"type", "integer"}, {"minimum", 1}}, "A segment, at most.")},
+        {"guess", to("guess")},
+        {"clamp", described(number, "Iterates are kept within plus and minus this.")},
+        {"stop", described(stop, "Threshold of the published code's stop.")}}},
+      {"additionalProperties", false}};
+  return {{"anyOf", Json::array({{{"enum", Json::array({"sequential"})}}, map, to("used")})}};
+}
+
+Json model_schema() {
+  const auto whole = [](int minimum, const char* text) {
+    return described(or_reference({{"type", "integer"}, {"minimum", minimum}}), text);
+  };
+  const Json text = {{"type", "string"}, {"minLength", 1}};
+  Json properties = {{"checkpoint", described({{"anyOf", Json::array({text, to("used")})}},
+                                              "The .pth file, DATASET_model_P_C_K_L_EPS.pth.")},
+                     {"published", described(text, "Who publishes the file and where.")},
+                     {"image_size", whole(1, "Side of the images. Unit: pixels.")},
+                     {"patch_size", whole(1, "P, side of a patch. Unit: pixels.")},
+                     {"channels", whole(kHeadWidth, "C, a multiple of 64.")},
+                     {"blocks", whole(1, "K.")},
+                     {"layers", whole(1, "L, attention layers a block.")},
+                     {"classes", whole(0, "0: unconditional.")},
+                     {"noise_std", described(or_reference({{"type", "number"}, {"minimum", 0}}),
+                                             "Level of the noise in training.")}};
+  Json model = map_of(std::move(properties));
+  model["anyOf"] = Json::array(
+      {{{"required", Json::array({"checkpoint"})}}, {{"required", Json::array({"use"})}}});
+  return described(std::move(model), "A checkpoint; what file and name tell need not be stated.");
+}
+
+Json run_schema() {
+  Json properties;
+  for (const RunKey& key : run_keys()) {
+    Json value;
+    if (key.type == RunType::kBoolean) value = {{"type", "boolean"}};
+    if (key.type == RunType::kCount)
+      value = limited({{"type", "integer"}}, key.minimum, key.maximum);
+    if (key.type == RunType::kDuration) {
+      value = {{"anyOf",
+                Json::array(
+                    {limited({{"type", "number"}}, key.minimum, key.maximum),
+                     {{"type", "string"},
+                      {"pattern",
+                       "^([0-9.eE+-]+ *(s|sec|seconds?|min|minutes?|h|hours?|d|days)?|none)$"}}})},
+               {"examples", Json::array({"30 s", "10 min", "2 h"})}};
+    }
+    Json property = described(or_reference(std::move(value)),
+                              fmt::format("{} Default: {}.", key.description, run_default(key)));
+    properties[key.name] = std::move(property);
+  }
+  return described(map_of(std::move(properties)), "How jobs are run; changes no result.");
+}
+
+Json common_definitions() {
+  Json definitions;
+  const Json file = {{"type", "string"}, {"minLength", 1}};
+  definitions["use"] = described({{"anyOf", Json::array({file, list_of(file)})},
+                                  {"examples", Json::array({"presets/paper.yaml#afhq.settings"})}},
+                                 "FILE or FILE#key: values from another file; keys beside it win.");
+  definitions["used"] = {{"type", "object"},
+                         {"properties", {{"use", to("use")}}},
+                         {"required", Json::array({"use"})},
+                         {"additionalProperties", false}};
+  definitions["environment"] = {{"type", "string"}, {"pattern", "\\$\\{env:"}};
+  definitions["path"] = {
+      {"anyOf",
+       Json::array(
+           {{{"type", Json::array({"string", "number"})}},
+            {{"type", "object"},
+             {"properties", {{"path", {{"type", "string"}}}, {"published", {{"type", "string"}}}}},
+             {"required", Json::array({"path"})},
+             {"additionalProperties", false}}})}};
+  definitions["guess"] =
+      described({{"enum", Json::array({0, 1, "z", "zero", "0", "1"})}},
+                "0 or z: the block's input itself; 1 or zero: its token 0, zeros elsewhere.");
+  // Unquoted, [7-8-32-10] is a list of one text.
+  definitions["strategy_name"] = {{"anyOf", Json::array({{{"type", "string"}, {"minLength", 1}},
+                                                         {{"type", "array"},
+                                                          {"items", {{"type", "string"}}},
+                                                          {"minItems", 1},
+                                                          {"maxItems", 1}}})}};
+  definitions["block"] = block_schema();
+  definitions["strategy"] = strategy_schema();
+  definitions["model"] = model_schema();
+  definitions["run"] = run_schema();
+  return definitions;
+}
+
+Json experiments_schema(const ExperimentSchemas& schemas) {
+  Json names = Json::array();
+  Json properties;
+  for (const ExperimentSchema& schema : schemas) {
+    names.push_back(schema.name);
+    properties[schema.name] =
+        described({{"anyOf", Json::array({to(schema.name + ".settings"), {{"type", "null"}}})}},
+                  schema.description);
+  }
+  const Json stated = {{"type", "object"},
+                       {"properties", properties},
+                       {"additionalProperties", false},
+                       {"minProperties", 1},
+                       {"maxProperties", 1}};
+  const Json item = {{"anyOf", Json::array({stated, {{"enum", names}}, to("used")})}};
+  return described({{"anyOf", Json::array({list_of(item), to("used")})}}, "What to run.");
+}
+
+// A field of several experiments may be that of any of them.
+Json defaults_schema(const ExperimentSchemas& schemas) {
+  std::map<std::string, Json> fields;
+  for (const ExperimentSchema& schema : schemas) {
+    for (const Field& field : schema.fields) {
+      const auto [place, is_new] =
+          fields.try_emplace(field.name, documented(field, {{"anyOf", Json::array()}}));
+      Json value = to(field_name(schema, field));
+      place->second["anyOf"].push_back(std::move(value));
+    }
+  }
+  return described(map_of(fields), "Settings of every experiment that has them; its own win.");
+}
+
+Json named(const std::string& definition, const char* text) {
+  return described(
+      {{"type", "object"},
+       {"minProperties", 1},
+       {"properties", {{"use", to("use")}}},
+       {"additionalProperties", {{"anyOf", Json::array({to(definition), to("used")})}}}},
+      text);
+}
+
+}  // namespace
+
+Json sweep_json_schema(const ExperimentSchemas& schemas) {
+  Json definitions = common_definitions();
+  for (const ExperimentSchema& schema : schemas) define_experiment(schema, definitions);
+  Json properties = {
+      {"name", described({{"type", Json::array({"string", "number"})}},
+                         "Of the results, results/NAME.h5; the file's own name without it.")},
+      {"models", named("model", "Checkpoints by the names that experiments use.")},
+      {"strategies", named("strategy", "Strategies by the names that experiments use.")},
+      {"defaults", defaults_schema(schemas)},
+      {"run", to("run")},
+      {"experiments", experiments_schema(schemas)},
+      {"use", to("use")}};
+  Json keys = Json::array();
+  for (const auto& [key, value] : properties.items()) keys.push_back(key);
+  return {{"$schema", "http://json-schema.org/draft-07/schema#"},
+          {"title", "TarFlow sweep"},
+          {"description", "What run_sweep runs, or a file of values for `use:`."},
+          {"type", "object"},
+          {"properties", std::move(properties)},
+          // Files of values have keys of their own.
+          {"if", {{"required", Json::array({"experiments"})}}},
+          {"then", {{"propertyNames", {{"enum", std::move(keys)}}}}},
+          {"definitions", std::move(definitions)}};
+}
+
+}  // namespace tarflow::sweep
