@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "analysis/compare.h"
 #include "analysis/markdown.h"
 #include "analysis/published.h"
 #include "analysis/report.h"
@@ -15,10 +16,15 @@
 namespace tarflow::analysis {
 namespace {
 
+constexpr int kUnreadable = 2;  // of compare, whose 1 says that files differ
+
 struct Arguments {
   std::vector<std::filesystem::path> files;
   std::filesystem::path folder;
-  std::filesystem::path digest_file;
+  std::vector<std::filesystem::path> digest_files;
+  std::filesystem::path compare_a, compare_b;
+  std::filesystem::path schemas;
+  CompareOptions compare;
   std::string format = "text";
   ReportOptions options;
 };
@@ -38,6 +44,60 @@ int print_report(Arguments arguments, std::ostream& out, std::ostream& err, bool
   out.flush();
   for (const std::string& problem : problems) err << "analyze: " << problem << "\n";
   return problems.empty() ? 0 : 1;
+}
+
+// A line for each file that can be read; with several, the file's name follows as in sha256sum.
+int print_digests(const Arguments& arguments, std::ostream& out, std::ostream& err) {
+  int status = 0;
+  for (const std::filesystem::path& file : arguments.digest_files) {
+    try {
+      out << record::digest(record::read_sweep(file));
+      if (arguments.digest_files.size() > 1) out << "  " << file.string();
+      out << "\n";
+    } catch (const std::exception& error) {
+      err << "analyze: " << error.what() << "\n";
+      status = 1;
+    }
+  }
+  return status;
+}
+
+int print_comparison(const Arguments& arguments, std::ostream& out, std::ostream& err,
+                     bool terminal) {
+  std::vector<record::SweepRecord> sweeps;
+  for (const std::filesystem::path& file : {arguments.compare_a, arguments.compare_b}) {
+    try {
+      sweeps.push_back(record::read_sweep(file));
+    } catch (const std::exception& error) {
+      err << "analyze: " << error.what() << "\n";
+    }
+  }
+  if (sweeps.size() < 2) return kUnreadable;
+  const Comparison comparison = compare(sweeps[0], sweeps[1], arguments.compare);
+  out << "A: " << arguments.compare_a.string() << "\nB: " << arguments.compare_b.string() << "\n\n";
+  if (!comparison.table.rows.empty()) {
+    out << render_text(comparison.table, {.bold = terminal}) << "\n";
+  }
+  out << comparison.verdict << "\n";
+  return comparison.within ? 0 : 1;
+}
+
+void add_compare(CLI::App& app, Arguments& arguments) {
+  CLI::App* compare =
+      app.add_subcommand("compare",
+                         "how far the results of two files are apart, point by point; the exit "
+                         "status is 0 when they agree, 1 when they do not, 2 when a file cannot be "
+                         "read");
+  compare->add_option("A", arguments.compare_a, "a sweep's or a job's record")->required();
+  compare->add_option("B", arguments.compare_b, "another one")->required();
+  compare
+      ->add_option("--tolerance", arguments.compare.tolerance,
+                   "largest deviation of a number that is let pass; 0: none but equal bits")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  compare->add_flag("--relative", arguments.compare.relative,
+                    "the tolerance is one of |a - b| / max(|a|, |b|)");
+  compare->add_flag("--times", arguments.compare.times, "compare times and devices as well");
 }
 
 }  // namespace
@@ -60,14 +120,25 @@ int analyze(int argc, const char* const* argv, std::ostream& out, std::ostream& 
   app.add_option("--published", arguments.options.published, "file of published figures");
   CLI::App* digest = app.add_subcommand(
       "digest", "print the hash of everything in a file but times, attempts and environment");
-  digest->add_option("file", arguments.digest_file, "merged sweep file")->required();
+  digest->add_option("files", arguments.digest_files, "sweeps' or jobs' records")->required();
+  add_compare(app, arguments);
+  CLI::App* describe = app.add_subcommand(
+      "describe-records", "print what the files hold, as docs/records.md does (Markdown)");
+  describe->add_option("--schemas", arguments.schemas,
+                       "what the experiments return [share/experiments.json beside the program]");
   try {
     app.parse(argc, argv);
-    if (!digest->parsed()) return print_report(std::move(arguments), out, err, terminal);
-    out << record::digest(record::read_sweep(arguments.digest_file)) << "\n";
+    if (digest->parsed()) return print_digests(arguments, out, err);
+    if (app.got_subcommand("compare")) return print_comparison(arguments, out, err, terminal);
+    if (!describe->parsed()) return print_report(std::move(arguments), out, err, terminal);
+    if (arguments.schemas.empty()) {
+      arguments.schemas = installed_published_file().parent_path() / "experiments.json";
+    }
+    out << record::records_document(read_experiment_schemas(arguments.schemas));
     return 0;
   } catch (const CLI::ParseError& error) {
-    return app.exit(error, out, err) == 0 ? 0 : 1;  // --help is no failure
+    if (app.exit(error, out, err) == 0) return 0;  // --help is no failure
+    return app.got_subcommand("compare") ? kUnreadable : 1;
   } catch (const std::exception& error) {
     err << "analyze: " << error.what() << "\n";
     return 1;

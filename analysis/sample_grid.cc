@@ -32,8 +32,8 @@ std::vector<Point> with_own_images(const std::vector<Point>& points) {
 SampleGrid make_grid(std::vector<Point> points, const StrategyNames& names) {
   sort_strategies(points, names);
   const auto settings = [](const Point& p) {
-    return std::tuple(p.number("cfg"), p.number("attn_temp"), p.text("compute"),
-                      p.text("device"), p.number("num_images"));
+    return std::tuple(p.number("cfg"), p.number("attn_temp"), p.text("compute"), p.text("device"),
+                      p.number("num_images"));
   };
   std::stable_sort(points.begin(), points.end(),
                    [&](const Point& a, const Point& b) { return settings(a) < settings(b); });

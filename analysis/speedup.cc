@@ -139,9 +139,9 @@ Table block_table(const SpeedupBlock& block) {
   }
   const Point& first = block.points.front();
   table.introduction =
-      fmt::format("{}, {}, {} images, seed {}. {}", first.text("device"),
-                  first.text("compute"), count_text(first.number("num_images").value_or(0)),
-                  setting_text(first, "seed"), distance_text(block));
+      fmt::format("{}, {}, {} images, seed {}. {}", first.text("device"), first.text("compute"),
+                  count_text(first.number("num_images").value_or(0)), setting_text(first, "seed"),
+                  distance_text(block));
   if (!compared.empty()) {
     table.introduction += fmt::format(
         " Deviation of the first {} images.",
@@ -167,8 +167,7 @@ std::vector<std::string> differences(const Point& point, const Published& publis
   compare("self_denoising_lr", "self-denoising", model.self_denoising_lr);
   compare("num_images", "images", static_cast<double>(published.num_images));
   if (point.text("compute") != published.compute_type) {
-    list.push_back(
-        fmt::format("{} (published {})", point.text("compute"), published.compute_type));
+    list.push_back(fmt::format("{} (published {})", point.text("compute"), published.compute_type));
   }
   return list;
 }

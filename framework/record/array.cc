@@ -204,6 +204,12 @@ void check_array(const Array& array) {
     throw Error(fmt::format("the array `{}` names {} axes and has {}", path, array.axes.size(),
                             array.shape.size()));
   }
+  for (const std::string& axis : array.axes) {
+    if (axis.find(',') != std::string::npos) {
+      throw Error(
+          fmt::format("the array `{}` has a comma in the name of its axis `{}`", path, axis));
+    }
+  }
   for (const std::string& text : array.strings) {
     if (text.find('\0') != std::string::npos) {
       throw Error(fmt::format("the array `{}` holds a zero byte in a text", path));

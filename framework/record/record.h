@@ -88,6 +88,15 @@ Row settings_row(const ExperimentSchema& schema, const Json& settings);
 // Standard, settings and result columns, sorted by name. Throws Error when two have one name.
 std::vector<Column> all_columns(const ExperimentSchema& schema);
 
+// That every array of a job is one that its experiment declares: by path, where a part in angle
+// brackets matches any one component, type, number of axes, unit and timing; axes that an array
+// names are the declared ones. Throws Error naming all that are not.
+void require_declared(const ExperimentSchema& schema, const std::vector<Array>& arrays);
+
+// docs/records.md: the layout of the files, and the columns and arrays of each experiment.
+// Markdown.
+std::string records_document(const ExperimentSchemas& schemas);
+
 // Written aside, fsync, rename. Throws Error naming the file, also when the record contradicts
 // itself: a row without `point`, a cell without its column or of another type, an array whose data
 // do not fill its shape.

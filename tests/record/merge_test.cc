@@ -167,7 +167,7 @@ TEST(Merge, WritesADamagedSweepFileAgain) {
   damage(merged);
   EXPECT_TRUE(merge(merged, "demo", files).wrote);
   EXPECT_TRUE(read_file(merged) == good);
-  for (size_t at = 0; at < 512; at += 3) {
+  for (size_t at = 0; at < 512; at += 23) {
     std::string bad = good;
     bad[at] ^= 4;
     std::ofstream(merged, std::ios::binary) << bad;

@@ -1,0 +1,158 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "framework/record/envelope.h"
+#include "framework/record/record.h"
+
+namespace tarflow::record {
+namespace {
+
+constexpr const char* kIntroduction = R"(# Records
+
+What `run_sweep` leaves on the disk, and how to read it. This page is generated from the types that are written:
+
+```bash not-run: rewrites this page
+build/bin/analyze describe-records --schemas build/share/experiments.json > docs/records.md
+```
+
+A job leaves `results/SWEEP/jobs/HASH/result.h5`; all jobs of a sweep are merged into `results/SWEEP.h5`. Both have the same
+layout, and whoever reads one reads the other. They are HDF5 files, readable by HDF5 1.8 and later.
+
+## Reading them
+
+```python
+import h5py, pandas
+
+with h5py.File("results/demo.h5") as file:
+    points = pandas.DataFrame(file["points"][:])                     # one row a point
+    columns = pandas.DataFrame(file["columns"][:]).set_index("name")  # unit, meaning, type, timing
+    texts = points.select_dtypes(object).columns
+    points[texts] = points[texts].apply(lambda column: column.str.decode("utf-8"))
+    job = file["jobs"][points["job"][0]]                             # the arrays of its job
+    iterations = job["sampling/iterations"]
+    print(iterations[:], iterations.attrs["meaning"], iterations.attrs["unit"])
+    settings = job["job.json"][()].decode()                          # JSON
+```
+
+Whoever reads in C++ includes `framework/record/record.h`: `read_sweep`, `read_job`. `h5dump` and `h5ls -r` work as well.
+`analyze digest FILE` prints the hash of the results, `analyze compare A.h5 B.h5` tells how far two files are apart.
+
+## Layout
+
+| Where | What |
+|---|---|
+| first {envelope} bytes | the envelope: text, before the HDF5 part |
+| `/` | attributes `record_version`, `kind` (`job` or `sweep`), `name` (the job's hash or the sweep's name) |
+| `/columns` | a row for each column of `/points`: `name`, `type`, `unit`, `meaning`, `timing` |
+| `/points` | a row for each point, sorted by `point`; the columns of all experiments, below |
+| `/jobs/HASH/job.json` | the job as it was run, text: settings, points, model, hashes of the files it read, `generation` |
+| `/jobs/HASH/environment.json` | where and with what it ran, text: versions, device, threads, source revision |
+| `/jobs/HASH/...` | its arrays, below |
+
+**Absent values.** A column that a row lacks is NaN where it holds float64, `""` where it holds text; beside each int64 column
+`NAME` is a column `has_NAME`, 0 where the value is absent. Texts are UTF-8, padded with zero bytes; lists are JSON; booleans
+are 0 or 1.
+
+**Attributes of arrays.** `unit` (`""` for pure numbers), `meaning`, `timing` (1: a duration or rate), `point` (the point it belongs
+to, `""` when it belongs to all points of its job), and `axes` (their names, with commas between them) where they are declared.
+
+**Envelope.** Lines `tarflow record VERSION`, `bytes` (length of the HDF5 part), `sha256` (of the HDF5 part), in a sweep's file
+`merged` (hash of what it was merged from: `run_sweep` leaves the file untouched when nothing changed), and `check` (start of the
+SHA-256 of the lines before), then zero bytes. The envelope is checked before the file is read: a file that was cut short or
+changed is refused, whatever was changed. HDF5 looks behind it by itself (a user block).
+
+**Same bytes.** There are no times of writing in the HDF5 structures, and all is sorted: the same job files give the same
+sweep file, byte for byte, in whatever order they were computed. Files are written aside, synced and renamed.
+
+**Which result.** Where two jobs computed a point, the one of the higher `generation` in its `job.json` holds (`--force` raises it),
+then the one whose hash sorts first.
+
+## Versions
+
+Files have version {version} now. Older ones are read, merged and compared, with the same digest; newer ones are refused by name.
+
+| Version | What was new |
+|---|---|
+| 1 | all but what follows |
+| 2 | `merged` and `check` in the envelope; `axes` of arrays |
+
+## The digest
+
+`analyze digest FILE` hashes every cell of `/points` and the path, type, shape and values of every array, by value: neither layout nor version,
+the order of anything or the name of the sweep matters. Left out are columns and arrays whose `timing` is 1, the column `device`, `job.json` and
+`environment.json`. So two runs of one sweep on the same device model, build and number of threads have one digest, however often they
+were interrupted.
+)";
+
+// A text in a cell of a Markdown table.
+std::string cell(std::string_view text) {
+  std::string escaped;
+  for (const char c : text) {
+    if (c == '|') escaped += '\\';
+    escaped += c == '\n' ? ' ' : c;
+  }
+  return escaped;
+}
+
+const char* type_word(ColumnType type) {
+  return type == ColumnType::kFloat64 ? "float64" : type == ColumnType::kInt64 ? "int64" : "text";
+}
+
+std::string column_table(std::vector<Column> columns) {
+  std::sort(columns.begin(), columns.end(),
+            [](const Column& a, const Column& b) { return a.name < b.name; });
+  std::string text = "| Column | Type | Unit | Meaning | Timing |\n|---|---|---|---|---|\n";
+  for (const Column& column : columns) {
+    text += fmt::format("| `{}` | {} | {} | {} | {} |\n", column.name, type_word(column.type),
+                        cell(column.unit), cell(column.description), column.timing ? "yes" : "");
+  }
+  return text;
+}
+
+std::string array_table(const std::vector<ArrayInfo>& arrays) {
+  std::string text =
+      "| Array | Type | Axes | Unit | Meaning | Timing |\n|---|---|---|---|---|---|\n";
+  for (const ArrayInfo& array : arrays) {
+    const std::string axes =
+        array.axes.empty() ? "a single value" : fmt::format("{}", fmt::join(array.axes, ", "));
+    text +=
+        fmt::format("| `{}` | {} | {} | {} | {} | {} |\n", array.path,
+                    array.type == ArrayType::kString ? "text" : to_string(array.type), cell(axes),
+                    cell(array.unit), cell(array.meaning), array.timing ? "yes" : "");
+  }
+  return text;
+}
+
+std::string experiment_section(const ExperimentSchema& schema) {
+  std::string text = fmt::format(
+      "\n## {}\n\n{} Revision {}{}.\n", schema.name, cell(schema.description), schema.revision,
+      schema.timed ? "; its job's hash depends on the device's model" : "");
+  text += "\nSettings, as the sweep file gives them or by default:\n\n" +
+          column_table(settings_columns(schema));
+  text += "\nResults:\n\n" + column_table(schema.columns);
+  if (!schema.arrays.empty()) {
+    text += "\nArrays below `/jobs/HASH/`; a part in angle brackets varies:\n\n" +
+            array_table(schema.arrays);
+  }
+  return text;
+}
+
+void replace(std::string& text, std::string_view what, const std::string& with) {
+  for (size_t at; (at = text.find(what)) != std::string::npos;) text.replace(at, what.size(), with);
+}
+
+}  // namespace
+
+std::string records_document(const ExperimentSchemas& schemas) {
+  std::string text = kIntroduction;
+  replace(text, "{envelope}", fmt::format("{}", kEnvelopeBytes));
+  replace(text, "{version}", fmt::format("{}", kRecordVersion));
+  text += "\n## Columns of every experiment\n\n" + column_table(standard_columns());
+  text += "\nA setting or result of the same name gives way to them.\n";
+  for (const ExperimentSchema& schema : schemas) text += experiment_section(schema);
+  return text;
+}
+
+}  // namespace tarflow::record
