@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <fstream>
 
 #include "framework/core/file.h"
 #include "framework/record/array.h"
@@ -118,19 +119,31 @@ class Receiver {
   std::string what_;
 };
 
-// What the process may need for a file of this size: a bound for files over which HDF5 never ends.
+// Bytes of address space that this process has.
+rlim_t address_space() {
+  std::ifstream in("/proc/self/statm");
+  rlim_t pages = 0;
+  in >> pages;
+  return pages * static_cast<rlim_t>(::sysconf(_SC_PAGESIZE));
+}
+
+// Bounds for files over which HDF5 never ends or that claim much more than they hold.
 void limit_this_process(const std::filesystem::path& file) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  for (const int signal : {SIGTERM, SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL})
+  for (const int signal : {SIGTERM, SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL}) {
     ::signal(signal, SIG_DFL);
+  }
   ::signal(SIGINT, SIG_IGN);  // Ctrl-C is the parent's to answer
   const int nowhere = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
-  ::dup2(nowhere, STDERR_FILENO);  // glibc's last words
+  ::dup2(nowhere, STDERR_FILENO);  // the C library's last words
   std::error_code unknown;
-  const uintmax_t bytes = std::filesystem::file_size(file, unknown);
-  const rlim_t seconds = 30 + (unknown ? 0 : bytes / 10'000'000);
-  const rlimit time{seconds, seconds}, no_core{0, 0};
+  const uintmax_t size = std::filesystem::file_size(file, unknown);
+  const rlim_t bytes = unknown ? 0 : std::min<rlim_t>(size, rlim_t{1} << 36);
+  const rlim_t seconds = 30 + bytes / 10'000'000;
+  const rlim_t memory = address_space() + (rlim_t{1} << 28) + 1024 * bytes;
+  const rlimit time{seconds, seconds}, space{memory, memory}, no_core{0, 0};
   ::setrlimit(RLIMIT_CPU, &time);
+  ::setrlimit(RLIMIT_AS, &space);
   ::setrlimit(RLIMIT_CORE, &no_core);
 }
 
@@ -151,9 +164,11 @@ auto apart(const std::filesystem::path& file, const std::string& what, const Rea
     try {
       read(sender);
     } catch (const Error& error) {
+      const Problem& problem = error.problems().front();
+      const bool named = problem.what.find(file.string()) != std::string::npos;
       sender.number(Reply::kError);
-      sender.text(error.problems().front().what);
-      sender.text(error.problems().front().repair);
+      sender.text(named ? problem.what : fmt::format("{}: {}", what, problem.what));
+      sender.text(problem.repair);
     } catch (const std::exception&) {  // no memory for what the file claims
       ::_exit(1);
     }

@@ -81,8 +81,8 @@ bool accepted(const Body& body) {
 }
 
 void read_all(std::string_view bytes) {
-  static MemoryFile file;
-  const std::filesystem::path& path = file.put(bytes);
+  static const ScratchFolder folder;
+  const std::filesystem::path path = folder.put("fuzz.pth", bytes);
   accepted([&] {
     const checkpoint::Checkpoint opened = checkpoint::Checkpoint::open(path);
     accepted([&] { checkpoint::as_tarflow(opened); });

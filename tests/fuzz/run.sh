@@ -6,9 +6,11 @@ here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
 seconds=${1:-600}
 cores=${2:-$(nproc)}
 out=${OUT:-$PWD/out}
-work=$(mktemp -d)
+memory=/dev/shm
+[[ -w $memory ]] || memory=${TMPDIR:-/tmp}
+work=$(mktemp -d -p "$memory")
 trap 'rm -rf "$work"' EXIT
-export ASAN_OPTIONS=quarantine_size_mb=16:detect_leaks=1 TMPDIR=$work
+export ASAN_OPTIONS=quarantine_size_mb=16:allocator_may_return_null=1 TMPDIR=$work
 
 declare -A share=([yaml]=5 [pth]=2 [legacy_pth]=2 [images]=3 [hdf5]=4) # of 16 cores
 for name in "${!share[@]}"; do

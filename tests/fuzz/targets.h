@@ -30,17 +30,17 @@ inline void must(bool holds, const std::string& what) {
   if (!holds) throw Fault(what);
 }
 
-// A file in memory that holds one content after another.
-class MemoryFile {
+// A folder that is removed at the end: in $TMPDIR, else in memory where the system offers that.
+class ScratchFolder {
  public:
-  MemoryFile();
-  ~MemoryFile();
-  MemoryFile(const MemoryFile&) = delete;
-  MemoryFile& operator=(const MemoryFile&) = delete;
-  const std::filesystem::path& put(std::string_view bytes);
+  ScratchFolder();
+  ~ScratchFolder();
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path put(const std::string& name, std::string_view bytes) const;
 
  private:
-  int descriptor_ = -1;
   std::filesystem::path path_;
 };
 
