@@ -7,7 +7,8 @@
 
 #include "framework/core/error.h"
 #include "framework/core/experiment.h"
-#include "framework/record/record.h"
+#include "framework/sweep/help_topics.h"
+#include "framework/sweep/json_schema.h"
 
 namespace tarflow::schedule {
 namespace {
@@ -54,20 +55,25 @@ std::string experiment_text(const ExperimentSchema& schema) {
 }  // namespace
 
 std::string help_on(const std::string& topic, const RunOptions& options) {
-  const ExperimentSchemas schemas = schemas_of(options);
   std::string list = "topics: this list\n";
   std::vector<std::string> names{"topics"};
-  for (const ExperimentSchema& schema : schemas) {
-    if (schema.name == topic) return experiment_text(schema);
-    list += fmt::format("{}: {}\n", schema.name, schema.description);
-    names.push_back(schema.name);
+  const auto listed = [&](const std::string& name, const std::string& title) {
+    list += fmt::format("{}: {}\n", name, title);
+    names.push_back(name);
+    return name == topic;
+  };
+  for (const sweep::HelpTopic& known : sweep::help_topics()) {
+    if (listed(known.name, known.title)) return fmt::format("{}\n\n{}", known.title, known.text);
+  }
+  for (const ExperimentSchema& schema : schemas_of(options)) {
+    if (listed(schema.name, schema.description)) return experiment_text(schema);
   }
   if (topic == "topics") return list;
   throw Error(fmt::format("there is no help on `{}`", topic), did_you_mean(topic, names));
 }
 
 std::string schema_text(const RunOptions& options) {
-  return to_json(schemas_of(options)).dump(2) + "\n";
+  return sweep::sweep_json_schema(schemas_of(options)).dump(2) + "\n";
 }
 
 }  // namespace tarflow::schedule
