@@ -177,7 +177,8 @@ class SpaceReader {
       const Entry* when = node->kind == NodeKind::kMap ? node->find("when") : nullptr;
       if (when) include.when = condition(*when->value);
       beside = beside || !when;
-      if (!when || include.when) space.includes.push_back(std::move(include));
+      const bool sound = node->kind == NodeKind::kMap && (!when || include.when);
+      if (sound) space.includes.push_back(std::move(include));
     }
     space.own_points = !space.factors.empty() || !beside;
   }

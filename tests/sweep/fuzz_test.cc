@@ -38,6 +38,17 @@ experiments:
               else: sequential
         cfg: [0, 1.5, 2e0]
   - evaluate: {<<: *d, strategy: [0/7-64/8-1/13-6], scales: [1, .5]}
+  - evaluate:
+      use: "#defaults"
+      strategy: For
+      run: {time_limit: 10 min, retries: 2}
+      zip: {seed: [1, 2], grid: {attn_temp: [0.5, 1]}}
+      include:
+        - {seed: 7, strategy: mine, note: "${env:TARFLOW_TEST_NOTE:-none}"}
+        - {when: {seed: {above: 1}, any: [{cfg: 0}, {cfg: 7}]}, cfg: 3}
+      exclude: [{cfg: 3, not: {seed: [1, 2]}}]
+strategies: {mine: 7-8-5-5}
+run: {workers: 2}
 )";
 
 // True when the text loads, false when it is refused with an Error; anything else ends the test.
@@ -54,7 +65,7 @@ bool loads(const std::filesystem::path& file) {
 
 TEST_F(SweepTest, TheWholeLanguageLoads) {
   const Sweep sweep = load(kWhole);
-  EXPECT_EQ(sweep.points.size(), 1U + 15U + 1U);
+  EXPECT_EQ(sweep.points.size(), 1U + 15U + 1U + 2U);
   EXPECT_THAT(sweep.warnings, ::testing::IsEmpty());
 }
 
