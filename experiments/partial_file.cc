@@ -55,6 +55,7 @@ Json partial_identity(const JobContext& context, const at::Device& device, Compu
   Json identity = build_identity();
   identity.update({{"format", 1},
                    {"job", context.job().hash},
+                   {"generation", context.job().generation},
                    {"points", std::move(keys)},
                    {"experiment", context.schema().name},
                    {"revision", context.schema().revision},

@@ -18,6 +18,7 @@
 #include "framework/core/error.h"
 #include "framework/core/json.h"
 #include "framework/record/record.h"
+#include "framework/schedule/execute.h"
 #include "framework/schedule/job.h"
 #include "framework/tensor/device.h"
 
@@ -77,7 +78,7 @@ int run(const std::filesystem::path& folder, JobOptions options) {
     experiment.run(context);
   } catch (const Stopped& stopped) {
     context.log(stopped.note);
-    return kStoppedStatus;
+    return schedule::kStoppedExit;
   }
   record::write_job(folder / "result.h5", record_of(context, environment));
   std::error_code ignored;

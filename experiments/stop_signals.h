@@ -6,9 +6,6 @@
 
 namespace tarflow::experiments {
 
-// sysexits.h's EX_TEMPFAIL: what a job that was stopped ends with.
-inline constexpr int kStoppedStatus = 75;
-
 // From its construction on, SIGTERM, SIGUSR2 and (unless it is ignored) SIGINT ask the experiment
 // to stop at its next boundary; a second SIGTERM or SIGINT ends the process at once. To be made
 // before any other thread, which would not hold the signals back.
