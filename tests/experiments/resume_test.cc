@@ -96,7 +96,7 @@ class Resume : public Programs {
   void expect_undisturbed_result(const fs::path& folder) const {
     const fs::path merged = folder / "merged.h5";
     const std::vector<fs::path> results = {folder / "result.h5"};
-    EXPECT_TRUE(record::merge(merged, "toy", results).empty());
+    EXPECT_TRUE(record::merge(merged, "toy", results).problems.empty());
     EXPECT_EQ(record::digest(record::read_sweep(merged)), record::digest(undisturbed_));
     EXPECT_FALSE(fs::exists(folder / "partial.h5")) << "what stands in the result is not kept";
   }
