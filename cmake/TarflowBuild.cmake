@@ -97,7 +97,8 @@ function(tarflow_test room)
   if(TEST_LABELS)
     set(labels LABELS "${TEST_LABELS}")
   endif()
-  # ctest runs tests side by side; each with all threads would wait for the others more than it computes.
+  # ctest runs tests side by side; each with all threads would wait for the others more than it computes, and threads
+  # that spin while they wait would keep the others from computing.
   gtest_discover_tests(test_${room} TEST_PREFIX "${TARFLOW_TEST_PREFIX}${room}." DISCOVERY_TIMEOUT 60
-                       PROPERTIES ENVIRONMENT "OMP_NUM_THREADS=1" ${labels})
+                       PROPERTIES ENVIRONMENT "OMP_NUM_THREADS=1;OMP_WAIT_POLICY=PASSIVE" TIMEOUT 300 ${labels})
 endfunction()

@@ -1,5 +1,7 @@
 #include "experiments/device_share.h"
 
+#include "experiments/environment.h"
+
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -38,7 +40,26 @@ double now_seconds() {
 
 }  // namespace
 
-DeviceShare::DeviceShare() : busy_(busy_seconds()), own_(own_seconds()), start_(now_seconds()) {}
+DeviceShare::DeviceShare(const at::Device& device)
+    : busy_(busy_seconds()),
+      own_(own_seconds()),
+      start_(now_seconds()),
+      gpu_(device.is_cuda()),
+      pci_bus_id_(pci_bus_id(device)) {
+  look();
+}
+
+void DeviceShare::look() {
+  if (!gpu_) return;
+  const std::optional<int> processes = nvml_.compute_processes(pci_bus_id_);
+  seen_another_ = seen_another_ || (processes && *processes > 1);
+}
+
+bool DeviceShare::quiet() const {
+  if (gpu_) return !seen_another_;
+  const double share = foreign_share();
+  return share >= 0 && share <= kForeignShareLimit;
+}
 
 double DeviceShare::foreign_share() const {
   const double busy = busy_seconds();

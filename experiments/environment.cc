@@ -70,15 +70,6 @@ Json cuda_versions() {
   return json;
 }
 
-std::string pci_bus_id([[maybe_unused]] const at::Device& device) {
-#ifdef TARFLOW_USE_CUDA
-  char id[32] = {};
-  if (device.is_cuda() && cudaDeviceGetPCIBusId(id, sizeof id, device.index()) == cudaSuccess)
-    return id;
-#endif
-  return "";
-}
-
 Json gpu([[maybe_unused]] const at::Device& device) {
   Json json = Json::object();
 #ifdef TARFLOW_USE_CUDA
@@ -98,6 +89,15 @@ Json gpu([[maybe_unused]] const at::Device& device) {
 }
 
 }  // namespace
+
+std::string pci_bus_id([[maybe_unused]] const at::Device& device) {
+#ifdef TARFLOW_USE_CUDA
+  char id[32] = {};
+  if (device.is_cuda() && cudaDeviceGetPCIBusId(id, sizeof id, device.index()) == cudaSuccess)
+    return id;
+#endif
+  return "";
+}
 
 Json build_identity() {
   Json json = {{"program", TARFLOW_VERSION},

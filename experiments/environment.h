@@ -3,6 +3,8 @@
 
 #include <c10/core/Device.h>
 
+#include <string>
+
 #include "experiments/nvml.h"
 #include "framework/core/json.h"
 
@@ -11,6 +13,9 @@ namespace tarflow::experiments {
 // What of the program may change a bit of a result: its version and content, LibTorch, the CPU's
 // instructions that are used, and CUDA's libraries.
 Json build_identity();
+
+// Where a GPU sits, as NVML knows it; "" for a CPU.
+std::string pci_bus_id(const at::Device& device);
 
 // Looks at the machine when it is made, at a job's start, and again at its end.
 class Environment {

@@ -83,7 +83,7 @@ class Evaluation {
     restore(partial);
     stop_if_requested(nullptr);
     warm_up();
-    const DeviceShare share;
+    DeviceShare share(device_);
     const double earlier = totals_.seconds;
     const Stopwatch loop(device_);
     report_progress();
@@ -94,10 +94,12 @@ class Evaluation {
       for (PointTotals& point : totals_.points) measure(point, chunk);
       ++totals_.chunks_done;
       totals_.seconds = earlier + loop.seconds();
+      share.look();
       report_progress();
       if (partial.due(totals_.state_bytes())) partial.write(totals_.state());
     }
     foreign_share_ = share.foreign_share();
+    quiet_ = share.quiet();
     for (size_t i = 0; i < totals_.points.size(); ++i) report(i);
     report_shared();
   }
@@ -259,9 +261,7 @@ class Evaluation {
   }
 
   void report_shared() {
-    const bool quiet =
-        device_.is_cuda() || (foreign_share_ >= 0 && foreign_share_ <= kForeignShareLimit);
-    context_.set_all("exclusive", int64_t{context_.exclusive() && quiet});
+    context_.set_all("exclusive", int64_t{context_.exclusive() && quiet_});
     context_.set_all("interrupted", int64_t{continued_});
     context_.set_all("foreign_cpu_share", foreign_share_);
     context_.set_all("smoke", int64_t{!context_.job().smoke.is_null()});
@@ -283,6 +283,7 @@ class Evaluation {
   bool differentiate_ = false, continued_ = false;
   at::Tensor images_, gradient_;  // of the chunk at hand
   double foreign_share_ = -1;
+  bool quiet_ = false;
 };
 
 void run(JobContext& context) { Evaluation(context).run(); }

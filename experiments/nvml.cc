@@ -11,6 +11,7 @@ namespace {
 // The little of nvml.h that is used; its binary interface is stable.
 using Device = void*;
 using Status = int;  // 0: success
+constexpr Status kInsufficientSize = 7, kUnknown = 999;
 constexpr unsigned kClockSm = 1, kClockMemory = 2, kTemperatureGpu = 0;
 
 using DeviceNumber = Status (*)(Device, unsigned*);
@@ -43,11 +44,26 @@ std::string Nvml::driver() const {
   return ask && ask(version, sizeof version - 1) == 0 ? version : "";
 }
 
-Json Nvml::state(const std::string& pci_bus_id) const {
+void* Nvml::device(const std::string& pci_bus_id) const {
   Device device = nullptr;
   const auto find = function<Status (*)(const char*, Device*)>("nvmlDeviceGetHandleByPciBusId_v2");
+  return find && find(pci_bus_id.c_str(), &device) == 0 ? device : nullptr;
+}
+
+std::optional<int> Nvml::compute_processes(const std::string& pci_bus_id) const {
+  const Device device = this->device(pci_bus_id);
+  const auto ask =
+      function<Status (*)(Device, unsigned*, void*)>("nvmlDeviceGetComputeRunningProcesses_v3");
+  unsigned count = 0;  // room for none: it answers how much it would take
+  const Status status = device && ask ? ask(device, &count, nullptr) : kUnknown;
+  if (status != 0 && status != kInsufficientSize) return std::nullopt;
+  return static_cast<int>(count);
+}
+
+Json Nvml::state(const std::string& pci_bus_id) const {
   Json json = Json::object();
-  if (!find || find(pci_bus_id.c_str(), &device) != 0) return json;
+  const Device device = this->device(pci_bus_id);
+  if (!device) return json;
   const auto clock = [&](const char* key, const char* name, unsigned kind) {
     unsigned value = 0;
     const auto ask = function<DeviceKindNumber>(name);

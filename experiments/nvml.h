@@ -2,6 +2,7 @@
 // run time: where it is absent nothing is said.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "framework/core/json.h"
@@ -22,10 +23,13 @@ class Nvml {
   // maxima, power_watts, power_limit_watts, temperature_celsius, throttle_reasons, mig. What the
   // driver does not tell is left out; {} when it tells nothing.
   Json state(const std::string& pci_bus_id) const;
+  // Processes that compute on that GPU now, this one included; nothing when it cannot be told.
+  std::optional<int> compute_processes(const std::string& pci_bus_id) const;
 
  private:
   template <typename Function>
   Function function(const char* name) const;
+  void* device(const std::string& pci_bus_id) const;  // nullptr when there is none
 
   void* library_ = nullptr;
 };

@@ -29,6 +29,10 @@ int nvmlDeviceGetTemperature(void*, unsigned, unsigned* celsius) {
   *celsius = 41;
   return 0;
 }
+int nvmlDeviceGetComputeRunningProcesses_v3(void*, unsigned* count, void*) {
+  *count = 2;
+  return 7;  // NVML_ERROR_INSUFFICIENT_SIZE
+}
 int nvmlDeviceGetPowerUsage(void*, unsigned*) { return 3; }  // NVML_ERROR_NOT_SUPPORTED
 int nvmlDeviceGetEnforcedPowerLimit(void*, unsigned* milliwatts) {
   *milliwatts = 700500;

@@ -71,6 +71,13 @@ TEST(Nvml, StateOfAGpu) {
   EXPECT_EQ(nvml.state("0000:AA:00.0"), Json::object());
 }
 
+TEST(Nvml, ProcessesOnAGpu) {
+  const Nvml nvml(TARFLOW_FAKE_NVML);
+  EXPECT_EQ(nvml.compute_processes("0000:0F:00.0"), 2);
+  EXPECT_FALSE(nvml.compute_processes("0000:10:00.0"));
+  EXPECT_FALSE(Nvml("libthat_is_not_there.so").compute_processes("0000:0F:00.0"));
+}
+
 TEST(Nvml, AbsentLibraryTellsNothing) {
   const Nvml nvml("libthat_is_not_there.so");
   EXPECT_EQ(nvml.driver(), "");
