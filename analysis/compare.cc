@@ -86,8 +86,12 @@ Deviation deviation_of(int64_t a, int64_t b) {
 
 Deviation deviation_of(const std::string&, const std::string&) { return {}; }
 
+std::string shown(double value) { return fmt::format("{:.9g}", value); }
+std::string shown(int64_t value) { return fmt::format("{}", value); }
+std::string shown(const std::string& text) { return shortened(text); }
+
 std::string text_of(const record::Cell& cell) {
-  return shortened(std::visit([](const auto& value) { return fmt::format("{}", value); }, cell));
+  return std::visit([](const auto& value) { return shown(value); }, cell);
 }
 
 bool absent(const record::Row& row, const std::string& name) {
@@ -155,8 +159,7 @@ void compare_elements(Comparer& comparer, const std::string& what, const std::st
   }
   if (!place) return;
   comparer.add(what, largest,
-               {point, element_at(*place, shape), shortened(fmt::format("{}", a[*place])),
-                shortened(fmt::format("{}", b[*place]))});
+               {point, element_at(*place, shape), shown(a[*place]), shown(b[*place])});
 }
 
 std::vector<int64_t> integers(const record::Array& array) {
@@ -263,22 +266,23 @@ Ordered by_deviation(const Comparer& comparer) {
 Table table_of(const Ordered& ordered) {
   Table table;
   table.title = "Differences, the largest first";
-  table.columns = {
-      {"result", Align::kLeft},  {"points"}, {"absolute"}, {"relative"}, {"at point", Align::kLeft},
-      {"element", Align::kLeft}, {"A"},      {"B"}};
+  table.columns = {{"result", Align::kLeft}, {"points"}, {"absolute"}, {"relative"},
+                   {"where", Align::kLeft},  {"A"},      {"B"}};
   for (const auto& [what, found] : ordered) {
-    table.rows.push_back({{what},
-                          {std::to_string(found.points.size())},
-                          {number_text(found.largest.absolute)},
-                          {number_text(found.largest.relative)},
-                          {found.place.point},
-                          {found.place.element},
-                          {found.place.a},
-                          {found.place.b}});
+    table.rows.push_back(
+        {{what},
+         {std::to_string(found.points.size())},
+         {number_text(found.largest.absolute)},
+         {number_text(found.largest.relative)},
+         {found.place.element.empty() ? found.place.point
+                                      : found.place.point + " " + found.place.element},
+         {found.place.a},
+         {found.place.b}});
   }
   table.footnotes.push_back(
       "Largest |a - b| and |a - b| / max(|a|, |b|) over all points and elements; — where values "
-      "cannot be subtracted. A and B are the values where the deviation is largest.");
+      "cannot be subtracted. Where: the point and element of the largest; A and B are the values "
+      "there.");
   return table;
 }
 

@@ -141,6 +141,7 @@ record::Array declared_array(const ExperimentSchema& schema, const std::string& 
   std::tie(values.path, values.point) = filled(path, names);
   values.unit = info->unit;
   values.timing = info->timing;
+  values.axes = info->axes;
   values.meaning = info->meaning;
   if (!info->axes.empty()) values.meaning += fmt::format("; {}", fmt::join(info->axes, ", "));
   return values;

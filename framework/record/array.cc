@@ -1,11 +1,9 @@
 #include "framework/record/array.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstring>
-#include <sstream>
 
 #include "framework/record/hdf5.h"
 
@@ -97,20 +95,11 @@ void write_array(hid_t parent, const std::string& name, const Array& array) {
                    is_text ? text.data() : array.data.data()),
           what);
   }
-  if (!array.axes.empty()) {
-    write_attribute(dataset, "axes", fmt::format("{}", fmt::join(array.axes, ",")));
-  }
+  if (!array.axes.empty()) write_attribute(dataset, "axes", Json(array.axes).dump());
   write_attribute(dataset, "meaning", array.meaning);
   write_attribute(dataset, "point", array.point);
   write_attribute(dataset, "timing", int64_t{array.timing});
   write_attribute(dataset, "unit", array.unit);
-}
-
-std::vector<std::string> split(const std::string& names) {
-  std::vector<std::string> parts;
-  std::istringstream stream(names);
-  for (std::string part; std::getline(stream, part, ',');) parts.push_back(std::move(part));
-  return parts;
 }
 
 Array read_array(hid_t parent, const std::string& name, const std::string& path) {
@@ -121,7 +110,9 @@ Array read_array(hid_t parent, const std::string& name, const std::string& path)
   array.path = path;
   array.type = array_type(type);
   array.shape = shape_of(dataset);
-  if (H5Aexists(dataset, "axes") > 0) array.axes = split(read_text_attribute(dataset, "axes"));
+  if (H5Aexists(dataset, "axes") > 0) {
+    array.axes = Json::parse(read_text_attribute(dataset, "axes")).get<std::vector<std::string>>();
+  }
   array.meaning = read_text_attribute(dataset, "meaning");
   array.point = read_text_attribute(dataset, "point");
   array.timing = read_integer_attribute(dataset, "timing") != 0;
@@ -203,12 +194,6 @@ void check_array(const Array& array) {
   if (!array.axes.empty() && array.axes.size() != array.shape.size()) {
     throw Error(fmt::format("the array `{}` names {} axes and has {}", path, array.axes.size(),
                             array.shape.size()));
-  }
-  for (const std::string& axis : array.axes) {
-    if (axis.find(',') != std::string::npos) {
-      throw Error(
-          fmt::format("the array `{}` has a comma in the name of its axis `{}`", path, axis));
-    }
   }
   for (const std::string& text : array.strings) {
     if (text.find('\0') != std::string::npos) {

@@ -56,7 +56,7 @@ Whoever reads in C++ includes `framework/record/record.h`: `read_sweep`, `read_j
 are 0 or 1.
 
 **Attributes of arrays.** `unit` (`""` for pure numbers), `meaning`, `timing` (1: a duration or rate), `point` (the point it belongs
-to, `""` when it belongs to all points of its job), and `axes` (their names, with commas between them) where they are declared.
+to, `""` when it belongs to all points of its job), and `axes` (a JSON list of their names) where they are declared.
 
 **Envelope.** Lines `tarflow record VERSION`, `bytes` (length of the HDF5 part), `sha256` (of the HDF5 part), in a sweep's file
 `merged` (hash of what it was merged from: `run_sweep` leaves the file untouched when nothing changed), and `check` (start of the

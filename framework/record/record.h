@@ -7,7 +7,7 @@
 //                     strings of fixed length in UTF-8 (absent: "")
 //   /jobs/<hash>/     job.json, environment.json (text) and the job's arrays; each dataset has the
 //                     attributes unit, meaning, timing (0 or 1), point ("" or the one it belongs
-//                     to), and axes (names with commas between them) where they are declared
+//                     to), and axes (a JSON list of names) where they are declared
 // The first 512 bytes are an HDF5 user block that holds the version, the length and the SHA-256 of
 // the rest. It is checked before HDF5 sees the file: damage is always found and never a crash.
 // docs/records.md (records_document) says the same to those who read the files.
