@@ -99,6 +99,7 @@ void run(const fs::path& folder, int jobs, int64_t kib) {
   timed("read_table", jobs, [&] {
     for (const fs::path& file : files) read_table(file);
   });
+  fs::remove(folder / "merged.h5");
   timed("merge", jobs, [&] { merge(folder / "merged.h5", "bench", files); });
   timed("merge, nothing changed", jobs, [&] { merge(folder / "merged.h5", "bench", files); });
   fmt::print("merged: {} MiB\n", fs::file_size(folder / "merged.h5") >> 20);
