@@ -5,6 +5,7 @@
 
 #include "analysis/format.h"
 #include "framework/core/error.h"
+#include "framework/core/share.h"
 
 namespace tarflow::analysis {
 namespace {
@@ -88,8 +89,7 @@ Published read_published(const std::filesystem::path& file) {
 }
 
 std::filesystem::path installed_published_file() {
-  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe");
-  return program.parent_path().parent_path() / "share" / "published.yaml";
+  return share_folder(program_folder()) / "published.yaml";
 }
 
 const PublishedModel* find_model(const Published& published,

@@ -108,6 +108,8 @@ if(TARFLOW_USE_CUDA)
     CUDA::cudart)
 endif()
 set(CMAKE_BUILD_RPATH ${TARFLOW_RUNTIME_DIRS})
+set_target_properties(tarflow_torch PROPERTIES TARFLOW_RUNTIME_DIRS "${TARFLOW_RUNTIME_DIRS}"
+                      TARFLOW_USE_CUDA ${TARFLOW_USE_CUDA})  # for TarflowInstall.cmake
 # What LibTorch itself needs is found along the same folders while linking.
 foreach(folder ${TARFLOW_RUNTIME_DIRS})
   target_link_options(tarflow_torch INTERFACE -Wl,-rpath-link,${folder})

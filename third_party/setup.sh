@@ -69,6 +69,8 @@ missing_packages() {
   installed=$(dpkg-query -W -f='${Package} ${db:Status-Status}\n' 2>/dev/null | awk '$2 == "installed" { print $1 }')
   while read -r package check _; do
     [[ $package == \#* || -z $package ]] && continue
+    [[ $package == *! && -z ${all:-} ]] && continue
+    package=${package%!}
     grep -qxF -- "${package%\?}" <<<"$installed" && continue
     [[ $check == pip ]] && python3 -m pip --version &>/dev/null && continue
     command -v "$check" >/dev/null && continue
@@ -149,5 +151,16 @@ build() {
       die "the build failed; the first error is above" "Repair it and repeat the command, or start over: rm -r $build"
     cp -p "$build/.building" "$build/.built-$1"
     [[ $(readlink "$root/build/bin") == "$variant/bin" ]] || ln -sfn "$variant/bin" "$root/build/bin"
+  ) 9>"$root/.deps/lock" || exit 1
+}
+
+# The fuzzers, where clang is installed; their tests skip elsewhere.
+build_fuzzers() {
+  command -v clang++ >/dev/null || { say "clang++ is not installed, so the fuzzers are not run"; return; }
+  (
+    flock 9
+    say "Building the fuzzers"
+    (cd "$root" && cmake --preset fuzz >/dev/null && cmake --build --preset fuzz -j "$(compilers)") >&2 ||
+      die "the fuzzers could not be built; the first error is above" "Repair it, or start over: rm -r $root/build/fuzz"
   ) 9>"$root/.deps/lock" || exit 1
 }

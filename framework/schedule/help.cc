@@ -7,6 +7,7 @@
 
 #include "framework/core/error.h"
 #include "framework/core/experiment.h"
+#include "framework/core/share.h"
 #include "framework/sweep/help_topics.h"
 #include "framework/sweep/json_schema.h"
 
@@ -14,7 +15,7 @@ namespace tarflow::schedule {
 namespace {
 
 ExperimentSchemas schemas_of(const RunOptions& options) {
-  return read_experiment_schemas(options.programs / ".." / "share" / "experiments.json");
+  return read_experiment_schemas(share_folder(options.programs) / "experiments.json");
 }
 
 std::string range_text(const Field& field) {

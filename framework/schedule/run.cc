@@ -9,6 +9,7 @@
 #include <set>
 
 #include "framework/core/error.h"
+#include "framework/core/share.h"
 #include "framework/record/record.h"
 #include "framework/schedule/file_facts.h"
 #include "framework/schedule/lease.h"
@@ -33,7 +34,7 @@ void say_smoke(const Smoke& smoke, const fs::path& results) {
 }
 
 // The files that workers and tables need, found from the folder with the programs.
-fs::path share_of(const RunOptions& options) { return options.programs / ".." / "share"; }
+fs::path share_of(const RunOptions& options) { return share_folder(options.programs); }
 
 double job_cost(Estimator& estimator, const Job& job) {
   const Estimate estimate = estimator.estimate(job);
