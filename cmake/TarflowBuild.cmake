@@ -94,11 +94,13 @@ function(tarflow_test room)
   target_compile_definitions(test_${room} PRIVATE TARFLOW_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
                              TARFLOW_BINARY_DIR="${CMAKE_BINARY_DIR}")
   target_precompile_headers(test_${room} REUSE_FROM ${TEST_PCH})
+  set(timeout 300)
   if(TEST_LABELS)
     set(labels LABELS "${TEST_LABELS}")
+    set(timeout 1800)
   endif()
   # ctest runs tests side by side; each with all threads would wait for the others more than it computes, and threads
   # that spin while they wait would keep the others from computing.
   gtest_discover_tests(test_${room} TEST_PREFIX "${TARFLOW_TEST_PREFIX}${room}." DISCOVERY_TIMEOUT 60
-                       PROPERTIES ENVIRONMENT "OMP_NUM_THREADS=1;OMP_WAIT_POLICY=PASSIVE" TIMEOUT 300 ${labels})
+                       PROPERTIES ENVIRONMENT "OMP_NUM_THREADS=1;OMP_WAIT_POLICY=PASSIVE" TIMEOUT ${timeout} ${labels})
 endfunction()

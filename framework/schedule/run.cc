@@ -188,7 +188,8 @@ std::vector<sweep::Sweep> load_all(const RunOptions& options, const ExperimentSc
   load.allow_missing = true;  // some points may run all the same
   load.set = options.set;
   load.only = options.only;
-  load.preset_folders = {share_of(options) / "sweeps" / "presets"};
+  const fs::path shipped = share_of(options) / "sweeps";
+  load.preset_folders = {shipped, shipped / "presets"};
   load.facts = file_facts(options.programs / "run_job", options.results / ".cache");
   std::vector<sweep::Sweep> sweeps;
   std::vector<Problem> problems;
