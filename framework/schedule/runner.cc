@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 
 #include "framework/core/error.h"
 
@@ -82,6 +83,11 @@ Launch Runner::launch_for(const Task& task, const Allocation& allocation) const 
   launch.arguments.insert(launch.arguments.end(),
                           {"--threads", fmt::format("{}", allocation.threads)});
   launch.variables["OMP_NUM_THREADS"] = fmt::format("{}", allocation.threads);
+  // By default threads spin for a millisecond where they wait for each other. On a machine that does
+  // something else as well, each such wait would cost the time slice of whom they wait for.
+  if (!std::getenv("OMP_WAIT_POLICY") && !std::getenv("GOMP_SPINCOUNT")) {
+    launch.variables["GOMP_SPINCOUNT"] = "20000";
+  }
   if (const auto devices = pool_.visible_devices(allocation)) {
     launch.variables["CUDA_VISIBLE_DEVICES"] = *devices;
     launch.variables["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID";
