@@ -69,14 +69,23 @@ JobRecord job_of(int number, int64_t features) {
   return job;
 }
 
+double cpu_seconds(const rusage& usage) {
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
 void timed(const std::string& what, int count, const std::function<void()>& action) {
+  rusage before{}, after{};
+  ::getrusage(RUSAGE_SELF, &before);
   const auto start = std::chrono::steady_clock::now();
   action();
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  fmt::print("{:<28} {:8.2f} s {:9.1f} us a file, peak memory {} MiB\n", what, took.count(),
-             1e6 * took.count() / count, usage.ru_maxrss / 1024);
+  ::getrusage(RUSAGE_SELF, &after);
+  fmt::print("{:<24} {:8.2f} s, CPU {:8.2f} s, {:8.1f} us a file, peak memory {} MiB\n", what,
+             took.count(), cpu_seconds(after) - cpu_seconds(before), 1e6 * took.count() / count,
+             after.ru_maxrss / 1024);
 }
 
 void run(const fs::path& folder, int jobs, int64_t kib) {
