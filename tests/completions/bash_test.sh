@@ -35,9 +35,9 @@ offers _tarflow_sweep "$programs/run_sweep" --d -- --dry-run !--smoke
 offers _tarflow_sweep "$programs/run_sweep" - -- --set --only --smoke --status --help -h
 offers _tarflow_sweep "$programs/run_sweep" "" -- sweeps c.yml !d.h5
 offers _tarflow_sweep "$programs/run_sweep" sweeps/ -- sweeps/a.yaml !sweeps/b.txt
-offers _tarflow_sweep "$programs/run_sweep" --help t -- topics
 offers _tarflow_sweep "$programs/run_sweep" c.yml --results s -- sweeps !c.yml
-if compgen -G "$programs/../share/experiments.json" >/dev/null; then
+if compgen -G "$programs/../share/experiments.json" >/dev/null; then # of a build with the worker
+  offers _tarflow_sweep "$programs/run_sweep" --help t -- topics
   offers _tarflow_sweep "$programs/run_sweep" c.yml --set num_ -- num_images= !cfg=
   offers _tarflow_sweep "$programs/run_sweep" c.yml --only c -- cfg=
 fi

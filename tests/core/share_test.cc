@@ -12,7 +12,8 @@ namespace fs = std::filesystem;
 
 TEST(Share, IsTheInstalledFolderWhereThereIsOneAndElseTheBuildFolders) {
   std::string name = (fs::temp_directory_path() / "tarflow_share_XXXXXX").string();
-  const fs::path prefix = ::mkdtemp(name.data());
+  const fs::path prefix = fs::canonical(::mkdtemp(name.data()));
+  fs::create_directories(prefix / "bin");
   EXPECT_EQ(share_folder(prefix / "bin"), prefix / "share");
   fs::create_directories(prefix / "share" / "tarflow");
   EXPECT_EQ(share_folder(prefix / "bin"), prefix / "share" / "tarflow");
