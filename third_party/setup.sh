@@ -68,7 +68,7 @@ missing_packages() {
   local package check installed
   installed=$(dpkg-query -W -f='${Package} ${db:Status-Status}\n' 2>/dev/null | awk '$2 == "installed" { print $1 }')
   while read -r package check _; do
-    [[ $package == \#* || -z $package ]] && continue
+    [[ $package == \#* || -z $package || $package == *+ ]] && continue
     [[ $package == *! && -z ${all:-} ]] && continue
     package=${package%!}
     grep -qxF -- "${package%\?}" <<<"$installed" && continue
@@ -101,6 +101,22 @@ install_packages() {
   "${apt[@]}" -s "${install[@]}" &>/dev/null || "${apt[@]}" update >&2
   "${apt[@]}" "${install[@]}" >&2 || { "${apt[@]}" update >&2 && "${apt[@]}" "${install[@]}" >&2; } ||
     die "apt-get could not install them; its reason is above" "Once that is repaired: apt-get install ${missing[*]}"
+}
+
+# Headers of packages whose dependencies are many and not wanted: unpacked into .deps/headers, which needs no root. What
+# cannot be had is left out, with the tests that need it.
+unpack_headers() {
+  local package
+  command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || return 0
+  while read -r package _; do
+    [[ $package == *+ ]] || continue
+    package=${package%+}
+    [[ -e $root/.deps/headers/.$package ]] && continue
+    say "Unpacking the headers of $package"
+    mkdir -p "$root/.deps/headers" &&
+      (cd "$root/.deps/headers" && apt-get download "$package" &>/dev/null && dpkg-deb -x "$package"_*.deb . &&
+        rm "$package"_*.deb && touch ".$package") || say "It cannot be had here; tests that need it are left out."
+  done <"$root/third_party/debian.txt"
 }
 
 # --- build -------------------------------------------------------------------------------------------------------
@@ -143,6 +159,7 @@ build() {
     flock -n 9 || { say "Waiting for another run_sweep or run_tests that is building here" && flock 9; }
     say "Build: $variant ($why)"
     install_packages
+    [[ $1 == all ]] && unpack_headers
     fetch_libraries
     configure
     configuration >"$build/.building"
