@@ -12,6 +12,8 @@ namespace tarflow::schedule {
 namespace {
 
 constexpr std::chrono::milliseconds kPoll{200};
+// `timeout` and some terminals send one signal twice, to the process and to its group.
+constexpr std::chrono::milliseconds kSameSignal{500};
 // A job that will end this soon is worth waiting for when the sweep is stopped.
 constexpr double kNearlyDoneSeconds = 15;
 
@@ -83,8 +85,8 @@ Launch Runner::launch_for(const Task& task, const Allocation& allocation) const 
   launch.arguments.insert(launch.arguments.end(),
                           {"--threads", fmt::format("{}", allocation.threads)});
   launch.variables["OMP_NUM_THREADS"] = fmt::format("{}", allocation.threads);
-  // By default threads spin for a millisecond where they wait for each other. On a machine that does
-  // something else as well, each such wait would cost the time slice of whom they wait for.
+  // By default threads spin for a millisecond where they wait for each other. On a machine that
+  // does something else as well, each such wait would cost the time slice of whom they wait for.
   if (!std::getenv("OMP_WAIT_POLICY") && !std::getenv("GOMP_SPINCOUNT")) {
     launch.variables["GOMP_SPINCOUNT"] = "20000";
   }
@@ -156,12 +158,14 @@ void Runner::report_failure(const Running& running, const Outcome& outcome,
 
 void Runner::react(int signal) {
   if (stopping_ && ran_.interrupted) {
+    if (Clock::now() - first_signal_ < kSameSignal) return;
     ran_.aborted = true;
     progress_.message("ending now");
     kill_all();
     return;
   }
   ran_.interrupted = true;
+  first_signal_ = Clock::now();
   stop_all(fmt::format("run_sweep was asked to stop (signal {})", signal));
   if (!running_.empty()) {
     progress_.message(

@@ -76,6 +76,7 @@ class Runner {
   std::deque<Waiting> waiting_;
   std::vector<Running> running_;
   bool stopping_ = false;
+  Clock::time_point first_signal_ = {};
   Ran ran_;
 };
 

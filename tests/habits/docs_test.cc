@@ -5,6 +5,9 @@
 //   run --smoke`
 //   ```yaml sweep            is a whole sweep file: ./run_sweep FILE --dry-run, or the words after
 //   `sweep` instead
+//   ```text prints          every line of it is one of those that the block before printed,
+//   numbers,
+//                           identities and the name of the CPU aside
 //   ```bash not-run: why     (or yaml) is only read: needs Slurm, a GPU, files that others publish,
 //   ...
 //
@@ -16,6 +19,8 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <regex>
+#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -120,6 +125,36 @@ Outcome run_block(const std::filesystem::path& folder, const Block& block) {
   return run_bash(folder, "export RUN_SWEEP_WORDS='" + block.words + "'\n" + block.text);
 }
 
+// What of a printed line is the same on every machine: its words.
+std::string words_of(std::string line) {
+  static const std::regex varying(
+      R"(\b[0-9a-f]{16,64}\b|, [0-9.]+ images/s|\b(AMD|Intel).*?:|ᵃ|—)");
+  line = std::regex_replace(line, varying, " ");
+  std::string words;
+  std::istringstream stream(line);
+  for (std::string word; stream >> word;) {
+    if (word.find_first_of("0123456789") != std::string::npos && !word.starts_with("[")) continue;
+    if (word.find("─") != std::string::npos) continue;
+    static const std::set<std::string> units = {"s",  "s,",  "kB",    "kB,",
+                                                "MB", "MB,", "bytes", "bytes,"};
+    if (!units.contains(word)) words += word + " ";
+  }
+  return words;
+}
+
+// The lines of `shown` that are not among `printed`.
+std::vector<std::string> invented(const std::string& shown, const std::string& printed) {
+  std::set<std::string> known{""};
+  std::istringstream real(printed), claimed(shown);
+  for (std::string line; std::getline(real, line);) known.insert(words_of(line));
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(claimed, line);) {
+    const bool varies = line.find("the device was shared") != std::string::npos || line == "...";
+    if (!varies && !known.contains(words_of(line))) lines.push_back(line);
+  }
+  return lines;
+}
+
 TEST(Docs, EveryBlockSaysHowItIsTested) {
   for (const auto& document : documents()) {
     std::ifstream stream(kRoot / document);
@@ -146,9 +181,17 @@ TEST(Docs, BlocksRun) {
     const Scratch scratch;
     furnish(scratch.folder());
     std::ifstream stream(kRoot / document);
+    Outcome outcome;
     for (const Block& block : read_blocks(stream)) {
+      if (block.how == "prints") {
+        for (const std::string& line : invented(block.text, outcome.output)) {
+          ADD_FAILURE() << document.string() << ":" << block.line
+                        << " shows a line that is not printed: " << line << "\n--- printed:\n"
+                        << outcome.output;
+        }
+      }
       if (block.how != "run" && block.how != "sweep") continue;
-      const Outcome outcome = run_block(scratch.folder(), block);
+      outcome = run_block(scratch.folder(), block);
       EXPECT_EQ(outcome.status, 0) << document.string() << ":" << block.line << "\n"
                                    << block.text << "--- printed:\n"
                                    << outcome.output;
@@ -170,6 +213,14 @@ TEST(Docs, BlocksAreRead) {
   EXPECT_EQ(blocks[1].language, "");
   EXPECT_EQ(blocks[2].how, "not-run:");
   EXPECT_EQ(blocks[2].words, "needs Slurm");
+}
+
+TEST(Docs, AnInventedLineIsSeen) {
+  const std::string printed =
+      "[1/2] evaluate cfg=0: done in 2.9 s, 18.6 images/s\n  job 386313ee1950675b  x\n";
+  EXPECT_TRUE(invented("[1/2] evaluate cfg=0: done in 7.0 s\n", printed).empty());
+  EXPECT_TRUE(invented("  job 0123456789abcdef  x\n", printed).empty());
+  EXPECT_EQ(invented("[1/2] evaluate cfg=0: failed in 7.0 s\n", printed).size(), 1u);
 }
 
 TEST(Docs, AFailingCommandIsSeen) {

@@ -130,6 +130,9 @@ TEST_F(Life, CtrlCTwiceEndsAtOnce) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
   EXPECT_EQ(::kill(worker, 0), 0) << "it ignores SIGTERM";
+  ::kill(driver, SIGINT);  // the same signal again, as `timeout` sends it
+  std::this_thread::sleep_for(std::chrono::milliseconds(700));
+  EXPECT_EQ(::kill(worker, 0), 0);
   ::kill(driver, SIGINT);
   EXPECT_EQ(wait(driver).status, 130);
   EXPECT_NE(::kill(worker, 0), 0);
