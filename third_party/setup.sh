@@ -68,7 +68,7 @@ missing_packages() {
   local package check installed
   installed=$(dpkg-query -W -f='${Package} ${db:Status-Status}\n' 2>/dev/null | awk '$2 == "installed" { print $1 }')
   while read -r package check _; do
-    [[ $package == \#* || -z $package || $package == *+ ]] && continue
+    [[ $package == \#* || -z $package || $package == *^ ]] && continue
     [[ $package == *! && -z ${all:-} ]] && continue
     package=${package%!}
     grep -qxF -- "${package%\?}" <<<"$installed" && continue
@@ -109,8 +109,8 @@ unpack_headers() {
   local package
   command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || return 0
   while read -r package _; do
-    [[ $package == *+ ]] || continue
-    package=${package%+}
+    [[ $package == *^ ]] || continue
+    package=${package%^}
     [[ -e $root/.deps/headers/.$package ]] && continue
     say "Unpacking the headers of $package"
     mkdir -p "$root/.deps/headers" &&
