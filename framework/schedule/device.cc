@@ -104,6 +104,11 @@ std::vector<std::string> visible_gpus() {
   return gpus;
 }
 
+DeviceModels device_models() {
+  const std::string cpu = cpu_model(text_or_nothing("/proc/cpuinfo"));
+  return {device_model(), cpu.empty() ? "unknown" : cpu};
+}
+
 std::string device_model() {
   std::string model;
   if (!gpus_hidden()) {

@@ -198,8 +198,19 @@ class Keys {
 
 }  // namespace
 
+namespace {
+
+// The model of the device that the point's job runs on.
+const std::string& device_of(const sweep::Point& point, const DeviceModels& devices) {
+  const Json* wanted = point.settings.find("device");
+  const bool on_cpu = point.run->gpus == 0 || (wanted && *wanted == "cpu");
+  return on_cpu ? devices.cpu : devices.first;
+}
+
+}  // namespace
+
 Jobs plan_jobs(const sweep::Sweep& sweep, const ExperimentSchemas& schemas,
-               const std::string& device_model, ContentHasher& hasher, const SharedJson& smoke) {
+               const DeviceModels& devices, ContentHasher& hasher, const SharedJson& smoke) {
   std::vector<Job> jobs;
   std::unordered_map<std::string, size_t> index_of;  // by group
   Groups groups;
@@ -220,8 +231,8 @@ Jobs plan_jobs(const sweep::Sweep& sweep, const ExperimentSchemas& schemas,
       job.smoke = smoke;
     }
     Job& job = jobs[entry->second];
-    std::string key =
-        keys.key(point.id, job, parted.shared_contents, schema.timed ? device_model : "");
+    std::string key = keys.key(point.id, job, parted.shared_contents,
+                               schema.timed ? device_of(point, devices) : "");
     job.points.push_back({point.id, std::move(key), std::move(parted.shared),
                           std::move(parted.shared_contents), point.selected});
   }
@@ -234,9 +245,9 @@ Jobs plan_jobs(const sweep::Sweep& sweep, const ExperimentSchemas& schemas,
 }
 
 Jobs plan_jobs(const sweep::Sweep& sweep, const ExperimentSchemas& schemas,
-               const std::string& device_model, const std::filesystem::path& cache_folder) {
+               const DeviceModels& devices, const std::filesystem::path& cache_folder) {
   ContentHasher hasher(cache_folder);
-  Jobs jobs = plan_jobs(sweep, schemas, device_model, hasher);
+  Jobs jobs = plan_jobs(sweep, schemas, devices, hasher);
   hasher.save();
   return jobs;
 }

@@ -12,6 +12,7 @@
 
 #include "framework/core/experiment.h"
 #include "framework/schedule/content.h"
+#include "framework/schedule/device.h"
 #include "framework/sweep/sweep.h"
 
 namespace tarflow::schedule {
@@ -87,14 +88,14 @@ Json to_json(const Job& job);
 Job job_from_json(const Json& json);  // throws Error
 
 // Groups points that differ only in shared fields, in the sweep's order. Contents are hashed with a
-// cache by path, size and time in `cache_folder`, which keeps none when empty. `device_model` joins
-// the hash of timed experiments. Throws Error when a file that a point needs is absent.
+// cache by path, size and time in `cache_folder`, which keeps none when empty. The model of the
+// device joins the hash of timed experiments. Throws Error when a file that a point needs is
+// absent.
 Jobs plan_jobs(const sweep::Sweep& sweep, const ExperimentSchemas& schemas,
-               const std::string& device_model, const std::filesystem::path& cache_folder);
+               const DeviceModels& devices, const std::filesystem::path& cache_folder);
 // `smoke` goes into every job.
 Jobs plan_jobs(const sweep::Sweep& sweep, const ExperimentSchemas& schemas,
-               const std::string& device_model, ContentHasher& hasher,
-               const SharedJson& smoke = {});
+               const DeviceModels& devices, ContentHasher& hasher, const SharedJson& smoke = {});
 
 // The jobs with the points for which `keep` holds alone, their hashes renewed; jobs left empty are
 // dropped.

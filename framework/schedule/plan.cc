@@ -195,7 +195,8 @@ Plan make_plan(sweep::Sweep sweep, const ExperimentSchemas& schemas, const PlanO
   });
   Plan plan;
   plan.folder = options.results / sweep.name;
-  plan.device = device_model();
+  const DeviceModels devices = device_models();
+  plan.device = devices.first;
   for (const ExperimentSchema& schema : schemas) {
     plan.varying[schema.name] = varying_fields(sweep.points, schema);
   }
@@ -207,7 +208,7 @@ Plan make_plan(sweep::Sweep sweep, const ExperimentSchemas& schemas, const PlanO
   }
   sweep.points = std::move(runnable);
   plan.sweep = std::move(sweep);
-  plan.all = plan_jobs(plan.sweep, schemas, plan.device, hasher, options.smoke);
+  plan.all = plan_jobs(plan.sweep, schemas, devices, hasher, options.smoke);
   hasher.save();
   plan.done = index.find_done(plan.all);
   plan.pending =

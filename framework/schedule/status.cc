@@ -148,17 +148,14 @@ fs::path find_log(const Plan& plan, const std::string& wanted) {
 
 std::vector<Orphan> find_orphans(const Plan& plan) {
   std::set<std::string> used;
-  for (const Job& job : plan.pending) used.insert(job.hash);
-  for (const Job& job : plan.all) used.insert(job.hash);
-  std::set<std::string> kept;
-  for (const auto& [key, point] : plan.done.by_key) kept.insert(point.job);
+  for (const auto& [key, point] : plan.done.by_key) used.insert(point.job);
+  // A job yet to be run may have something to go on from.
+  for (const Jobs* jobs : {&plan.pending, &plan.all}) {
+    for (const Job& job : *jobs) used.insert(job.hash);
+  }
   std::vector<Orphan> orphans;
   for (const JobFolder& folder : folders_in(plan.jobs_folder())) {
-    const std::string name = folder.path.filename().string();
-    if (kept.contains(name)) continue;
-    std::error_code ignored;
-    // A job yet to be run may have something to go on from.
-    if (used.contains(name)) continue;
+    if (used.contains(folder.path.filename().string())) continue;
     orphans.push_back({folder.path, folder_bytes(folder.path), what_is_in(folder)});
   }
   return orphans;

@@ -156,7 +156,7 @@ constexpr const char* kRun =
     R"(run: how jobs are run. None of it changes results or what counts as done.
 
     run:
-      gpus: 1             # that a job takes, where there are any
+      gpus: 1             # 1: each job gets a GPU where there are any; 0: the CPU
       jobs_per_gpu: 1     # untimed jobs that may share one
       workers: 1          # jobs at once on a machine without GPUs
       threads: 0          # CPU threads a worker; 0: the cores divided among them

@@ -101,7 +101,7 @@ void read_key(const RunKey& key, const Node& node, RunSettings& settings, Report
 const std::vector<RunKey>& run_keys() {
   using enum RunType;
   static const std::vector<RunKey> keys = {
-      {"gpus", kCount, "GPUs that a job takes, on a machine that has any.", 1, 64},
+      {"gpus", kCount, "1: each job gets a GPU where there are any; 0: jobs run on the CPU.", 0, 1},
       {"jobs_per_gpu", kCount, "Untimed jobs that may share one GPU.", 1, 64},
       {"workers", kCount, "Jobs at once on a machine without GPUs.", 1, 1024, true},
       {"threads", kCount,

@@ -7,7 +7,7 @@
 namespace tarflow::sweep {
 
 struct RunSettings {
-  int64_t gpus = 1;          // a job takes, on a machine that has any
+  int64_t gpus = 1;          // 1: each job gets a GPU where there are any; 0: the CPU
   int64_t jobs_per_gpu = 1;  // untimed jobs that may share one GPU
   int64_t workers = 1;       // jobs at once on a machine without GPUs
   int64_t threads = 0;       // CPU threads a worker; 0: the cores divided among the workers

@@ -124,6 +124,26 @@ TEST(PlanJobs, DeviceCountsForTimedExperimentsOnly) {
   EXPECT_NE(bench.plan("A")[0].hash, bench.plan("B")[0].hash);
 }
 
+TEST(PlanJobs, JobsOfTheCpuAreKeyedByIt) {
+  Bench bench;
+  bench.schemas[0].timed = true;
+  bench.schemas[0].fields.push_back(make_field("device", FieldType::kString, "auto"));
+  bench.schemas[0].fields.back().identity = Identity::kNone;
+  bench.add(0, 0, {{"device", "cpu"}});
+  const auto hash = [&](const DeviceModels& devices) {
+    return plan_jobs(bench.sweep, bench.schemas, devices, "")[0].hash;
+  };
+  EXPECT_EQ(hash({"a GPU", "a CPU"}), hash({"another GPU", "a CPU"}));
+  EXPECT_NE(hash({"a GPU", "a CPU"}), hash({"a GPU", "another CPU"}));
+  bench.sweep.points.clear();
+  bench.add(0, 0);
+  EXPECT_NE(hash({"a GPU", "a CPU"}), hash({"another GPU", "a CPU"}));
+  sweep::RunSettings on_cpu;
+  on_cpu.gpus = 0;
+  bench.sweep.points[0].run = std::make_shared<const sweep::RunSettings>(on_cpu);
+  EXPECT_EQ(hash({"a GPU", "a CPU"}), hash({"another GPU", "a CPU"}));
+}
+
 TEST(PlanJobs, WithoutDonePointsKeepsTheOthers) {
   Bench bench;
   bench.add(0, 0);

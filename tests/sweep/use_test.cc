@@ -394,7 +394,7 @@ TEST_F(UseTest, RunSettingsOfTheSweepAndOfAnExperiment) {
 TEST_F(UseTest, RunSettingsThatAreWrong) {
   EXPECT_THAT(
       wrong(evaluate_with("      run: {workers: 2, retrys: 1}\n") +
-            "run: {retries: -1, backoff: 3 m, time_limit: [1], gpus: 0, exclusive: yes}\n"),
+            "run: {retries: -1, backoff: 3 m, time_limit: [1], gpus: 2, exclusive: yes}\n"),
       ElementsAre(
           HasSubstr("7:13 `workers` holds for the whole sweep"),
           HasSubstr("7:25 `run` has no key `retrys` | did you mean `retries`?"),
@@ -402,7 +402,7 @@ TEST_F(UseTest, RunSettingsThatAreWrong) {
           HasSubstr(
               "8:29 `backoff`: expected a duration, found the text `3 m` | a number of seconds"),
           HasSubstr("8:46 `time_limit`: expected a duration, found a list"),
-          HasSubstr("8:57 `gpus` is 0, below its minimum of 1"),
+          HasSubstr("8:57 `gpus` is 2, above its maximum of 1"),
           HasSubstr("8:71 `exclusive`: expected true or false")));
 }
 
