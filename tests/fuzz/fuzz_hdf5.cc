@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <cstring>
 #include <fstream>
@@ -104,8 +105,13 @@ void record_file(const std::filesystem::path& file) {
   ::backtrace(warm, 1);  // loads what it needs before anything is broken
   const pid_t child = ::fork();
   if (child == 0) read_record(file);
+  must(child > 0, "no process could be started");
   int status = 0;
-  must(child > 0 && ::waitpid(child, &status, 0) == child, "no process could be started");
+  pid_t ended = 0;
+  do {
+    ended = ::waitpid(child, &status, 0);
+  } while (ended < 0 && errno == EINTR);  // libFuzzer's own timer interrupts it
+  must(ended == child, "a process was lost");
   must(!WIFEXITED(status) || WEXITSTATUS(status) != kOurs,
        "reading a record crashed outside of HDF5");
   must(!WIFEXITED(status) || WEXITSTATUS(status) != kWrong,
