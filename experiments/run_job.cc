@@ -62,6 +62,7 @@ record::JobRecord record_of(JobContext& context, const Environment& environment)
   record.arrays = std::move(context.arrays());
   std::sort(record.arrays.begin(), record.arrays.end(),
             [](const record::Array& a, const record::Array& b) { return a.path < b.path; });
+  record::require_declared(schema, record.arrays);
   return record;
 }
 
