@@ -24,10 +24,9 @@ void prepare(const Job& job, const JobFolder& folder) {
         fmt::format("cannot make the folder {}: {}", folder.path.string(), failed.message()),
         "make room on the disk, or see who may write there; finished jobs are kept");
   }
-  if (job.generation > 0) {  // forced: the old result holds until there is a new one
-    fs::rename(folder.result(), folder.previous(), failed);
-    fs::remove(folder.partial(), failed);
-  }
+  // Forced: the old result holds until there is a new one. What an attempt of another generation
+  // left to go on from the worker knows and does not use.
+  if (job.generation > 0) fs::rename(folder.result(), folder.previous(), failed);
   for (const fs::path& stale : {folder.result(), folder.progress()}) fs::remove(stale, failed);
   std::vector<fs::path> parts;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder.path, failed)) {

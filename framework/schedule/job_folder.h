@@ -15,7 +15,6 @@ struct JobFolder {
   std::filesystem::path log() const { return path / "log.txt"; }
   std::filesystem::path attempts() const { return path / "attempts.jsonl"; }
   std::filesystem::path progress() const { return path / "progress.json"; }
-  std::filesystem::path partial() const { return path / "partial.h5"; }    // to go on from
   std::filesystem::path previous() const { return path / "previous.h5"; }  // while forced anew
 };
 
