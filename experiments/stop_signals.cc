@@ -1,54 +1,43 @@
 #include "experiments/stop_signals.h"
 
-#include <fmt/format.h>
-#include <pthread.h>
 #include <signal.h>
-#include <string.h>
+#include <unistd.h>
 
-#include <cstdio>
-#include <thread>
+#include <atomic>
 
 namespace tarflow::experiments {
 namespace {
 
-bool ignored(int signal) {
-  struct sigaction action {};
-  return ::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
-}
+// All that a handler can reach is static.
+std::atomic<bool> requested_to_stop{false}, asked_to_end{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "used in a signal handler");
 
-// As if nobody had held the signal back, so that whoever waits for the process sees what ended it.
-void end_by(int signal) {
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, signal);
-  ::signal(signal, SIG_DFL);
-  ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
-  ::raise(signal);
-}
-
-void wait_for_signals(sigset_t held, const std::shared_ptr<std::atomic<bool>>& requested) {
-  bool asked_to_end = false;
-  for (;;) {
-    int signal = 0;
-    if (::sigwait(&held, &signal) != 0) continue;
-    if (asked_to_end && signal != SIGUSR2) end_by(signal);
-    asked_to_end = asked_to_end || signal != SIGUSR2;
-    if (requested->exchange(true)) continue;
-    fmt::print("asked to stop ({})\n", ::strsignal(signal));
-    std::fflush(stdout);
+void on_signal(int signal) {
+  if (signal != SIGUSR2 && asked_to_end.exchange(true)) {
+    // Delivered when this handler returns; whoever waits for the process sees what ended it.
+    ::signal(signal, SIG_DFL);
+    ::raise(signal);
+    return;
   }
+  if (requested_to_stop.exchange(true)) return;
+  constexpr char kMessage[] = "asked to stop\n";
+  if (::write(STDOUT_FILENO, kMessage, sizeof kMessage - 1) < 0) return;  // nobody reads the log
 }
 
 }  // namespace
 
-StopSignals::StopSignals() : requested_(std::make_shared<std::atomic<bool>>(false)) {
-  sigset_t held;
-  sigemptyset(&held);
+StopSignals::StopSignals() {
   for (const int signal : {SIGTERM, SIGUSR2, SIGINT}) {
-    if (!ignored(signal)) sigaddset(&held, signal);
+    struct sigaction action {};
+    if (::sigaction(signal, nullptr, &action) != 0 || action.sa_handler == SIG_IGN) continue;
+    action = {};
+    action.sa_handler = on_signal;
+    action.sa_flags = SA_RESTART;
+    sigemptyset(&action.sa_mask);
+    ::sigaction(signal, &action, nullptr);
   }
-  ::pthread_sigmask(SIG_BLOCK, &held, nullptr);
-  std::thread(wait_for_signals, held, requested_).detach();
 }
+
+bool StopSignals::requested() const { return requested_to_stop.load(); }
 
 }  // namespace tarflow::experiments

@@ -1,22 +1,17 @@
-// Requests to stop, taken by a thread of their own so that no handler runs amid other work.
+// Requests to stop, as a flag that is looked at between pieces of work.
 #pragma once
-
-#include <atomic>
-#include <memory>
 
 namespace tarflow::experiments {
 
-// From its construction on, SIGTERM, SIGUSR2 and (unless it is ignored) SIGINT ask the experiment
-// to stop at its next boundary; a second SIGTERM or SIGINT ends the process at once. To be made
-// before any other thread, which would not hold the signals back.
+// From its construction on, SIGTERM, SIGUSR2 and SIGINT (those that are not ignored) ask the
+// experiment to stop at its next boundary; a second SIGTERM or SIGINT ends the process at once. A
+// handler sets the flag: holding the signals back for a thread that waits for them would not do,
+// since CUDA's libraries start threads before main does.
 class StopSignals {
  public:
   StopSignals();
 
-  bool requested() const { return requested_->load(); }
-
- private:
-  std::shared_ptr<std::atomic<bool>> requested_;  // the thread outlives main's values
+  bool requested() const;
 };
 
 }  // namespace tarflow::experiments
