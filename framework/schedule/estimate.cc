@@ -73,7 +73,7 @@ std::string Estimator::settings_text(const Job& job) {
   std::string text = fmt::format("{}", job.points.size());
   for (const sweep::SettingPtr& setting : job.settings) {
     if (setting->name == "num_images" || setting->name == "seed") continue;
-    const auto [entry, fresh] = texts_.try_emplace(setting.get());
+    const auto [entry, fresh] = texts_.try_emplace(setting);
     if (fresh) {
       const bool strategy = setting->value.is_object() && setting->value.contains("blocks");
       entry->second =
@@ -119,7 +119,7 @@ double Estimator::passes(const sweep::Settings& settings, const ModelShape& shap
   // Causal attention: half of all tokens on average are keys.
   const double one_pass = tokens * shape.block_flops_per_token(tokens / 2);
   if (!strategy) return shape.blocks * one_pass;
-  const auto [entry, fresh] = passes_.try_emplace(strategy->get(), 0.0);
+  const auto [entry, fresh] = passes_.try_emplace(*strategy, 0.0);
   if (!fresh) return entry->second;
   for (const BlockStrategy& block : strategy_from_json((*strategy)->value).blocks) {
     entry->second += one_pass * (block.sequential() ? 1 : block.max_iterations);

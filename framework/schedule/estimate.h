@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -67,9 +68,9 @@ class Estimator {
   double device_rate_ = 0;
   double start_seconds_ = 0;  // of the quickest earlier job: what it takes to start one, at most
   size_t known_ = 0;
-  std::unordered_map<const sweep::Setting*, double>
-      passes_;  // FLOPs an image by strategy, unguided
-  std::unordered_map<const sweep::Setting*, std::string> texts_;
+  // By settings that are kept alive, since the address of one that is gone may be another's.
+  std::unordered_map<sweep::SettingPtr, double> passes_;  // FLOPs an image by strategy, unguided
+  std::unordered_map<sweep::SettingPtr, std::string> texts_;
   std::unordered_map<std::string, ModelShape> shapes_;  // by the checkpoint's SHA-256
 };
 

@@ -84,8 +84,8 @@ class Resume : public Programs {
   }
 
   // Ends with partial.h5, stopped after some chunks.
-  static void start_and_stop(const fs::path& folder) {
-    const pid_t process = start_job(folder);
+  static void start_and_stop(const fs::path& folder, const char* threads = "1") {
+    const pid_t process = start_job(folder, threads);
     wait_until(process, [&] { return images_done(folder) > 0; });
     ::kill(process, SIGTERM);
     ASSERT_EQ(wait(process), kStopped) << log_of(folder);
@@ -126,6 +126,14 @@ TEST_F(Resume, StoppedAndContinuedHasTheUndisturbedDigest) {
   EXPECT_THAT(log_of(folder), HasSubstr("continued at chunk "));
   for (const record::Row& row : record::read_job(folder / "result.h5").rows)
     EXPECT_EQ(whole(row, "interrupted"), 1);
+}
+
+// Threads that do not hold SIGTERM back would let it end the process.
+TEST_F(Resume, StopsWithSeveralThreads) {
+  run_undisturbed();
+  const fs::path folder = trial("threads");
+  start_and_stop(folder, "3");
+  EXPECT_THAT(log_of(folder), HasSubstr("to be continued"));
 }
 
 TEST_F(Resume, KilledAtAnyMomentItHasTheUndisturbedDigest) {
