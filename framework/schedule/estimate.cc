@@ -169,9 +169,9 @@ Estimate Estimator::estimate(const Job& job) {
     result.source = "earlier jobs of other models here, by FLOPs";
   } else if (cost.flops > 0 && device_rate_ > 0) {
     result.seconds = cost.flops / device_rate_;
-    result.source =
-        fmt::format("at least: {:.3g} TFLOP at the {:.3g} TFLOP/s of matrix products here",
-                    cost.flops / 1e12, device_rate_ / 1e12);
+    result.bound = true;
+    result.source = fmt::format("{:.3g} TFLOP at the {:.3g} TFLOP/s of matrix products here",
+                                cost.flops / 1e12, device_rate_ / 1e12);
   }
   if (earlier != of_model_.end()) {
     result.bytes = earlier->second.bytes / earlier->second.jobs;

@@ -28,6 +28,7 @@ struct Estimate {
   std::optional<double> seconds;
   std::optional<double> bytes;
   std::string source;  // what the seconds were taken from
+  bool bound = false;  // the seconds are those of the arithmetic alone
 };
 
 class Estimator {

@@ -73,7 +73,9 @@ std::string and_more(size_t count, size_t shown, const char* noun) {
 
 std::string estimate_text(const Estimate& estimate) {
   std::string text;
-  if (estimate.seconds) text += " about " + duration(*estimate.seconds);
+  if (estimate.seconds) {
+    text += (estimate.bound ? " at least " : " about ") + duration(*estimate.seconds);
+  }
   if (estimate.bytes)
     text += fmt::format("{} {}", text.empty() ? "" : ",", bytes_text(*estimate.bytes));
   if (!estimate.source.empty()) text += fmt::format(" ({})", estimate.source);
@@ -108,7 +110,10 @@ std::string totals(const Plan& plan, const std::vector<Estimate>& estimates) {
   if (estimates.empty()) return "";
   std::string text = fmt::format("expected on {}:", plan.device);
   if (timed > 0) {
-    text += fmt::format(" {:.3g} device hours ({})", seconds / 3600, duration(seconds));
+    const bool bound = std::any_of(estimates.begin(), estimates.end(),
+                                   [](const Estimate& estimate) { return estimate.bound; });
+    text += fmt::format("{} {:.3g} device hours ({})", bound ? " at least" : "", seconds / 3600,
+                        duration(seconds));
     if (timed < estimates.size())
       text += fmt::format(" and {} of which nothing is known",
                           counted(estimates.size() - timed, "job"));
