@@ -185,7 +185,7 @@ build_fuzzers() {
   (
     flock 9
     say "Building the fuzzers"
-    { (cd "$root" && cmake --preset fuzz >/dev/null) >&2 && make_target "$root/build/fuzz"; } ||
+    { (cd "$root" && cmake --preset fuzz >/dev/null) >&2 && make_target "$root/build/fuzz" --target fuzzers; } ||
       die "the fuzzers could not be built; the first error is above" "Repair it, or start over: rm -r $root/build/fuzz"
   ) 9>"$root/.deps/lock" || exit 1
 }
