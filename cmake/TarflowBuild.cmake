@@ -102,5 +102,6 @@ function(tarflow_test room)
   # ctest runs tests side by side; each with all threads would wait for the others more than it computes, and threads
   # that spin while they wait would keep the others from computing.
   gtest_discover_tests(test_${room} TEST_PREFIX "${TARFLOW_TEST_PREFIX}${room}." DISCOVERY_TIMEOUT 60
-                       PROPERTIES ENVIRONMENT "OMP_NUM_THREADS=1;OMP_WAIT_POLICY=PASSIVE" TIMEOUT ${timeout} ${labels})
+                       PROPERTIES ENVIRONMENT OMP_NUM_THREADS=1
+                                  ENVIRONMENT_MODIFICATION OMP_WAIT_POLICY=set:PASSIVE TIMEOUT ${timeout} ${labels})
 endfunction()

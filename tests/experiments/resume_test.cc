@@ -17,7 +17,7 @@ namespace {
 using testing::HasSubstr;
 
 constexpr int kStopped = 75;
-constexpr int kChunks = 1000;
+constexpr int kChunks = 300;
 
 int64_t whole(const record::Row& row, const std::string& column) {
   return std::get<int64_t>(row.at(column));
@@ -121,7 +121,7 @@ TEST_F(Resume, StoppedAndContinuedHasTheUndisturbedDigest) {
   const fs::path folder = trial("stopped");
   start_and_stop(folder);
   EXPECT_THAT(log_of(folder), HasSubstr("stopped at chunk "));
-  EXPECT_THAT(log_of(folder), HasSubstr(" of 1000; to be continued"));
+  EXPECT_THAT(log_of(folder), HasSubstr(" of 300; to be continued"));
   expect_finishes(folder);
   EXPECT_THAT(log_of(folder), HasSubstr("continued at chunk "));
   for (const record::Row& row : record::read_job(folder / "result.h5").rows)
