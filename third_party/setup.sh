@@ -152,14 +152,6 @@ compilers() {
   printf '%s' "$cores"
 }
 
-# make_target FOLDER ARGUMENT...: builds. What failed is tried once more by itself: compilers and the test programs that
-# list their tests are refused memory where much else runs.
-make_target() {
-  NINJA_STATUS='[%f/%t, %es] ' cmake --build "$1" -j "$(compilers)" "${@:2}" >&2 && return
-  say "The build stopped; once more, one compiler at a time"
-  NINJA_STATUS='[%f/%t, %es] ' cmake --build "$1" -j 1 "${@:2}" >&2
-}
-
 # build TARGET...: sets up and builds for the chosen variant; TARGET all is everything, tests included.
 build() {
   mkdir -p "$root/.deps" "$root/build"
@@ -172,7 +164,7 @@ build() {
     configure
     configuration >"$build/.building"
     say "Building ($(compilers) compilers at a time)"
-    make_target "$build" --target "$@" ||
+    NINJA_STATUS='[%f/%t, %es] ' cmake --build "$build" -j "$(compilers)" --target "$@" >&2 ||
       die "the build failed; the first error is above" "Repair it and repeat the command, or start over: rm -r $build"
     cp -p "$build/.building" "$build/.built-$1"
     [[ $(readlink "$root/build/bin") == "$variant/bin" ]] || ln -sfn "$variant/bin" "$root/build/bin"
@@ -185,7 +177,7 @@ build_fuzzers() {
   (
     flock 9
     say "Building the fuzzers"
-    { (cd "$root" && cmake --preset fuzz >/dev/null) >&2 && make_target "$root/build/fuzz" --target fuzzers; } ||
+    (cd "$root" && cmake --preset fuzz >/dev/null && cmake --build --preset fuzz -j "$(compilers)") >&2 ||
       die "the fuzzers could not be built; the first error is above" "Repair it, or start over: rm -r $root/build/fuzz"
   ) 9>"$root/.deps/lock" || exit 1
 }
