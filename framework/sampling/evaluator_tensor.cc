@@ -82,18 +82,29 @@ class TensorEvaluator final : public Evaluator {
   at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t first,
                     const at::Tensor& mask) const {
     const bool single = q.size(2) == 1;
-    if (model_.device.is_cuda() && first > 0 && !single) {
-      // Causal from the lower right corner: query i sees keys up to first + i, without a dense
-      // mask.
-      constexpr int64_t kLowerRight = 2;
-      return std::get<0>(at::_efficient_attention_forward(q.transpose(1, 2), k.transpose(1, 2),
-                                                          v.transpose(1, 2), {}, {}, {}, {}, {},
-                                                          0.0, kLowerRight));
+    if (model_.device.is_cuda() && first > 0) {
+      return attend_to_prefix(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2));
     }
     const bool causal = first == 0 && !single;
     std::optional<at::Tensor> bias;
     if (mask.defined()) bias = mask;
     return at::scaled_dot_product_attention(q, k, v, bias, 0.0, causal).transpose(1, 2);
+  }
+
+  // A segment or a single token over the cache on a GPU: (B, n, heads, 64) over (B, last, heads,
+  // 64). Causal from the lower right corner, without a dense mask: query i sees keys up to first +
+  // i. Named kernels, since scaled_dot_product_attention may choose cuDNN, which makes a plan for
+  // each new length: tens of milliseconds for every token of a block.
+  static at::Tensor attend_to_prefix(const at::Tensor& q, const at::Tensor& k,
+                                     const at::Tensor& v) {
+    const bool single = q.size(1) == 1;
+    if (q.scalar_type() != at::kFloat) {
+      return std::get<0>(at::_flash_attention_forward(q, k, v, {}, {}, q.size(1), k.size(1), 0.0,
+                                                      /*is_causal=*/!single, false));
+    }
+    constexpr int64_t kNoMask = 0, kLowerRight = 2;
+    return std::get<0>(at::_efficient_attention_forward(q, k, v, {}, {}, {}, {}, {}, 0.0,
+                                                        single ? kNoMask : kLowerRight));
   }
 
   const Model& model_;
