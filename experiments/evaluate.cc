@@ -113,7 +113,7 @@ class Evaluation {
     reference_ =
         load_reference(context_, settings_.reference, *extractor_, model_.shape.image_size);
     for (PointTotals& point : totals_.points)
-      point.moments = metrics::MomentGroups(chunk_count(), reference_->mean.numel());
+      point.moments = metrics::MomentGroups(chunk_count(), reference_->gaussian.mean.numel());
   }
 
   void restore(const PartialFile& partial) {
@@ -223,11 +223,11 @@ class Evaluation {
     const metrics::Moments all = point.moments.total();
     context_.set(index, "distance_name", metrics::distance_name(*extractor_));
     context_.set(index, "distance_images", all.count);
-    context_.set(index, "reference_images", reference_->count);
-    context_.set(index, "features", reference_->mean.numel());
+    context_.set(index, "reference_images", reference_->gaussian.count);
+    context_.set(index, "features", reference_->gaussian.mean.numel());
     if (all.count < 2) return;  // two images at least make a covariance
     const metrics::Gaussian gaussian = all.gaussian();
-    context_.set(index, "distance", metrics::frechet_distance(gaussian, *reference_));
+    context_.set(index, "distance", metrics::frechet_distance(gaussian, reference_->gaussian));
     if (gaussian.fewer_samples_than_features()) {
       context_.log(fmt::format(
           "note: {} images for {} features: the covariance is singular and the distance depends on "
@@ -277,7 +277,7 @@ class Evaluation {
   const Model model_;
   ChunkSampler sampler_;
   std::optional<metrics::Extractor> extractor_;
-  std::optional<metrics::Gaussian> reference_;
+  std::optional<Reference> reference_;
   const std::vector<Chunk> chunks_;
   EvaluateTotals totals_;
   bool differentiate_ = false, continued_ = false;

@@ -94,9 +94,10 @@ void write_statistics(const fs::path& file, const metrics::Gaussian& gaussian,
                           {"resize", resize_identity(image_size)}});
 }
 
-metrics::Gaussian load_reference(JobContext& context, const fs::path& path,
-                                 const metrics::Extractor& extractor, int image_size) {
-  if (!fs::is_directory(path)) return read_statistics(path, extractor, image_size);
+Reference load_reference(JobContext& context, const fs::path& path,
+                         const metrics::Extractor& extractor, int image_size) {
+  if (!fs::is_directory(path))
+    return {read_statistics(path, extractor, image_size), {}, path.string()};
   // The folder's content was hashed when the job was planned; the cache is keyed by it.
   const Json& contents = context.job().contents;
   const std::string content = contents.contains("reference")
@@ -107,7 +108,7 @@ metrics::Gaussian load_reference(JobContext& context, const fs::path& path,
       context.folder().parent_path().parent_path() / "cache" / ("statistics-" + key + ".h5");
   if (fs::exists(kept)) {
     try {
-      return read_statistics(kept, extractor, image_size);
+      return {read_statistics(kept, extractor, image_size), {}, path.string()};
     } catch (const Error& failure) {
       context.log(fmt::format("the cached statistics are not usable and are made anew: {}",
                               failure.what()));
@@ -116,7 +117,7 @@ metrics::Gaussian load_reference(JobContext& context, const fs::path& path,
   const FolderImages all{path, image_size, 0, 0};
   const metrics::Gaussian gaussian = folder_statistics(context, all, extractor, nullptr);
   write_statistics(kept, gaussian, extractor, image_size);
-  return gaussian;
+  return {gaussian, {}, path.string()};
 }
 
 }  // namespace tarflow::experiments

@@ -23,6 +23,13 @@ struct FolderImages {
   int64_t max_unreadable = 0;  // more unreadable files than this end the job
 };
 
+// What samples are compared with.
+struct Reference {
+  metrics::Gaussian gaussian;  // its count is 0 when the source does not say how many images it saw
+  at::Tensor features;         // (n, F) float32 on the CPU; undefined when the source has none
+  std::string source;          // the file or folder, for messages and records
+};
+
 // Their features as a Gaussian; unreadable files are named in the log and counted in `unreadable`.
 metrics::Gaussian folder_statistics(JobContext& context, const FolderImages& images,
                                     const metrics::Extractor& extractor, int64_t* unreadable);
@@ -35,7 +42,7 @@ void write_statistics(const std::filesystem::path& file, const metrics::Gaussian
 // A statistics file, or a folder of images, whose features are computed once and kept under the
 // results' cache. Throws Error when a file was made with another extractor, resize or number of
 // features.
-metrics::Gaussian load_reference(JobContext& context, const std::filesystem::path& path,
-                                 const metrics::Extractor& extractor, int image_size);
+Reference load_reference(JobContext& context, const std::filesystem::path& path,
+                         const metrics::Extractor& extractor, int image_size);
 
 }  // namespace tarflow::experiments

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "framework/core/error.h"
 
 namespace tarflow::metrics {
@@ -76,23 +78,31 @@ Moments combine(std::span<const Moments> parts) {
 }
 
 double frechet_distance(const Gaussian& a, const Gaussian& b) {
-  require_gaussian(a, "first");
-  require_gaussian(b, "second");
-  if (a.mean.size(0) != b.mean.size(0)) {
-    throw Error(fmt::format("no Frechet distance between {} features and {} features",
-                            a.mean.size(0), b.mean.size(0)),
-                "make both statistics with the same extractor");
-  }
-  const at::Tensor covariance_a = a.covariance.to(at::kDouble),
-                   covariance_b = b.covariance.to(at::kDouble);
-  const auto [values, vectors] = at::linalg_eigh(covariance_a);
+  return FrechetReference(a).distance(b);
+}
+
+FrechetReference::FrechetReference(Gaussian reference) : gaussian_(std::move(reference)) {
+  require_gaussian(gaussian_, "first");
+  gaussian_.mean = gaussian_.mean.to(at::kDouble);
+  gaussian_.covariance = gaussian_.covariance.to(at::kDouble);
+  const auto [values, vectors] = at::linalg_eigh(gaussian_.covariance);
   // With A = V diag(w) V^T, V sqrt(w) is a root of A up to a rotation, which leaves the eigenvalues
   // alone.
-  const at::Tensor root = vectors * non_negative_root(values);
-  const at::Tensor product = root.t().matmul(covariance_b).matmul(root);
+  root_ = vectors * non_negative_root(values);
+}
+
+double FrechetReference::distance(const Gaussian& other) const {
+  require_gaussian(other, "second");
+  if (gaussian_.mean.size(0) != other.mean.size(0)) {
+    throw Error(fmt::format("no Frechet distance between {} features and {} features",
+                            gaussian_.mean.size(0), other.mean.size(0)),
+                "make both statistics with the same extractor");
+  }
+  const at::Tensor covariance = other.covariance.to(at::kDouble);
+  const at::Tensor product = root_.t().matmul(covariance).matmul(root_);
   const at::Tensor eigenvalues = at::linalg_eigvalsh((product + product.t()) / 2);
-  const at::Tensor difference = a.mean.to(at::kDouble) - b.mean.to(at::kDouble);
-  return (difference.square().sum() + covariance_a.trace() + covariance_b.trace() -
+  const at::Tensor difference = gaussian_.mean - other.mean.to(at::kDouble);
+  return (difference.square().sum() + gaussian_.covariance.trace() + covariance.trace() -
           2 * non_negative_root(eigenvalues).sum())
       .item<double>();
 }

@@ -13,11 +13,11 @@ namespace tarflow::metrics {
 struct Gaussian {
   at::Tensor mean;        // (F)
   at::Tensor covariance;  // (F, F)
-  int64_t count = 0;      // samples it was fitted to
+  int64_t count = 0;      // samples it was fitted to; 0 when its source does not say
 
   // The covariance is then singular and the distance depends on the number of samples: to be said
   // wherever the distance is shown.
-  bool fewer_samples_than_features() const { return count < mean.size(0); }
+  bool fewer_samples_than_features() const { return count > 0 && count < mean.size(0); }
 };
 
 // Sums over samples from which mean and covariance follow. A value without samples has undefined
@@ -45,5 +45,22 @@ Moments combine(std::span<const Moments> parts);
 // negative rounding of eigenvalues set to 0. Equal Gaussians may give a rounding error below 0.
 // Throws Error naming both widths when they differ, and for values that are not finite.
 double frechet_distance(const Gaussian& a, const Gaussian& b);
+
+// One Gaussian that many others are compared with: the root of its covariance, half of the work, is
+// computed once. F^2 doubles are kept twice.
+class FrechetReference {
+ public:
+  // Throws Error for values that are not finite or shapes that do not agree.
+  explicit FrechetReference(Gaussian reference);
+
+  // The same bits as frechet_distance(gaussian(), other), which throws for the same reasons.
+  double distance(const Gaussian& other) const;
+
+  const Gaussian& gaussian() const { return gaussian_; }
+
+ private:
+  Gaussian gaussian_;
+  at::Tensor root_;  // (F, F): R with R R^T the covariance
+};
 
 }  // namespace tarflow::metrics

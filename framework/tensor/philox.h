@@ -16,7 +16,7 @@
 namespace tarflow {
 
 // What a stream of numbers is for; streams of one seed are independent.
-enum class Stream : uint32_t { kNoise = 0, kLabels = 1 };
+enum class Stream : uint32_t { kNoise = 0, kLabels = 1, kSubsets = 2 };
 
 struct Random4 {
   uint32_t word[4];
