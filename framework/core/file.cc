@@ -2,12 +2,13 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <sstream>
 
 #include "framework/core/error.h"
 
@@ -32,15 +33,26 @@ void sync_path(const fs::path& path, int flags) {
 }  // namespace
 
 std::string read_file(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in || fs::is_directory(path)) {
-    throw Error(fmt::format("cannot read {}: {}", path.string(),
-                            fs::is_directory(path) ? "it is a folder" : std::strerror(errno)));
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  struct stat status {};
+  if (file < 0 || ::fstat(file, &status) != 0 || S_ISDIR(status.st_mode)) {
+    const std::string reason = S_ISDIR(status.st_mode) ? "it is a folder" : std::strerror(errno);
+    if (file >= 0) ::close(file);
+    throw Error(fmt::format("cannot read {}: {}", path.string(), reason));
   }
-  std::ostringstream text;
-  text << in.rdbuf();
-  if (in.bad()) throw Error(fmt::format("cannot read {} to its end", path.string()));
-  return std::move(text).str();
+  // What the size says, and room for what pipes and growing files have beyond it.
+  std::string text(static_cast<size_t>(std::max<off_t>(status.st_size, 0)) + 1, '\0');
+  size_t filled = 0;
+  ssize_t bytes = 0;
+  while ((bytes = ::read(file, text.data() + filled, text.size() - filled)) > 0 ||
+         (bytes < 0 && errno == EINTR)) {
+    filled += static_cast<size_t>(std::max<ssize_t>(bytes, 0));
+    if (filled == text.size()) text.resize(2 * text.size());
+  }
+  ::close(file);
+  if (bytes < 0) throw Error(fmt::format("cannot read {} to its end", path.string()));
+  text.resize(filled);
+  return text;
 }
 
 void write_aside(const fs::path& path, const std::function<void(const fs::path&)>& write) {

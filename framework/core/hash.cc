@@ -1,14 +1,14 @@
 #include "framework/core/hash.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <openssl/evp.h>
 #include <openssl/sha.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <new>
-#include <vector>
 
 #include "framework/core/error.h"
 
@@ -62,15 +62,21 @@ std::string sha256_hex(std::string_view text) {
 }
 
 std::string sha256_file(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw Error(fmt::format("cannot read {}: {}", path.string(), std::strerror(errno)));
+  const auto fail = [&] {
+    return Error(fmt::format("cannot read {}: {}", path.string(), std::strerror(errno)));
+  };
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) throw fail();
   Sha256 hash;
-  std::vector<char> buffer(1 << 20);
-  while (in) {
-    in.read(buffer.data(), static_cast<std::streamsize>(buffer.size()));
-    hash.update(buffer.data(), static_cast<size_t>(in.gcount()));
+  char buffer[1 << 16];  // not more: folders may hold a million small files
+  ssize_t bytes = 0;
+  while ((bytes = ::read(file, buffer, sizeof buffer)) > 0 || (bytes < 0 && errno == EINTR)) {
+    if (bytes > 0) hash.update(buffer, static_cast<size_t>(bytes));
   }
-  if (in.bad()) throw Error(fmt::format("cannot read {} to its end", path.string()));
+  const int reason = errno;
+  ::close(file);
+  errno = reason;
+  if (bytes < 0) throw fail();
   return hash.hex();
 }
 

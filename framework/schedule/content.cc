@@ -12,12 +12,14 @@
 
 #include "framework/core/error.h"
 #include "framework/core/hash.h"
+#include "framework/core/hash_files.h"
 
 namespace tarflow::schedule {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int64_t kMuch = 256 << 20;  // bytes whose reading takes long enough to be announced
+constexpr int64_t kMuch = 256 << 20;    // bytes whose reading takes long enough to be announced
+constexpr size_t kHashedAtOnce = 4096;  // files whose hashes are in memory
 // File systems keep times coarsely: a file changed a moment ago can change again without a new
 // time.
 constexpr time_t kSettledSeconds = 2;
@@ -40,11 +42,17 @@ void add_file(Stamp& stamp, const fs::path& file) {
   stamp.newest = std::max(stamp.newest, status.st_mtim.tv_sec);
 }
 
-bool hidden(const fs::path& path) { return path.filename().string().starts_with("."); }
+bool hidden(const fs::path& path) {
+  const std::string& text = path.native();
+  const size_t slash = text.rfind('/');
+  return text.compare(slash == std::string::npos ? 0 : slash + 1, 1, ".") == 0;
+}
 
 // Paths of all files below `folder` relative to it, hidden ones left out, sorted.
 std::vector<std::string> files_below(const fs::path& folder) {
   std::vector<std::string> names;
+  const std::string& start = folder.native();
+  const size_t name_at = start.size() + (start.ends_with('/') ? 0 : 1);
   try {
     fs::recursive_directory_iterator entry(folder, fs::directory_options::follow_directory_symlink),
         end;
@@ -52,7 +60,7 @@ std::vector<std::string> files_below(const fs::path& folder) {
       if (hidden(entry->path())) {
         if (entry->is_directory()) entry.disable_recursion_pending();
       } else if (entry->is_regular_file()) {
-        names.push_back(entry->path().lexically_relative(folder).string());
+        names.push_back(entry->path().native().substr(name_at));
       }
     }
   } catch (const fs::filesystem_error& failure) {
@@ -78,9 +86,21 @@ Stamp stamp_of(const fs::path& path) {
 
 std::string hash_content(const fs::path& path) {
   if (!fs::is_directory(path)) return sha256_file(path);
+  const std::vector<std::string> names = files_below(path);
   Sha256 hash;
-  for (const std::string& name : files_below(path)) {
-    hash.update(fmt::format("{}:{} {}\n", name.size(), name, sha256_file(path / name)));
+  std::vector<std::string> files;
+  for (size_t done = 0; done < names.size(); done += files.size()) {
+    files.clear();
+    for (size_t i = done; i < names.size() && files.size() < kHashedAtOnce; ++i) {
+      files.push_back((path / names[i]).native());
+    }
+    const std::vector<std::string> contents = sha256_files(files);
+    for (size_t i = 0; i < files.size(); ++i) {
+      const std::string& name = names[done + i];
+      // Once more for one that cannot be read: it throws and says why.
+      const std::string content = contents[i].empty() ? sha256_file(files[i]) : contents[i];
+      hash.update(fmt::format("{}:{} {}\n", name.size(), name, content));
+    }
   }
   return hash.hex();
 }

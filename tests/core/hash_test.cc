@@ -5,9 +5,11 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "framework/core/error.h"
 #include "framework/core/file.h"
+#include "framework/core/hash_files.h"
 
 namespace tarflow {
 namespace {
@@ -43,6 +45,23 @@ TEST(Sha256, FilesAreStreamed) {
   EXPECT_EQ(sha256_file(path), sha256_hex(content));
   std::filesystem::remove(path);
   EXPECT_THROW(sha256_file(path), Error);
+}
+
+TEST(Sha256, ManyFilesKeepTheirOrderAndUnreadableOnesAreEmpty) {
+  const auto folder =
+      std::filesystem::temp_directory_path() / ("tarflow_hashes_" + std::to_string(::getpid()));
+  std::filesystem::create_directory(folder);
+  std::vector<std::string> files, expected;
+  for (int i = 0; i < 50; ++i) {
+    files.push_back((folder / std::to_string(i)).string());
+    expected.push_back(i == 7 ? "" : sha256_hex(std::string(static_cast<size_t>(i), 'x')));
+    if (i != 7) write_file(files.back(), std::string(static_cast<size_t>(i), 'x'));
+  }
+  files.push_back(folder.string());  // no file
+  expected.push_back("");
+  EXPECT_EQ(sha256_files(files), expected);
+  EXPECT_TRUE(sha256_files({}).empty());
+  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

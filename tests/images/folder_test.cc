@@ -10,6 +10,7 @@ namespace tarflow::images {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -24,7 +25,7 @@ std::vector<std::string> listed(const ImageFolder& folder, const std::vector<Ima
   std::vector<std::string> lines;
   for (const ImageFile& file : files) {
     lines.push_back(std::to_string(file.label) + " " +
-                    file.path.lexically_relative(folder.root).string());
+                    fs::path(file.path).lexically_relative(folder.root).string());
   }
   return lines;
 }
@@ -59,6 +60,27 @@ TEST(Folder, WithoutClassFoldersThereAreNoLabels) {
   const ImageFolder folder = list_images(root.path());
   EXPECT_THAT(folder.classes, IsEmpty());
   EXPECT_THAT(listed(folder, folder.files), ElementsAre("-1 a.png", "-1 b.jpg"));
+}
+
+TEST(Folder, OneClassIsAClass) {
+  const TemporaryFolder root;
+  make_files(root.path(), {"cat/b.jpg", "cat/a.png", "beside.jpg"});
+  const ImageFolder folder = list_images(root.path());
+  EXPECT_THAT(folder.classes, ElementsAre("cat"));
+  EXPECT_THAT(listed(folder, folder.files), ElementsAre("0 cat/a.png", "0 cat/b.jpg"));
+  EXPECT_THAT(listed(folder, select_balanced(folder, 1)), ElementsAre("0 cat/a.png"));
+}
+
+TEST(Folder, WithoutImagesTheErrorSaysWhatThereIs) {
+  const TemporaryFolder root;
+  make_files(root.path(), {"a.webp", "b.WEBP", "c.gif", "notes"});
+  EXPECT_THAT(error_of([&] { list_images(root.path()); }),
+              AllOf(HasSubstr("no images in the folder " + root.path().string()),
+                    HasSubstr("4 other files, such as a.webp"), HasSubstr(".jpg, .jpeg or .png")));
+  make_files(root.path(), {"class/d.tiff"});
+  EXPECT_THAT(
+      error_of([&] { list_images(root.path()); }),
+      AllOf(HasSubstr("no images in the class folder"), HasSubstr("1 other file, such as d.tiff")));
 }
 
 TEST(Folder, LinksAreFollowedButNotInCircles) {
@@ -134,6 +156,7 @@ TEST(FolderHash, ChangesWithContentAndNamesAlone) {
   const std::string hash = folder_content_hash(one.path());
   EXPECT_EQ(folder_content_hash(other.path()), hash);
   EXPECT_EQ(folder_content_hash(other.path() / ""), hash);
+  EXPECT_EQ(folder_content_hash(other.path() / "a" / ".."), hash);
   write_file(other.path() / "a/notes.txt", "beside");
   EXPECT_EQ(folder_content_hash(other.path()), hash);
   fs::rename(other.path() / "a/2.jpg", other.path() / "a/3.jpg");
