@@ -70,6 +70,12 @@ struct Replacements {
   }
 };
 
+// Why points cannot run, each reason once.
+struct LeftOut {
+  std::set<std::string> reasons;
+  std::vector<Problem> problems;
+};
+
 void replace_checkpoint(sweep::Model& model, const fs::path& folder, Replacements& replaced) {
   if (model.present) return;
   const fs::path path = folder / "untrained" / model.name / model.checkpoint.filename();
@@ -122,6 +128,45 @@ void clamp_count(const Field& field, sweep::Settings& settings) {
   settings.set(field.name, std::min(settings.at(field.name).get<int64_t>(), most));
 }
 
+// An extractor without what to compare with, and the reverse, are of no use.
+void drop_halves(const ExperimentSchema& schema, sweep::Settings& settings) {
+  const auto named = [&](FileKind kind) {
+    return std::any_of(schema.fields.begin(), schema.fields.end(), [&](const Field& field) {
+      return field.file == kind && settings.contains(field.name);
+    });
+  };
+  if (named(FileKind::kExtractor) == named(FileKind::kReference)) return;
+  for (const Field& field : schema.fields) {
+    const bool half = field.file == FileKind::kExtractor || field.file == FileKind::kReference;
+    if (half && !field.required) settings.erase(field.name);
+  }
+}
+
+// The point with what is absent replaced, in `smoke`, `folder` and `replaced`; false, with the
+// reason in `left_out`, when something cannot be.
+bool replace_absent(sweep::Point& point, const ExperimentSchema& schema, Smoke& smoke,
+                    const fs::path& folder, Replacements& replaced, LeftOut& left_out) {
+  for (const Field& field : schema.fields) {
+    if (!point.settings.contains(field.name)) continue;
+    clamp_count(field, point.settings);
+    if (field.type == FieldType::kModel) {
+      const std::string model = point.settings.at(field.name).get<std::string>();
+      replace_checkpoint(smoke.sweep.models.at(model), folder, replaced);
+    } else if (field.type == FieldType::kPath) {
+      try {
+        replace_path(smoke.sweep, schema, field, point.settings, folder, replaced);
+      } catch (const Error& error) {
+        if (left_out.reasons.insert(error.problems().front().what).second) {
+          left_out.problems.push_back(error.problems().front());
+        }
+        return false;
+      }
+    }
+  }
+  drop_halves(schema, point.settings);
+  return true;
+}
+
 }  // namespace
 
 Smoke make_smoke(const sweep::Sweep& sweep, const ExperimentSchemas& schemas,
@@ -131,27 +176,22 @@ Smoke make_smoke(const sweep::Sweep& sweep, const ExperimentSchemas& schemas,
   smoke.sweep.missing.clear();
   smoke.sweep.points.clear();
   Replacements replaced;
+  LeftOut left_out;
   std::set<std::string> ids;
   for (sweep::Point point : sweep.points) {
     const ExperimentSchema& schema = schema_of(schemas, point.experiment);
-    for (const Field& field : schema.fields) {
-      if (!point.settings.contains(field.name)) continue;
-      clamp_count(field, point.settings);
-      if (field.type == FieldType::kModel) {
-        const std::string model = point.settings.at(field.name).get<std::string>();
-        replace_checkpoint(smoke.sweep.models.at(model), folder, replaced);
-      } else if (field.type == FieldType::kPath) {
-        replace_path(smoke.sweep, schema, field, point.settings, folder, replaced);
-      }
-    }
+    if (!replace_absent(point, schema, smoke, folder, replaced, left_out)) continue;
     point.id = sweep::point_id(schema, point.settings);
     if (ids.insert(point.id).second) smoke.sweep.points.push_back(std::move(point));
   }
+  if (smoke.sweep.points.empty() && !left_out.problems.empty()) throw Error(left_out.problems);
   smoke.replaced = {{"num_images", kSmokeImages},
                     {"untrained", replaced.untrained},
                     {"pictures", replaced.pictures},
                     {"dropped", replaced.dropped}};
   smoke.messages = std::move(replaced.messages);
+  for (const Problem& problem : left_out.problems)
+    smoke.messages.push_back(problem.what + "; its points are left out");
   return smoke;
 }
 

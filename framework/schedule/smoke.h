@@ -24,8 +24,8 @@ struct Smoke {
 // The sweep with at most two images a point. In `folder`: untrained/ gets a checkpoint of the right
 // shape for each absent one (an existing one of that shape is used again), pictures/ a few
 // synthetic images for a required image folder (a field `images`) that is absent. Other absent
-// files of optional fields are dropped; of required ones they end in an Error. Points that become
-// equal run once.
+// files of optional fields are dropped; points that require one are left out, which the messages
+// say. Points that become equal run once. Throws Error when no point is left.
 Smoke make_smoke(const sweep::Sweep& sweep, const ExperimentSchemas& schemas,
                  const std::filesystem::path& folder);
 

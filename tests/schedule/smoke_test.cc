@@ -91,6 +91,41 @@ TEST(Smoke, PointsThatBecomeEqualRunOnce) {
   EXPECT_THAT(bench.smoke().sweep.points, SizeIs(2));
 }
 
+TEST(Smoke, AnExtractorGoesWithItsReference) {
+  Bench bench;
+  bench.schemas[0].fields.push_back(make_field("extractor", FieldType::kPath));
+  bench.schemas[0].fields[3].file = FileKind::kReference;
+  bench.schemas[0].fields[4].file = FileKind::kExtractor;
+  const std::string present = bench.folder.path().string();
+  bench.add({{"images", present},
+             {"model", "tiny"},
+             {"num_images", 1},
+             {"extractor", present},
+             {"statistics", "/absent/statistics.h5"}});
+  bench.add({{"images", present},
+             {"model", "tiny"},
+             {"num_images", 2},
+             {"extractor", present},
+             {"statistics", present}});
+  const Smoke smoke = bench.smoke();
+  ASSERT_THAT(smoke.sweep.points, SizeIs(2));
+  EXPECT_FALSE(smoke.sweep.points[0].settings.contains("extractor"));
+  EXPECT_TRUE(smoke.sweep.points[1].settings.contains("extractor"));
+}
+
+TEST(Smoke, PointsThatCannotRunAreLeftOutAndNamed) {
+  Bench bench;
+  bench.schemas[1].fields[3].required = true;
+  bench.add({{"value", 1.0}, {"num_images", 1}, {"data", "/absent/noise.h5"}}, "measure");
+  bench.add({{"value", 2.0}, {"num_images", 1}, {"data", "/absent/noise.h5"}}, "measure");
+  bench.add({{"value", 1.0}, {"num_images", 1}, {"data", bench.folder.path().string()}}, "measure");
+  const Smoke smoke = bench.smoke();
+  ASSERT_THAT(smoke.sweep.points, SizeIs(1));
+  EXPECT_EQ(smoke.sweep.points[0].settings.at("data"), bench.folder.path().string());
+  EXPECT_THAT(smoke.messages, ::testing::ElementsAre(::testing::AllOf(HasSubstr("/absent/noise.h5"),
+                                                                      HasSubstr("left out"))));
+}
+
 TEST(Smoke, ARequiredFileThatCannotBeMadeUpIsNamed) {
   Bench bench;
   bench.schemas[1].fields[3].required = true;

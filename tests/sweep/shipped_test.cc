@@ -25,10 +25,10 @@ struct Shipped {
   const char *segments, *iterations, *guesses;  // as the README of GS-Jacobi sampling has them
 };
 constexpr Shipped kPublished[] = {
-    {"afhq", 3, {8, 1024}, "8,1,1,1,1,1,1,1", "32,10,10,10,10,10,10,10", "0,0,0,0,0,1,1,0"},
-    {"img128cond", 3, {8, 1024}, "1,8,1,1,1,1,1,1", "10,32,10,10,10,10,10,10", "0,1,0,0,0,0,1,0"},
-    {"img64uncond", 3, {8, 1024}, "1,8,1,1,1,1,1,8", "20,32,20,20,20,20,20,32", "0,1,0,0,1,0,1,1"},
-    {"img64cond", 3, {8, 256}, "8,1,1,1,1,1,1,0", "13,6,6,6,6,6,6,1", "1,0,0,0,0,1,1,1"}};
+    {"afhq", 11, {8, 1024}, "8,1,1,1,1,1,1,1", "32,10,10,10,10,10,10,10", "0,0,0,0,0,1,1,0"},
+    {"img128cond", 11, {8, 1024}, "1,8,1,1,1,1,1,1", "10,32,10,10,10,10,10,10", "0,1,0,0,0,0,1,0"},
+    {"img64uncond", 12, {8, 1024}, "1,8,1,1,1,1,1,8", "20,32,20,20,20,20,20,32", "0,1,0,0,1,0,1,1"},
+    {"img64cond", 11, {8, 256}, "8,1,1,1,1,1,1,0", "13,6,6,6,6,6,6,1", "1,0,0,0,0,1,1,1"}};
 
 TEST(ShippedSweeps, StateThePublishedStrategies) {
   for (const Shipped& shipped : kPublished) {
@@ -38,7 +38,7 @@ TEST(ShippedSweeps, StateThePublishedStrategies) {
     const NodePtr root = Expander(sources, {}, std::make_shared<Folders>(), report)
                              .expand(sources.at({}).document->root, 0);
     const Node& experiments = *root->find("experiments")->value;
-    const Node& evaluate = *experiments.items.at(1)->find("evaluate")->value;
+    const Node& evaluate = *experiments.items.back()->find("evaluate")->value;
     const Node& strategies = *evaluate.find("grid")->value->find("strategy")->value;
     const Document lists =
         parse_yaml(fmt::format("{{num_GS_list: [{}], max_jacobi_list: [{}], guess_list: [{}]}}",
@@ -100,6 +100,18 @@ TEST_F(ShippedSweepsLoad, TheDemoWithAllItsFiles) {
   EXPECT_THAT(sweep.points, SizeIs(1 + 5 * 2 * 2));
   EXPECT_THAT(sweep.warnings, IsEmpty());
   EXPECT_EQ(sweep.models.at("cifar10_demo").shape, (ModelShape{32, 4, 128, 8, 2, 10, 0.05}));
+}
+
+// Three seeds of everything, all strategies on the same noise, enough chunks for a jackknife.
+TEST_F(ShippedSweepsLoad, Cifar10WithoutItsFiles) {
+  const Sweep sweep = load_sweep(kSweeps / "cifar10.yaml", schemas_, {.allow_missing = true});
+  EXPECT_THAT(sweep.points, SizeIs(1 + 3 * 3 * 4 * 2));
+  EXPECT_THAT(sweep.warnings, IsEmpty());
+  for (const Point& point : sweep.points) {
+    if (point.experiment != "evaluate") continue;
+    EXPECT_GE(point.settings.at("num_images").get<int64_t>(),
+              10 * point.settings.at("chunk").get<int64_t>());
+  }
 }
 
 TEST_F(ShippedSweepsLoad, ThePublishedModelsWithoutTheirFiles) {
