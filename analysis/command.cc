@@ -1,6 +1,7 @@
 #include "analysis/command.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -8,9 +9,11 @@
 #include "analysis/compare.h"
 #include "analysis/markdown.h"
 #include "analysis/published.h"
+#include "analysis/regenerate.h"
 #include "analysis/report.h"
 #include "analysis/text.h"
 #include "framework/core/error.h"
+#include "framework/core/file.h"
 #include "framework/record/record.h"
 
 namespace tarflow::analysis {
@@ -24,6 +27,8 @@ struct Arguments {
   std::vector<std::filesystem::path> digest_files;
   std::filesystem::path compare_a, compare_b;
   std::filesystem::path schemas;
+  std::vector<std::filesystem::path> documents{"docs"};
+  bool check = false;
   CompareOptions compare;
   std::string format = "text";
   ReportOptions options;
@@ -82,6 +87,59 @@ int print_comparison(const Arguments& arguments, std::ostream& out, std::ostream
   return comparison.within ? 0 : 1;
 }
 
+// The Markdown files among `paths` and in the folders among them.
+std::vector<std::filesystem::path> markdown_files(const std::vector<std::filesystem::path>& paths) {
+  std::vector<std::filesystem::path> files;
+  for (const std::filesystem::path& path : paths) {
+    if (!std::filesystem::is_directory(path)) {
+      files.push_back(path);
+      continue;
+    }
+    for (const auto& entry : std::filesystem::directory_iterator(path)) {
+      if (entry.path().extension() == ".md") files.push_back(entry.path());
+    }
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+int regenerate_documents(Arguments arguments, std::ostream& out, std::ostream& err) {
+  if (arguments.options.published.empty()) arguments.options.published = installed_published_file();
+  int status = 0;
+  for (const std::filesystem::path& file : markdown_files(arguments.documents)) {
+    const Regenerated made = regenerate(file, arguments.options.published);
+    for (const std::string& absent : made.absent) {
+      err << "analyze: " << file.string() << ": " << absent << " is absent; its tables stay\n";
+    }
+    if (made.records.empty()) continue;
+    const bool same = made.text == read_file(file);
+    if (same) {
+      out << file.string() << ": as its records say\n";
+    } else if (arguments.check) {
+      err << "analyze: " << file.string() << ": its tables are not those of its records; run\n"
+          << "  analyze regenerate " << file.string() << "\n";
+      status = 1;
+    } else {
+      write_file(file, made.text);
+      out << file.string() << ": tables made anew\n";
+    }
+  }
+  return status;
+}
+
+void add_regenerate(CLI::App& app, Arguments& arguments) {
+  CLI::App* regenerate = app.add_subcommand(
+      "regenerate",
+      "make the tables of documents anew from the records that they name: in Markdown, between "
+      "<!-- analyze FILE.h5 --> and <!-- /analyze -->");
+  regenerate->add_option("documents", arguments.documents, "Markdown files, or folders of them")
+      ->check(CLI::ExistingPath)
+      ->capture_default_str();
+  regenerate->add_flag("--check", arguments.check,
+                       "write nothing; exit status 1 when a document is not as its records say");
+  regenerate->add_option("--published", arguments.options.published, "file of published figures");
+}
+
 void add_compare(CLI::App& app, Arguments& arguments) {
   CLI::App* compare =
       app.add_subcommand("compare",
@@ -122,6 +180,7 @@ int analyze(int argc, const char* const* argv, std::ostream& out, std::ostream& 
       "digest", "print the hash of everything in a file but times, attempts and environment");
   digest->add_option("files", arguments.digest_files, "sweeps' or jobs' records")->required();
   add_compare(app, arguments);
+  add_regenerate(app, arguments);
   CLI::App* describe = app.add_subcommand(
       "describe-records", "print what the files hold, as docs/records.md does (Markdown)");
   describe->add_option("--schemas", arguments.schemas,
@@ -130,6 +189,7 @@ int analyze(int argc, const char* const* argv, std::ostream& out, std::ostream& 
     app.parse(argc, argv);
     if (digest->parsed()) return print_digests(arguments, out, err);
     if (app.got_subcommand("compare")) return print_comparison(arguments, out, err, terminal);
+    if (app.got_subcommand("regenerate")) return regenerate_documents(arguments, out, err);
     if (!describe->parsed()) return print_report(std::move(arguments), out, err, terminal);
     if (arguments.schemas.empty()) {
       arguments.schemas = installed_published_file().parent_path() / "experiments.json";

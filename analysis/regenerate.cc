@@ -1,0 +1,123 @@
+#include "analysis/regenerate.h"
+
+#include <fmt/format.h>
+#include <stdlib.h>
+
+#include <optional>
+#include <sstream>
+#include <string_view>
+
+#include "analysis/markdown.h"
+#include "analysis/report.h"
+#include "framework/core/error.h"
+#include "framework/core/file.h"
+
+namespace tarflow::analysis {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::string_view kOpen = "<!-- analyze ", kClose = "<!-- /analyze -->", kEnd = " -->";
+
+// What a mark asks for.
+struct Wanted {
+  std::string file;   // as written
+  std::string words;  // of titles; "" takes all tables
+  size_t line = 0;    // of the mark, from 1
+};
+
+Error misplaced(const fs::path& document, size_t line, const std::string& what) {
+  return Error(what,
+               fmt::format("write `{}FILE{}` above the tables and `{}` below", kOpen, kEnd, kClose),
+               {document.string(), static_cast<int>(line), 1});
+}
+
+Wanted read_mark(const fs::path& document, std::string_view line, size_t number) {
+  line.remove_prefix(kOpen.size());
+  if (!line.ends_with(kEnd)) throw misplaced(document, number, "this mark does not end");
+  line.remove_suffix(kEnd.size());
+  const size_t colon = line.find(": ");
+  if (colon == std::string_view::npos) return {std::string(line), "", number};
+  return {std::string(line.substr(0, colon)), std::string(line.substr(colon + 2)), number};
+}
+
+// A folder for the pictures of a report, which documents do not show; removed with the value.
+class Aside {
+ public:
+  Aside() {
+    std::string name = (fs::temp_directory_path() / "tarflow-analyze-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr)
+      throw Error(fmt::format("cannot make a folder in {}", fs::temp_directory_path().string()));
+    path_ = name;
+  }
+  ~Aside() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  Aside(const Aside&) = delete;
+  Aside& operator=(const Aside&) = delete;
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+std::string tables_of(const fs::path& document, const Wanted& wanted, const fs::path& record,
+                      const fs::path& published) {
+  const Aside aside;
+  ReportOptions options;
+  options.published = published;
+  const Report report = make_report({record}, aside.path(), options);
+  if (!report.problems.empty()) throw Error(report.problems.front());
+  std::string text;
+  for (const Table& table : report.tables) {
+    if (table.title.find(wanted.words) == std::string::npos) continue;
+    text += "\n" + render_markdown(table);
+  }
+  if (text.empty()) {
+    throw misplaced(document, wanted.line,
+                    wanted.words.empty()
+                        ? fmt::format("{} gives no table", wanted.file)
+                        : fmt::format("no table of {} is called `{}`", wanted.file, wanted.words));
+  }
+  return text + "\n";
+}
+
+}  // namespace
+
+Regenerated regenerate(const fs::path& document, const fs::path& published) {
+  Regenerated result;
+  std::istringstream lines(read_file(document));
+  std::optional<Wanted> open;
+  std::string kept;  // what stands between the marks now
+  size_t number = 0;
+  for (std::string line; std::getline(lines, line);) {
+    ++number;
+    if (!open) {
+      if (line == kClose) throw misplaced(document, number, "this mark closes nothing");
+      result.text += line + "\n";
+      if (line.starts_with(kOpen)) open = read_mark(document, line, number);
+      kept.clear();
+      continue;
+    }
+    if (line.starts_with(kOpen)) throw misplaced(document, number, "the mark before is not closed");
+    if (line != kClose) {
+      kept += line + "\n";
+      continue;
+    }
+    const fs::path record = document.parent_path() / open->file;
+    std::error_code ignored;
+    if (fs::exists(record, ignored)) {
+      result.records.push_back(record);
+      result.text += tables_of(document, *open, record, published);
+    } else {
+      result.absent.push_back(open->file);
+      result.text += kept;
+    }
+    result.text += line + "\n";
+    open.reset();
+  }
+  if (open) throw misplaced(document, open->line, "this mark is not closed");
+  return result;
+}
+
+}  // namespace tarflow::analysis

@@ -1,0 +1,27 @@
+// Tables in documents, made again from the records they come from.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace tarflow::analysis {
+
+struct Regenerated {
+  std::string text;                            // the document with its tables made anew
+  std::vector<std::filesystem::path> records;  // files it takes tables from, as they were opened
+  std::vector<std::string> absent;             // those that are not there; their tables stay
+};
+
+// A document (Markdown) says where tables come from by two comments, each a line of its own,
+//   <!-- analyze ../results/reference/demo.h5 -->
+//   <!-- /analyze -->
+// between which stand the tables of the report on that merged sweep file (a path from the
+// document's folder). `<!-- analyze FILE: words -->` takes only tables whose title holds the words.
+// Everything else is kept as it is. `published`: file of published figures. Throws Error, with
+// file and line, for marks that do not pair, for a file that cannot be read and for words that no
+// title holds.
+Regenerated regenerate(const std::filesystem::path& document,
+                       const std::filesystem::path& published);
+
+}  // namespace tarflow::analysis

@@ -1,0 +1,153 @@
+#include "analysis/regenerate.h"
+
+#include <gmock/gmock.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "analysis/command.h"
+#include "framework/core/error.h"
+#include "framework/core/file.h"
+#include "tests/analysis/sweeps.h"
+
+namespace tarflow::analysis {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+class RegenerateTest : public ::testing::Test {
+ protected:
+  RegenerateTest() {
+    std::string name = (fs::temp_directory_path() / "tarflow-regenerate-XXXXXX").string();
+    folder_ = ::mkdtemp(name.data());
+    fs::create_directory(folder_ / "docs");
+    record();
+  }
+  ~RegenerateTest() override {
+    std::error_code ignored;
+    fs::remove_all(folder_, ignored);
+  }
+
+  // A sweep of one strategy that took `seconds`.
+  void record(double seconds = 2) {
+    record::JobRecord job = testing::make_job("j1", "evaluate", "small.pth", {"p1"});
+    job.rows = {testing::evaluate_row("p1", "j1", "For", "sequential", seconds)};
+    job.columns = testing::columns_of(job.rows);
+    const fs::path file = folder_ / "j1.h5";
+    record::write_job(file, job);
+    fs::remove(folder_ / "demo.h5");
+    record::merge(folder_ / "demo.h5", "demo", std::vector<fs::path>{file});
+  }
+
+  fs::path document(const std::string& text) {
+    write_file(folder_ / "docs" / "results.md", text);
+    return folder_ / "docs" / "results.md";
+  }
+
+  Regenerated made(const std::string& text) {
+    return regenerate(document(text), testing::published_file());
+  }
+
+  std::string error_of(const std::string& text) {
+    try {
+      made(text);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  }
+
+  int command(const std::vector<std::string>& words) {
+    std::vector<const char*> arguments{"analyze"};
+    for (const std::string& word : words) arguments.push_back(word.c_str());
+    std::ostringstream out;
+    err_.str("");
+    return analyze(static_cast<int>(arguments.size()), arguments.data(), out, err_, false);
+  }
+
+  fs::path folder_;
+  std::ostringstream err_;
+};
+
+const std::string kOpen = "<!-- analyze ../demo.h5 -->\n", kClose = "<!-- /analyze -->\n";
+
+TEST_F(RegenerateTest, TablesStandBetweenTheMarksAndTheRestStays) {
+  const Regenerated result = made("# Title\n\n" + kOpen + "old\n" + kClose + "after\n");
+  EXPECT_TRUE(result.text.starts_with("# Title\n\n" + kOpen + "\n## "));
+  EXPECT_TRUE(result.text.ends_with("|\n\n" + kClose + "after\n") ||
+              result.text.ends_with("\n" + kClose + "after\n"));
+  EXPECT_THAT(result.text, AllOf(HasSubstr("| For |"), Not(HasSubstr("old"))));
+  EXPECT_THAT(result.records, ElementsAre(folder_ / "docs/../demo.h5"));
+  EXPECT_THAT(result.absent, IsEmpty());
+  EXPECT_EQ(made(result.text).text, result.text);
+}
+
+TEST_F(RegenerateTest, WordsChooseTables) {
+  const std::string all = made(kOpen + kClose).text;
+  const std::string some = made("<!-- analyze ../demo.h5: attention -->\n" + kClose).text;
+  EXPECT_THAT(some, HasSubstr("attention temperature"));
+  EXPECT_LT(some.size(), all.size());
+  EXPECT_THAT(error_of("<!-- analyze ../demo.h5: no such words -->\n" + kClose),
+              AllOf(HasSubstr("results.md:1"), HasSubstr("no table of ../demo.h5 is called")));
+}
+
+TEST_F(RegenerateTest, TablesOfAnAbsentRecordStay) {
+  const std::string text = "<!-- analyze ../none.h5 -->\nkept\n" + kClose;
+  const Regenerated result = made(text);
+  EXPECT_EQ(result.text, text);
+  EXPECT_THAT(result.records, IsEmpty());
+  EXPECT_THAT(result.absent, ElementsAre("../none.h5"));
+}
+
+TEST_F(RegenerateTest, MarksThatDoNotPairAreErrorsWithTheirLine) {
+  EXPECT_THAT(error_of("text\n" + kOpen),
+              AllOf(HasSubstr("results.md:2"), HasSubstr("not closed")));
+  EXPECT_THAT(error_of(kClose), AllOf(HasSubstr("results.md:1"), HasSubstr("closes nothing")));
+  EXPECT_THAT(error_of(kOpen + kOpen + kClose), HasSubstr("results.md:2"));
+  EXPECT_THAT(error_of("<!-- analyze ../demo.h5\n" + kClose), HasSubstr("does not end"));
+}
+
+TEST_F(RegenerateTest, ADamagedRecordIsAnError) {
+  write_file(folder_ / "demo.h5", "no record");
+  EXPECT_THAT(error_of(kOpen + kClose), HasSubstr("demo.h5"));
+}
+
+TEST_F(RegenerateTest, TheCommandWritesAndChecks) {
+  const fs::path file = document(kOpen + kClose);
+  const std::string docs = (folder_ / "docs").string();
+  const std::vector<std::string> check = {"regenerate", "--check", docs, "--published",
+                                          testing::published_file().string()};
+  EXPECT_EQ(command(check), 1);
+  EXPECT_THAT(err_.str(), HasSubstr(file.string()));
+  EXPECT_EQ(read_file(file), kOpen + kClose);
+  EXPECT_EQ(command({"regenerate", docs, "--published", testing::published_file().string()}), 0);
+  EXPECT_THAT(read_file(file), HasSubstr("| For |"));
+  EXPECT_EQ(command(check), 0);
+  record(3);  // another record, other tables
+  EXPECT_EQ(command(check), 1);
+}
+
+// The documents that are shipped. A record that is not in this checkout skips by name.
+TEST(Documents, HoldTheTablesOfTheirRecords) {
+  const fs::path docs = fs::path(TARFLOW_SOURCE_DIR) / "docs";
+  std::vector<std::string> absent;
+  size_t records = 0;
+  for (const auto& entry : fs::directory_iterator(docs)) {
+    if (entry.path().extension() != ".md") continue;
+    const Regenerated made = regenerate(entry.path(), testing::published_file());
+    EXPECT_EQ(made.text, read_file(entry.path()))
+        << "run: analyze regenerate " << entry.path().string();
+    records += made.records.size();
+    absent.insert(absent.end(), made.absent.begin(), made.absent.end());
+  }
+  if (!absent.empty()) GTEST_SKIP() << absent.front() << " is missing";
+  EXPECT_GT(records, 0u);
+}
+
+}  // namespace
+}  // namespace tarflow::analysis
