@@ -65,6 +65,23 @@ std::string Point::checkpoint() const {
 
 std::string Point::checkpoint_sha256() const { return model_field(job, "sha256"); }
 
+std::string Point::content_sha256(const std::string& field) const {
+  if (!job || !job->job.is_object()) return "";
+  const auto content = [&](const Json& owner) -> std::string {
+    const auto contents = owner.is_object() ? owner.find("contents") : owner.end();
+    if (contents == owner.end() || !contents->is_object()) return "";
+    const auto value = contents->find(field);
+    return value != contents->end() && value->is_string() ? value->get<std::string>() : "";
+  };
+  if (std::string common = content(job->job); !common.empty()) return common;
+  const auto points = job->job.find("points");
+  if (points == job->job.end() || !points->is_array()) return "";
+  for (const Json& point : *points) {
+    if (point.is_object() && point.contains("id") && point["id"] == id()) return content(point);
+  }
+  return "";
+}
+
 std::vector<Point> points_of(const std::vector<Source>& sources) {
   std::vector<Point> points;
   std::set<std::pair<std::string, std::string>> seen;

@@ -35,6 +35,8 @@ struct Point {
   // From job.json's model; "" where the job names none.
   std::string checkpoint() const;         // file name
   std::string checkpoint_sha256() const;  // in hexadecimal
+  // Of what the setting `field` names, from job.json; "" where it is not told.
+  std::string content_sha256(const std::string& field) const;
 };
 
 // Every point once, although files may overlap (the same point of the same job), ordered by file,

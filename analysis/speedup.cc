@@ -8,6 +8,7 @@
 #include <set>
 
 #include "analysis/deviation.h"
+#include "analysis/distances.h"
 #include "analysis/format.h"
 #include "analysis/speedup_block.h"
 #include "framework/core/error.h"
@@ -28,13 +29,15 @@ std::string distance_text(const SpeedupBlock& block) {
     text += fmt::format(" against {} reference images", count_text(*n));
   }
   if (const auto n = first.number("features")) text += fmt::format(", {} features", count_text(*n));
-  return text + ".";
+  const std::string few = too_few_images(first);
+  return text + (few.empty() ? "." : ". " + few + ".");
 }
 
 // The distance, with a note when it does not come from as many images as the block's introduction
 // says.
 Cell distance_cell(const Point& point, const SpeedupBlock& block, int decimals) {
-  Cell cell{fixed(point.number("distance"), decimals)};
+  const auto distance = distance_of(point);
+  Cell cell{distance ? estimate_text(*distance, decimals) : kNoValue};
   const double nonfinite = point.number("nonfinite_images").value_or(0);
   if (nonfinite > 0) {
     cell.note = fmt::format("{} images had values that are not finite", count_text(nonfinite));
@@ -282,6 +285,7 @@ TableSet speedup_tables(const std::vector<Point>& points, const Published* publi
       result.tables.push_back(published_table(block, *published, *model));
     }
   }
+  for (Table& table : distance_tables(points)) result.tables.push_back(std::move(table));
   result.tables.push_back(strategies_table(strategy_names(points)));
   return result;
 }

@@ -15,7 +15,8 @@ auto block_key(const Point& point) {
   const auto n = [&](const char* column) { return point.number(column); };
   return std::tuple(t("model"), point.checkpoint_sha256(), t("device"), t("compute"),
                     n("num_images"), n("cfg"), n("attn_temp"), n("self_denoising_lr"), n("seed"),
-                    t("distance_name"), n("features"), n("reference_images"));
+                    t("distance_name"), n("features"), n("reference_images"), t("labels"),
+                    point.content_sha256("extractor"), point.content_sha256("reference"));
 }
 
 auto strategy_key(const Point& point) {

@@ -37,8 +37,8 @@ struct SpeedupBlock {
 };
 
 // `points`: those of experiment evaluate. One block a model, checkpoint, device, compute type,
-// number of images, cfg, attention temperature, self-denoising rate, seed and distance; in that
-// order.
+// number of images, cfg, attention temperature, self-denoising rate, seed, distance, labels and
+// contents of extractor and reference; in that order.
 std::vector<SpeedupBlock> speedup_blocks(const std::vector<Point>& points);
 
 // Sequential first, then by passes and name: the order of rows in tables and grids.

@@ -29,6 +29,7 @@ class ArrayMap {
  public:
   explicit ArrayMap(std::vector<record::Array> arrays);
 
+  bool contains(const std::string& path) const { return arrays_.contains(path); }
   const record::Array& at(const std::string& path) const;
   at::Tensor tensor(const std::string& path) const { return to_tensor(at(path)); }
   double number(const std::string& path) const;            // the only element

@@ -1,78 +1,57 @@
 // Samples, self-denoising and the Frechet distance of one strategy, each timed apart (method.md
-// sections 2 and 4). Points that differ only in self_denoising_lr share the samples and the
-// gradient.
+// sections 2 and 4). Points that differ only in self_denoising_lr, extractor or reference share the
+// samples and the gradient.
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <map>
 #include <optional>
 
 #include "experiments/device_share.h"
+#include "experiments/evaluate_report.h"
+#include "experiments/evaluate_settings.h"
 #include "experiments/evaluate_totals.h"
 #include "experiments/partial_file.h"
 #include "experiments/reference.h"
 #include "experiments/registry.h"
-#include "experiments/sampling_job.h"
 #include "framework/core/error.h"
 #include "framework/tensor/device.h"
 
 namespace tarflow::experiments {
 namespace {
 
-struct Settings : SamplingSettings {
-  double self_denoising_lr = 1;
-  std::string extractor, reference;
-  std::string nonfinite = "fail";
-  int64_t warmup_images = 2;
-
-  void bind(Binder& binder) {
-    SamplingSettings::bind(binder);
-    bind_self_denoising(binder, self_denoising_lr);
-    bind_extractor(binder, extractor, /*required=*/false);
-    binder.path(
-        reference,
-        {.name = "reference",
-         .description =
-             "What samples are compared with: a folder of real images, or a file of fid_stats. "
-             "Without it and an extractor no distance is measured.",
-         .example = "assets/cifar10",
-         .identity = Identity::kContent,
-         .file = FileKind::kReference});
-    binder.choice(
-        nonfinite,
-        {.name = "nonfinite",
-         .description =
-             "Images with not-a-number or infinite pixels: fail the job and list them, or "
-             "exclude them from the distance and count them.",
-         .choices = {"fail", "exclude"}});
-    binder.integer(warmup_images, {.name = "warmup_images",
-                                   .description = "Images sampled before timing starts.",
-                                   .minimum = 0,
-                                   .identity = Identity::kNone});
-  }
+// Which of the job's totals a point's results come from.
+struct PointParts {
+  size_t rate = 0;
+  std::optional<size_t> features, reference;  // none: no distance is measured
 };
+
+// The index of the first element for which `is` holds; one made by `make` at the end without any.
+template <typename Value, typename Is, typename Make>
+size_t found_or_added(std::vector<Value>& values, const Is& is, const Make& make) {
+  const auto found = std::find_if(values.begin(), values.end(), is);
+  if (found != values.end()) return static_cast<size_t>(found - values.begin());
+  values.push_back(make());
+  return values.size() - 1;
+}
 
 class Evaluation {
  public:
   explicit Evaluation(JobContext& context)
       : context_(context),
-        settings_(read_settings<Settings>(context.settings())),
+        settings_(read_settings<EvaluateSettings>(context.settings())),
         device_(device_from(settings_.device)),
         model_(context.load_model(device_, compute_type_from(settings_.compute_type, device_))),
         sampler_(model_, settings_.options()),
         chunks_(chunks_of(settings_.num_images, settings_.chunk)) {
-    for (size_t i = 0; i < context.point_count(); ++i) {
-      PointTotals& point = totals_.points.emplace_back();
-      point.lr = read_settings<Settings>(context.point_settings(i)).self_denoising_lr;
-      differentiate_ = differentiate_ || point.lr != 0;
-    }
+    for (size_t i = 0; i < context.point_count(); ++i)
+      points_.push_back(parts_of(read_settings<EvaluateSettings>(context.point_settings(i))));
+    for (const RateTotals& rate : totals_.rates) differentiate_ = differentiate_ || rate.lr != 0;
     if (differentiate_ && model_.shape.noise_std <= 0) {
       throw Error("self-denoising needs the model's noise level, which its file does not hold",
                   "state `noise_std` under the model, or set self_denoising_lr: 0");
-    }
-    if (settings_.extractor.empty() != settings_.reference.empty()) {
-      throw Error("a distance needs both `extractor` and `reference`", "state both, or neither");
     }
   }
 
@@ -91,7 +70,7 @@ class Evaluation {
       stop_if_requested(&partial);
       const Chunk& chunk = chunks_[static_cast<size_t>(totals_.chunks_done)];
       sample_chunk(chunk);
-      for (PointTotals& point : totals_.points) measure(point, chunk);
+      for (size_t rate = 0; rate < totals_.rates.size(); ++rate) measure(rate, chunk);
       ++totals_.chunks_done;
       totals_.seconds = earlier + loop.seconds();
       share.look();
@@ -100,20 +79,61 @@ class Evaluation {
     }
     foreign_share_ = share.foreign_share();
     quiet_ = share.quiet();
-    for (size_t i = 0; i < totals_.points.size(); ++i) report(i);
+    FeatureReport features(context_, settings_);
+    for (size_t i = 0; i < points_.size(); ++i) {
+      stop_if_requested(&partial);  // wide features take minutes
+      report(i, features);
+    }
     report_shared();
   }
 
  private:
   int64_t chunk_count() const { return static_cast<int64_t>(chunks_.size()); }
 
+  // Adds to the totals what the point needs and no point before it did.
+  PointParts parts_of(const EvaluateSettings& point) {
+    PointParts parts;
+    parts.rate = found_or_added(
+        totals_.rates, [&](const RateTotals& rate) { return rate.lr == point.self_denoising_lr; },
+        [&] { return RateTotals{point.self_denoising_lr}; });
+    if (point.extractor.empty() != point.reference.empty()) {
+      throw Error("a distance needs both `extractor` and `reference`", "state both, or neither");
+    }
+    if (point.extractor.empty()) return parts;
+    parts.features = found_or_added(
+        totals_.features,
+        [&](const FeatureTotals& features) {
+          return features.rate == parts.rate && features.extractor == point.extractor;
+        },
+        [&] {
+          FeatureTotals features;
+          features.rate = parts.rate;
+          features.extractor = point.extractor;
+          return features;
+        });
+    parts.reference = found_or_added(
+        references_,
+        [&](const LoadedReference& reference) {
+          return reference.extractor == point.extractor && reference.path == point.reference;
+        },
+        [&] {
+          return LoadedReference{point.extractor, point.reference, {}};
+        });
+    return parts;
+  }
+
   void load_metrics() {
-    if (settings_.extractor.empty()) return;
-    extractor_ = metrics::Extractor::load(settings_.extractor, device_);
-    reference_ =
-        load_reference(context_, settings_.reference, *extractor_, model_.shape.image_size);
-    for (PointTotals& point : totals_.points)
-      point.moments = metrics::MomentGroups(chunk_count(), reference_->gaussian.mean.numel());
+    for (LoadedReference& reference : references_) {
+      const auto [extractor, fresh] = extractors_.try_emplace(reference.extractor, std::nullopt);
+      if (fresh) extractor->second = metrics::Extractor::load(reference.extractor, device_);
+      reference.statistics =
+          load_reference(context_, reference.path, *extractor->second, model_.shape.image_size);
+      for (FeatureTotals& features : totals_.features) {
+        if (features.extractor != reference.extractor) continue;
+        features.moments =
+            metrics::MomentGroups(chunk_count(), reference.statistics.gaussian.mean.numel());
+      }
+    }
   }
 
   void restore(const PartialFile& partial) {
@@ -151,15 +171,16 @@ class Evaluation {
     const int64_t count = std::min(settings_.warmup_images, settings_.num_images);
     if (count == 0) return;
     const Chunk chunk{0, 0, count};
-    const Labels labels = labels_of(model_, seed(), chunk);
+    const Labels labels = labels_of(model_, settings_, chunk);
     const at::Tensor images = sampler_.sample(noise_of(model_, seed(), chunk), labels).images;
     if (differentiate_) loss_gradient(model_, images, labels);
-    if (extractor_) extractor_->features(metrics::to_uint8(images));
+    for (const auto& [path, extractor] : extractors_)
+      extractor->features(metrics::to_uint8(images));
   }
 
   // Leaves images_ and, if any point needs it, gradient_.
   void sample_chunk(const Chunk& chunk) {
-    const Labels labels = labels_of(model_, seed(), chunk);
+    const Labels labels = labels_of(model_, settings_, chunk);
     const at::Tensor noise = noise_of(model_, seed(), chunk);
     sampler_.prepare(chunk.count);
     const Stopwatch sampling(device_);
@@ -174,93 +195,67 @@ class Evaluation {
     totals_.gradient_seconds += gradient.seconds();
   }
 
-  void measure(PointTotals& point, const Chunk& chunk) {
+  // The images of one rate, and what the extractors see in them.
+  void measure(size_t index, const Chunk& chunk) {
+    RateTotals& rate = totals_.rates[index];
     const Stopwatch denoising(device_);
-    at::Tensor images =
-        point.lr == 0 ? images_ : self_denoise(model_, images_, gradient_, point.lr);
-    point.denoise_seconds += denoising.seconds();
-    images = finite_images(images, point, chunk);
-    if (!extractor_) return;
-    const Stopwatch features(device_);
-    metrics::Moments moments;
-    if (images.size(0) > 0) moments.add(extractor_->features(metrics::to_uint8(images)));
-    point.feature_seconds += features.seconds();
-    point.moments.add(chunk.index, std::move(moments));
+    at::Tensor images = rate.lr == 0 ? images_ : self_denoise(model_, images_, gradient_, rate.lr);
+    rate.seconds += denoising.seconds();
+    images = finite_images(images, rate, chunk);
+    for (FeatureTotals& own : totals_.features) {
+      if (own.rate != index) continue;
+      const Stopwatch watch(device_);
+      metrics::Moments moments;
+      at::Tensor features;
+      if (images.size(0) > 0) {
+        features = extractors_.at(own.extractor)->features(metrics::to_uint8(images));
+        moments.add(features);
+      }
+      own.seconds += watch.seconds();
+      own.moments.add(chunk.index, std::move(moments));
+      if (features.defined()) own.keep_first(features, settings_.kept_features);
+    }
   }
 
   // Images without a pixel that is not finite.
-  at::Tensor finite_images(const at::Tensor& images, PointTotals& point, const Chunk& chunk) const {
+  at::Tensor finite_images(const at::Tensor& images, RateTotals& rate, const Chunk& chunk) const {
     const at::Tensor finite = images.isfinite().flatten(1).all(1).cpu();
     const at::Tensor bad = (~finite).nonzero().flatten();
     if (bad.numel() == 0) return images;
-    point.nonfinite += bad.numel();
+    rate.nonfinite += bad.numel();
     if (settings_.nonfinite == "fail") {
       std::vector<int64_t> indices;
       for (int64_t i = 0; i < bad.numel(); ++i)
         indices.push_back(chunk.first + bad[i].item<int64_t>());
       throw Error(fmt::format("images {} are not finite with self_denoising_lr {}",
-                              fmt::join(indices, ", "), point.lr),
+                              fmt::join(indices, ", "), rate.lr),
                   "more iterations or a clamp may cure it; `nonfinite: exclude` leaves such images "
                   "out and counts them");
     }
     return images.index_select(0, finite.nonzero().flatten().to(images.device()));
   }
 
-  void report(size_t index) {
-    const PointTotals& point = totals_.points[index];
-    const double denoise = (point.lr == 0 ? 0 : totals_.gradient_seconds) + point.denoise_seconds;
-    const double total = totals_.sampling_seconds + denoise + point.feature_seconds;
+  void report(size_t index, FeatureReport& report) {
+    const PointParts& parts = points_[index];
+    const RateTotals& rate = totals_.rates[parts.rate];
+    const FeatureTotals* features = parts.features ? &totals_.features[*parts.features] : nullptr;
+    const double denoise = (rate.lr == 0 ? 0 : totals_.gradient_seconds) + rate.seconds;
+    const double seen = features ? features->seconds : 0;
+    const double total = totals_.sampling_seconds + denoise + seen;
     context_.set(index, "denoise_seconds", denoise);
-    context_.set(index, "feature_seconds", point.feature_seconds);
+    context_.set(index, "feature_seconds", seen);
     context_.set(index, "total_seconds", total);
     context_.set(index, "images_per_second", static_cast<double>(settings_.num_images) / total);
-    context_.set(index, "nonfinite_images", point.nonfinite);
-    if (extractor_) report_distance(index);
-  }
-
-  void report_distance(size_t index) {
-    const PointTotals& point = totals_.points[index];
-    const metrics::Moments all = point.moments.total();
-    context_.set(index, "distance_name", metrics::distance_name(*extractor_));
-    context_.set(index, "distance_images", all.count);
-    context_.set(index, "reference_images", reference_->gaussian.count);
-    context_.set(index, "features", reference_->gaussian.mean.numel());
-    if (all.count < 2) return;  // two images at least make a covariance
-    const metrics::Gaussian gaussian = all.gaussian();
-    context_.set(index, "distance", metrics::frechet_distance(gaussian, reference_->gaussian));
-    if (gaussian.fewer_samples_than_features()) {
-      context_.log(fmt::format(
-          "note: {} images for {} features: the covariance is singular and the distance depends on "
-          "the number of images",
-          all.count, gaussian.mean.numel()));
-    }
-    add_moments(index, all);
-  }
-
-  void add_moments(size_t index, const metrics::Moments& all) {
-    std::vector<int64_t> counts;
-    std::vector<at::Tensor> sums, outers;
-    const auto add = [&](const metrics::Moments& moments) {
-      if (moments.count == 0) return;
-      counts.push_back(moments.count);
-      sums.push_back(moments.sum);
-      outers.push_back(moments.outer);
-    };
-    for (const metrics::Moments& group : totals_.points[index].moments.groups()) add(group);
-    const int64_t bytes = all.outer.numel() * 8 * static_cast<int64_t>(counts.size());
-    if (bytes > metrics::kMomentBytes) {  // one group: all
-      counts.clear();
-      sums.clear();
-      outers.clear();
-      add(all);
-    }
-    const std::vector<std::string> point = {context_.point_id(index)};
-    context_.add("moments/<point>/count", point, array_values(counts));
-    context_.add("moments/<point>/sum", point, array_values(at::stack(sums)));
-    context_.add("moments/<point>/outer", point, array_values(at::stack(outers)));
+    context_.set(index, "nonfinite_images", rate.nonfinite);
+    if (!features) return;
+    context_.progress("distances", static_cast<int64_t>(index),
+                      static_cast<int64_t>(points_.size()));
+    report.add(index, *features, *extractors_.at(features->extractor),
+               references_[*parts.reference], device_);
   }
 
   void report_shared() {
+    context_.set_all("everything_seconds", totals_.seconds);
     context_.set_all("exclusive", int64_t{context_.exclusive() && quiet_});
     context_.set_all("interrupted", int64_t{continued_});
     context_.set_all("foreign_cpu_share", foreign_share_);
@@ -272,14 +267,15 @@ class Evaluation {
   uint64_t seed() const { return static_cast<uint64_t>(settings_.seed); }
 
   JobContext& context_;
-  const Settings settings_;
+  const EvaluateSettings settings_;
   const at::Device device_;
   const Model model_;
   ChunkSampler sampler_;
-  std::optional<metrics::Extractor> extractor_;
-  std::optional<Reference> reference_;
+  std::map<std::string, std::optional<metrics::Extractor>> extractors_;  // by path
+  std::vector<LoadedReference> references_;
   const std::vector<Chunk> chunks_;
   EvaluateTotals totals_;
+  std::vector<PointParts> points_;
   bool differentiate_ = false, continued_ = false;
   at::Tensor images_, gradient_;  // of the chunk at hand
   double foreign_share_ = -1;
@@ -297,7 +293,11 @@ std::vector<Column> columns() {
               "gradient and self-denoising step; the gradient is shared by all rates"),
       seconds("feature_seconds", "feature extraction and sums"),
       seconds("total_seconds",
-              "sampling, self-denoising and features, as the published time is defined"),
+              "the time as the published tables define it: sampling, self-denoising, gathering "
+              "(nothing on one device) and feature extractor, for this point alone"),
+      seconds("everything_seconds",
+              "wall clock of all chunks for all points of the job together, with what no other "
+              "column counts: noise, copies, checks, partial results"),
       {"images_per_second", ColumnType::kFloat64, "1/s", "num_images / total_seconds", true},
       {"foreign_cpu_share", ColumnType::kFloat64, "",
        "CPU time of other processes over that of the machine", true},
@@ -307,56 +307,35 @@ std::vector<Column> columns() {
        "1: the job was stopped and continued, so its times do not count", true},
       {"smoke", ColumnType::kInt64, "",
        "1: a trial run with few images, perhaps with an untrained model"},
-      {"distance", ColumnType::kFloat64, "", "Frechet distance of the features to the reference"},
-      {"distance_name", ColumnType::kString, "",
-       "FID only with the FID's own weights, else FD(extractor)"},
-      {"distance_images", ColumnType::kInt64, "", "samples in the distance"},
-      {"reference_images", ColumnType::kInt64, "", "real images in the distance"},
-      {"features", ColumnType::kInt64, "", "width of the features"},
       {"nonfinite_images", ColumnType::kInt64, "",
        "samples left out because a pixel was not finite"}};
+  for (Column& column : feature_columns()) columns.push_back(std::move(column));
   for (Column& column : work_columns()) columns.push_back(std::move(column));
   return columns;
 }
 
 std::vector<ArrayInfo> arrays() {
   std::vector<ArrayInfo> arrays = work_arrays();
-  arrays.insert(
-      arrays.end(),
-      {{"images/before_denoising",
-        ElementType::kFloat32,
-        {"image", "channel", "row", "column"},
-        "",
-        "the first images in [-1, 1], unclipped, before self-denoising"},
-       {"moments/<point>/count",
-        ElementType::kInt64,
-        {"group of consecutive chunks"},
-        "",
-        "images whose features were added up; one group a chunk while all take 64 MiB at most"},
-       {"moments/<point>/sum",
-        ElementType::kFloat64,
-        {"group of consecutive chunks", "feature"},
-        "",
-        "sum of the features f"},
-       {"moments/<point>/outer",
-        ElementType::kFloat64,
-        {"group of consecutive chunks", "feature", "feature"},
-        "",
-        "sum of f f^T"}});
+  arrays.push_back({"images/before_denoising",
+                    ElementType::kFloat32,
+                    {"image", "channel", "row", "column"},
+                    "",
+                    "the first images in [-1, 1], unclipped, before self-denoising"});
+  for (ArrayInfo& array : feature_arrays()) arrays.push_back(std::move(array));
   return arrays;
 }
 
-const bool registered =
-    register_experiment<Settings>({.name = "evaluate",
-                                   .description = "Samples images, denoises them, and measures "
-                                                  "times and the Frechet distance of a strategy.",
-                                   .revision = 1,
-                                   .timed = true,
-                                   .fields = {},
-                                   .columns = columns(),
-                                   .arrays = arrays(),
-                                   .work = Work::kSampling},
-                                  run);
+const bool registered = register_experiment<EvaluateSettings>(
+    {.name = "evaluate",
+     .description = "Samples images, denoises them, and measures times, the Frechet distance "
+                    "and its error, KID, precision and recall of a strategy.",
+     .revision = 1,
+     .timed = true,
+     .fields = {},
+     .columns = columns(),
+     .arrays = arrays(),
+     .work = Work::kSampling},
+    run);
 
 }  // namespace
 }  // namespace tarflow::experiments

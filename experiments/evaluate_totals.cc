@@ -56,9 +56,34 @@ void restore_moments(const ArrayMap& arrays, const std::string& prefix,
   moments.restore(std::move(groups));
 }
 
-std::string prefix_of(size_t point) { return fmt::format("points/{}/", point); }
+std::string rate_prefix(size_t rate) { return fmt::format("rates/{}/", rate); }
+std::string feature_prefix(size_t index) { return fmt::format("features/{}/", index); }
+
+void add_features(std::vector<record::Array>& arrays, const std::string& prefix,
+                  const FeatureTotals& features) {
+  add(arrays, prefix + "seconds", array_values(std::vector<double>{features.seconds}));
+  add_moments(arrays, prefix, features.moments);
+  if (!features.kept.empty()) add(arrays, prefix + "kept", array_values(at::cat(features.kept)));
+}
+
+void restore_features(const ArrayMap& arrays, const std::string& prefix, FeatureTotals& features) {
+  features.seconds = arrays.number(prefix + "seconds");
+  restore_moments(arrays, prefix, features.moments);
+  features.kept.clear();
+  features.kept_count = 0;
+  if (!arrays.contains(prefix + "kept")) return;
+  const at::Tensor kept = arrays.tensor(prefix + "kept");
+  features.keep_first(kept, kept.size(0));
+}
 
 }  // namespace
+
+void FeatureTotals::keep_first(const at::Tensor& features, int64_t most) {
+  const int64_t missing = most - kept_count;
+  if (missing <= 0 || features.size(0) == 0) return;
+  kept.push_back(features.slice(0, 0, missing).to(at::kCPU, at::kFloat));
+  kept_count += kept.back().size(0);
+}
 
 void EvaluateTotals::keep_first(const at::Tensor& images) {
   const int64_t missing = kKeptImages - kept_count;
@@ -73,28 +98,28 @@ std::vector<record::Array> EvaluateTotals::state() const {
   add(arrays, "seconds",
       array_values(std::vector<double>{sampling_seconds, gradient_seconds, seconds}));
   if (!kept.empty()) add(arrays, "kept", array_values(at::cat(kept)));
-  for (size_t i = 0; i < points.size(); ++i) {
-    const PointTotals& point = points[i];
-    add(arrays, prefix_of(i) + "seconds",
-        array_values(std::vector<double>{point.denoise_seconds, point.feature_seconds}));
-    add(arrays, prefix_of(i) + "nonfinite", array_values(std::vector<int64_t>{point.nonfinite}));
-    add_moments(arrays, prefix_of(i), point.moments);
+  for (size_t i = 0; i < rates.size(); ++i) {
+    add(arrays, rate_prefix(i) + "seconds", array_values(std::vector<double>{rates[i].seconds}));
+    add(arrays, rate_prefix(i) + "nonfinite",
+        array_values(std::vector<int64_t>{rates[i].nonfinite}));
   }
+  for (size_t i = 0; i < features.size(); ++i) add_features(arrays, feature_prefix(i), features[i]);
   return arrays;
 }
 
 size_t EvaluateTotals::state_bytes() const {
   size_t bytes = 0;
   for (const at::Tensor& images : kept) bytes += images.nbytes();
-  for (const PointTotals& point : points) {
-    for (const metrics::Moments& group : point.moments.groups())
+  for (const FeatureTotals& own : features) {
+    for (const at::Tensor& part : own.kept) bytes += part.nbytes();
+    for (const metrics::Moments& group : own.moments.groups())
       bytes += group.count > 0 ? group.outer.nbytes() : 0;
   }
   return bytes;
 }
 
 void EvaluateTotals::restore(const ArrayMap& arrays) {
-  EvaluateTotals found = *this;  // points, their rates and the division into groups
+  EvaluateTotals found = *this;  // the rates, the extractors and the division into groups
   found.work.restore(arrays);
   found.chunks_done = static_cast<int64_t>(arrays.number("chunks_done"));
   const std::vector<double> times = record::to_doubles(arrays.at("seconds"));
@@ -104,14 +129,12 @@ void EvaluateTotals::restore(const ArrayMap& arrays) {
   found.kept.clear();
   found.kept_count = 0;
   if (found.chunks_done > 0) found.keep_first(arrays.tensor("kept"));
-  for (size_t i = 0; i < points.size(); ++i) {
-    PointTotals& point = found.points[i];
-    const std::vector<double> seconds = record::to_doubles(arrays.at(prefix_of(i) + "seconds"));
-    point.denoise_seconds = seconds.at(0);
-    point.feature_seconds = seconds.at(1);
-    point.nonfinite = static_cast<int64_t>(arrays.number(prefix_of(i) + "nonfinite"));
-    restore_moments(arrays, prefix_of(i), point.moments);
+  for (size_t i = 0; i < rates.size(); ++i) {
+    found.rates[i].seconds = arrays.number(rate_prefix(i) + "seconds");
+    found.rates[i].nonfinite = static_cast<int64_t>(arrays.number(rate_prefix(i) + "nonfinite"));
   }
+  for (size_t i = 0; i < features.size(); ++i)
+    restore_features(arrays, feature_prefix(i), found.features[i]);
   *this = std::move(found);
 }
 

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "experiments/arrays.h"
@@ -14,19 +15,32 @@ namespace tarflow::experiments {
 
 inline constexpr int64_t kKeptImages = 64;  // before self-denoising, for comparing strategies
 
-// Of one point.
-struct PointTotals {
+// Of one self-denoising rate, which points with different extractors share.
+struct RateTotals {
   double lr = 0;
-  double denoise_seconds = 0, feature_seconds = 0;
+  double seconds = 0;  // of the steps
   int64_t nonfinite = 0;
-  metrics::MomentGroups moments;  // without groups when no distance is measured
+};
+
+// Of one rate's images seen by one extractor; points with different references share it.
+struct FeatureTotals {
+  size_t rate = 0;
+  std::string extractor;  // its path
+  double seconds = 0;
+  metrics::MomentGroups moments;
+  std::vector<at::Tensor> kept;  // (n, F) float32 on the CPU of each chunk
+  int64_t kept_count = 0;
+
+  // Keeps the features of the first `most` samples.
+  void keep_first(const at::Tensor& features, int64_t most);
 };
 
 struct EvaluateTotals {
   int64_t chunks_done = 0;
   double sampling_seconds = 0, gradient_seconds = 0;
   double seconds = 0;  // of the loop over chunks, earlier starts of the job included
-  std::vector<PointTotals> points;
+  std::vector<RateTotals> rates;
+  std::vector<FeatureTotals> features;
   std::vector<at::Tensor> kept;  // (n, 3, H, H) of each chunk, kKeptImages in all
   int64_t kept_count = 0;
   WorkTotals work;
@@ -35,8 +49,8 @@ struct EvaluateTotals {
 
   std::vector<record::Array> state() const;
   size_t state_bytes() const;  // about
-  // Throws Error, and leaves the value as it was, when the arrays are not of a run with these
-  // points.
+  // Throws Error, and leaves the value as it was, when the arrays are not of a run with these rates
+  // and features.
   void restore(const ArrayMap& arrays);
 };
 

@@ -29,6 +29,18 @@ Json JobContext::point_settings(size_t index) const {
   return settings;
 }
 
+std::string JobContext::content_of(const std::string& field, const std::string& path) const {
+  const auto content = [&](const Json& settings, const Json& contents) -> std::string {
+    if (settings.value(field, std::string()) != path || !contents.is_object()) return "";
+    return contents.value(field, std::string());
+  };
+  std::string found = content(settings_, job_.contents.get());
+  for (const schedule::JobPoint& point : job_.points) {
+    if (found.empty()) found = content(point.settings.json(), point.contents.get());
+  }
+  return found;
+}
+
 Model JobContext::load_model(const at::Device& device, ComputeType compute) {
   if (job_.model.is_null())
     throw Error(fmt::format("experiment {} was planned without a model", job_.experiment));

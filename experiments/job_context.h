@@ -44,6 +44,10 @@ class JobContext {
   const Json& settings() const { return settings_; }
   Json point_settings(size_t index) const;
 
+  // SHA-256 of the content of what `field`, which may be a shared one, names as `path`; "" when the
+  // job does not say.
+  std::string content_of(const std::string& field, const std::string& path) const;
+
   // Loads the job's model; throws Error when the job has none or the file does not hold what was
   // planned.
   Model load_model(const at::Device& device, ComputeType compute);

@@ -99,10 +99,8 @@ Reference load_reference(JobContext& context, const fs::path& path,
   if (!fs::is_directory(path))
     return {read_statistics(path, extractor, image_size), {}, path.string()};
   // The folder's content was hashed when the job was planned; the cache is keyed by it.
-  const Json& contents = context.job().contents;
-  const std::string content = contents.contains("reference")
-                                  ? contents.at("reference").get<std::string>()
-                                  : images::folder_content_hash(path);
+  const std::string planned = context.content_of("reference", path.string());
+  const std::string content = planned.empty() ? images::folder_content_hash(path) : planned;
   const std::string key = short_hash(content + extractor.sha256() + resize_identity(image_size));
   const fs::path kept =
       context.folder().parent_path().parent_path() / "cache" / ("statistics-" + key + ".h5");

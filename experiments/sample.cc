@@ -113,6 +113,10 @@ class Samples {
         sampler_(model_, options_of(settings_)),
         denoised_(context.point_count()) {
     if (!settings_.noise.empty()) given_ = inputs_from_file(settings_, model_);
+    if (!settings_.noise.empty() && !settings_.labels.empty()) {
+      throw Error("with `noise` the labels come from its file, and there is `labels` besides",
+                  "leave `labels` out");
+    }
     for (size_t i = 0; i < context.point_count(); ++i) {
       rates_.push_back(read_settings<Settings>(context.point_settings(i)).self_denoising_lr);
     }
@@ -132,7 +136,7 @@ class Samples {
   Inputs inputs_of(const Chunk& chunk) const {
     const uint64_t seed = static_cast<uint64_t>(settings_.seed);
     if (!given_.noise.defined())
-      return {noise_of(model_, seed, chunk), labels_of(model_, seed, chunk)};
+      return {noise_of(model_, seed, chunk), labels_of(model_, settings_, chunk)};
     Inputs inputs{given_.noise.slice(0, chunk.first, chunk.first + chunk.count).to(device_), {}};
     if (!given_.labels.empty()) {
       const auto first = given_.labels.begin() + chunk.first;

@@ -42,6 +42,13 @@ void SamplingSettings::bind(Binder& binder) {
       {.name = "chunk",
        .description = "Images that are sampled together and share a stop; fixed by image index.",
        .minimum = 1});
+  binder.integers(
+      labels,
+      {.name = "labels",
+       .description = "Classes of the images, one after another and from the start again; without "
+                      "it they are uniform by image index.",
+       .minimum = 0,
+       .example = {0, 2}});
   bind_device(binder, device, compute_type);
 }
 
@@ -64,6 +71,22 @@ std::vector<Chunk> chunks_of(int64_t num_images, int64_t chunk) {
 Labels labels_of(const Model& model, uint64_t seed, const Chunk& chunk) {
   if (model.shape.classes == 0) return {};
   return uniform_labels(seed, chunk.first, chunk.count, model.shape.classes);
+}
+
+Labels labels_of(const Model& model, const SamplingSettings& settings, const Chunk& chunk) {
+  const std::vector<int64_t>& fixed = settings.labels;
+  if (fixed.empty()) return labels_of(model, static_cast<uint64_t>(settings.seed), chunk);
+  const int64_t classes = model.shape.classes;
+  for (const int64_t label : fixed) {
+    if (label < classes) continue;
+    throw Error(fmt::format("`labels`: {} is no class of this model, which has {}", label, classes),
+                classes > 0 ? fmt::format("classes are 0 to {}", classes - 1)
+                            : "leave `labels` out for an unconditional model");
+  }
+  Labels labels;
+  for (int64_t i = chunk.first; i < chunk.first + chunk.count; ++i)
+    labels.push_back(fixed[static_cast<size_t>(i) % fixed.size()]);
+  return labels;
 }
 
 at::Tensor noise_of(const Model& model, uint64_t seed, const Chunk& chunk) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "experiments/job_context.h"
 #include "experiments/settings.h"
@@ -19,6 +20,7 @@ struct SamplingSettings {
   int64_t seed = 0;
   int64_t num_images = 64;
   int64_t chunk = 64;
+  std::vector<int64_t> labels;  // repeated over the images; empty: uniform by index
   std::string device = "auto";
   std::string compute_type = "auto";
 
@@ -33,8 +35,10 @@ struct Chunk {
 };
 std::vector<Chunk> chunks_of(int64_t num_images, int64_t chunk);
 
-// The labels of images by index, uniform; none for an unconditional model.
-Labels labels_of(const Model& model, uint64_t seed, const Chunk& chunk);
+// The labels of images by index; none for an unconditional model. Uniform, or those of the settings
+// one after another, image i having the (i mod n)-th. Throws Error for one that is no class.
+Labels labels_of(const Model& model, const SamplingSettings& settings, const Chunk& chunk);
+Labels labels_of(const Model& model, uint64_t seed, const Chunk& chunk);  // uniform
 at::Tensor noise_of(const Model& model, uint64_t seed, const Chunk& chunk);
 
 // Samples chunks with one sampler for as long as they have one size.

@@ -55,6 +55,9 @@ void Binder::integer(int64_t& value, FieldInfo info) {
 void Binder::number(double& value, FieldInfo info) {
   field(value, FieldType::kNumber, std::move(info), value);
 }
+void Binder::integers(std::vector<int64_t>& value, FieldInfo info) {
+  field(value, FieldType::kIntegerList, std::move(info), nullptr);
+}
 void Binder::text(std::string& value, FieldInfo info) {
   field(value, FieldType::kString, std::move(info), value);
 }
@@ -114,7 +117,7 @@ void bind_max_unreadable(Binder& binder, int64_t& count) {
        .minimum = 0});
 }
 
-void bind_extractor(Binder& binder, std::string& path, bool required) {
+void bind_extractor(Binder& binder, std::string& path, bool required, bool shared) {
   binder.path(
       path,
       {.name = "extractor",
@@ -122,6 +125,7 @@ void bind_extractor(Binder& binder, std::string& path, bool required) {
        .required = required,
        .example = "assets/cifar10_extractor.pt",
        .identity = Identity::kContent,
+       .shared = shared,
        .file = FileKind::kExtractor});
 }
 

@@ -37,6 +37,8 @@ class Binder {
   void boolean(bool& value, FieldInfo info);
   void integer(int64_t& value, FieldInfo info);
   void number(double& value, FieldInfo info);
+  // Empty when absent.
+  void integers(std::vector<int64_t>& value, FieldInfo info);
   void text(std::string& value, FieldInfo info);
   void choice(std::string& value, FieldInfo info);
   // "" when absent.
@@ -59,7 +61,8 @@ void bind_device(Binder& binder, std::string& device, std::string& compute_type)
 void bind_seed(Binder& binder, int64_t& seed);
 void bind_self_denoising(Binder& binder, double& rate);
 void bind_max_unreadable(Binder& binder, int64_t& count);
-void bind_extractor(Binder& binder, std::string& path, bool required);
+// `shared`: points that differ in it run as one job.
+void bind_extractor(Binder& binder, std::string& path, bool required, bool shared = false);
 
 template <typename Settings>
 Settings read_settings(const Json& values) {

@@ -29,7 +29,7 @@ enum class FieldType {
 enum class Identity {
   kValue,    // the value is part of the point's identity
   kContent,  // a path: the content of the file or folder is part of the job's identity, its name is
-             // not
+             // not, unless the field is shared: then it tells the job's points apart
   kNone,     // never changes results (how much is kept, say)
 };
 

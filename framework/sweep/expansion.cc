@@ -183,6 +183,24 @@ void warn_of_repeats(const std::map<size_t, size_t>& repeats, Mark mark, Report&
   }
 }
 
+// Of points with one id: a file in which they differ although it is what their results come from.
+void require_same_files(Work& work, const Cell* row, const Point& earlier, Report& report) {
+  for (size_t i = 0; i < work.schema.fields.size(); ++i) {
+    const Field& field = work.schema.fields[i];
+    if (field.identity != Identity::kContent) continue;
+    const Value* value = work.values.at(i, row);
+    const SettingPtr* other = earlier.settings.find_shared(field.name);
+    if (!value && !other) continue;
+    if (value && other && value->setting->text == (*other)->text) continue;
+    report.error(
+        value ? value->mark : work.entry.mark,
+        fmt::format("nothing but the {} `{}` tells this point from an earlier one of the sweep",
+                    field.shared ? "folder of" : "content of", field.name),
+        field.shared ? "give one of the files another name" : "put it into a sweep of its own");
+    return;
+  }
+}
+
 std::vector<size_t> sorted_by_name(const ExperimentSchema& schema) {
   std::vector<size_t> order(schema.fields.size());
   std::iota(order.begin(), order.end(), size_t{0});
@@ -217,6 +235,7 @@ void add_points(Work& work, Report& report, Expansion& expansion) {
         expansion.by_id.emplace(std::stoull(point.id, nullptr, 16), expansion.points.size());
     if (!is_new) {
       ++repeats[expansion.owners[known->second]];
+      require_same_files(work, work.rows.row(i), expansion.points[known->second], report);
       continue;
     }
     point.settings.reserve(values.size());
@@ -253,6 +272,7 @@ void expand_experiment(const ExperimentSchema& schema, const Entry& entry, const
   if (!is_complete(work)) return;  // a model or a used file is at fault, which has been reported
   require_distinct_names(work, report, expansion);
   require_agreement(work.rows, facts, work.values);
+  require_known_labels(work.rows, work.values);
   if (report.errors.size() != errors_before) return;
   warn_of_idle_conditions(work.space, report);
   add_points(work, report, expansion);

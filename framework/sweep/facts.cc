@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <set>
 #include <tuple>
@@ -70,7 +71,45 @@ void require_agreement(const Pair& pair, const FileFacts& facts, Report& report)
       "name the statistics that this extractor made");
 }
 
+// Of a list of labels and a model whose number of classes is known.
+void require_labels(const std::string& field, const Value& labels, const ModelEntry& model,
+                    Report& report) {
+  const auto& unknown = model.unknown;
+  if (std::find(unknown.begin(), unknown.end(), "classes") != unknown.end()) return;
+  const int64_t classes = model.model.shape.classes;
+  const std::string& name = model.model.name;
+  if (classes == 0) {
+    report.error(labels.mark,
+                 fmt::format("`{}`: the model {} is unconditional and takes none", field, name),
+                 fmt::format("leave `{}` out", field));
+    return;
+  }
+  for (const Json& label : labels.setting->value) {
+    if (label.get<int64_t>() < classes) continue;
+    report.error(labels.mark,
+                 fmt::format("`{}`: {} is no class of the model {}, which has {}", field,
+                             label.dump(), name, classes),
+                 fmt::format("classes are 0 to {}", classes - 1));
+    return;
+  }
+}
+
 }  // namespace
+
+void require_known_labels(const Rows& rows, Values& values) {
+  const Field* field = values.schema().field("labels");
+  if (!field || field->type != FieldType::kIntegerList || !values.model_field()) return;
+  const auto index = static_cast<size_t>(field - values.schema().fields.data());
+  std::set<std::pair<Cell, Cell>> seen;
+  for (size_t i = 0; i < rows.count; ++i) {
+    const Cell* row = rows.row(i);
+    const Value *labels = values.at(index, row), *name = values.at(*values.model_field(), row);
+    if (!labels || !name || !seen.emplace(row[index], row[*values.model_field()]).second) continue;
+    const auto& models = values.surroundings().models;
+    require_labels(field->name, *labels, models.at(name->setting->value.get<std::string>()),
+                   values.report());
+  }
+}
 
 void require_agreement(const Rows& rows, const FileFacts& facts, Values& values) {
   const auto reference = field_of(values.schema(), FileKind::kReference);

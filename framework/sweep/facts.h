@@ -10,4 +10,7 @@ namespace tarflow::sweep {
 // those of the point, at the place of the statistics. Files that are absent are passed over.
 void require_agreement(const Rows& rows, const FileFacts& facts, Values& values);
 
+// Reports `labels` that are no classes of the point's model, at the place of the labels.
+void require_known_labels(const Rows& rows, Values& values);
+
 }  // namespace tarflow::sweep

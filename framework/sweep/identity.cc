@@ -1,11 +1,26 @@
+#include "framework/sweep/identity.h"
+
 #include <fmt/format.h>
 
+#include <filesystem>
+
 #include "framework/core/hash.h"
-#include "framework/sweep/identity.h"
 
 namespace tarflow::sweep {
 
+namespace {
+
+std::string file_name(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return std::filesystem::path(path).filename().string();
+}
+
+}  // namespace
+
 std::string identity_text(const Field& field, const Json& value) {
+  // Points of one job may differ in nothing but such a file.
+  if (field.identity == Identity::kContent && field.shared && value.is_string())
+    return canonical(file_name(value.get<std::string>()));
   if (field.identity != Identity::kValue) return "";
   // A strategy counts by what it does, not by what it is called.
   return canonical(field.type == FieldType::kStrategy ? value.at("blocks") : value);

@@ -100,8 +100,9 @@ void Values::require_strategies(const Rows& rows) {
 
 std::optional<std::string> Values::equality_text(size_t field, Cell cell) {
   const Choice& choice = pools_[field][cell - 1];
-  const auto text_of = [](const Value& value) {
-    return value.identity.empty() ? value.setting->text : value.identity;
+  const bool path = schema_.fields[field].type == FieldType::kPath;  // equal names are not enough
+  const auto text_of = [&](const Value& value) {
+    return value.identity.empty() || path ? value.setting->text : value.identity;
   };
   if (schema_.fields[field].type != FieldType::kStrategy) {
     return choice.value.setting ? std::optional(text_of(choice.value)) : std::nullopt;

@@ -111,7 +111,7 @@ TEST_F(ReportTest, UnusableFilesAreNamedAndCostNothing) {
     const char* names[] = {"empty.h5", "foreign.h5", "damaged.h5", "none.h5"};
     EXPECT_THAT(result.problems[i], HasSubstr(names[i]));
   }
-  EXPECT_EQ(result.tables.size(), 5u);  // CRM, guesses, speed-up and its block, strategies
+  EXPECT_EQ(result.tables.size(), 6u);  // CRM, guesses, speed-up, its block, distances, strategies
   EXPECT_THAT(read_file(folder_ / "report" / "report.md"), HasSubstr("## Problems"));
 }
 
@@ -150,7 +150,7 @@ TEST_F(ReportTest, OverlappingFilesShowPointsOnce) {
   const fs::path file = demo(), copy = folder_ / "copy.h5";
   fs::copy_file(file, copy);
   const Report result = report({file, copy});
-  EXPECT_EQ(result.tables.size(), 5u);
+  EXPECT_EQ(result.tables.size(), 6u);
   EXPECT_THAT(result.coverage, Contains("3 points in more than one file: shown once."));
 }
 
@@ -167,7 +167,7 @@ TEST_F(ReportTest, ExperimentsWithoutTableAreCounted) {
 TEST_F(ReportTest, MissingPublishedFiguresCostOnlyThemselves) {
   const Report result = make_report({demo()}, folder_ / "report", {"2", folder_ / "no.yaml"});
   EXPECT_THAT(result.problems, ElementsAre(HasSubstr("no.yaml")));
-  EXPECT_EQ(result.tables.size(), 5u);
+  EXPECT_EQ(result.tables.size(), 6u);
 }
 
 struct Outcome {

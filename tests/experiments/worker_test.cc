@@ -44,7 +44,8 @@ class Worker : public Programs {
                "  - sample: {num_images: 3, strategy: \"[1-4-2-3]\", trace: true}\n" +
                "  - fid_stats: {images: " + images +
                ", num_images: 10, image_size: 8, extractor: " + extractor + "}\n" +
-               "  - evaluate: {num_images: 3, extractor: " + extractor + ", reference: " + images +
+               "  - evaluate: {num_images: 10, chunk: 1, extractor: " + extractor +
+               ", reference: " + images +
                ", strategy: {blocks: {else: {segments: 1, max_iterations: 3, stop: {published: "
                "1.0e-9}}}}}\n");
   }
@@ -124,7 +125,8 @@ TEST_F(Worker, SamplingJobsTellTheirRate) {
     const std::string experiment = std::get<std::string>(row.at("experiment"));
     if (experiment != "evaluate" && experiment != "sample") continue;
     const ModelShape shape{8, 2, 64, 2, 1, 3, 0.1};
-    const double flops = shape.sampling_flops(3 * number(row, "block_passes"), false);
+    const auto images = static_cast<double>(std::get<int64_t>(row.at("num_images")));
+    const double flops = shape.sampling_flops(images * number(row, "block_passes"), false);
     EXPECT_DOUBLE_EQ(number(row, "achieved_flops"), flops / number(row, "sampling_seconds"));
   }
 }

@@ -1,0 +1,52 @@
+#include "experiments/evaluate_settings.h"
+
+namespace tarflow::experiments {
+namespace {
+
+void bind_features(Binder& binder, EvaluateSettings& settings) {
+  binder.integer(
+      settings.kept_features,
+      {.name = "kept_features",
+       .description =
+           "Samples whose features are kept in memory for KID, precision and recall: the first "
+           "ones. 0: none, and these are not measured.",
+       .minimum = 0});
+  binder.integer(
+      settings.kid_subset_size,
+      {.name = "kid_subset_size",
+       .description =
+           "Samples in each of the 100 subsets that KID is a mean over; without as many samples "
+           "and reference images there is no KID. Another size is another number.",
+       .minimum = 2});
+}
+
+}  // namespace
+
+void EvaluateSettings::bind(Binder& binder) {
+  SamplingSettings::bind(binder);
+  bind_self_denoising(binder, self_denoising_lr);
+  bind_extractor(binder, extractor, /*required=*/false, /*shared=*/true);
+  binder.path(
+      reference,
+      {.name = "reference",
+       .description =
+           "What samples are compared with: a folder of real images, or a file of fid_stats. "
+           "Without it and an extractor no distance is measured.",
+       .example = "assets/cifar10",
+       .identity = Identity::kContent,
+       .shared = true,
+       .file = FileKind::kReference});
+  binder.choice(
+      nonfinite,
+      {.name = "nonfinite",
+       .description = "Images with not-a-number or infinite pixels: fail the job and list them, or "
+                      "exclude them from the distance and count them.",
+       .choices = {"fail", "exclude"}});
+  bind_features(binder, *this);
+  binder.integer(warmup_images, {.name = "warmup_images",
+                                 .description = "Images sampled before timing starts.",
+                                 .minimum = 0,
+                                 .identity = Identity::kNone});
+}
+
+}  // namespace tarflow::experiments

@@ -1,0 +1,23 @@
+// What evaluate accepts.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "experiments/sampling_job.h"
+#include "experiments/settings.h"
+
+namespace tarflow::experiments {
+
+struct EvaluateSettings : SamplingSettings {
+  double self_denoising_lr = 1;
+  std::string extractor, reference;
+  std::string nonfinite = "fail";
+  int64_t kept_features = 10000;
+  int64_t kid_subset_size = 1000;
+  int64_t warmup_images = 2;
+
+  void bind(Binder& binder);
+};
+
+}  // namespace tarflow::experiments
