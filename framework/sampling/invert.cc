@@ -18,7 +18,7 @@ class Inversion {
   Inversion(Evaluator& evaluator, const BlockStrategy& plan, const at::Tensor& z,
             const InvertOptions& options, BlockWork* work)
       : evaluator_(evaluator), plan_(plan), z_(z), options_(options), work_(work), x_(initial()) {
-    if (plan.stop != StopRule::kNone || options.record_residuals) {
+    if (plan.stop != StopRule::kNone || options.observe) {
       change_ = at::zeros({z.size(0)}, z.options().dtype(at::kDouble));
     }
   }
@@ -40,19 +40,19 @@ class Inversion {
       step(skip(final_inputs, last), last, plan_.clamp);
       if (done == 0 && plan_.clamp > 0) clamp_first_token();
       ++done;
-      if (stopped()) break;
+      if (stopped({0, {0, last}, done, x_})) break;
     }
     work_->iterations.push_back(done);
   }
 
   // Jacobi inside a segment, over the finished prefix's keys and values. What the segment leaves in
   // the cache are those of its last evaluation's inputs.
-  void segment(const Segment& range) {
+  void segment(int index, const Segment& range) {
     int done = 0;
     while (done < plan_.max_iterations) {
       step(range.first + skip(done, range.last - range.first), range.last, plan_.clamp);
       ++done;
-      if (stopped()) break;
+      if (stopped({index, range, done, x_})) break;
     }
     work_->iterations.push_back(done);
   }
@@ -96,16 +96,20 @@ class Inversion {
 
   // Reads the residual of the iteration just done, if anyone wants it, and tells whether it is
   // small enough.
-  bool stopped() {
+  bool stopped(Iteration iteration) {
     if (!change_.defined()) return false;
     // Summed in image order, so that the sum does not depend on how the images were computed.
     const at::Tensor sums = change_.cpu();
     const double* values = sums.const_data_ptr<double>();
     double total = 0;
     for (int64_t i = 0; i < sums.numel(); ++i) total += values[i];
-    change_.zero_();
     const double residual = std::sqrt(total) / static_cast<double>(z_.size(0) * z_.size(2));
     work_->residuals.push_back(residual);
+    if (options_.observe) {
+      iteration.change = values;
+      options_.observe(iteration);
+    }
+    change_.zero_();  // on a CPU `values` are its own
     // As the published loop, which goes on while the difference is greater: not-a-number stops.
     return plan_.stop == StopRule::kPublished && !(residual > plan_.stop_threshold);
   }
@@ -142,7 +146,9 @@ at::Tensor invert_block(Evaluator& evaluator, const BlockStrategy& plan, const a
   } else if (plan.segments == 1) {
     inversion.jacobi();
   } else {
-    for (const Segment& range : segments(z.size(1), plan.segments)) inversion.segment(range);
+    int index = 0;
+    for (const Segment& range : segments(z.size(1), plan.segments))
+      inversion.segment(index++, range);
   }
   return inversion.x();
 }

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "framework/core/strategy.h"
@@ -16,8 +17,8 @@ struct BlockWork {
   int block = 0;  // checkpoint index
   std::vector<int>
       iterations;  // of each segment; T - 1 single steps count as one entry when sequential
-  // ||x' - x||_2 / (N D) after each iteration, segment after segment; only where a stop needs it
-  // (or it was asked for).
+  // ||x' - x||_2 / (N D) after each iteration, segment after segment; only where a stop needs it or
+  // somebody observes.
   std::vector<double> residuals;
   int64_t token_evaluations = 0;  // tokens evaluated an image; guidance does not count twice
 };
@@ -29,9 +30,20 @@ struct Segment {
 };
 std::vector<Segment> segments(int64_t tokens, int count);
 
+// An iteration of Jacobi or GS-Jacobi that was just done.
+struct Iteration {
+  int segment = 0;         // index; 0 for Jacobi
+  Segment range;           // its inputs; it wrote the same indices plus one
+  int number = 0;          // of this segment, from 1
+  const at::Tensor& x;     // (N, T, D) in the block's token order; changed by the next iteration
+  const double* change{};  // (N): squares of x' - x summed over what was written, an image each
+};
+
 struct InvertOptions {
   double cfg = 0;
-  bool record_residuals = false;  // measure them even where no stop needs them
+  // Called after every iteration, not after the single steps of a sequential block. What it throws
+  // ends the inversion.
+  std::function<void(const Iteration&)> observe = {};
 };
 
 // Solves x_0 = z_0, x_t = exp(a_t(x_<t)) z_t + g_t(x_<t) for z (N, T, D) fp32 in the block's token

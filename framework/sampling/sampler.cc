@@ -9,16 +9,24 @@
 
 namespace tarflow {
 
+namespace {
+
+void require_fitting(const Strategy& strategy, const Model& model) {
+  const int stated = static_cast<int>(strategy.blocks.size());
+  if (stated != model.shape.blocks) {
+    throw Error(fmt::format("strategy {} states {} blocks, the model has {}", strategy.name, stated,
+                            model.shape.blocks));
+  }
+}
+
+}  // namespace
+
 Sampler::Sampler(const Model& model, int64_t images, SampleOptions options)
     : model_(model),
       images_(images),
       options_(std::move(options)),
       evaluator_(make_evaluator(model, images, options_.guidance)) {
-  const int stated = static_cast<int>(options_.strategy.blocks.size());
-  if (stated != model.shape.blocks) {
-    throw Error(fmt::format("strategy {} states {} blocks, the model has {}",
-                            options_.strategy.name, stated, model.shape.blocks));
-  }
+  require_fitting(options_.strategy, model);
 }
 
 SampleResult sample(const Model& model, const at::Tensor& noise, const Labels& labels,
@@ -27,6 +35,12 @@ SampleResult sample(const Model& model, const at::Tensor& noise, const Labels& l
 }
 
 SampleResult Sampler::sample(const at::Tensor& noise, const Labels& labels) {
+  return sample(noise, labels, options_.strategy);
+}
+
+SampleResult Sampler::sample(const at::Tensor& noise, const Labels& labels,
+                             const Strategy& strategy) {
+  require_fitting(strategy, model_);
   const c10::NoGradGuard no_grad;
   const int count = model_.shape.blocks;
   SampleResult result;
@@ -43,9 +57,8 @@ SampleResult Sampler::sample(const at::Tensor& noise, const Labels& labels) {
     work.block = b;
     evaluator_->begin(b, labels);
     const at::Tensor z = to_block_order(block, x).contiguous();
-    const InvertOptions invert{options_.guidance.cfg, options_.record_residuals};
-    x = to_block_order(block,
-                       invert_block(*evaluator_, options_.strategy.block(b), z, invert, &work));
+    const InvertOptions invert{options_.guidance.cfg, {}};
+    x = to_block_order(block, invert_block(*evaluator_, strategy.block(b), z, invert, &work));
     evaluations += work.token_evaluations;
     keep(x);
   }

@@ -18,7 +18,6 @@ struct SampleOptions {
   Strategy strategy;  // one entry a block
   Guidance guidance;
   bool keep_trace = false;
-  bool record_residuals = false;
 };
 
 struct SampleResult {
@@ -40,6 +39,8 @@ class Sampler {
   // noise: (N, T, D) standard normal, N = images(), fp32 on the model's device, in image token
   // order. labels: N, or empty for an unconditional model.
   SampleResult sample(const at::Tensor& noise, const Labels& labels);
+  // By another strategy than the options'. Throws Error when it does not fit the model.
+  SampleResult sample(const at::Tensor& noise, const Labels& labels, const Strategy& strategy);
 
  private:
   const Model& model_;

@@ -27,7 +27,7 @@ Inverted invert(const Model& model, int block, const BlockStrategy& plan, const 
   const auto evaluator = make_evaluator(model, z.size(0), guidance);
   evaluator->begin(block, labels);
   Inverted result;
-  result.x = invert_block(*evaluator, plan, z, {guidance.cfg, false}, &result.work);
+  result.x = invert_block(*evaluator, plan, z, {guidance.cfg, {}}, &result.work);
   return result;
 }
 
@@ -168,7 +168,7 @@ TEST(InvertTest, LeavingOutFinalTokensChangesNothing) {
       Unskipping evaluator(make_evaluator(model, 2, {1, 1}));
       evaluator.begin(1, {1, 2});
       BlockWork full;
-      const at::Tensor expected = invert_block(evaluator, plan, z, {1, false}, &full);
+      const at::Tensor expected = invert_block(evaluator, plan, z, {1, {}}, &full);
       const Inverted got = invert(model, 1, plan, z, {1, 2}, {1, 1});
       EXPECT_LT(largest(got.x - expected), 1e-5) << plan.segments << " segments, clamp " << clamp;
       EXPECT_LT(got.work.token_evaluations, full.token_evaluations);

@@ -1,0 +1,130 @@
+#include "framework/sampling/convergence.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <stdexcept>
+
+#include "framework/sampling/invert.h"
+
+namespace tarflow {
+namespace {
+
+// (N) on the CPU: squares summed over tokens and features in float64.
+at::Tensor squares(const at::Tensor& x) {
+  return x.to(at::kDouble).square().sum(at::IntArrayRef{1, 2}).cpu();
+}
+
+void add_in_order(double& sum, const double* values, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) sum += values[i];
+}
+
+// The compared tokens of a segment, or of all with Jacobi, whose clamp moves token 0 as well.
+at::Tensor compared(const at::Tensor& x, const BlockStrategy& plan, const Segment& range) {
+  return plan.segments == 1 ? x : x.slice(1, range.first + 1, range.last + 1);
+}
+
+// The initial iterate (invert.h).
+at::Tensor guess_of(const BlockStrategy& plan, const at::Tensor& z) {
+  if (plan.guess == Guess::kZ) return z;
+  at::Tensor guess = at::zeros_like(z);
+  guess.slice(1, 0, 1).copy_(z.slice(1, 0, 1));
+  return guess;
+}
+
+std::vector<Segment> ranges_of(const BlockStrategy& plan, int64_t tokens) {
+  if (plan.segments == 1) return {{0, tokens - 1}};
+  return segments(tokens, plan.segments);
+}
+
+std::vector<double> roots_over(const std::vector<double>& squares, double divisor) {
+  std::vector<double> values;
+  for (const double square : squares) values.push_back(std::sqrt(square) / divisor);
+  return values;
+}
+
+}  // namespace
+
+Curve::Curve(int iterations, int64_t tokens, int64_t width)
+    : tokens_(tokens),
+      width_(width),
+      errors_(static_cast<size_t>(iterations)),
+      changes_(static_cast<size_t>(iterations)) {}
+
+void Curve::add_images(const at::Tensor& solution, const at::Tensor& guess) {
+  images_ += solution.numel();
+  add_in_order(solution_, solution.const_data_ptr<double>(), solution.numel());
+  add_in_order(guess_, guess.const_data_ptr<double>(), guess.numel());
+}
+
+void Curve::add_iteration(int k, const at::Tensor& errors, const double* changes) {
+  const size_t at = static_cast<size_t>(k - 1);
+  add_in_order(errors_.at(at), errors.const_data_ptr<double>(), errors.numel());
+  add_in_order(changes_.at(at), changes, errors.numel());
+}
+
+std::vector<double> Curve::distances() const {
+  return roots_over(errors_, static_cast<double>(images_ * tokens_ * width_));
+}
+
+std::vector<double> Curve::relative_distances() const {
+  return roots_over(errors_, std::sqrt(solution_));
+}
+
+std::vector<double> Curve::residuals() const {
+  return roots_over(changes_, static_cast<double>(images_ * width_));
+}
+
+std::vector<double> Curve::error_ratios() const {
+  std::vector<double> ratios;
+  for (size_t k = 0; k < errors_.size(); ++k)
+    ratios.push_back(std::sqrt(errors_[k]) / std::sqrt(changes_[k]));
+  return ratios;
+}
+
+double Curve::guess_distance() const {
+  return std::sqrt(guess_) / static_cast<double>(images_ * tokens_ * width_);
+}
+
+std::optional<int> settled_below(const std::vector<double>& values, double bound) {
+  size_t first = values.size();
+  // Written so that not-a-number is not below.
+  while (first > 0 && values[first - 1] < bound) --first;
+  if (first == values.size()) return std::nullopt;
+  return static_cast<int>(first) + 1;
+}
+
+std::vector<Curve> make_curves(const BlockStrategy& plan, int64_t tokens, int64_t width) {
+  std::vector<Curve> curves;
+  for (const Segment& range : ranges_of(plan, tokens)) {
+    const int64_t count = plan.segments == 1 ? tokens : range.last - range.first;
+    curves.emplace_back(plan.max_iterations, count, width);
+  }
+  return curves;
+}
+
+at::Tensor follow_convergence(Evaluator& evaluator, const BlockStrategy& plan, const at::Tensor& z,
+                              const at::Tensor& solution, double cfg, std::vector<Curve>& curves,
+                              const std::function<void()>& between) {
+  const std::vector<Segment> ranges = ranges_of(plan, z.size(1));
+  if (plan.sequential() || plan.stop != StopRule::kNone || curves.size() != ranges.size())
+    throw std::logic_error("convergence is followed where iterations run without a stop");
+  const at::Tensor guess = guess_of(plan, z);
+  for (size_t i = 0; i < ranges.size(); ++i) {
+    const at::Tensor part = compared(solution, plan, ranges[i]);
+    curves[i].add_images(squares(part), squares(part - compared(guess, plan, ranges[i])));
+  }
+  InvertOptions options;
+  options.cfg = cfg;
+  options.observe = [&](const Iteration& iteration) {
+    const at::Tensor error =
+        compared(solution, plan, iteration.range) - compared(iteration.x, plan, iteration.range);
+    curves[static_cast<size_t>(iteration.segment)].add_iteration(iteration.number, squares(error),
+                                                                 iteration.change);
+    if (between) between();
+  };
+  BlockWork work;
+  return invert_block(evaluator, plan, z, options, &work);
+}
+
+}  // namespace tarflow

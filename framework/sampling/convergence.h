@@ -1,0 +1,64 @@
+// How Jacobi and GS-Jacobi come closer to the sequential solution of a block, iteration by
+// iteration (method.md section 3, "Convergence curves").
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "framework/core/strategy.h"
+#include "framework/sampling/evaluator.h"
+
+namespace tarflow {
+
+// Squared norms of one range of a block's tokens, summed over images one after another in float64,
+// so that the sums of chunks are those of all images at once.
+class Curve {
+ public:
+  Curve() = default;
+  // `tokens`: compared, each `width` wide.
+  Curve(int iterations, int64_t tokens, int64_t width);
+
+  int iterations() const { return static_cast<int>(errors_.size()); }
+
+  // Squares of X* (N), of X* minus the guess (N), and of an iteration's X* - x^k and x^k - x^{k-1}
+  // (N), k from 1.
+  void add_images(const at::Tensor& solution, const at::Tensor& guess);
+  void add_iteration(int k, const at::Tensor& errors, const double* changes);
+
+  // ||X* - x^k|| / (N tokens D), k = 1 .. iterations().
+  std::vector<double> distances() const;
+  // ||X* - x^k|| / ||X*||: over the rms of the solution's compared tokens.
+  std::vector<double> relative_distances() const;
+  // ||x^k - x^{k-1}|| / (N D), what the published stop looks at.
+  std::vector<double> residuals() const;
+  // ||X* - x^k|| / ||x^k - x^{k-1}||: the error left where an iteration makes a change of 1.
+  std::vector<double> error_ratios() const;
+  double guess_distance() const;  // as distances(), of the initial guess
+
+ private:
+  int64_t images_ = 0, tokens_ = 0, width_ = 0;
+  double solution_ = 0, guess_ = 0;
+  std::vector<double> errors_, changes_;
+};
+
+// The first iteration from which on all values stay below `bound`; nothing when the last does not.
+std::optional<int> settled_below(const std::vector<double>& values, double bound);
+
+// One curve a segment of `plan` (a single one for Jacobi), before any images. The last token of a
+// sequence is never an input, so the segments are those of segments() in invert.h.
+std::vector<Curve> make_curves(const BlockStrategy& plan, int64_t tokens, int64_t width);
+
+// Inverts the block that `evaluator` has begun by `plan`, which iterates and has no stop, and adds
+// every iteration's distance from `solution` (N, T, D) to `curves`. Jacobi is compared over all
+// tokens, a segment over those it writes; both in the block's token order. Returns the last
+// iterate. `between` is called after every iteration; what it throws ends the inversion, and the
+// curves are worth nothing then.
+at::Tensor follow_convergence(Evaluator& evaluator, const BlockStrategy& plan, const at::Tensor& z,
+                              const at::Tensor& solution, double cfg, std::vector<Curve>& curves,
+                              const std::function<void()>& between = {});
+
+}  // namespace tarflow
