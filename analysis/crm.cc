@@ -173,7 +173,7 @@ TableSet crm_tables(const std::vector<Point>& points, const Published* published
       result.left_out.push_back(error.what());
     }
   }
-  const auto names = distinct_names(usable, {"num_images", "compute", "device"});
+  const auto names = distinct_names(usable, {"num_images", "labels", "compute", "device"});
   for (size_t i = 0; i < models.size(); ++i) models[i].name = names[i];
   std::sort(models.begin(), models.end(),
             [](const Measured& a, const Measured& b) { return a.name < b.name; });

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "analysis/crm.h"
+#include "analysis/likelihood.h"
 #include "analysis/markdown.h"
 #include "analysis/published.h"
 #include "analysis/sample_grid.h"
@@ -87,6 +88,8 @@ void add_tables(Report& report, const std::vector<Point>& points, const Publishe
     TableSet tables;
     if (experiment == "igm_crm") {
       tables = crm_tables(own, published, options.norm);
+    } else if (experiment == "bpd") {
+      tables = likelihood_tables(own);
     } else if (experiment == "evaluate") {
       tables = speedup_tables(own, published);
       add_pictures(report, own, folder);

@@ -247,14 +247,38 @@ Table introduction() {
   return table;
 }
 
-Table strategies_table(const StrategyNames& names) {
+// What `guess: auto` came to, by the strategy's name and blocks: a text for each model.
+std::map<std::pair<std::string, std::string>, std::set<std::string>> chosen_guesses(
+    const std::vector<Point>& points, const StrategyNames& names) {
+  std::map<std::pair<std::string, std::string>, std::set<std::string>> chosen;
+  for (const Point& point : points) {
+    const std::string list = point.text("chosen_guesses");
+    if (list.empty()) continue;
+    std::string plain;  // of ["z","zero"]
+    for (const char c : list) {
+      if (c != '"') plain += c;
+      if (c == ',') plain += ' ';
+    }
+    chosen[{strategy_name(names, point), point.text("strategy_blocks")}].insert(
+        fmt::format("{} for {}", plain, point.text("model")));
+  }
+  return chosen;
+}
+
+Table strategies_table(const StrategyNames& names, const std::vector<Point>& points) {
   Table table;
   table.title = "Strategies";
   table.introduction = "Blocks by their number in the checkpoint; the last is sampled first.";
   table.columns = {{"strategy", Align::kLeft}, {"blocks", Align::kLeft}};
   std::set<std::pair<std::string, std::string>> rows;  // models of equal strategies share a line
   for (const auto& [key, name] : names) rows.insert({name, std::get<2>(key)});
-  for (const auto& [name, blocks] : rows) table.rows.push_back({{name}, {blocks}});
+  const auto chosen = chosen_guesses(points, names);
+  for (const auto& [name, blocks] : rows) {
+    std::string text = blocks;
+    if (const auto found = chosen.find({name, blocks}); found != chosen.end())
+      text += fmt::format("; chosen, last block first: {}", fmt::join(found->second, "; "));
+    table.rows.push_back({{name}, {text}});
+  }
   return table;
 }
 
@@ -286,7 +310,7 @@ TableSet speedup_tables(const std::vector<Point>& points, const Published* publi
     }
   }
   for (Table& table : distance_tables(points)) result.tables.push_back(std::move(table));
-  result.tables.push_back(strategies_table(strategy_names(points)));
+  result.tables.push_back(strategies_table(strategy_names(points), points));
   return result;
 }
 

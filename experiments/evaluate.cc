@@ -44,7 +44,7 @@ class Evaluation {
         settings_(read_settings<EvaluateSettings>(context.settings())),
         device_(device_from(settings_.device)),
         model_(context.load_model(device_, compute_type_from(settings_.compute_type, device_))),
-        sampler_(model_, settings_.options()),
+        sampler_(model_, sample_options(context, settings_, model_)),
         chunks_(chunks_of(settings_.num_images, settings_.chunk)) {
     for (size_t i = 0; i < context.point_count(); ++i)
       points_.push_back(parts_of(read_settings<EvaluateSettings>(context.point_settings(i))));

@@ -1,19 +1,14 @@
 // Initial guessing and convergence ranking metrics of each block from real images (method.md
 // section 3).
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <span>
 #include <utility>
 
-#include "experiments/reference.h"
+#include "experiments/folder_batches.h"
+#include "experiments/guesses.h"
 #include "experiments/registry.h"
-#include "framework/core/error.h"
-#include "framework/images/folder.h"
-#include "framework/images/image.h"
-#include "framework/images/load.h"
 #include "framework/metrics/igm_crm.h"
 #include "framework/tensor/device.h"
 
@@ -24,6 +19,7 @@ struct Settings {
   std::string model;
   std::string images;
   int64_t num_images = 1000;
+  std::string labels = "none";
   std::string norm = "all";
   int64_t batch = 64;
   int64_t max_unreadable = 0;
@@ -46,53 +42,40 @@ struct Settings {
          .file = FileKind::kImages});
     binder.integer(num_images,
                    {.name = "num_images",
-                    .description = "Images used, balanced over classes (the paper: 1000).",
-                    .minimum = 1});
+                    .description = "Images used, balanced over classes (the paper: 1000); 0: all.",
+                    .minimum = 0});
+    bind_labels(binder, labels);
     binder.choice(
         norm,
         {.name = "norm",
          .description =
              "Matrix norm: 2 (spectral, as in the paper), 1 (largest column sum), fro, or all.",
          .choices = {"all", "2", "1", "fro"}});
-    binder.integer(
-        batch,
-        {.name = "batch",
-         .description =
-             "Images run at once; sums are kept in float64, so it does not change the result.",
-         .minimum = 1,
-         .identity = Identity::kNone});
+    bind_batch(binder, batch);
     bind_max_unreadable(binder, max_unreadable);
     bind_device(binder, device, compute_type);
   }
 };
 
-// Feeds the folder's images to the sums, a batch at a time; returns how many files were unreadable.
-int64_t add_images(JobContext& context, const Settings& settings, const Model& model,
-                   metrics::IgmCrm& sums) {
-  const std::vector<images::ImageFile> files =
-      images::select_balanced(images::list_images(settings.images), settings.num_images);
-  images::LoadOptions load;
-  load.size = model.shape.image_size;
-  load.max_unreadable = settings.max_unreadable;
-  load.threads = at::get_num_threads();
-  const int64_t side = model.shape.image_size, pixels = 3 * side * side;
-  const at::Tensor batch =
-      at::empty({std::min(settings.batch, settings.num_images), 3, side, side}, at::kFloat);
-  int64_t filled = 0;
-  const auto flush = [&] {
-    if (filled > 0) sums.add(batch.slice(0, 0, filled).to(model.device));
-    filled = 0;
-    context.progress("forward", sums.count(), settings.num_images);
-    if (sums.count() < settings.num_images) context.stop_if_requested();
-  };
-  context.progress("forward", 0, settings.num_images);
-  const auto unreadable = images::load_images(files, load, [&](int64_t, images::Image image) {
-    float* at = batch.mutable_data_ptr<float>() + filled * pixels;
-    images::to_floats(image, std::span<float>(at, static_cast<size_t>(pixels)));
-    if (++filled == batch.size(0)) flush();
-  });
-  flush();
-  return log_unreadable(context, unreadable);
+// Feeds the folder's images to the sums, a batch at a time.
+FolderCount add_images(JobContext& context, const Settings& settings, const Model& model,
+                       metrics::IgmCrm& sums) {
+  const FolderBatches wanted{settings.images, settings.num_images,     settings.labels,
+                             settings.batch,  settings.max_unreadable, "forward"};
+  return for_each_batch(context, wanted, model,
+                        [&](const ImageBatch& batch) { sums.add(batch.images, batch.labels); });
+}
+
+// So that `guess: auto` need not measure the same again.
+void keep_for_guesses(JobContext& context, const Settings& settings, const Model& model,
+                      const std::vector<metrics::BlockMetrics>& blocks) {
+  GuessMetrics guesses;
+  for (const metrics::BlockMetrics& block : blocks) {
+    guesses.igm_z.push_back(block.igm_z);
+    guesses.igm_zero.push_back(block.igm_zero);
+  }
+  keep_guesses(context, context.job().contents.at("images").get<std::string>(), settings.num_images,
+               model, guesses);
 }
 
 constexpr const char* kPrefix = "igm_crm/<norm>/";
@@ -141,8 +124,7 @@ void add_arrays(JobContext& context, const std::string& norm,
 
 void add_guesses(JobContext& context, const std::vector<metrics::BlockMetrics>& blocks) {
   std::vector<std::string> guesses;
-  for (const metrics::BlockMetrics& block : blocks)
-    guesses.push_back(block.guess == Guess::kZ ? "z" : "zero");
+  for (const metrics::BlockMetrics& block : blocks) guesses.push_back(to_string(block.guess));
   context.add("igm_crm/guess", {}, array_values(std::move(guesses)));
 }
 
@@ -151,7 +133,7 @@ void run(JobContext& context) {
   const at::Device device = device_from(settings.device);
   const Model model = context.load_model(device, compute_type_from(settings.compute_type, device));
   metrics::IgmCrm sums(model);
-  const int64_t unreadable = add_images(context, settings, model, sums);
+  const FolderCount count = add_images(context, settings, model, sums);
   const std::vector<std::string> norms = settings.norm == "all"
                                              ? std::vector<std::string>{"2", "1", "fro"}
                                              : std::vector<std::string>{settings.norm};
@@ -161,12 +143,15 @@ void run(JobContext& context) {
   const std::vector<metrics::BlockMetrics> main =
       sums.result(metrics::matrix_norm_from(norms.front()));
   add_guesses(context, main);
+  const bool as_guesses_do =
+      norms.front() == "2" && settings.labels == "none" && count.unreadable == 0;
+  if (as_guesses_do) keep_for_guesses(context, settings, model, main);
   const auto toughest = std::max_element(
       main.begin(), main.end(), [](const auto& a, const auto& b) { return a.crm < b.crm; });
   context.set_all("toughest_block", int64_t{toughest - main.begin()});
   context.set_all("toughest_crm_percent", toughest->crm_percent);
-  context.set_all("images_used", sums.count());
-  context.set_all("unreadable_images", unreadable);
+  context.set_all("images_used", count.used);
+  context.set_all("unreadable_images", count.unreadable);
   context.set_all("device", device_name(device));
   context.set_all("compute", to_string(model.compute));
 }

@@ -96,8 +96,8 @@ void write_grid(const std::filesystem::path& file, const at::Tensor& images) {
   images::write_png(file, images::grid(cells, {.columns = 8}));
 }
 
-SampleOptions options_of(const Settings& settings) {
-  SampleOptions options = settings.options();
+SampleOptions options_of(JobContext& context, const Settings& settings, const Model& model) {
+  SampleOptions options = sample_options(context, settings, model);
   options.keep_trace = settings.trace;
   return options;
 }
@@ -110,7 +110,7 @@ class Samples {
         settings_(read_settings<Settings>(context.settings())),
         device_(device_from(settings_.device)),
         model_(context.load_model(device_, compute_type_from(settings_.compute_type, device_))),
-        sampler_(model_, options_of(settings_)),
+        sampler_(model_, options_of(context, settings_, model_)),
         denoised_(context.point_count()) {
     if (!settings_.noise.empty()) given_ = inputs_from_file(settings_, model_);
     if (!settings_.noise.empty() && !settings_.labels.empty()) {

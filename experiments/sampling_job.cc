@@ -24,6 +24,7 @@ void SamplingSettings::bind(Binder& binder) {
                       "the three published lists, or a map of blocks.",
        .required = true,
        .example = "[7-8-32-10]"});
+  guesses.bind(binder);
   binder.number(cfg,
                 {.name = "cfg",
                  .description = "Guidance weight w; token t is guided by w t / (T-1). 0: none.",
@@ -56,6 +57,13 @@ SampleOptions SamplingSettings::options() const {
   SampleOptions options;
   options.strategy = strategy;
   options.guidance = {cfg, attn_temp};
+  return options;
+}
+
+SampleOptions sample_options(JobContext& context, const SamplingSettings& settings,
+                             const Model& model) {
+  SampleOptions options = settings.options();
+  options.strategy = chosen_strategy(context, settings.strategy, settings.guesses, model);
   return options;
 }
 
@@ -183,20 +191,24 @@ void WorkTotals::restore(const ArrayMap& arrays) {
 }
 
 std::vector<ArrayInfo> work_arrays() {
-  return {{"sampling/iterations",
-           ElementType::kInt64,
-           {"chunk", "block in checkpoint order"},
-           "",
-           "Jacobi iterations (single steps when sequential), summed over segments"},
-          {"sampling/residuals/<block>",
-           ElementType::kFloat64,
-           {"iteration after iteration, segment after segment"},
-           "",
-           "||x' - x||_2 / (N D) of the first chunk, where a stop measured it"}};
+  std::vector<ArrayInfo> arrays = guess_arrays();
+  arrays.insert(arrays.end(),
+                {{"sampling/iterations",
+                  ElementType::kInt64,
+                  {"chunk", "block in checkpoint order"},
+                  "",
+                  "Jacobi iterations (single steps when sequential), summed over segments"},
+                 {"sampling/residuals/<block>",
+                  ElementType::kFloat64,
+                  {"iteration after iteration, segment after segment"},
+                  "",
+                  "||x' - x||_2 / (N D) of the first chunk, where a stop measured it"}});
+  return arrays;
 }
 
 std::vector<Column> work_columns() {
-  return {{"block_passes", ColumnType::kFloat64, "",
+  return {guess_column(),
+          {"block_passes", ColumnType::kFloat64, "",
            "tokens evaluated / T, summed over blocks, a mean over images"},
           {"achieved_flops", ColumnType::kFloat64, "FLOP/s",
            "floating point operations of the evaluated tokens over sampling_seconds", true},

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "experiments/guesses.h"
 #include "experiments/job_context.h"
 #include "experiments/settings.h"
 #include "framework/sampling/sampler.h"
@@ -14,7 +15,8 @@ namespace tarflow::experiments {
 
 struct SamplingSettings {
   std::string model;
-  Strategy strategy;
+  Strategy strategy;  // as stated: guesses may be open
+  GuessSettings guesses;
   double cfg = 0;
   double attn_temp = 1;
   int64_t seed = 0;
@@ -25,8 +27,13 @@ struct SamplingSettings {
   std::string compute_type = "auto";
 
   void bind(Binder& binder);
-  SampleOptions options() const;
+  SampleOptions options() const;  // with the strategy as stated
 };
+
+// The options of a job, with each guess that the strategy leaves open chosen and recorded
+// (chosen_strategy); to be called once, before anything is timed.
+SampleOptions sample_options(JobContext& context, const SamplingSettings& settings,
+                             const Model& model);
 
 // Images [first, first + count) of a run.
 struct Chunk {

@@ -14,13 +14,30 @@ std::string describe_block(const BlockStrategy& block) {
   std::string text = block.segments == 1
                          ? fmt::format("jacobi {}", block.max_iterations)
                          : fmt::format("gs {} x {}", block.segments, block.max_iterations);
-  text += block.guess == Guess::kZ ? " guess z" : " guess 0";
+  text += block.guess == Guess::kZero ? " guess 0" : " guess " + to_string(block.guess);
   if (block.clamp > 0) text += fmt::format(" clamp {}", block.clamp);
   if (block.stop == StopRule::kPublished) text += fmt::format(" stop {}", block.stop_threshold);
   return text;
 }
 
+const std::vector<std::string> kGuessNames = {"z", "zero", "auto"};  // in the order of Guess
+
 }  // namespace
+
+std::string to_string(Guess guess) { return kGuessNames[static_cast<size_t>(guess)]; }
+
+Guess guess_from_string(const std::string& text) {
+  for (size_t i = 0; i < kGuessNames.size(); ++i) {
+    if (kGuessNames[i] == text) return static_cast<Guess>(i);
+  }
+  throw Error(fmt::format("`{}` is not an initial guess", text), did_you_mean(text, kGuessNames));
+}
+
+bool Strategy::has_open_guess() const {
+  return std::any_of(blocks.begin(), blocks.end(), [](const BlockStrategy& b) {
+    return !b.sequential() && b.guess == Guess::kAuto;
+  });
+}
 
 bool Strategy::sequential() const {
   return std::all_of(blocks.begin(), blocks.end(),
@@ -38,7 +55,7 @@ Json to_json(const Strategy& strategy) {
     Json entry = {{"segments", block.segments}};
     if (!block.sequential()) {
       entry["max_iterations"] = block.max_iterations;
-      entry["guess"] = block.guess == Guess::kZ ? "z" : "zero";
+      entry["guess"] = to_string(block.guess);
       if (block.clamp > 0) entry["clamp"] = block.clamp;
       if (block.stop == StopRule::kPublished) entry["stop"] = {{"published", block.stop_threshold}};
     }
@@ -56,7 +73,7 @@ Strategy strategy_from_json(const Json& json) {
       block.segments = entry.at("segments").get<int>();
       if (!block.sequential()) {
         block.max_iterations = entry.at("max_iterations").get<int>();
-        block.guess = entry.at("guess") == "z" ? Guess::kZ : Guess::kZero;
+        block.guess = guess_from_string(entry.at("guess").get<std::string>());
         block.clamp = entry.value("clamp", 0.0);
         if (entry.contains("stop")) {
           block.stop = StopRule::kPublished;

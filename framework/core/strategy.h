@@ -9,10 +9,20 @@
 
 namespace tarflow {
 
+// The initial iterate.
 enum class Guess {
-  kZ,
-  kZero
-};  // the initial iterate: z itself, or token 0 of z and zeros elsewhere
+  kZ,     // z itself
+  kZero,  // token 0 of z, zeros elsewhere
+  kAuto,  // that of the two which has the smaller initial guessing metric on real images (method.md
+          // section 3); chosen before sampling starts
+};
+std::string to_string(Guess guess);                // "z", "zero", "auto"
+Guess guess_from_string(const std::string& text);  // throws Error
+
+// Settings beside a strategy that has Guess::kAuto, and of no use beside another: the folder of
+// real images, and how many of them are used.
+inline constexpr const char* kGuessImages = "guess_images";
+inline constexpr const char* kGuessNumImages = "guess_num_images";
 
 // When an iteration stops before max_iterations.
 enum class StopRule {
@@ -44,6 +54,7 @@ struct Strategy {
   std::vector<BlockStrategy> blocks;
 
   bool sequential() const;                      // every block is
+  bool has_open_guess() const;                  // a block's guess is Guess::kAuto
   const BlockStrategy& block(int index) const;  // by checkpoint index
   // The name is a label and not part of the identity.
   bool operator==(const Strategy& other) const { return blocks == other.blocks; }

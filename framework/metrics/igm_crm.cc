@@ -21,9 +21,9 @@ void add_sum(at::Tensor& to, const at::Tensor& values) {
 }
 
 // One evaluation of x = exp(a(guess)) z + g(guess), minus the true x.
-at::Tensor residual(const Model& model, const BlockWeights& block, const at::Tensor& guess,
-                    const at::Tensor& z, const at::Tensor& x) {
-  const Shifted shifted = shift_outputs(block_outputs(model, block, guess, {}));
+at::Tensor residual(const Model& model, const BlockWeights& block, const Labels& labels,
+                    const at::Tensor& guess, const at::Tensor& z, const at::Tensor& x) {
+  const Shifted shifted = shift_outputs(block_outputs(model, block, guess, labels));
   return at::exp(shifted.a) * z + shifted.g - x;
 }
 
@@ -67,20 +67,23 @@ IgmCrm::IgmCrm(const Model& model) : model_(model) {
   for (size_t b = 0; b < model.blocks.size(); ++b) sums_.push_back({zeros(), zeros(), zeros()});
 }
 
-void IgmCrm::add(const at::Tensor& images) {
+void IgmCrm::add(const at::Tensor& images, const Labels& labels) {
   const int64_t side = model_.shape.image_size;
   if (images.dim() != 4 || images.sizes().slice(1) != at::IntArrayRef({3, side, side})) {
     throw Error(fmt::format("images of another shape than (N, 3, {0}, {0})", side),
                 fmt::format("resize them to the model's {} pixels", side));
+  }
+  if (!labels.empty() && static_cast<int64_t>(labels.size()) != images.size(0)) {
+    throw Error(fmt::format("{} labels for {} images", labels.size(), images.size(0)));
   }
   c10::NoGradGuard no_grad;
   at::Tensor tokens = patchify(images.to(model_.device, at::kFloat), model_.shape.patch_size);
   for (size_t b = 0; b < sums_.size(); ++b) {
     const BlockWeights& block = model_.blocks[b];
     const at::Tensor x = to_block_order(block, tokens);
-    const BlockForward forward = block_forward(model_, block, x, {});
-    add_sum(sums_[b].residual_z, residual(model_, block, forward.z, forward.z, x));
-    add_sum(sums_[b].residual_zero, residual(model_, block, first_token(x), forward.z, x));
+    const BlockForward forward = block_forward(model_, block, x, labels);
+    add_sum(sums_[b].residual_z, residual(model_, block, labels, forward.z, forward.z, x));
+    add_sum(sums_[b].residual_zero, residual(model_, block, labels, first_token(x), forward.z, x));
     add_sum(sums_[b].scaled_x, at::exp(-forward.shifted.a) * x);
     tokens = to_block_order(block, forward.z);
   }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "framework/core/strategy.h"
+#include "framework/model/forward.h"
 #include "framework/model/weights.h"
 
 namespace tarflow::metrics {
@@ -34,13 +35,14 @@ struct BlockMetrics {
 };
 
 // Sums over a stream of images, in float64, so that the result is the same for any batch size up to
-// the rounding of the model itself. Images run forward without labels and without added noise.
+// the rounding of the model itself. Images run forward without added noise.
 class IgmCrm {
  public:
   explicit IgmCrm(const Model& model);  // keeps a reference
 
-  // images: (N, 3, H, H) in [-1, 1]. Throws Error for other shapes.
-  void add(const at::Tensor& images);
+  // images: (N, 3, H, H) in [-1, 1]. labels: N, or empty as published: the mean over classes.
+  // Throws Error for other shapes and for labels that the model does not have.
+  void add(const at::Tensor& images, const Labels& labels = {});
 
   int64_t count() const { return count_; }
   // Blocks in checkpoint order. Throws Error without images.

@@ -17,6 +17,10 @@ void require_fitting(const Strategy& strategy, const Model& model) {
     throw Error(fmt::format("strategy {} states {} blocks, the model has {}", strategy.name, stated,
                             model.shape.blocks));
   }
+  if (strategy.has_open_guess()) {
+    throw Error(fmt::format("strategy {} leaves an initial guess open", strategy.name),
+                "state z or zero in the place of auto");
+  }
 }
 
 }  // namespace

@@ -31,7 +31,8 @@ struct SampleResult {
 // A run of batches of one size: weights are packed and the cache is allocated once.
 class Sampler {
  public:
-  // Keeps a reference to the model. Throws Error when the strategy does not fit it.
+  // Keeps a reference to the model. Throws Error when the strategy does not fit it, or
+  // leaves a guess open (Guess::kAuto).
   Sampler(const Model& model, int64_t images, SampleOptions options);
 
   int64_t images() const { return images_; }

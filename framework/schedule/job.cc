@@ -7,6 +7,7 @@
 
 #include "framework/core/error.h"
 #include "framework/core/hash.h"
+#include "framework/core/strategy.h"
 
 namespace tarflow::schedule {
 namespace {
@@ -307,6 +308,8 @@ std::vector<std::string> varying_fields(const std::vector<sweep::Point>& points,
       if (point.experiment != schema.name) continue;
       const sweep::SettingPtr* setting = point.settings.find_shared(field.name);
       if (setting && setting->get() == last) continue;
+      // Points have these or not by their strategy, which is named.
+      if (!setting && (field.name == kGuessImages || field.name == kGuessNumImages)) continue;
       last = setting ? setting->get() : nullptr;
       values.insert(setting ? (*setting)->text : "");
     }

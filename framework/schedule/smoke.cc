@@ -11,6 +11,7 @@
 #include "framework/checkpoint/tarflow_state.h"
 #include "framework/checkpoint/untrained.h"
 #include "framework/core/error.h"
+#include "framework/core/strategy.h"
 #include "framework/images/png.h"
 #include "framework/schedule/job.h"
 
@@ -106,13 +107,14 @@ void replace_path(const sweep::Sweep& sweep, const ExperimentSchema& schema, con
   std::error_code ignored;
   if (fs::exists(path, ignored)) return;
   const std::string name = schema.name + "." + field.name;
-  if (!field.required) {
+  // A strategy whose guesses are to be chosen cannot do without the images that choose them.
+  if (!field.required && field.name != kGuessImages) {
     settings.erase(field.name);
     replaced.note(replaced.dropped, name,
                   fmt::format("{}: {} is absent; run without it", name, path));
     return;
   }
-  if (field.name != "images") {
+  if (field.name != "images" && field.file != FileKind::kImages) {
     throw Error(fmt::format("{} needs {}, which is absent and cannot be made up", name, path));
   }
   const fs::path pictures = write_pictures(folder, picture_size(sweep, schema, settings));
@@ -122,10 +124,12 @@ void replace_path(const sweep::Sweep& sweep, const ExperimentSchema& schema, con
 }
 
 void clamp_count(const Field& field, sweep::Settings& settings) {
-  if (field.type != FieldType::kInteger || field.name != "num_images") return;
+  const bool count = field.name == "num_images" || field.name == kGuessNumImages;
+  if (field.type != FieldType::kInteger || !count) return;
   const auto least = static_cast<int64_t>(std::ceil(field.minimum.value_or(0)));
   const int64_t most = std::max(kSmokeImages, least);
-  settings.set(field.name, std::min(settings.at(field.name).get<int64_t>(), most));
+  const int64_t stated = settings.at(field.name).get<int64_t>();
+  settings.set(field.name, stated == 0 ? most : std::min(stated, most));  // 0: all there are
 }
 
 // An extractor without what to compare with, and the reverse, are of no use.

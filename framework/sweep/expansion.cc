@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "framework/sweep/facts.h"
+#include "framework/sweep/guesses.h"
 #include "framework/sweep/identity.h"
 #include "framework/sweep/scalars.h"
 
@@ -209,7 +210,7 @@ std::vector<size_t> sorted_by_name(const ExperimentSchema& schema) {
   return order;
 }
 
-void add_points(Work& work, Report& report, Expansion& expansion) {
+void add_points(Work& work, OpenGuesses& guesses, Report& report, Expansion& expansion) {
   const size_t own = expansion.entries.size();
   const Mark mark = work.entry.mark;
   expansion.entries.push_back(mark);
@@ -226,7 +227,7 @@ void add_points(Work& work, Report& report, Expansion& expansion) {
     values.clear();
     for (const size_t field : order) {
       const Value* value = work.values.at(field, work.rows.row(i));
-      if (!value) continue;
+      if (!value || guesses.is_idle(field, work.rows.row(i))) continue;
       parts.push_back({&work.schema.fields[field].name, &value->identity});
       values.push_back(value);
     }
@@ -273,9 +274,11 @@ void expand_experiment(const ExperimentSchema& schema, const Entry& entry, const
   require_distinct_names(work, report, expansion);
   require_agreement(work.rows, facts, work.values);
   require_known_labels(work.rows, work.values);
+  OpenGuesses guesses(work.values);
+  guesses.require_images(work.rows, *entry.value);
   if (report.errors.size() != errors_before) return;
   warn_of_idle_conditions(work.space, report);
-  add_points(work, report, expansion);
+  add_points(work, guesses, report, expansion);
 }
 
 }  // namespace tarflow::sweep

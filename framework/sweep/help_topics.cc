@@ -70,7 +70,15 @@ constexpr const char* kStrategies =
                 else: {segments: 1, max_iterations: 10}
 
 Lists are in sampling order (the last block first), block numbers are the checkpoint's.
-segments: 0 or sequential; 1: Jacobi; more: GS-Jacobi. guess: z or 0, zero or 1.
+segments: 0 or sequential; 1: Jacobi; more: GS-Jacobi. guess: z or 0, zero or 1, or auto:
+of each block the one with the smaller initial guessing metric (as igm_crm measures it) on
+real images, which are named beside the strategy. What was chosen is recorded.
+
+    - evaluate:
+        strategy: {name: "[7-8-32-10]", guess: auto}   # guess_list and blocks take auto too
+        guess_images: data/afhq                        # a folder of real images
+        guess_num_images: 1000
+
 Names and lists mean clamp 3 and the published stop. Names of your own:
 
     strategies:

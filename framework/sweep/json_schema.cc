@@ -200,7 +200,9 @@ void define_experiment(const ExperimentSchema& schema, Json& definitions) {
 Json strategy_schema() {
   const Json label =
       described({{"type", Json::array({"string", "number"})}}, "What tables call it.");
-  const Json guesses = described(list_of(to("guess")), "One a block, the last block first.");
+  const Json guesses =
+      described({{"anyOf", Json::array({list_of(to("guess")), {{"enum", Json::array({"auto"})}}})}},
+                "One a block, the last block first; or auto for all.");
   const Json counts = list_of({{"type", "integer"}, {"minimum", 0}});
   const Json named = {{"type", "object"},
                       {"required", Json::array({"name"})},
@@ -328,8 +330,9 @@ Json common_definitions() {
              {"required", Json::array({"path"})},
              {"additionalProperties", false}}})}};
   definitions["guess"] =
-      described({{"enum", Json::array({0, 1, "z", "zero", "0", "1"})}},
-                "0 or z: the block's input itself; 1 or zero: its token 0, zeros elsewhere.");
+      described({{"enum", Json::array({0, 1, "z", "zero", "auto", "0", "1"})}},
+                "0 or z: the block's input itself; 1 or zero: its token 0, zeros elsewhere; auto: "
+                "the one of the smaller IGM on real images, `guess_images` beside the strategy.");
   // Unquoted, [7-8-32-10] is a list of one text.
   definitions["strategy_name"] = {{"anyOf", Json::array({{{"type", "string"}, {"minLength", 1}},
                                                          {{"type", "array"},

@@ -30,10 +30,12 @@ std::optional<Guess> read_guess(const Node& node, const std::string& name, Repor
   if (node.kind == NodeKind::kScalar) {
     if (node.text == "0" || node.text == "z") return Guess::kZ;
     if (node.text == "1" || node.text == "zero") return Guess::kZero;
+    if (node.text == "auto") return Guess::kAuto;
   }
   report.error(node.mark,
                fmt::format("`{}`: expected an initial guess, found {}", name, found(node)),
-               "0 or z: the block's input z itself; 1 or zero: token 0 of z, zeros elsewhere");
+               "0 or z: the block's input z itself; 1 or zero: token 0 of z, zeros elsewhere; "
+               "auto: the better of the two on real images");
   return std::nullopt;
 }
 
@@ -58,6 +60,10 @@ std::optional<std::vector<T>> read_blocks(const Node& node, const std::string& n
   return values;
 }
 
+bool is_word(const Node& node, const char* word) {
+  return node.kind == NodeKind::kScalar && node.text == word;
+}
+
 // `guess` (one for all) or `guess_list` of a map, put into the blocks; sequential blocks have none.
 // False when something is wrong.
 bool apply_guesses(const Node& map, const std::optional<FlowSize>& flow,
@@ -78,8 +84,8 @@ bool apply_guesses(const Node& map, const std::optional<FlowSize>& flow,
     return false;
   }
   std::vector<Guess> guesses;
-  if (single) {
-    const auto guess = read_guess(*single->value, "guess", report);
+  if (single || is_word(*list->value, "auto")) {
+    const auto guess = read_guess(*stated.value, stated.key, report);
     if (!guess) return false;
     guesses.assign(flow ? static_cast<size_t>(flow->blocks) : 0, *guess);
   } else {
@@ -190,10 +196,6 @@ bool read_stop(const Node& node, BlockStrategy& block, Report& report) {
     block.stop_threshold = *threshold;
   }
   return threshold.has_value();
-}
-
-bool is_word(const Node& node, const char* word) {
-  return node.kind == NodeKind::kScalar && node.text == word;
 }
 
 std::optional<BlockStrategy> read_block(const Node& node, const std::optional<FlowSize>& flow,

@@ -22,10 +22,10 @@ using NamedStrategies = std::map<std::string, Entry>;
 //   {...}, else: sequential}}
 // and `label` in any of the maps, which becomes the name. Lists are in sampling order (index 0 is
 // block K-1), block numbers are those of the checkpoint. Names and lists mean the published clamp
-// and stop; a map of blocks has neither unless it states them. Guesses: 0 or z, 1 or zero. Without
-// a label, lists are called by the published name that means the same if there is one, and other
-// strategies by core's describe(). Without `flow` only what does not depend on the model is
-// checked, and nothing is returned.
+// and stop; a map of blocks has neither unless it states them. Guesses: 0 or z, 1 or zero, auto;
+// `guess_list: auto` is `guess: auto`. Without a label, lists are called by the published name that
+// means the same if there is one, and other strategies by core's describe(). Without `flow` only
+// what does not depend on the model is checked, and nothing is returned.
 //
 // A name of `names` stands for its strategy, which is called by that name unless it has a label.
 std::optional<Strategy> read_strategy(const Node& node, const std::optional<FlowSize>& flow,

@@ -2,6 +2,9 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
+#include <fmt/format.h>
+
+#include <algorithm>
 
 #include "framework/core/error.h"
 #include "framework/tensor/philox.h"
@@ -37,6 +40,45 @@ at::Tensor normal_noise(uint64_t seed, int64_t first, int64_t count, int64_t tok
     fill_normal_cuda(noise.mutable_data_ptr<float>(), seed, first, count, tokens * width);
 #endif
   }
+  return noise;
+}
+
+namespace {
+
+// The upper 24 bits, which a float holds exactly.
+float unit_interval(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
+
+void image_noise4(ImageNoise kind, uint64_t seed, uint64_t image, uint32_t block, float out[4]) {
+  if (kind == ImageNoise::kNormal) {
+    normal4(seed, image, block, out, Stream::kImageNoise);
+    return;
+  }
+  const Random4 random = philox4x32(seed, image, block, Stream::kImageNoise);
+  for (int e = 0; e < 4; ++e) out[e] = unit_interval(random.word[e]);
+}
+
+}  // namespace
+
+at::Tensor image_noise(ImageNoise kind, uint64_t seed, std::span<const int64_t> images,
+                       int64_t draw, int64_t elements) {
+  if (draw < 0 || draw >= kMaxDraws) {
+    throw Error(fmt::format("draw {} of the noise of an image", draw),
+                fmt::format("there are {} of them", kMaxDraws));
+  }
+  const int64_t count = static_cast<int64_t>(images.size()), blocks = (elements + 3) / 4;
+  at::Tensor noise = at::empty({count, elements}, at::TensorOptions().dtype(at::kFloat));
+  float* const out = noise.mutable_data_ptr<float>();
+  at::parallel_for(0, count * blocks, 1024, [&](int64_t begin, int64_t end) {
+    for (int64_t index = begin; index < end; ++index) {
+      const int64_t row = index / blocks, block = index % blocks;
+      const uint64_t image = static_cast<uint64_t>(images[static_cast<size_t>(row)]) |
+                             static_cast<uint64_t>(draw) << 48;
+      float four[4];
+      image_noise4(kind, seed, image, static_cast<uint32_t>(block), four);
+      for (int64_t e = 4 * block; e < std::min(4 * block + 4, elements); ++e)
+        out[row * elements + e] = four[e - 4 * block];
+    }
+  });
   return noise;
 }
 

@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace tarflow {
@@ -18,6 +19,18 @@ at::Tensor normal_noise(uint64_t seed, int64_t first, int64_t count, int64_t tok
 // Labels of images first..first+count-1, uniform on 0..classes-1, from a stream of their own;
 // (count) int64. Throws Error when classes <= 0.
 std::vector<int64_t> uniform_labels(uint64_t seed, int64_t first, int64_t count, int classes);
+
+// Noise that is added to real images, from a stream of its own: independent of the noise that
+// samples start from. Image i of draw d is the same for any batch, order or device.
+enum class ImageNoise {
+  kNormal,   // standard normal
+  kUniform,  // on [0, 1), a multiple of 2^-24
+};
+inline constexpr int64_t kMaxDraws = int64_t{1} << 16;  // independent draws an image
+
+// (n, elements) float32 on the CPU, for the n images with these numbers (below 2^48).
+at::Tensor image_noise(ImageNoise kind, uint64_t seed, std::span<const int64_t> images,
+                       int64_t draw, int64_t elements);
 
 // The device twins of normal_noise: `out` holds count*elements floats on that device.
 void fill_normal_cpu(float* out, uint64_t seed, int64_t first, int64_t count, int64_t elements);

@@ -16,7 +16,7 @@
 namespace tarflow {
 
 // What a stream of numbers is for; streams of one seed are independent.
-enum class Stream : uint32_t { kNoise = 0, kLabels = 1, kSubsets = 2 };
+enum class Stream : uint32_t { kNoise = 0, kLabels = 1, kSubsets = 2, kImageNoise = 3 };
 
 struct Random4 {
   uint32_t word[4];
@@ -105,8 +105,9 @@ TARFLOW_HD void normal_pair(uint32_t a, uint32_t b, float* first, float* second)
 }
 
 // Elements 4*block .. 4*block+3 of an image's standard normal noise.
-TARFLOW_HD void normal4(uint64_t seed, uint64_t image, uint32_t block, float out[4]) {
-  const Random4 random = philox4x32(seed, image, block, Stream::kNoise);
+TARFLOW_HD void normal4(uint64_t seed, uint64_t image, uint32_t block, float out[4],
+                        Stream stream = Stream::kNoise) {
+  const Random4 random = philox4x32(seed, image, block, stream);
   normal_pair(random.word[0], random.word[1], &out[0], &out[1]);
   normal_pair(random.word[2], random.word[3], &out[2], &out[3]);
 }

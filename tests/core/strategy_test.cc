@@ -55,7 +55,8 @@ TEST(Strategy, DamagedJsonIsAnError) {
   for (const char* text :
        {"{}", "[]", "3", R"({"name": "x", "blocks": [{}]})",
         R"({"name": "x", "blocks": [{"segments": 1}]})", R"({"name": 3, "blocks": []})",
-        R"({"name": "x", "blocks": [{"segments": "many"}]})"}) {
+        R"({"name": "x", "blocks": [{"segments": "many"}]})",
+        R"({"name": "x", "blocks": [{"segments": 1, "max_iterations": 2, "guess": "y"}]})"}) {
     EXPECT_THROW(strategy_from_json(Json::parse(text)), Error) << text;
   }
 }
@@ -65,6 +66,25 @@ TEST(Strategy, DescribeRunsEqualBlocksTogether) {
             "block 3: gs 8 x 32 guess 0; block 2: sequential; blocks 1-0: jacobi 10 guess z clamp "
             "3 stop 1e-06");
   EXPECT_EQ(describe({"For", {{}, {}, {}}}), "blocks 2-0: sequential");
+}
+
+TEST(Strategy, AnOpenGuessIsKeptAndToldAsOne) {
+  Strategy open = example();
+  EXPECT_FALSE(open.has_open_guess());
+  open.blocks[1].guess = Guess::kAuto;
+  EXPECT_FALSE(open.has_open_guess()) << "a sequential block uses none";
+  open.blocks[0].guess = Guess::kAuto;
+  EXPECT_TRUE(open.has_open_guess());
+  EXPECT_EQ(strategy_from_json(to_json(open)).blocks[0].guess, Guess::kAuto);
+  EXPECT_EQ(to_json(open)["blocks"][0]["guess"], "auto");
+  EXPECT_TRUE(describe(open).starts_with("block 3: gs 8 x 32 guess auto; ")) << describe(open);
+}
+
+TEST(Guess, NamesReadBack) {
+  for (const Guess guess : {Guess::kZ, Guess::kZero, Guess::kAuto}) {
+    EXPECT_EQ(guess_from_string(to_string(guess)), guess);
+  }
+  EXPECT_THROW(guess_from_string("0"), Error);
 }
 
 }  // namespace

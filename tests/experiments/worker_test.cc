@@ -12,6 +12,7 @@
 #include "framework/core/experiment.h"
 #include "framework/core/hash.h"
 #include "framework/core/json.h"
+#include "framework/core/strategy.h"
 #include "tests/experiments/programs.h"
 
 namespace tarflow::experiments {
@@ -44,9 +45,11 @@ class Worker : public Programs {
                "  - sample: {num_images: 3, strategy: \"[1-4-2-3]\", trace: true}\n" +
                "  - fid_stats: {images: " + images +
                ", num_images: 10, image_size: 8, extractor: " + extractor + "}\n" +
-               "  - evaluate: {num_images: 10, chunk: 1, extractor: " + extractor +
-               ", reference: " + images +
-               ", strategy: {blocks: {else: {segments: 1, max_iterations: 3, stop: {published: "
+               "  - bpd: {num_images: 10, images: " + images + "}\n" +
+               "  - evaluate: {num_images: 10, chunk: 1, guess_num_images: 4, guess_images: " + images +
+               ", extractor: " + extractor + ", reference: " + images +
+               ", strategy: {blocks: {else: {segments: 1, max_iterations: 3, guess: auto, stop: "
+               "{published: "
                "1.0e-9}}}}}\n");
   }
 };
@@ -105,6 +108,8 @@ TEST_F(Worker, AJobKeepsItsSettingsAndItsEnvironment) {
     Json settings = job.job.at("settings");
     settings.update(job.job.at("points").at(0).at("settings"));
     for (const Field& field : schema.fields) {
+      // A strategy that leaves no guess open has no use for it.
+      if (field.name == kGuessNumImages && !settings.contains(kGuessImages)) continue;
       EXPECT_TRUE(settings.contains(field.name) || field.default_value.empty() ||
                   field.default_value == "")
           << schema.name << " " << field.name << " of " << settings.dump();

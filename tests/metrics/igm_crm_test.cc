@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -171,14 +172,31 @@ TEST(IgmCrm, AgreesWithTheDefinitionImageByImage) {
   }
 }
 
-TEST(IgmCrm, BatchSizeDoesNotMatter) {
+IgmCrm labelled_sums(const Model& model, const at::Tensor& images, const Labels& labels,
+                     int64_t batch) {
+  IgmCrm metrics(model);
+  for (int64_t first = 0; first < images.size(0); first += batch) {
+    const int64_t last = std::min(first + batch, images.size(0));
+    metrics.add(images.slice(0, first, last),
+                labels.empty() ? labels : Labels(labels.begin() + first, labels.begin() + last));
+  }
+  return metrics;
+}
+
+// Sums are float64, so that what differs is the model's own float32 rounding, which depends on how
+// many rows a matrix product has.
+class BatchSize : public testing::TestWithParam<Labels> {};
+
+TEST_P(BatchSize, DoesNotMatter) {
+  const Labels labels = GetParam();
   const ModelShape shape{
-      .image_size = 8, .patch_size = 2, .channels = 64, .blocks = 2, .layers = 1};
+      .image_size = 8, .patch_size = 2, .channels = 64, .blocks = 2, .layers = 1, .classes = 4};
   const Model model = random_model(shape, 7);
   const at::Tensor images = random_images(shape, 10, 8);
-  const IgmCrm all = sums_of(model, images, 10);
-  for (const int64_t batch : {1, 3, 7}) {
-    const IgmCrm split = sums_of(model, images, batch);
+  const IgmCrm all = labelled_sums(model, images, labels, 10);
+  for (const int64_t batch : {1, 2, 3, 4, 7, 9}) {  // 10 = 3 * 3 + 1 = 7 + 3 = 9 + 1
+    const IgmCrm split = labelled_sums(model, images, labels, batch);
+    EXPECT_EQ(split.count(), 10);
     for (const MatrixNorm norm : kNorms) {
       const std::vector<BlockMetrics> whole = all.result(norm), parts = split.result(norm);
       for (size_t b = 0; b < whole.size(); ++b) {
@@ -186,9 +204,33 @@ TEST(IgmCrm, BatchSizeDoesNotMatter) {
         EXPECT_NEAR(parts[b].igm_zero / whole[b].igm_zero, 1, 1e-5);
         EXPECT_NEAR(parts[b].crm / whole[b].crm, 1, 1e-5);
         EXPECT_EQ(parts[b].crm_ws, whole[b].crm_ws);
+        EXPECT_EQ(parts[b].guess, whole[b].guess);
       }
     }
   }
+}
+
+INSTANTIATE_TEST_SUITE_P(IgmCrm, BatchSize,
+                         testing::Values(Labels{}, Labels{0, 1, 2, 3, 0, 1, 2, 3, -1, 2}));
+
+TEST(IgmCrm, LabelsAreThoseOfTheForwardPass) {
+  const ModelShape shape{
+      .image_size = 8, .patch_size = 2, .channels = 64, .blocks = 1, .layers = 1, .classes = 4};
+  const Model model = random_model(shape, 11);
+  const at::Tensor images = random_images(shape, 3, 12);
+  const auto crm_x = [&](const Labels& labels) {
+    return labelled_sums(model, images, labels, 3).result(MatrixNorm::kFrobenius)[0].crm_x;
+  };
+  const at::Tensor x = patchify(images, 2);
+  const Shifted s = shift_outputs(block_outputs(model, model.blocks[0], x, {3, 1, 0}));
+  EXPECT_NEAR(crm_x({3, 1, 0}),
+              matrix_norm((at::exp(-s.a) * x).to(at::kDouble).mean(0), MatrixNorm::kFrobenius),
+              1e-6);
+  EXPECT_NE(crm_x({3, 1, 0}), crm_x({0, 1, 3}));
+  EXPECT_EQ(crm_x({-1, -1, -1}), crm_x({})) << "-1 is the mean over classes";
+  IgmCrm metrics(model);
+  EXPECT_THROW(metrics.add(images, {0, 1}), Error);
+  EXPECT_THROW(metrics.add(images, {0, 1, 4}), Error);
 }
 
 TEST(IgmCrm, ResultBetweenBatchesIsOfWhatWasSeen) {

@@ -67,5 +67,12 @@ TEST(SamplerTest, StrategyOfAnotherModelIsRefused) {
   EXPECT_THROW(sample(model, some_noise(0, 1), {0}, options), Error);
 }
 
+TEST(SamplerTest, AnOpenGuessIsRefused) {
+  const Model model = random_model(kSmallShape, 4);
+  EXPECT_THROW(sample(model, some_noise(0, 1), {0}, options_of({1, 3, Guess::kAuto})), Error);
+  // A sequential block has none.
+  EXPECT_NO_THROW(sample(model, some_noise(0, 1), {0}, options_of({0, 0, Guess::kAuto})));
+}
+
 }  // namespace
 }  // namespace tarflow

@@ -123,6 +123,9 @@ TEST(JsonSchema, AcceptsTheLanguage) {
        {"      cfg: 1\n", "      cfg: ${env:CFG}\n", "      cfg: {use: a.yaml#b}\n",
         "      norm: 2\n", "      strategy: [7-8-4-4]\n",
         "      strategy: {name: '[7-8-4-4]', guess: z, label: a}\n",
+        "      strategy: {name: '[7-8-4-4]', guess: auto}\n      guess_images: a\n",
+        "      strategy: {name: '[7-8-4-4]', guess_list: auto}\n",
+        "      strategy: {name: '[7-8-4-4]', guess_list: [auto, 0]}\n",
         "      strategy: {num_GS_list: [8, 1], max_jacobi_list: [4, 4]}\n",
         "      strategy: {blocks: {7: sequential, 0/6: {segments: 2, max_iterations: 3, stop: "
         "none}, else: "

@@ -44,7 +44,7 @@ experiments:
           - For
           - fast
           - {name: "[7-8-32-10]", guess_list: [0, 0, 0, 0, 0, 1, 1, 0]}
-          - {num_GS_list: [8, 1, 1, 1, 1, 1, 1, 1], max_jacobi_list: [32, 9, 9, 9, 9, 9, 9, 9], label: mine}
+          - {num_GS_list: [8, 1, 1, 1, 1, 1, 1, 1], max_jacobi_list: [32, 9, 9, 9, 9, 9, 9, 9], guess: auto, label: mine}
         cfg: [0, 1.5, 2]
       zip:
         seed: [1, 2]
@@ -56,6 +56,7 @@ experiments:
       exclude:
         - {seed: 2, strategy: For}
         - any: [{cfg: {min: 4}, seed: 8}, {attn_temp: 0.5, cfg: 2}]
+      guess_images: pictures
 )";
 const char* const kCommon =
     "sweep: {defaults: {keep_images: 3}}\nsettings: {scales: [1, 2]}\nlist: [1, 2]\n";
@@ -179,6 +180,21 @@ TEST_F(MutationTest, MistypedKeysAreNamedWithTheRightOne) {
     }
   }
   EXPECT_GE(checked_, 100);
+}
+
+TEST_F(MutationTest, AGuessThatIsToBeChosenNeedsItsWordAndItsImages) {
+  for (const char* word : {"Auto", "automatic", "2", "[auto]", "none"}) {
+    expect({"guess: auto", fmt::format("guess: {}", word), "+7", "auto: the better of the two"},
+           true);
+  }
+  expect({"      guess_images: pictures\n", "", "38:13", "needs real images"}, true);
+  expect({"guess_images: pictures", "guess_image: pictures", "+0", "did you mean `guess_images`?"},
+         false);
+  expect({"guess_images: pictures", "guess_images: [pictures]", "+14", "guess_images"}, false);
+  expect({"guess_images: pictures", "guess_num_images: -1", "+18", "guess_num_images"}, false);
+  expect({"  - measure:\n", "  - measure:\n      strategy: {name: 7-8-4-4, guess: auto}\n", "25:17",
+          "`measure` cannot choose initial guesses"},
+         true);
 }
 
 TEST_F(MutationTest, KeysStatedTwiceAreFound) {

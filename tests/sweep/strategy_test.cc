@@ -95,6 +95,29 @@ TEST(Strategy, GuessesAreInSamplingOrder) {
             read("[0/7-256/8-1/13-6]"));
 }
 
+TEST(Strategy, AutoLeavesGuessesOpenWhereverOneIsStated) {
+  for (const char* text :
+       {"{name: [7-8-32-10], guess: auto}", "{name: [7-8-32-10], guess_list: auto}",
+        "{name: [7-8-32-10], guess_list: [auto, auto, auto, auto, auto, auto, auto, auto]}",
+        "{num_GS_list: [8,1,1,1,1,1,1,1], max_jacobi_list: [32,10,10,10,10,10,10,10], guess: auto}",
+        "{blocks: {7: {segments: 8, max_iterations: 32, clamp: 3, stop: {published: 1e-6}, guess: "
+        "auto}, else: {segments: 1, max_iterations: 10, clamp: 3, stop: {published: 1e-6}, guess: "
+        "auto}}}"}) {
+    const Strategy strategy = read(text);
+    EXPECT_EQ(strategy.name, "[7-8-32-10]") << text;
+    EXPECT_TRUE(strategy.has_open_guess()) << text;
+    EXPECT_EQ(strategy.block(7), published(8, 32, Guess::kAuto)) << text;
+    EXPECT_EQ(strategy.block(0), published(1, 10, Guess::kAuto)) << text;
+  }
+  const Strategy mixed = read("{name: [7-8-32-10], guess_list: [0, auto, 1, 0, 0, 0, 0, 0]}");
+  EXPECT_EQ(mixed.block(6).guess, Guess::kAuto);
+  EXPECT_EQ(mixed.block(5).guess, Guess::kZero);
+  EXPECT_FALSE(mixed == read("[7-8-32-10]")) << "it is part of what a strategy is";
+  // A sequential block has none to leave open.
+  EXPECT_FALSE(
+      read("{name: [7-256-1-9], guess_list: [auto, 0, 0, 0, 0, 0, 0, 0]}").has_open_guess());
+}
+
 TEST(Strategy, LabelsAreNamesAndNotIdentity) {
   const Strategy strategy = read("{name: [7-8-32-10], label: mine}");
   EXPECT_EQ(strategy.name, "mine");

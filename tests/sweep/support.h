@@ -52,10 +52,15 @@ inline ExperimentSchemas test_schemas() {
   images.identity = Identity::kContent;
   Field kept = with_default(in_range(make_field("keep_images", kInteger), 0, {}), 64);
   kept.identity = Identity::kNone;
+  Field guess_images = make_field("guess_images", kPath);
+  guess_images.identity = Identity::kContent;
+  guess_images.file = FileKind::kImages;
   Field norm = with_default(make_field("norm", kChoice), "all");
   norm.choices = {"all", "2", "1", "fro"};
   evaluate.fields = {required(make_field("model", kModel)),
                      required(make_field("strategy", kStrategy)),
+                     guess_images,
+                     with_default(in_range(make_field("guess_num_images", kInteger), 0, {}), 1000),
                      with_default(in_range(make_field("cfg", kNumber), 0, {}), 0.0),
                      with_default(in_range(make_field("attn_temp", kNumber), 1e-3, 10), 1.0),
                      lr,

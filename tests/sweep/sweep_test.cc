@@ -187,6 +187,44 @@ TEST_F(SweepTest, IdsDependOnRevisionAndValuesButNotOnLabelsPathsAndSpelling) {
   EXPECT_NE(point_id(raised, point.settings), plain);
 }
 
+TEST_F(SweepTest, WhatChoosesGuessesIsPartOfThePointsThatLeaveOneOpen) {
+  const char* const kAuto = "      strategy: {name: 7-8-4-4, guess: auto}\n";
+  const auto point = [&](const std::string& settings) {
+    return load(evaluate_with(settings)).points.at(0);
+  };
+  const Point open = point(kAuto + std::string("      guess_images: pictures\n"));
+  EXPECT_EQ(open.settings.at("guess_num_images"), 1000);
+  EXPECT_TRUE(open.settings.contains("guess_images"));
+  EXPECT_NE(open.id, point("      strategy: 7-8-4-4\n").id);
+  // The images count by their content, which the job's key has, and not by their place.
+  EXPECT_EQ(open.id, point(kAuto + std::string("      guess_images: others\n")).id);
+  EXPECT_NE(open.id, point(kAuto + std::string("      guess_images: pictures\n"
+                                               "      guess_num_images: 10\n"))
+                         .id);
+  // Where nothing is to be chosen they are no part of the point.
+  const Point plain = point("      strategy: 7-8-4-4\n      guess_images: pictures\n");
+  EXPECT_EQ(plain.id, point("      strategy: 7-8-4-4\n      guess_num_images: 7\n").id);
+  EXPECT_FALSE(plain.settings.contains("guess_images"));
+  EXPECT_FALSE(plain.settings.contains("guess_num_images"));
+}
+
+TEST_F(SweepTest, AGridOfOpenAndStatedGuessesHasImagesForTheOpenOnes) {
+  const Sweep sweep = load(
+      evaluate_with("      guess_images: pictures\n      grid:\n        strategy: [For, {name: "
+                    "7-8-4-4, guess: auto}]\n        guess_num_images: [10, 20]\n"));
+  ASSERT_EQ(sweep.points.size(), 3U) << "For is one point whatever the number of images";
+  EXPECT_FALSE(sweep.points[0].settings.contains("guess_images"));
+  EXPECT_EQ(sweep.points[1].settings.at("guess_num_images"), 10);
+  EXPECT_EQ(sweep.points[2].settings.at("guess_num_images"), 20);
+}
+
+TEST_F(SweepTest, GuessImagesThatChooseNothingAreWarnedOf) {
+  const Sweep sweep = load(evaluate_with("      guess_images: pictures\n"));
+  ASSERT_EQ(sweep.warnings.size(), 1U);
+  EXPECT_EQ(sweep.warnings[0].place.line, 7);
+  EXPECT_NE(sweep.warnings[0].what.find("`guess_images` changes nothing"), std::string::npos);
+}
+
 TEST_F(SweepTest, PathsAreLookedForBesideTheFileThenInModelsAndData) {
   write("data/pictures/a.png", "x");
   const std::string text =

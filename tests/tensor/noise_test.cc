@@ -171,5 +171,38 @@ TEST(Labels, UnconditionalModelsHaveNone) {
   EXPECT_EQ(uniform_labels(1, 0, 3, 1), (std::vector<int64_t>{0, 0, 0}));
 }
 
+TEST(ImageNoise, IsTheSameForAnyBatchAndDifferentForAnyImageDrawAndSeed) {
+  const std::vector<int64_t> all = {5, 6, 7, 1000000}, last = {1000000};
+  for (const ImageNoise kind : {ImageNoise::kNormal, ImageNoise::kUniform}) {
+    const at::Tensor whole = image_noise(kind, 3, all, 0, 10);
+    EXPECT_TRUE(image_noise(kind, 3, last, 0, 10)[0].equal(whole[3]));
+    EXPECT_FALSE(whole[0].equal(whole[1]));
+    EXPECT_FALSE(image_noise(kind, 3, all, 1, 10).equal(whole));
+    EXPECT_FALSE(image_noise(kind, 4, all, 0, 10).equal(whole));
+    EXPECT_TRUE(image_noise(kind, 3, all, 0, 7).equal(whole.slice(1, 0, 7)));
+    EXPECT_TRUE(image_noise(kind, 3, all, kMaxDraws - 1, 10).isfinite().all().item<bool>());
+    EXPECT_THROW(image_noise(kind, 3, all, kMaxDraws, 10), Error);
+    EXPECT_EQ(image_noise(kind, 3, {}, 0, 10).size(0), 0);
+  }
+}
+
+TEST(ImageNoise, HasItsDistributionAndAStreamOfItsOwn) {
+  std::vector<int64_t> images(1000);
+  for (size_t i = 0; i < images.size(); ++i) images[i] = static_cast<int64_t>(i);
+  const std::vector<double> normal = values(image_noise(ImageNoise::kNormal, 7, images, 0, 200)),
+                            uniform = values(image_noise(ImageNoise::kUniform, 7, images, 0, 200)),
+                            again = values(image_noise(ImageNoise::kNormal, 7, images, 1, 200)),
+                            samples = values(normal_noise(7, 0, 1000, 200, 1, at::kCPU));
+  const double n = 200000;  // four standard errors of each
+  EXPECT_NEAR(moment(normal, 1), 0, 4 / std::sqrt(n));
+  EXPECT_NEAR(moment(normal, 2), 1, 4 * std::sqrt(2 / n));
+  EXPECT_NEAR(moment(uniform, 1), 0.5, 4 * std::sqrt(1 / 12.0 / n));
+  EXPECT_NEAR(moment(uniform, 2), 1 / 3.0, 4 * std::sqrt(4 / 45.0 / n));
+  EXPECT_GE(*std::min_element(uniform.begin(), uniform.end()), 0);
+  EXPECT_LT(*std::max_element(uniform.begin(), uniform.end()), 1);
+  EXPECT_NEAR(correlation(normal, samples), 0, 4 / std::sqrt(n));
+  EXPECT_NEAR(correlation(normal, again), 0, 4 / std::sqrt(n));
+}
+
 }  // namespace
 }  // namespace tarflow

@@ -1,0 +1,244 @@
+// The density of real images under a model: bits per dimension of models trained with uniform
+// dequantisation, and nats a dimension of noisy images for those trained with Gaussian noise
+// (method.md section 5).
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "experiments/folder_batches.h"
+#include "experiments/registry.h"
+#include "framework/core/error.h"
+#include "framework/metrics/likelihood.h"
+#include "framework/tensor/device.h"
+#include "framework/tensor/noise.h"
+
+namespace tarflow::experiments {
+namespace {
+
+constexpr size_t kKeptValues = 100000;  // of single images, in the record
+
+struct Settings {
+  std::string model;
+  std::string images;
+  int64_t num_images = 0;
+  std::string labels = "none";
+  std::string dequantisation = "auto";
+  int64_t draws = 1;
+  int64_t seed = 0;
+  int64_t batch = 64;
+  int64_t max_unreadable = 0;
+  std::string device = "auto";
+  std::string compute_type = "float32";
+
+  void bind(Binder& binder) {
+    binder.model(model, {.name = "model",
+                         .description = "A name under `models:`.",
+                         .required = true,
+                         .example = "afhq"});
+    binder.path(images,
+                {.name = "images",
+                 .description = "Folder of real images; resized and cropped to the model's side.",
+                 .required = true,
+                 .example = "data/afhq",
+                 .identity = Identity::kContent,
+                 .file = FileKind::kImages});
+    binder.integer(num_images, {.name = "num_images",
+                                .description = "Images used, balanced over classes; 0: all.",
+                                .minimum = 0});
+    bind_labels(binder, labels);
+    binder.choice(
+        dequantisation,
+        {.name = "dequantisation",
+         .description =
+             "The noise of the model's training, which is added to the images. gaussian: of the "
+             "model's noise_std; the density of noisy images, in nats. uniform: within each of the "
+             "256 levels; bits per dimension. auto: gaussian where noise_std is known.",
+         .choices = {"auto", "gaussian", "uniform"}});
+    binder.integer(draws, {.name = "draws",
+                           .description = "Independent draws of the noise an image, averaged.",
+                           .minimum = 1,
+                           .maximum = static_cast<double>(kMaxDraws)});
+    binder.integer(seed, {.name = "seed",
+                          .description = "Key of the counter-based noise; image i has the same in "
+                                         "any batch, order or device.",
+                          .minimum = 0});
+    bind_batch(binder, batch);
+    bind_max_unreadable(binder, max_unreadable);
+    bind_device(binder, device, compute_type);
+  }
+};
+
+// The kind of noise, "gaussian" or "uniform". A checkpoint does not tell how it was trained; that
+// its noise level is known says that there was one.
+std::string noise_kind(JobContext& context, const Settings& settings, const Model& model) {
+  const double level = model.shape.noise_std;
+  if (settings.dequantisation == "uniform") {
+    if (level > 0) {
+      context.log(fmt::format(
+          "note: taken as trained with uniform dequantisation, because the sweep says so; its "
+          "noise_std {} is not used. Of a model trained with Gaussian noise this is no bits per "
+          "dimension",
+          level));
+    }
+    return "uniform";
+  }
+  if (level > 0) return "gaussian";
+  throw Error(
+      settings.dequantisation == "gaussian"
+          ? "`dequantisation: gaussian` needs the model's noise level, which its file does not hold"
+          : "it is not known which noise the model was trained with: its noise_std is not stated",
+      "state `noise_std` under the model if it was trained with Gaussian noise, or "
+      "`dequantisation: uniform` if it was trained with uniform noise in each of the 256 levels");
+}
+
+class Density {
+ public:
+  Density(JobContext& context, const Settings& settings, const Model& model)
+      : settings_(settings),
+        model_(model),
+        kind_(noise_kind(context, settings, model)),
+        logdets_(model.blocks.size()) {}
+
+  void add(const ImageBatch& batch) {
+    at::Tensor nats, logdets;
+    for (int64_t draw = 0; draw < settings_.draws; ++draw) {
+      const metrics::Likelihood one = metrics::likelihood(model_, noisy(batch, draw), batch.labels);
+      nats = draw == 0 ? one.nats : nats + one.nats;
+      logdets = draw == 0 ? one.logdets : logdets + one.logdets;
+    }
+    const double draws = static_cast<double>(settings_.draws);
+    nats = (nats / draws).cpu();
+    logdets = (logdets / draws).cpu().contiguous();
+    for (size_t i = 0; i < batch.indices.size(); ++i) {
+      const double value = nats.const_data_ptr<double>()[i];
+      require_finite(value, batch.indices[i]);
+      total_.add(value);
+      if (kept_.size() < kKeptValues) kept_.push_back(value);
+      const double* row = logdets.const_data_ptr<double>() + i * logdets_.size();
+      for (size_t b = 0; b < logdets_.size(); ++b) logdets_[b].add(row[b]);
+    }
+  }
+
+  void report(JobContext& context) const {
+    if (total_.count() == 0) throw Error("no image could be read");
+    const double nats = total_.mean(), error = total_.standard_error();
+    context.set_all("noise_kind", kind_);
+    if (kind_ == "uniform") {
+      const double bits = metrics::bits_per_dimension(nats);
+      context.set_all("bits_per_dimension", bits);
+      context.set_all("bits_standard_error", error / std::log(2.0));
+      context.log(fmt::format("{:.6g} bits per dimension on {} images", bits, total_.count()));
+    } else {
+      context.set_all("noise_std", model_.shape.noise_std);
+      context.set_all("noisy_nats_per_dimension", nats);
+      context.set_all("noisy_nats_of_levels", metrics::nats_of_levels(nats));
+      context.set_all("noisy_nats_standard_error", error);
+      context.log(fmt::format(
+          "{:.6g} nats a dimension of noisy images in [-1, 1] (noise {}) on {} images; with "
+          "ln 128, of levels, {:.6g}",
+          nats, model_.shape.noise_std, total_.count(), metrics::nats_of_levels(nats)));
+    }
+    std::vector<double> logdets;
+    for (const metrics::RunningMean& block : logdets_) logdets.push_back(block.mean());
+    context.add("likelihood/nats", {}, array_values(kept_));
+    context.add("likelihood/logdet", {}, array_values(logdets));
+  }
+
+ private:
+  at::Tensor noisy(const ImageBatch& batch, int64_t draw) const {
+    const bool uniform = kind_ == "uniform";
+    const at::Tensor noise = image_noise(uniform ? ImageNoise::kUniform : ImageNoise::kNormal,
+                                         static_cast<uint64_t>(settings_.seed), batch.indices, draw,
+                                         batch.images[0].numel())
+                                 .view(batch.images.sizes())
+                                 .to(batch.images.device());
+    return uniform ? metrics::dequantised(batch.images, noise)
+                   : batch.images + noise * model_.shape.noise_std;
+  }
+
+  static void require_finite(double value, int64_t index) {
+    if (std::isfinite(value)) return;
+    throw Error(fmt::format("the density of image {} of the chosen ones is not finite", index),
+                "the model overflows on it; `compute_type: float32` has the widest range there is");
+  }
+
+  const Settings& settings_;
+  const Model& model_;
+  const std::string kind_;
+  metrics::RunningMean total_;
+  std::vector<metrics::RunningMean> logdets_;  // by block
+  std::vector<double> kept_;
+};
+
+void run(JobContext& context) {
+  const Settings settings = read_settings<Settings>(context.settings());
+  const at::Device device = device_from(settings.device);
+  const Model model = context.load_model(device, compute_type_from(settings.compute_type, device));
+  Density density(context, settings, model);
+  const FolderBatches wanted{settings.images, settings.num_images,     settings.labels,
+                             settings.batch,  settings.max_unreadable, "forward"};
+  const FolderCount count =
+      for_each_batch(context, wanted, model, [&](const ImageBatch& batch) { density.add(batch); });
+  density.report(context);
+  context.set_all("images_used", count.used);
+  context.set_all("unreadable_images", count.unreadable);
+  context.set_all("smoke", int64_t{!context.job().smoke.is_null()});
+  context.set_all("device", device_name(device));
+  context.set_all("compute", to_string(model.compute));
+}
+
+std::vector<Column> columns() {
+  return {
+      {"bits_per_dimension", ColumnType::kFloat64, "bit",
+       "uniform noise only: (mean(0.5 z^2 + 0.5 ln 2 pi) + ln 128 - logdet) / ln 2, a mean over "
+       "images"},
+      {"bits_standard_error", ColumnType::kFloat64, "bit", "of that mean, over images"},
+      {"noisy_nats_per_dimension", ColumnType::kFloat64, "nat",
+       "Gaussian noise only: mean(0.5 z^2 + 0.5 ln 2 pi) - logdet of x + noise_std noise, -ln of "
+       "the "
+       "density of noisy images over [-1, 1]; a mean over images, and no bits per dimension"},
+      {"noisy_nats_of_levels", ColumnType::kFloat64, "nat",
+       "the same and ln 128: the density over the 256 levels, the scale of bits_per_dimension"},
+      {"noisy_nats_standard_error", ColumnType::kFloat64, "nat", "of both means, over images"},
+      {"noise_kind", ColumnType::kString, "", "what was added to the images: gaussian or uniform"},
+      {"noise_std", ColumnType::kFloat64, "", "level of the Gaussian noise, images in [-1, 1]"},
+      {"images_used", ColumnType::kInt64, "", "images that were read and used"},
+      {"unreadable_images", ColumnType::kInt64, "",
+       "image files left out because they could not be read"},
+      {"smoke", ColumnType::kInt64, "",
+       "1: a trial run with few images, perhaps with an untrained model"},
+      {"compute", ColumnType::kString, "", "compute type the job ran in"}};
+}
+
+std::vector<ArrayInfo> arrays() {
+  return {
+      {"likelihood/nats",
+       ElementType::kFloat64,
+       {"image"},
+       "nat",
+       "mean(0.5 z^2 + 0.5 ln 2 pi) - logdet of each image, a mean over draws, without ln 128; of "
+       "the first 100,000 images used"},
+      {"likelihood/logdet",
+       ElementType::kFloat64,
+       {"block in checkpoint order"},
+       "nat",
+       "what the block adds to logdet a dimension, a mean over images"}};
+}
+
+const bool registered = register_experiment<Settings>(
+    {.name = "bpd",
+     .description =
+         "Bits per dimension of real images, or the density of noisy images in nats for models "
+         "trained with Gaussian noise.",
+     .revision = 1,
+     .timed = false,
+     .fields = {},
+     .columns = columns(),
+     .arrays = arrays(),
+     .work = Work::kForward},
+    run);
+
+}  // namespace
+}  // namespace tarflow::experiments

@@ -1,0 +1,49 @@
+// Real images of a folder, batch by batch, as a model takes them: what igm_crm, bpd and the choice
+// of initial guesses run forward.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "experiments/job_context.h"
+#include "experiments/settings.h"
+#include "framework/model/forward.h"
+
+namespace tarflow::experiments {
+
+struct FolderBatches {
+  std::filesystem::path folder;
+  int64_t num_images = 0;         // balanced over classes; 0: all
+  std::string labels = "none";    // none, or folder: the index of the class folder, sorted by name
+  int64_t batch = 64;             // images at once, at most
+  int64_t max_unreadable = 0;     // more unreadable files than this end the job
+  std::string phase = "forward";  // as progress calls it
+};
+
+struct ImageBatch {
+  at::Tensor images;             // (n, 3, H, H) float32 in [-1, 1] on the model's device
+  Labels labels;                 // n, or empty
+  std::vector<int64_t> indices;  // n: in the list of chosen images, unreadable ones counted
+};
+
+struct FolderCount {
+  int64_t used = 0, unreadable = 0;
+};
+
+// Gives `use` the chosen images in their order. Only one batch and a few decoded images are in
+// memory at a time. Unreadable files are named in the log. Throws Error when the folder has too few
+// images, or its class folders are not the model's classes although labels are asked for; Stopped
+// between batches.
+FolderCount for_each_batch(JobContext& context, const FolderBatches& wanted, const Model& model,
+                           const std::function<void(const ImageBatch&)>& use);
+
+// The settings `labels` and `batch`, stated once.
+void bind_labels(Binder& binder, std::string& labels);
+void bind_batch(Binder& binder, int64_t& batch);
+
+}  // namespace tarflow::experiments

@@ -1,0 +1,193 @@
+#include "experiments/guesses.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "experiments/folder_batches.h"
+#include "framework/core/error.h"
+#include "framework/core/hash.h"
+#include "framework/images/folder.h"
+#include "framework/record/dataset_file.h"
+
+namespace tarflow::experiments {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kNorm = "2";
+constexpr int64_t kBatch = 64;  // images run at once; changes nothing
+
+// What the metrics depend on; raise `version` when their numbers change.
+std::string identity_of(const JobContext& context, const std::string& images_content,
+                        int64_t num_images, const Model& model) {
+  const Json identity = {{"version", 1},
+                         {"checkpoint", context.job().contents.get().at("checkpoint")},
+                         {"images", images_content},
+                         {"num_images", num_images},
+                         {"compute", to_string(model.compute)},
+                         {"norm", kNorm}};
+  return canonical(identity);
+}
+
+fs::path cache_file(const JobContext& context, const std::string& identity) {
+  return context.folder().parent_path().parent_path() / "cache" /
+         fmt::format("guesses-{}.h5", short_hash(identity));
+}
+
+std::optional<GuessMetrics> read_kept(JobContext& context, const fs::path& file,
+                                      const std::string& identity, size_t blocks) {
+  std::error_code ignored;
+  if (!fs::exists(file, ignored)) return std::nullopt;
+  try {
+    if (record::read_root_attribute(file, "identity") != identity)
+      throw Error("it is of something else");
+    GuessMetrics metrics{record::to_doubles(record::read_dataset(file, "igm_z")),
+                         record::to_doubles(record::read_dataset(file, "igm_zero"))};
+    if (metrics.igm_z.size() != blocks || metrics.igm_zero.size() != blocks)
+      throw Error("it is of another number of blocks");
+    return metrics;
+  } catch (const Error& failure) {
+    context.log(fmt::format("{} is not usable and is made anew: {}", file.filename().string(),
+                            failure.what()));
+    return std::nullopt;
+  }
+}
+
+// A cache that cannot be written costs the next job some time, and this one nothing.
+void write_kept(JobContext& context, const fs::path& file, const std::string& identity,
+                const GuessMetrics& metrics) {
+  const int64_t blocks = static_cast<int64_t>(metrics.igm_z.size());
+  try {
+    record::write_datasets(
+        file,
+        {record::make_array("igm_z", {blocks}, metrics.igm_z, "", "IGM of the guess z, by block"),
+         record::make_array("igm_zero", {blocks}, metrics.igm_zero, "",
+                            "IGM of the guess 0, by block")},
+        {{"identity", identity}});
+  } catch (const Error& failure) {
+    context.log(fmt::format("the initial guessing metrics are not kept: {}", failure.what()));
+  }
+}
+
+GuessMetrics measured(JobContext& context, const GuessSettings& settings, const Model& model) {
+  metrics::IgmCrm sums(model);
+  const FolderBatches wanted{settings.images, settings.num_images, "none", kBatch, 0, "guesses"};
+  for_each_batch(context, wanted, model,
+                 [&](const ImageBatch& batch) { sums.add(batch.images, batch.labels); });
+  GuessMetrics metrics;
+  for (const metrics::BlockMetrics& block : sums.result(metrics::matrix_norm_from(kNorm))) {
+    metrics.igm_z.push_back(block.igm_z);
+    metrics.igm_zero.push_back(block.igm_zero);
+  }
+  return metrics;
+}
+
+// In sampling order: the guess of each block, "none" where it is sequential.
+std::vector<std::string> guess_names(const Strategy& strategy) {
+  std::vector<std::string> names;
+  for (const BlockStrategy& block : strategy.blocks)
+    names.push_back(block.sequential() ? "none" : to_string(block.guess));
+  return names;
+}
+
+void report(JobContext& context, const Strategy& open, const Strategy& chosen,
+            const GuessSettings& settings, const GuessMetrics& metrics) {
+  std::vector<std::string> reasons;
+  const size_t count = chosen.blocks.size();
+  for (size_t b = count; b-- > 0;) {
+    const BlockStrategy& before = open.block(static_cast<int>(b));
+    if (before.sequential() || before.guess != Guess::kAuto) continue;
+    reasons.push_back(fmt::format(
+        "block {} {} ({:.4g} {} {:.4g})", b, to_string(metrics.guess(b)), metrics.igm_z[b],
+        metrics.igm_z[b] <= metrics.igm_zero[b] ? "<=" : ">", metrics.igm_zero[b]));
+  }
+  context.log(fmt::format(
+      "guess auto, IGM z against IGM zero on {} of {}: {}",
+      settings.num_images == 0 ? "all images" : fmt::format("{} images", settings.num_images),
+      settings.images, fmt::join(reasons, ", ")));
+  context.set_all(guess_column().name, canonical(Json(guess_names(chosen))));
+  context.add("guess/igm_z", {}, array_values(metrics.igm_z));
+  context.add("guess/igm_zero", {}, array_values(metrics.igm_zero));
+}
+
+}  // namespace
+
+void GuessSettings::bind(Binder& binder) {
+  binder.path(images,
+              {.name = kGuessImages,
+               .description =
+                   "Folder of real images by which `guess: auto` chooses; as igm_crm's `images`.",
+               .example = "data/afhq",
+               .identity = Identity::kContent,
+               .file = FileKind::kImages});
+  binder.integer(num_images,
+                 {.name = kGuessNumImages,
+                  .description = "Images that `guess: auto` uses, balanced over classes; 0: all.",
+                  .minimum = 0});
+}
+
+Guess GuessMetrics::guess(size_t block) const {
+  return igm_z.at(block) <= igm_zero.at(block) ? Guess::kZ : Guess::kZero;
+}
+
+GuessMetrics measure_guesses(JobContext& context, const GuessSettings& settings,
+                             const Model& model) {
+  const Json& contents = context.job().contents.get();
+  const std::string content = contents.contains(kGuessImages)
+                                  ? contents.at(kGuessImages).get<std::string>()
+                                  : images::folder_content_hash(settings.images);
+  const std::string identity = identity_of(context, content, settings.num_images, model);
+  const fs::path file = cache_file(context, identity);
+  if (auto kept = read_kept(context, file, identity, model.blocks.size())) return *kept;
+  const GuessMetrics metrics = measured(context, settings, model);
+  write_kept(context, file, identity, metrics);
+  return metrics;
+}
+
+void keep_guesses(JobContext& context, const std::string& images_content, int64_t num_images,
+                  const Model& model, const GuessMetrics& metrics) {
+  const std::string identity = identity_of(context, images_content, num_images, model);
+  const fs::path file = cache_file(context, identity);
+  std::error_code ignored;
+  if (!fs::exists(file, ignored)) write_kept(context, file, identity, metrics);
+}
+
+Strategy chosen_strategy(JobContext& context, const Strategy& strategy,
+                         const GuessSettings& settings, const Model& model) {
+  if (!strategy.has_open_guess()) return strategy;
+  if (settings.images.empty()) {
+    throw Error("a strategy says `guess: auto`, but no images are named to choose by",
+                fmt::format("state `{}`, a folder of real images", kGuessImages));
+  }
+  if (strategy.blocks.size() != model.blocks.size()) {
+    throw Error(fmt::format("strategy {} states {} blocks, the model has {}", strategy.name,
+                            strategy.blocks.size(), model.blocks.size()));
+  }
+  const GuessMetrics metrics = measure_guesses(context, settings, model);
+  Strategy chosen = strategy;
+  const size_t count = chosen.blocks.size();
+  for (size_t b = 0; b < count; ++b) {
+    BlockStrategy& block = chosen.blocks[count - 1 - b];
+    if (block.guess == Guess::kAuto)
+      block.guess = block.sequential() ? Guess::kZ : metrics.guess(b);
+  }
+  report(context, strategy, chosen, settings, metrics);
+  return chosen;
+}
+
+std::vector<ArrayInfo> guess_arrays() {
+  const std::vector<std::string> axes = {"block in checkpoint order"};
+  return {{"guess/igm_z", ElementType::kFloat64, axes, "",
+           "initial guessing metric of the guess z, norm 2, where the strategy says guess: auto"},
+          {"guess/igm_zero", ElementType::kFloat64, axes, "",
+           "initial guessing metric of the guess 0, norm 2, where the strategy says guess: auto"}};
+}
+
+Column guess_column() {
+  return {
+      "chosen_guesses", ColumnType::kString, "",
+      "where the strategy says guess: auto, the guess of each block in sampling order: z, zero, "
+      "or none where it is sequential"};
+}
+
+}  // namespace tarflow::experiments

@@ -1,0 +1,50 @@
+// `guess: auto`: the initial guess of each block by its initial guessing metric on real images
+// (method.md section 3), measured once for all jobs that need it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "experiments/job_context.h"
+#include "experiments/settings.h"
+#include "framework/core/strategy.h"
+#include "framework/metrics/igm_crm.h"
+
+namespace tarflow::experiments {
+
+// What `guess: auto` is decided by, and how.
+struct GuessSettings {
+  std::string images;  // folder of real images; "" where no strategy needs it
+  int64_t num_images = 1000;
+
+  void bind(Binder& binder);
+};
+
+// The initial guessing metrics of each block in checkpoint order, norm 2.
+struct GuessMetrics {
+  std::vector<double> igm_z, igm_zero;
+
+  Guess guess(size_t block) const;  // z where igm_z <= igm_zero
+};
+
+// Of the job's model in its compute type, without labels. They are kept in the folder `cache` of
+// the results by content of model and images, number and compute type, so that they are measured
+// once for all jobs.
+GuessMetrics measure_guesses(JobContext& context, const GuessSettings& settings,
+                             const Model& model);
+// Keeps what another experiment measured in the same way; `images_content` as in Job::contents.
+void keep_guesses(JobContext& context, const std::string& images_content, int64_t num_images,
+                  const Model& model, const GuessMetrics& metrics);
+
+// The strategy with each open guess replaced by the better one. Where one is open, what was chosen
+// and why goes to the log, to the column `chosen_guesses` of all points and to the arrays of
+// guess_arrays(). Throws Error when images are needed and not named, or too few.
+Strategy chosen_strategy(JobContext& context, const Strategy& strategy,
+                         const GuessSettings& settings, const Model& model);
+
+std::vector<ArrayInfo> guess_arrays();
+Column guess_column();
+
+}  // namespace tarflow::experiments
