@@ -13,7 +13,7 @@ cd "$folder/elsewhere"
 
 # Every library but glibc's and the system's loader comes from the tree.
 for program in "$tree"/bin/*; do
-  if outside=$(ldd "$program" | awk -v tree="$tree/lib/" '$2 == "=>" && index($0, tree) == 0' |
+  if outside=$(ldd "$program" | awk -v tree="$tree/" '$2 == "=>" && index($0, tree) == 0' |
     grep -vE '^\s*(lib(c|m|dl|rt|pthread|resolv|util|anl|mvec|nsl)\.so|libcuda\.so|libnvidia-|/)'); then
     printf '%s needs what is not in the tree:\n%s\n' "$program" "$outside"
     exit 1
