@@ -14,6 +14,8 @@ struct Settings {
   int64_t image_size = 0;
   int64_t num_images = 0;
   int64_t max_unreadable = 0;
+  bool flips = false;
+  int64_t keep_features = kKeptFeatures;
   std::string device = "auto";
 
   void bind(Binder& binder) {
@@ -37,6 +39,16 @@ struct Settings {
                                 .description = "Images used, balanced over classes; 0: all.",
                                 .minimum = 0});
     bind_max_unreadable(binder, max_unreadable);
+    binder.boolean(flips, {.name = "flips",
+                           .description = "Count each image mirrored left to right as well, as "
+                                          "models trained on mirrored images are measured."});
+    binder.integer(keep_features,
+                   {.name = "keep_features",
+                    .description = "Features of the first images to write beside the statistics, "
+                                   "for the kernel distance, precision and recall; 0: none.",
+                    .minimum = 0,
+                    .example = 0,
+                    .identity = Identity::kNone});
     binder.text(output,
                 {.name = "output",
                  .description =
@@ -54,19 +66,22 @@ void run(JobContext& context) {
   const Settings settings = read_settings<Settings>(context.settings());
   const at::Device device = device_from(settings.device);
   const metrics::Extractor extractor = metrics::Extractor::load(settings.extractor, device);
-  const FolderImages wanted{settings.images, static_cast<int>(settings.image_size),
-                            settings.num_images, settings.max_unreadable};
-  int64_t unreadable = 0;
-  const metrics::Gaussian gaussian = folder_statistics(context, wanted, extractor, &unreadable);
+  const FolderImages wanted{
+      settings.images,     static_cast<int>(settings.image_size),
+      settings.num_images, settings.max_unreadable,
+      settings.flips,      settings.output.empty() ? 0 : settings.keep_features};
+  const FolderStatistics statistics = folder_statistics(context, wanted, extractor);
+  const metrics::Gaussian& gaussian = statistics.gaussian;
   context.add("statistics/mu", {}, array_values(gaussian.mean));
   context.add("statistics/sigma", {}, array_values(gaussian.covariance));
   if (!settings.output.empty()) {
-    write_statistics(settings.output, gaussian, extractor, wanted.image_size);
+    write_statistics(settings.output, statistics, wanted, extractor);
     context.log(fmt::format("statistics written to {}", settings.output));
   }
-  context.set_all("images_used", gaussian.count);
-  context.set_all("unreadable_images", unreadable);
+  context.set_all("images_used", statistics.images);
+  context.set_all("unreadable_images", statistics.unreadable);
   context.set_all("features", gaussian.mean.numel());
+  context.set_all("extractor_sha256", extractor.sha256());
   context.set_all("distance_name", metrics::distance_name(extractor));
   context.set_all("device", device_name(device));
 }
@@ -74,13 +89,15 @@ void run(JobContext& context) {
 const bool registered = register_experiment<Settings>(
     {.name = "fid_stats",
      .description = "Mean and covariance of the features of real images.",
-     .revision = 1,
+     .revision = 2,
      .timed = false,
      .fields = {},
      .columns = {{"images_used", ColumnType::kInt64, "", "images that were read and used"},
                  {"unreadable_images", ColumnType::kInt64, "",
                   "image files left out because they could not be read"},
                  {"features", ColumnType::kInt64, "", "width F of the features"},
+                 {"extractor_sha256", ColumnType::kString, "",
+                  "SHA-256 of the extractor's file: the weights that made the features"},
                  {"distance_name", ColumnType::kString, "",
                   "what a distance to these statistics is called"}},
      .arrays = {{"statistics/mu", ElementType::kFloat64, {"feature"}, "", "mean of the features"},

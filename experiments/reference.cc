@@ -4,10 +4,15 @@
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 
+#include <map>
+
+#include "framework/checkpoint/checkpoint.h"
+#include "framework/checkpoint/statistics.h"
 #include "framework/core/error.h"
 #include "framework/core/hash.h"
 #include "framework/images/folder.h"
 #include "framework/metrics/features.h"
+#include "framework/metrics/inception.h"
 #include "framework/record/dataset_file.h"
 
 namespace tarflow::experiments {
@@ -23,19 +28,44 @@ std::string resize_identity(int image_size) {
   return fmt::format("PIL bilinear antialiased, centre crop {}", image_size);
 }
 
-void require_same(const fs::path& file, const std::string& attribute, const std::string& expected) {
-  const std::string found = record::read_root_attribute(file, attribute);
-  if (found == expected) return;
-  throw Error(fmt::format("{} was made with {} `{}`, this job uses `{}`", file.string(), attribute,
+[[noreturn]] void refuse(const fs::path& file, const std::string& what, const std::string& found,
+                         const std::string& expected) {
+  throw Error(fmt::format("{} was made with {} `{}`, this job uses `{}`", file.string(), what,
                           found, expected),
               "make the statistics anew with the experiment fid_stats");
 }
 
-metrics::Gaussian read_statistics(const fs::path& file, const metrics::Extractor& extractor,
-                                  int image_size) {
+void require_same(const fs::path& file, const std::string& attribute, const std::string& expected,
+                  bool may_lack = false) {
+  const std::string found = record::read_root_attribute(file, attribute);
+  if (found == expected || (may_lack && found.empty())) return;
+  refuse(file, attribute, found, expected);
+}
+
+// The same file, or the same Inception weights from another.
+void require_extractor(const fs::path& file, const metrics::Extractor& extractor) {
+  const std::string weights = record::read_root_attribute(file, "weights_sha256");
+  if (!weights.empty() && weights == extractor.weights_sha256()) return;
   require_same(file, "extractor_sha256", extractor.sha256());
+}
+
+void require_width(const fs::path& file, int64_t found, const metrics::Extractor& extractor,
+                   int image_size) {
+  const at::Tensor grey = at::full({1, 3, image_size, image_size}, 128, at::kByte);
+  const int64_t expected = extractor.features(grey).size(1);
+  if (found == expected) return;
+  throw Error(fmt::format("{} has {} features an image, the extractor {} gives {}", file.string(),
+                          found, extractor.name(), expected),
+              "name the statistics that this extractor made");
+}
+
+// Of fid_stats.
+Reference read_own_file(const fs::path& file, const metrics::Extractor& extractor, int image_size) {
+  require_extractor(file, extractor);
   require_same(file, "resize", resize_identity(image_size));
-  metrics::Gaussian gaussian;
+  require_same(file, "extractor_input", extractor.input(), /*may_lack=*/true);
+  Reference reference{{}, {}, file.string()};
+  metrics::Gaussian& gaussian = reference.gaussian;
   gaussian.mean = to_tensor(record::read_dataset(file, "mu")).to(at::kDouble);
   gaussian.covariance = to_tensor(record::read_dataset(file, "sigma")).to(at::kDouble);
   gaussian.count =
@@ -45,7 +75,42 @@ metrics::Gaussian read_statistics(const fs::path& file, const metrics::Extractor
       gaussian.covariance.sizes() != at::IntArrayRef({features, features})) {
     throw Error(fmt::format("{} does not hold mu (F) and sigma (F, F)", file.string()));
   }
-  return gaussian;
+  require_width(file, features, extractor, image_size);
+  if (!record::read_root_attribute(file, "features_kept").empty()) {
+    reference.features = to_tensor(record::read_dataset(file, "features")).to(at::kFloat);
+    if (reference.features.dim() != 2 || reference.features.size(1) != features)
+      throw Error(fmt::format("{} does not hold features (n, {})", file.string(), features));
+  }
+  return reference;
+}
+
+// Statistics that carry the network which made them: it must be this one.
+void require_weights(const fs::path& file, const metrics::Extractor& extractor) {
+  const checkpoint::Checkpoint state = checkpoint::Checkpoint::open(file);
+  constexpr const char* kWithin = "inception.";
+  if (!metrics::Inception::is_in(state, kWithin)) return;
+  const std::string found =
+      metrics::Inception::load(state.with_prefix_stripped(kWithin), at::kCPU).weights_sha256();
+  if (found != extractor.weights_sha256())
+    refuse(file, "Inception weights of SHA-256", found, extractor.weights_sha256());
+}
+
+// Of another program.
+Reference read_foreign_file(JobContext& context, const fs::path& file,
+                            const metrics::Extractor& extractor, int image_size) {
+  const checkpoint::FeatureStatistics found = checkpoint::read_statistics(file);
+  const auto width = static_cast<int64_t>(found.mean.size());
+  require_width(file, width, extractor, image_size);
+  const bool named = checkpoint::statistics_kind(file) == checkpoint::StatisticsKind::kTorchmetrics;
+  if (named) require_weights(file, extractor);
+  context.log(fmt::format(
+      "{} does not say {}: taken as made with the extractor {} from images of {} pixels",
+      file.string(), named ? "how its images were resized" : "its extractor, resize or image count",
+      extractor.name(), image_size));
+  return {{at::tensor(found.mean, at::kDouble),
+           at::tensor(found.covariance, at::kDouble).view({width, width}), found.count},
+          {},
+          file.string()};
 }
 
 }  // namespace
@@ -57,8 +122,8 @@ int64_t log_unreadable(JobContext& context, const std::vector<images::Unreadable
   return static_cast<int64_t>(files.size());
 }
 
-metrics::Gaussian folder_statistics(JobContext& context, const FolderImages& wanted,
-                                    const metrics::Extractor& extractor, int64_t* unreadable) {
+FolderStatistics folder_statistics(JobContext& context, const FolderImages& wanted,
+                                   const metrics::Extractor& extractor) {
   const images::ImageFolder listed = images::list_images(wanted.folder);
   const std::vector<images::ImageFile> files =
       wanted.num_images > 0 ? images::select_balanced(listed, wanted.num_images) : listed.files;
@@ -73,49 +138,72 @@ metrics::Gaussian folder_statistics(JobContext& context, const FolderImages& wan
     if (done < total) context.stop_if_requested();
   };
   after_batch(0);
-  const metrics::FolderMoments result =
-      metrics::moments_of_files(files, load, extractor, kBatch, after_batch);
-  const int64_t left_out = log_unreadable(context, result.unreadable);
-  if (unreadable) *unreadable = left_out;
-  return result.moments.gaussian();
+  const metrics::FeatureOptions options{kBatch, wanted.flips, wanted.keep_features};
+  metrics::FolderMoments result =
+      metrics::moments_of_files(files, load, extractor, options, after_batch);
+  FolderStatistics statistics;
+  statistics.gaussian = result.moments.gaussian();
+  statistics.features = result.features;
+  statistics.images = result.moments.count / (wanted.flips ? 2 : 1);
+  statistics.unreadable = log_unreadable(context, result.unreadable);
+  return statistics;
 }
 
-void write_statistics(const fs::path& file, const metrics::Gaussian& gaussian,
-                      const metrics::Extractor& extractor, int image_size) {
+void write_statistics(const fs::path& file, const FolderStatistics& statistics,
+                      const FolderImages& wanted, const metrics::Extractor& extractor) {
+  const metrics::Gaussian& gaussian = statistics.gaussian;
+  const auto number = [](const char* name, int64_t value, const char* meaning) {
+    return record::make_array(name, {}, std::vector<int64_t>{value}, "", meaning);
+  };
   std::vector<record::Array> arrays;
   arrays.push_back(to_array("mu", gaussian.mean, "", "mean of the features (F)"));
   arrays.push_back(
       to_array("sigma", gaussian.covariance, "", "unbiased covariance of the features (F, F)"));
-  arrays.push_back(
-      record::make_array("count", {}, std::vector<int64_t>{gaussian.count}, "", "images"));
-  record::write_datasets(file, arrays,
-                         {{"extractor", extractor.name()},
-                          {"extractor_sha256", extractor.sha256()},
-                          {"resize", resize_identity(image_size)}});
+  arrays.push_back(number("count", gaussian.count, "samples: images, or twice that with flips"));
+  arrays.push_back(number("images", statistics.images, "images"));
+  std::map<std::string, std::string> identity = {
+      {"extractor", extractor.name()},
+      {"extractor_sha256", extractor.sha256()},
+      {"weights_sha256", extractor.weights_sha256()},
+      {"extractor_input", extractor.input()},
+      {"resize", resize_identity(wanted.image_size)},
+      {"flips", wanted.flips ? "each image and its mirror image" : "none"}};
+  if (statistics.features.defined()) {
+    arrays.push_back(
+        to_array("features", statistics.features, "", "features of the first images (n, F)"));
+    identity["features_kept"] = fmt::to_string(statistics.features.size(0));
+  }
+  record::write_datasets(file, arrays, identity);
 }
 
 Reference load_reference(JobContext& context, const fs::path& path,
                          const metrics::Extractor& extractor, int image_size) {
-  if (!fs::is_directory(path))
-    return {read_statistics(path, extractor, image_size), {}, path.string()};
+  if (!fs::is_directory(path)) {
+    return checkpoint::statistics_kind(path) == checkpoint::StatisticsKind::kOther
+               ? read_own_file(path, extractor, image_size)
+               : read_foreign_file(context, path, extractor, image_size);
+  }
   // The folder's content was hashed when the job was planned; the cache is keyed by it.
   const std::string planned = context.content_of("reference", path.string());
   const std::string content = planned.empty() ? images::folder_content_hash(path) : planned;
-  const std::string key = short_hash(content + extractor.sha256() + resize_identity(image_size));
+  const std::string key = short_hash(fmt::format("{} {} {} {}", content, extractor.sha256(),
+                                                 resize_identity(image_size), kKeptFeatures));
   const fs::path kept =
       context.folder().parent_path().parent_path() / "cache" / ("statistics-" + key + ".h5");
   if (fs::exists(kept)) {
     try {
-      return {read_statistics(kept, extractor, image_size), {}, path.string()};
+      Reference reference = read_own_file(kept, extractor, image_size);
+      reference.source = path.string();
+      return reference;
     } catch (const Error& failure) {
       context.log(fmt::format("the cached statistics are not usable and are made anew: {}",
                               failure.what()));
     }
   }
-  const FolderImages all{path, image_size, 0, 0};
-  const metrics::Gaussian gaussian = folder_statistics(context, all, extractor, nullptr);
-  write_statistics(kept, gaussian, extractor, image_size);
-  return {gaussian, {}, path.string()};
+  const FolderImages all{.folder = path, .image_size = image_size};
+  const FolderStatistics statistics = folder_statistics(context, all, extractor);
+  write_statistics(kept, statistics, all, extractor);
+  return {statistics.gaussian, statistics.features, path.string()};
 }
 
 }  // namespace tarflow::experiments

@@ -30,6 +30,10 @@ struct TensorInfo {
 
 std::string shape_str(const std::vector<int64_t>& shape);  // "(128, 48)", "()" for a scalar
 
+// Whether the file is a zip archive as torch.save writes it: NAME/data.pkl, and no code beside the
+// tensors as in a TorchScript archive.
+bool is_checkpoint_archive(const std::filesystem::path& path);
+
 // An open checkpoint of the zip or the legacy format. Opening reads the index alone; tensors are
 // read on demand, each from the file. Copies are cheap and share the open file; one thread at a
 // time may read.

@@ -8,15 +8,31 @@
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/csrc/jit/serialization/import.h>
 
+#include <algorithm>
+#include <array>
+#include <fstream>
+#include <string_view>
 #include <utility>
 
+#include "framework/checkpoint/checkpoint.h"
 #include "framework/core/error.h"
 #include "framework/core/hash.h"
+#include "framework/metrics/inception.h"
 
 namespace tarflow::metrics {
 namespace {
 
 constexpr const char* kFidWeights = "6726825d";  // pt_inception-2015-12-05-6726825d.pth
+// Published with the paper's code, each with the Inception that made it.
+constexpr std::array<std::string_view, 3> kPublishedStatistics = {
+    "imagenet_128_fid_stats.pth", "afhq_256_fid_stats.pth", "imagenet_64_fid_stats.pth"};
+constexpr const char* kWithin = "inception.";  // a statistics file of torchmetrics
+
+constexpr const char* kPublishers =
+    "the FID's own weights are pt_inception-2015-12-05-6726825d.pth, which the project "
+    "toshas/torch-fidelity publishes as a release file, "
+    "weights-inception-2015-12-05-6726825d.pth; a *_fid_stats.pth, which the paper's authors "
+    "publish on Hugging Face (encoreus/Transformer_Autoregressive_Flow), holds them as well";
 
 // The sentence that matters of a TorchScript or C++ exception, without its back trace.
 std::string reason(const std::exception& error) {
@@ -31,34 +47,85 @@ std::string shape_text(const at::Tensor& tensor) {
   return fmt::format("{}({})", toString(tensor.scalar_type()), fmt::join(tensor.sizes(), ", "));
 }
 
+// PyTorch's zip or legacy format without code: everything else is TorchScript's to read or refuse.
+bool is_state_dict(const std::filesystem::path& path) {
+  std::string head(10, '\0');
+  std::ifstream(path, std::ios::binary)
+      .read(head.data(), static_cast<std::streamsize>(head.size()));
+  if (head.starts_with('\x80') || head.starts_with("L119547037")) return true;
+  return checkpoint::is_checkpoint_archive(path);
+}
+
 }  // namespace
 
 Extractor Extractor::load(const std::filesystem::path& path, const at::Device& device) {
+  std::error_code failed;
+  if (!std::filesystem::exists(path, failed))
+    throw Error(fmt::format("the extractor {} does not exist", path.string()), kPublishers);
   Extractor extractor;
   extractor.path_ = path;
   extractor.name_ = path.stem().string();
   extractor.sha256_ = sha256_file(path);
   extractor.device_ = device;
-  try {
-    extractor.module_ =
-        std::make_shared<torch::jit::Module>(torch::jit::load(path.string(), device));
-  } catch (const std::exception& error) {
-    throw Error(
-        fmt::format("the extractor {} is not a TorchScript file: {}", path.string(), reason(error)),
-        "save it with torch.jit.save(torch.jit.trace(model, example), path)");
+  if (is_state_dict(path)) {
+    extractor.load_inception();
+  } else {
+    extractor.load_module();
   }
-  extractor.module_->eval();
   return extractor;
 }
 
-at::Tensor Extractor::run(const at::Tensor& input) const {
+void Extractor::load_inception() {
+  const checkpoint::Checkpoint file = checkpoint::Checkpoint::open(path_);
+  const bool within = Inception::is_in(file, kWithin);
+  if (!within && !Inception::is_in(file, "")) {
+    throw Error(fmt::format("the extractor {} is a checkpoint without the tensors of Inception-v3",
+                            path_.string()),
+                kPublishers);
+  }
+  inception_ = std::make_shared<const Inception>(
+      Inception::load(within ? file.with_prefix_stripped(kWithin) : file, device_));
+  weights_sha256_ = inception_->weights_sha256();
+  const bool published =
+      within && std::ranges::count(kPublishedStatistics, path_.filename().string()) > 0;
+  distance_name_ = published ? "FID" : metrics::distance_name(name_, sha256_);
+}
+
+void Extractor::load_module() {
+  try {
+    module_ = std::make_shared<torch::jit::Module>(torch::jit::load(path_.string(), device_));
+  } catch (const std::exception& error) {
+    throw Error(fmt::format("the extractor {} is not a TorchScript file: {}", path_.string(),
+                            reason(error)),
+                "save it with torch.jit.save(torch.jit.trace(model, example), path), or name "
+                "Inception weights");
+  }
+  module_->eval();
+  const auto& arguments = module_->get_method("forward").function().getSchema().arguments();
+  return_features_ = std::ranges::any_of(
+      arguments, [](const auto& argument) { return argument.name() == "return_features"; });
+  weights_sha256_ = sha256_;
+  distance_name_ = fmt::format("FD({})", name_);
+}
+
+std::string Extractor::input() const {
+  return inception_ ? fmt::format("TensorFlow 1 bilinear to {}", kInceptionSide) : "its own";
+}
+
+at::Tensor Extractor::run(const at::Tensor& images) const {
+  return inception_ ? inception_->features(images) : run_module(images.to(device_).to(at::kFloat));
+}
+
+at::Tensor Extractor::run_module(const at::Tensor& input) const {
   c10::NoGradGuard no_grad;
   // Nothing to gain from profiling and fusing a net whose time is in convolutions; the first runs
   // would pay for it.
   torch::jit::GraphOptimizerEnabledGuard no_optimizer(false);
   c10::IValue result;
   try {
-    result = module_->forward({input});
+    std::unordered_map<std::string, c10::IValue> named;
+    if (return_features_) named["return_features"] = true;
+    result = module_->forward({input}, named);
   } catch (const std::exception& error) {
     throw Error(fmt::format("the extractor {} failed on {}: {}", path_.string(), shape_text(input),
                             reason(error)),
@@ -77,7 +144,7 @@ at::Tensor Extractor::features(const at::Tensor& images) const {
     throw Error(
         fmt::format("an extractor needs uint8 images (N, 3, H, W), not {}", shape_text(images)));
   }
-  const at::Tensor features = run(images.to(device_).to(at::kFloat));
+  const at::Tensor features = run(images);
   const at::ScalarType type = features.scalar_type();
   if (features.dim() != 2 || features.size(0) != images.size(0) ||
       (type != at::kFloat && type != at::kDouble)) {
@@ -97,9 +164,7 @@ std::string distance_name(const std::string& extractor_name, const std::string& 
   return sha256.starts_with(kFidWeights) ? "FID" : fmt::format("FD({})", extractor_name);
 }
 
-std::string distance_name(const Extractor& extractor) {
-  return distance_name(extractor.name(), extractor.sha256());
-}
+std::string distance_name(const Extractor& extractor) { return extractor.distance_name(); }
 
 at::Tensor to_uint8(const at::Tensor& images) {
   const at::Tensor finite = images.detach().to(at::kFloat).nan_to_num(-1.0);

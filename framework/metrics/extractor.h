@@ -1,4 +1,5 @@
-// Features of images by any TorchScript file, and the name of the distance that follows from it.
+// Features of images by the Inception-v3 of the FID or by any TorchScript file, and the name of the
+// distance that follows from it.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -13,15 +14,32 @@ struct Module;
 
 namespace tarflow::metrics {
 
-// A TorchScript module that takes (N, 3, H, W) float32 of raw 0..255 values (it scales them itself)
-// and returns (N, F), as the demo's extractor does (method.md section 4).
+class Inception;
+
+// What kind of extractor a file holds is decided by its content:
+// - A TorchScript module that takes (N, 3, H, W) float32 of raw 0..255 values (it scales them
+//   itself) and returns (N, F), as the demo's extractor does (method.md section 4). One whose
+//   forward has an argument `return_features`, as StyleGAN's inception-2015-12-05.pt, is called
+//   with it set.
+// - A state dict with the tensors of Inception-v3 (inception.h), such as
+//   pt_inception-2015-12-05-6726825d.pth, in the legacy or the zip format.
+// - A statistics file of torchmetrics, with the same tensors below `inception.`.
+// The last two are read as plain bytes; nothing in them is executed.
 class Extractor {
  public:
-  // Throws Error naming the file when it is missing or no TorchScript module.
+  // Throws Error naming the file when it is missing (and who publishes it) or none of those, and
+  // the tensors that are missing or of another shape.
   static Extractor load(const std::filesystem::path& path, const at::Device& device);
 
   const std::string& name() const { return name_; }      // the file's name without its extension
   const std::string& sha256() const { return sha256_; }  // of the file
+  // Of the weights alone where they are Inception's: the same whichever file they came in. Else
+  // that of the file.
+  const std::string& weights_sha256() const { return weights_sha256_; }
+  // What happens to an image inside, for a record: "TensorFlow 1 bilinear to 299", or "its own".
+  std::string input() const;
+  // What a distance between its features is called: see distance_name.
+  const std::string& distance_name() const { return distance_name_; }
 
   // images: (N, 3, H, W) uint8 on any device -> (N, F) float32 or float64 on the extractor's
   // device. Throws Error naming the file and what came out when that is something else or not
@@ -30,17 +48,25 @@ class Extractor {
 
  private:
   Extractor() = default;
-  at::Tensor run(const at::Tensor& input) const;
+  void load_inception();
+  void load_module();
+  at::Tensor run(const at::Tensor& images) const;
+  at::Tensor run_module(const at::Tensor& input) const;
 
   std::filesystem::path path_;
-  std::string name_, sha256_;
+  std::string name_, sha256_, weights_sha256_, distance_name_;
   at::Device device_ = at::kCPU;
-  std::shared_ptr<torch::jit::Module> module_;
+  std::shared_ptr<torch::jit::Module> module_;  // one of the two
+  std::shared_ptr<const Inception> inception_;
+  bool return_features_ = false;  // the module's forward has that argument
 };
 
-// "FID" when the extractor's file is the known Inception weights: SHA-256 beginning 6726825d
-// (method.md section 4). Else "FD(name)". A TorchScript file is never those weights, so its
-// distance is always an FD.
+// A distance may be called FID only between features of one published network, else two papers'
+// FIDs could not be compared: "FID" when the extractor's file is that network, SHA-256 beginning
+// 6726825d (method.md section 4), or when Inception weights lie in a torchmetrics file with one of
+// the names under which the paper's statistics were published (those files carry the network, but
+// their hashes were never published). Else "FD(name)". A TorchScript file is never those weights:
+// the same architecture with another resize or rounding gives other numbers.
 std::string distance_name(const Extractor& extractor);
 std::string distance_name(const std::string& extractor_name, const std::string& sha256);
 

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <memory>
 
+#include "framework/checkpoint/statistics.h"
 #include "framework/core/error.h"
 #include "framework/record/dataset_file.h"
 #include "framework/schedule/content.h"
@@ -27,7 +28,14 @@ std::optional<sweep::ReferenceFacts> facts_of_statistics(const fs::path& file) {
   if (!fs::is_regular_file(file, failed)) return std::nullopt;
   try {
     sweep::ReferenceFacts facts;
+    if (checkpoint::statistics_kind(file) != checkpoint::StatisticsKind::kOther) {
+      facts.features = checkpoint::statistics_width(file);
+      return facts;
+    }
     facts.extractor = record::read_root_attribute(file, "extractor_sha256");
+    // The same weights may come in another file, which the job itself compares.
+    const std::string weights = record::read_root_attribute(file, "weights_sha256");
+    if (!weights.empty() && weights != facts.extractor) facts.extractor.clear();
     facts.image_size = last_number(record::read_root_attribute(file, "resize"));
     const record::Array mean = record::read_dataset(file, "mu");
     if (mean.shape.size() == 1) facts.features = mean.shape[0];

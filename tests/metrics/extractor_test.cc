@@ -184,7 +184,7 @@ class FolderTest : public ExtractorTest {
                         int64_t max_unreadable = 0) const {
     const images::ImageFolder folder = images::list_images(folder_ / "images");
     return moments_of_files(folder.files, {.size = 8, .max_unreadable = max_unreadable}, extractor,
-                            batch);
+                            {.batch = batch});
   }
 
   // An image of one colour, so that its features are known.
@@ -207,6 +207,42 @@ TEST_F(FolderTest, StreamsAFolderIntoAGaussian) {
     EXPECT_NEAR(g.covariance[0][0].item<double>(), 5150, 1e-6);
     EXPECT_NEAR(g.covariance[0][1].item<double>(), 0, 1e-6);
   }
+}
+
+TEST_F(FolderTest, FlipsCountEachImageTwice) {
+  // Left and right half have means of their own: a mirror image exchanges them.
+  const Extractor extractor = load("halves",
+                                   "return torch.cat([x[:, 0, :, :4].mean([1, 2]).unsqueeze(1), "
+                                   "x[:, 0, :, 4:].mean([1, 2]).unsqueeze(1)], 1)");
+  for (int i = 0; i < 3; ++i) {
+    images::Image image = images::blank(8, 8, {0, 0, 0});
+    for (size_t p = 0; p < 64; ++p)
+      image.rgb[3 * p] = static_cast<uint8_t>(p % 8 < 4 ? 10 * i : 90);
+    images::write_png(folder_ / "images" / (std::to_string(i) + ".png"), image);
+  }
+  const images::ImageFolder folder = images::list_images(folder_ / "images");
+  const FolderMoments result = moments_of_files(folder.files, {.size = 8}, extractor,
+                                                {.batch = 2, .flips = true, .keep = 2});
+  EXPECT_EQ(result.moments.count, 6);
+  EXPECT_TRUE(at::allclose(result.moments.mean(), at::tensor({50.0, 50.0}, at::kDouble)));
+  // The first images as they are.
+  EXPECT_TRUE(at::allclose(result.features, at::tensor({0.0f, 90.0f, 10.0f, 90.0f}).view({2, 2})));
+}
+
+TEST_F(FolderTest, WhatIsThrownBetweenBatchesEndsTheWork) {
+  const Extractor extractor = load("mean", "return x.mean([2, 3])");
+  for (int i = 0; i < 40; ++i) write(std::to_string(i) + ".png", 8, 9);
+  const images::ImageFolder folder = images::list_images(folder_ / "images");
+  int64_t last = 0;
+  EXPECT_THAT(error_of([&] {
+                moments_of_files(folder.files, {.size = 8}, extractor, {.batch = 2},
+                                 [&](int64_t done) {
+                                   last = done;
+                                   if (done == 4) throw Error("enough");
+                                 });
+              }),
+              HasSubstr("enough"));
+  EXPECT_EQ(last, 4);
 }
 
 TEST_F(FolderTest, UnreadableFilesAreCountedAndNamed) {

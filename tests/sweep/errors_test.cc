@@ -298,6 +298,18 @@ TEST_F(SweepTest, MissingFilesNameThePublisherAndWhereTheyWereLookedFor) {
   EXPECT_THAT(repairs_[0], AllOf(StartsWith("published by someone on the web; put it into one of "),
                                  HasSubstr("models")));
   EXPECT_THAT(repairs_[1], StartsWith("published by a museum; "));
+  // Of the FID's own files everybody knows it.
+  const auto repair = [&](const std::string& file) {
+    errors(
+        "models:\n  m: {checkpoint: gone_model_4_128_8_2_0.05.pth}\nexperiments:\n"
+        "  - measure: {model: m, images: " +
+            file + "}\n",
+        /*allow_missing=*/false);
+    return repairs_.back();
+  };
+  EXPECT_THAT(repair("pt_inception-2015-12-05-6726825d.pth"),
+              StartsWith("published by toshas/torch-fidelity"));
+  EXPECT_THAT(repair("afhq_256_fid_stats.pth"), StartsWith("published by encoreus"));
 }
 
 TEST_F(SweepTest, AMissingCheckpointNeedsItsShapeStatedWhenItMayBeMissing) {
