@@ -7,7 +7,9 @@
 #include <optional>
 #include <set>
 
+#include "analysis/convergence.h"
 #include "analysis/crm.h"
+#include "analysis/difference.h"
 #include "analysis/likelihood.h"
 #include "analysis/markdown.h"
 #include "analysis/published.h"
@@ -69,6 +71,15 @@ void add_pictures(Report& report, const std::vector<Point>& points,
   }
 }
 
+// One line for each picture that jobs left beside their results.
+void name_pictures(Report& report, const std::vector<Point>& points) {
+  std::set<std::string> pictures;
+  for (const Point& point : points) pictures.insert(point.text("picture"));
+  pictures.erase("");
+  for (const std::string& picture : pictures)
+    report.coverage.push_back("picture in the folder of results: " + picture);
+}
+
 // One line about the points of each experiment: how many there are, are shown, and why the rest is
 // not.
 void add_coverage(Report& report, const std::string& experiment, size_t points,
@@ -93,12 +104,18 @@ void add_tables(Report& report, const std::vector<Point>& points, const Publishe
     } else if (experiment == "evaluate") {
       tables = speedup_tables(own, published);
       add_pictures(report, own, folder);
+    } else if (experiment == "convergence") {
+      tables = convergence_tables(own);
+    } else if (experiment == "compare") {
+      tables = difference_tables(own);
     } else {
       report.coverage.push_back(fmt::format("{}: {} with results; this experiment has no table.",
                                             experiment.empty() ? "unnamed experiment" : experiment,
                                             plural(own.size(), "point")));
+      name_pictures(report, own);
       continue;
     }
+    name_pictures(report, own);
     add_coverage(report, experiment, own.size(), tables);
     // The CRM tells which strategies to try, so it is read first.
     const auto where = experiment == "igm_crm" ? report.tables.begin() : report.tables.end();

@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <iterator>
+#include <utility>
+
 #include "experiments/folder_batches.h"
 #include "framework/core/error.h"
 #include "framework/core/hash.h"
@@ -90,11 +93,11 @@ std::vector<std::string> guess_names(const Strategy& strategy) {
   return names;
 }
 
-void report(JobContext& context, const Strategy& open, const Strategy& chosen,
-            const GuessSettings& settings, const GuessMetrics& metrics) {
+// What was chosen for one strategy and why, in the log.
+void log_choice(JobContext& context, const Strategy& open, const GuessSettings& settings,
+                const GuessMetrics& metrics) {
   std::vector<std::string> reasons;
-  const size_t count = chosen.blocks.size();
-  for (size_t b = count; b-- > 0;) {
+  for (size_t b = open.blocks.size(); b-- > 0;) {
     const BlockStrategy& before = open.block(static_cast<int>(b));
     if (before.sequential() || before.guess != Guess::kAuto) continue;
     reasons.push_back(fmt::format(
@@ -105,9 +108,27 @@ void report(JobContext& context, const Strategy& open, const Strategy& chosen,
       "guess auto, IGM z against IGM zero on {} of {}: {}",
       settings.num_images == 0 ? "all images" : fmt::format("{} images", settings.num_images),
       settings.images, fmt::join(reasons, ", ")));
-  context.set_all(guess_column().name, canonical(Json(guess_names(chosen))));
-  context.add("guess/igm_z", {}, array_values(metrics.igm_z));
-  context.add("guess/igm_zero", {}, array_values(metrics.igm_zero));
+}
+
+void require_choice(const Strategy& strategy, const GuessSettings& settings, const Model& model) {
+  if (settings.images.empty()) {
+    throw Error("a strategy says `guess: auto`, but no images are named to choose by",
+                fmt::format("state `{}`, a folder of real images", kGuessImages));
+  }
+  if (strategy.blocks.size() != model.blocks.size()) {
+    throw Error(fmt::format("strategy {} states {} blocks, the model has {}", strategy.name,
+                            strategy.blocks.size(), model.blocks.size()));
+  }
+}
+
+Strategy with_guesses(Strategy strategy, const GuessMetrics& metrics) {
+  const size_t count = strategy.blocks.size();
+  for (size_t b = 0; b < count; ++b) {
+    BlockStrategy& block = strategy.blocks[count - 1 - b];
+    if (block.guess == Guess::kAuto)
+      block.guess = block.sequential() ? Guess::kZ : metrics.guess(b);
+  }
+  return strategy;
 }
 
 }  // namespace
@@ -152,35 +173,44 @@ void keep_guesses(JobContext& context, const std::string& images_content, int64_
   if (!fs::exists(file, ignored)) write_kept(context, file, identity, metrics);
 }
 
-Strategy chosen_strategy(JobContext& context, const Strategy& strategy,
-                         const GuessSettings& settings, const Model& model) {
-  if (!strategy.has_open_guess()) return strategy;
-  if (settings.images.empty()) {
-    throw Error("a strategy says `guess: auto`, but no images are named to choose by",
-                fmt::format("state `{}`, a folder of real images", kGuessImages));
+std::vector<Strategy> chosen_strategies(JobContext& context, std::vector<Strategy> strategies,
+                                        const GuessSettings& settings, const Model& model) {
+  std::optional<GuessMetrics> metrics;
+  Strategy logged;
+  for (size_t i = 0; i < strategies.size(); ++i) {
+    const Strategy open = strategies[i];
+    if (!open.has_open_guess()) continue;
+    require_choice(open, settings, model);
+    if (!metrics) {
+      metrics = measure_guesses(context, settings, model);
+      context.add("guess/igm_z", {}, array_values(metrics->igm_z));
+      context.add("guess/igm_zero", {}, array_values(metrics->igm_zero));
+    }
+    strategies[i] = with_guesses(open, *metrics);
+    if (open != logged) log_choice(context, open, settings, *metrics);
+    logged = open;
+    if (i < context.point_count())
+      context.set(i, guess_column().name, canonical(Json(guess_names(strategies[i]))));
   }
-  if (strategy.blocks.size() != model.blocks.size()) {
-    throw Error(fmt::format("strategy {} states {} blocks, the model has {}", strategy.name,
-                            strategy.blocks.size(), model.blocks.size()));
-  }
-  const GuessMetrics metrics = measure_guesses(context, settings, model);
-  Strategy chosen = strategy;
-  const size_t count = chosen.blocks.size();
-  for (size_t b = 0; b < count; ++b) {
-    BlockStrategy& block = chosen.blocks[count - 1 - b];
-    if (block.guess == Guess::kAuto)
-      block.guess = block.sequential() ? Guess::kZ : metrics.guess(b);
-  }
-  report(context, strategy, chosen, settings, metrics);
-  return chosen;
+  return strategies;
 }
 
-std::vector<ArrayInfo> guess_arrays() {
+Strategy chosen_strategy(JobContext& context, const Strategy& strategy,
+                         const GuessSettings& settings, const Model& model) {
+  return chosen_strategies(context, std::vector<Strategy>(context.point_count(), strategy),
+                           settings, model)
+      .front();
+}
+
+std::vector<ArrayInfo> guess_arrays_and(std::vector<ArrayInfo> others) {
   const std::vector<std::string> axes = {"block in checkpoint order"};
-  return {{"guess/igm_z", ElementType::kFloat64, axes, "",
-           "initial guessing metric of the guess z, norm 2, where the strategy says guess: auto"},
-          {"guess/igm_zero", ElementType::kFloat64, axes, "",
-           "initial guessing metric of the guess 0, norm 2, where the strategy says guess: auto"}};
+  std::vector<ArrayInfo> arrays = {
+      {"guess/igm_z", ElementType::kFloat64, axes, "",
+       "initial guessing metric of the guess z, norm 2, where the strategy says guess: auto"},
+      {"guess/igm_zero", ElementType::kFloat64, axes, "",
+       "initial guessing metric of the guess 0, norm 2, where the strategy says guess: auto"}};
+  std::move(others.begin(), others.end(), std::back_inserter(arrays));
+  return arrays;
 }
 
 Column guess_column() {

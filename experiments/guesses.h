@@ -38,13 +38,18 @@ GuessMetrics measure_guesses(JobContext& context, const GuessSettings& settings,
 void keep_guesses(JobContext& context, const std::string& images_content, int64_t num_images,
                   const Model& model, const GuessMetrics& metrics);
 
-// The strategy with each open guess replaced by the better one. Where one is open, what was chosen
-// and why goes to the log, to the column `chosen_guesses` of all points and to the arrays of
-// guess_arrays(). Throws Error when images are needed and not named, or too few.
+// The strategies of the job's points, perhaps with others behind them, each open guess replaced by
+// the better one. Where one is open, what was chosen and why goes to the log, to the point's column
+// `chosen_guesses` and to the arrays of guess_arrays_and(); so to be called once. Throws Error when
+// images are needed and not named, or too few.
+std::vector<Strategy> chosen_strategies(JobContext& context, std::vector<Strategy> strategies,
+                                        const GuessSettings& settings, const Model& model);
+// The same for a job whose points have one strategy.
 Strategy chosen_strategy(JobContext& context, const Strategy& strategy,
                          const GuessSettings& settings, const Model& model);
 
-std::vector<ArrayInfo> guess_arrays();
+// The arrays of what was chosen, before `others`.
+std::vector<ArrayInfo> guess_arrays_and(std::vector<ArrayInfo> others);
 Column guess_column();
 
 }  // namespace tarflow::experiments

@@ -12,19 +12,21 @@
 
 namespace tarflow::experiments {
 
-void SamplingSettings::bind(Binder& binder) {
+void SamplingSettings::bind(Binder& binder, StrategyField strategies) {
   binder.model(model, {.name = "model",
                        .description = "A name under `models:`.",
                        .required = true,
                        .example = "afhq"});
-  binder.strategy(
-      strategy,
-      {.name = "strategy",
-       .description = "How the blocks are inverted: a published name such as [7-8-32-10] or For, "
-                      "the three published lists, or a map of blocks.",
-       .required = true,
-       .example = "[7-8-32-10]"});
-  guesses.bind(binder);
+  if (strategies != StrategyField::kNone) {
+    binder.strategy(
+        strategy,
+        {.name = "strategy",
+         .description = "How the blocks are inverted: a published name such as [7-8-32-10] or For, "
+                        "the three published lists, or a map of blocks.",
+         .required = true,
+         .example = "[7-8-32-10]",
+         .shared = strategies == StrategyField::kShared});
+  }
   binder.number(cfg,
                 {.name = "cfg",
                  .description = "Guidance weight w; token t is guided by w t / (T-1). 0: none.",
@@ -109,8 +111,13 @@ void ChunkSampler::prepare(int64_t images) {
 }
 
 SampleResult ChunkSampler::sample(const at::Tensor& noise, const Labels& labels) {
+  return sample(noise, labels, options_.strategy);
+}
+
+SampleResult ChunkSampler::sample(const at::Tensor& noise, const Labels& labels,
+                                  const Strategy& strategy) {
   prepare(noise.size(0));
-  return sampler_->sample(noise, labels);
+  return sampler_->sample(noise, labels, strategy);
 }
 
 void WorkTotals::add(const SampleResult& result, int64_t images) {
@@ -191,19 +198,17 @@ void WorkTotals::restore(const ArrayMap& arrays) {
 }
 
 std::vector<ArrayInfo> work_arrays() {
-  std::vector<ArrayInfo> arrays = guess_arrays();
-  arrays.insert(arrays.end(),
-                {{"sampling/iterations",
-                  ElementType::kInt64,
-                  {"chunk", "block in checkpoint order"},
-                  "",
-                  "Jacobi iterations (single steps when sequential), summed over segments"},
-                 {"sampling/residuals/<block>",
-                  ElementType::kFloat64,
-                  {"iteration after iteration, segment after segment"},
-                  "",
-                  "||x' - x||_2 / (N D) of the first chunk, where a stop measured it"}});
-  return arrays;
+  return guess_arrays_and(
+      {{"sampling/iterations",
+        ElementType::kInt64,
+        {"chunk", "block in checkpoint order"},
+        "",
+        "Jacobi iterations (single steps when sequential), summed over segments"},
+       {"sampling/residuals/<block>",
+        ElementType::kFloat64,
+        {"iteration after iteration, segment after segment"},
+        "",
+        "||x' - x||_2 / (N D) of the first chunk, where a stop measured it"}});
 }
 
 std::vector<Column> work_columns() {

@@ -13,6 +13,13 @@
 
 namespace tarflow::experiments {
 
+// How an experiment takes its strategies.
+enum class StrategyField {
+  kOwn,     // a job has one
+  kShared,  // points that differ in it run as one job
+  kNone,    // there is none
+};
+
 struct SamplingSettings {
   std::string model;
   Strategy strategy;  // as stated: guesses may be open
@@ -26,7 +33,7 @@ struct SamplingSettings {
   std::string device = "auto";
   std::string compute_type = "auto";
 
-  void bind(Binder& binder);
+  void bind(Binder& binder, StrategyField strategies = StrategyField::kOwn);
   SampleOptions options() const;  // with the strategy as stated
 };
 
@@ -58,6 +65,8 @@ class ChunkSampler {
   // sample() so that timings can leave it out.
   void prepare(int64_t images);
   SampleResult sample(const at::Tensor& noise, const Labels& labels);
+  // By another strategy than the options'; the weights and the cache serve it as well.
+  SampleResult sample(const at::Tensor& noise, const Labels& labels, const Strategy& strategy);
 
  private:
   const Model& model_;

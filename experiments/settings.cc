@@ -64,6 +64,9 @@ void Binder::text(std::string& value, FieldInfo info) {
 void Binder::choice(std::string& value, FieldInfo info) {
   field(value, FieldType::kChoice, std::move(info), value);
 }
+void Binder::integers(std::vector<int64_t>& value, FieldInfo info) {
+  field(value, FieldType::kIntegerList, std::move(info), value);
+}
 void Binder::model(std::string& value, FieldInfo info) {
   field(value, FieldType::kModel, std::move(info), nullptr);
 }
@@ -100,13 +103,13 @@ void bind_seed(Binder& binder, int64_t& seed) {
              .minimum = 0});
 }
 
-void bind_self_denoising(Binder& binder, double& rate) {
+void bind_self_denoising(Binder& binder, double& rate, bool shared) {
   binder.number(rate, {.name = "self_denoising_lr",
                        .description =
                            "Step of the self-denoising, in units of the noise's variance; 0: none.",
                        .minimum = 0,
                        .example = 0.97,
-                       .shared = true});
+                       .shared = shared});
 }
 
 void bind_max_unreadable(Binder& binder, int64_t& count) {

@@ -41,6 +41,7 @@ class Binder {
   void integers(std::vector<int64_t>& value, FieldInfo info);
   void text(std::string& value, FieldInfo info);
   void choice(std::string& value, FieldInfo info);
+  void integers(std::vector<int64_t>& value, FieldInfo info);
   // "" when absent.
   void path(std::string& value, FieldInfo info);
   void model(std::string& value, FieldInfo info);
@@ -59,7 +60,7 @@ class Binder {
 // Fields that several experiments have, stated once.
 void bind_device(Binder& binder, std::string& device, std::string& compute_type);
 void bind_seed(Binder& binder, int64_t& seed);
-void bind_self_denoising(Binder& binder, double& rate);
+void bind_self_denoising(Binder& binder, double& rate, bool shared = true);
 void bind_max_unreadable(Binder& binder, int64_t& count);
 // `shared`: points that differ in it run as one job.
 void bind_extractor(Binder& binder, std::string& path, bool required, bool shared = false);

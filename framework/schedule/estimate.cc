@@ -71,8 +71,7 @@ void Estimator::add(const Cost& cost) {
 // Of everything an attempt's time depends on but how many images it has and which.
 std::string Estimator::settings_text(const Job& job) {
   std::string text = fmt::format("{}", job.points.size());
-  for (const sweep::SettingPtr& setting : job.settings) {
-    if (setting->name == "num_images" || setting->name == "seed") continue;
+  const auto append = [&](const sweep::SettingPtr& setting) {
     const auto [entry, fresh] = texts_.try_emplace(setting);
     if (fresh) {
       const bool strategy = setting->value.is_object() && setting->value.contains("blocks");
@@ -81,6 +80,13 @@ std::string Estimator::settings_text(const Job& job) {
                      (strategy ? canonical(setting->value.at("blocks")) : setting->text));
     }
     text += entry->second;
+  };
+  for (const sweep::SettingPtr& setting : job.settings) {
+    if (setting->name != "num_images" && setting->name != "seed") append(setting);
+  }
+  for (const JobPoint& point : job.points) {
+    if (const sweep::SettingPtr* strategy = point.settings.find_shared("strategy"))
+      append(*strategy);
   }
   return short_hash(text);
 }
@@ -138,7 +144,12 @@ double Estimator::flops(const Job& job) {
            shape.block_flops_per_token(shape.tokens() / 2.0);
   }
   const double guided = number_or(job.settings, "cfg", 0) > 0 ? 2 : 1;
-  return images * guided * passes(job.settings, shape);
+  if (job.settings.find_shared("strategy") || job.points.empty() ||
+      !job.points.front().settings.find_shared("strategy"))
+    return images * guided * passes(job.settings, shape);
+  double shared = 0;  // each point has its own strategy
+  for (const JobPoint& point : job.points) shared += passes(point.settings, shape);
+  return images * guided * shared;
 }
 
 Cost Estimator::cost_of(const Job& job) {

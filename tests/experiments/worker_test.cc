@@ -46,11 +46,14 @@ class Worker : public Programs {
                "  - fid_stats: {images: " + images +
                ", num_images: 10, image_size: 8, extractor: " + extractor + "}\n" +
                "  - bpd: {num_images: 10, images: " + images + "}\n" +
-               "  - evaluate: {num_images: 10, chunk: 1, guess_num_images: 4, guess_images: " + images +
-               ", extractor: " + extractor + ", reference: " + images +
+               "  - evaluate: {num_images: 10, chunk: 1, guess_num_images: 4, guess_images: " +
+               images + ", extractor: " + extractor + ", reference: " + images +
                ", strategy: {blocks: {else: {segments: 1, max_iterations: 3, guess: auto, stop: "
                "{published: "
-               "1.0e-9}}}}}\n");
+               "1.0e-9}}}}}\n" +
+               "  - convergence: {num_images: 2, segments: 4, max_iterations: 3}\n" +
+               "  - trace: {num_images: 2, strategy: \"[1-4-2-3]\"}\n" +
+               "  - compare: {num_images: 2, strategy: \"[1-4-2-3]\"}\n");
   }
 };
 

@@ -55,6 +55,27 @@ TEST(Estimate, FlopsFollowTheStrategy) {
   EXPECT_DOUBLE_EQ(estimator.flops(job_of("look", 3, 0, nullptr)), 3 * 2 * pass);
 }
 
+TEST(Estimate, PointsThatShareAJobAddUpTheirStrategies) {
+  const Scratch folder;
+  const ExperimentSchemas known = schemas();
+  Estimator estimator(known, "gpu", folder.path());
+  const auto job_with = [](const std::vector<Json>& strategies) {
+    Job job = job_of("evaluate", 10, 0, nullptr);
+    job.points.clear();
+    for (const Json& how : strategies)
+      job.points.push_back({"p", "k", sweep::Settings(Json{{"strategy", how}}), {}, true});
+    return job;
+  };
+  const double pass = 64 * kShape.block_flops_per_token(32);
+  const Job both = job_with({strategy(0, 0), strategy(8, 5)});
+  EXPECT_DOUBLE_EQ(estimator.flops(both), 10 * 2 * (1 + 5) * pass);
+  estimator.learn(both, 60, 1000);
+  EXPECT_THAT(estimator.estimate(both).source, HasSubstr("these settings"));
+  const Job other = job_with({strategy(0, 0), strategy(8, 2)});
+  EXPECT_DOUBLE_EQ(*estimator.estimate(other).seconds, 30)
+      << "by FLOPs: as many points, fewer passes";
+}
+
 TEST(Estimate, ComesFromTheNearestKnowledgeAndSaysFromWhich) {
   const Scratch folder;
   const ExperimentSchemas known = schemas();

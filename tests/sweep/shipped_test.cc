@@ -114,6 +114,12 @@ TEST_F(ShippedSweepsLoad, Cifar10WithoutItsFiles) {
   }
 }
 
+TEST_F(ShippedSweepsLoad, TheCurvesWithAllTheirFiles) {
+  const Sweep sweep = load_sweep(kSweeps / "curves.yaml", schemas_);
+  EXPECT_THAT(sweep.points, SizeIs(2 + 3 + 3));
+  EXPECT_THAT(sweep.warnings, IsEmpty());
+}
+
 TEST_F(ShippedSweepsLoad, ThePublishedModelsWithoutTheirFiles) {
   for (const Shipped& shipped : kPublished) {
     const Sweep sweep = load_sweep(kSweeps / fmt::format("{}.yaml", shipped.name), schemas_,

@@ -1,0 +1,276 @@
+// Samples of several strategies from the same noise, beside those of one they are compared with,
+// and the differences. Points that differ only in strategy share a job, and so the picture.
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <limits>
+
+#include "experiments/noise_input.h"
+#include "experiments/pictures.h"
+#include "experiments/registry.h"
+#include "experiments/sampling_job.h"
+#include "framework/core/error.h"
+#include "framework/tensor/device.h"
+
+namespace tarflow::experiments {
+namespace {
+
+struct Settings : SamplingSettings {
+  Strategy against;
+  double self_denoising_lr = 0;
+  double amplification = 4;
+  int64_t shown = 8;
+  NoiseSettings noise;
+
+  void bind(Binder& binder) {
+    SamplingSettings::bind(binder, StrategyField::kShared);
+    binder.strategy(against,
+                    {.name = "against",
+                     .description = "Strategy the others are compared with; none: sequential.",
+                     .example = "For"});
+    bind_self_denoising(binder, self_denoising_lr, /*shared=*/false);
+    binder.number(amplification,
+                  {.name = "amplification",
+                   .description = "Factor on the differences in the pictures; grey is none, and "
+                                  "white and black are 1 / amplification and beyond.",
+                   .minimum = 1e-3,
+                   .example = 16});
+    binder.integer(shown, {.name = "shown",
+                           .description = "Images in the pictures, the first ones of num_images.",
+                           .minimum = 1,
+                           .maximum = 64});
+    noise.bind(binder);
+  }
+};
+
+// Linear interpolation at rank q (n - 1), as numpy does; values sorted and not empty.
+double quantile(const std::vector<double>& values, double q) {
+  const double rank = q * static_cast<double>(values.size() - 1);
+  const size_t below = static_cast<size_t>(rank);
+  const double fraction = rank - static_cast<double>(below);
+  if (fraction == 0 || values[below] == values[below + 1]) return values[below];
+  return values[below] + fraction * (values[below + 1] - values[below]);
+}
+
+// The means of squares of each image, (N) float64 on the CPU.
+at::Tensor mean_squares(const at::Tensor& images) {
+  return images.to(at::kDouble).square().mean(at::IntArrayRef{1, 2, 3}).cpu();
+}
+
+// Samples of one point, and how far they are from those it is compared with.
+struct PointImages {
+  Strategy strategy;
+  std::vector<at::Tensor> shown;   // the first images, chunk by chunk
+  std::vector<double> deviations;  // rms difference of each image
+  int64_t nonfinite = 0;
+};
+
+class Comparison {
+ public:
+  explicit Comparison(JobContext& context)
+      : context_(context),
+        settings_(read_settings<Settings>(context.point_settings(0))),  // strategies are shared
+        device_(device_from(settings_.device)),
+        model_(context.load_model(device_, compute_type_from(settings_.compute_type, device_))),
+        input_(settings_.noise, settings_, model_),
+        shown_(std::min(settings_.shown, settings_.num_images)) {
+    if (settings_.self_denoising_lr != 0 && model_.shape.noise_std <= 0) {
+      throw Error("self-denoising needs the model's noise level, which its file does not hold",
+                  "state `noise_std` under the model, or set self_denoising_lr: 0");
+    }
+    against_.strategy = settings_.against;
+    if (against_.strategy.blocks.empty()) {
+      against_.strategy = {"For",
+                           std::vector<BlockStrategy>(static_cast<size_t>(model_.shape.blocks))};
+    }
+    std::vector<Strategy> strategies;
+    for (size_t i = 0; i < context.point_count(); ++i)
+      strategies.push_back(read_settings<Settings>(context.point_settings(i)).strategy);
+    strategies.push_back(std::move(against_.strategy));
+    strategies = chosen_strategies(context, std::move(strategies), settings_.guesses, model_);
+    against_.strategy = std::move(strategies.back());
+    strategies.pop_back();
+    for (Strategy& strategy : strategies) points_.push_back({std::move(strategy), {}, {}, 0});
+  }
+
+  void run() {
+    SampleOptions options = settings_.options();
+    options.strategy = against_.strategy;
+    ChunkSampler sampler(model_, options);
+    const int64_t total = settings_.num_images * static_cast<int64_t>(points_.size() + 1);
+    int64_t done = 0;
+    context_.progress("sampling", done, total);
+    for (const Chunk& chunk : chunks_of(settings_.num_images, settings_.chunk)) {
+      at::Tensor reference;
+      for (size_t i = 0; i <= points_.size(); ++i) {
+        context_.stop_if_requested();
+        PointImages& point = i == 0 ? against_ : points_[i - 1];
+        const at::Tensor images = sample(sampler, point, chunk);
+        if (i == 0) {
+          reference = images;
+          add_reference(reference);
+        } else {
+          add_deviations(point, images, reference);
+        }
+        done += chunk.count;
+        context_.progress("sampling", done, total);
+      }
+    }
+    report();
+  }
+
+ private:
+  at::Tensor sample(ChunkSampler& sampler, PointImages& point, const Chunk& chunk) const {
+    const Labels labels = input_.labels(chunk);
+    at::Tensor images = sampler.sample(input_.noise(chunk), labels, point.strategy).images;
+    if (settings_.self_denoising_lr != 0) {
+      const at::Tensor gradient = loss_gradient(model_, images, labels);
+      images = self_denoise(model_, images, gradient, settings_.self_denoising_lr);
+    }
+    if (chunk.first < shown_) point.shown.push_back(images.slice(0, 0, shown_ - chunk.first).cpu());
+    return images;
+  }
+
+  // Images that are not finite have no power and nothing to be compared with.
+  void add_reference(const at::Tensor& reference) {
+    const at::Tensor powers = mean_squares(reference);
+    for (int64_t i = 0; i < powers.numel(); ++i) {
+      const double power = powers.const_data_ptr<double>()[i];
+      if (!std::isfinite(power)) {
+        ++against_.nonfinite;
+        continue;
+      }
+      power_ += power;
+      ++compared_;
+    }
+  }
+
+  static void add_deviations(PointImages& point, const at::Tensor& images,
+                             const at::Tensor& reference) {
+    const at::Tensor own = mean_squares(images), theirs = mean_squares(reference),
+                     squares = mean_squares(images - reference);
+    for (int64_t i = 0; i < squares.numel(); ++i) {
+      const bool finite = std::isfinite(own.const_data_ptr<double>()[i]);
+      if (!finite) ++point.nonfinite;
+      if (!std::isfinite(theirs.const_data_ptr<double>()[i])) {
+        point.deviations.push_back(std::numeric_limits<double>::quiet_NaN());
+      } else {
+        point.deviations.push_back(finite ? std::sqrt(squares.const_data_ptr<double>()[i])
+                                          : std::numeric_limits<double>::infinity());
+      }
+    }
+  }
+
+  void report() {
+    const double rms = std::sqrt(power_ / static_cast<double>(compared_));
+    if (!(rms > 0)) {
+      throw Error("the strategy compared with gave no finite images that are not zero",
+                  "name another one as `against`");
+    }
+    std::vector<images::StripRow> rows = {
+        {against_.strategy.name, pictures_of(at::cat(against_.shown))}};
+    context_.add("compare/against", {}, array_values(pixels_of(rows.front().images)));
+    std::vector<Strategy> strategies;
+    for (const PointImages& point : points_) strategies.push_back(point.strategy);
+    const std::vector<std::string> labels = strategy_labels(strategies);
+    for (size_t i = 0; i < points_.size(); ++i) report(i, labels[i], rms, rows);
+    const std::string path = write_picture(
+        context_, "compare.png", images::strips(rows, {}, strip_options(model_.shape.image_size)));
+    context_.set_all("picture", path);
+    context_.set_all("images_compared", compared_);
+    context_.set_all("smoke", int64_t{!context_.job().smoke.is_null()});
+    context_.set_all("device", device_name(device_));
+    context_.set_all("compute", to_string(model_.compute));
+  }
+
+  // Adds the point's two rows: its images, and the differences.
+  void report(size_t index, const std::string& label, double rms,
+              std::vector<images::StripRow>& rows) {
+    PointImages& point = points_[index];
+    for (double& deviation : point.deviations) deviation /= rms;
+    std::vector<double> sorted;
+    std::copy_if(point.deviations.begin(), point.deviations.end(), std::back_inserter(sorted),
+                 [](double value) { return !std::isnan(value); });
+    std::sort(sorted.begin(), sorted.end());
+    context_.set(index, "deviation_median", quantile(sorted, 0.5));
+    context_.set(index, "deviation_p99", quantile(sorted, 0.99));
+    context_.set(index, "deviation_max", sorted.back());
+    context_.set(index, "nonfinite_images", point.nonfinite);
+
+    const at::Tensor shown = at::cat(point.shown), reference = at::cat(against_.shown);
+    rows.push_back({fmt::format("{}: median deviation {:.2g}", label, quantile(sorted, 0.5)),
+                    pictures_of(shown)});
+    const std::vector<std::string> id = {context_.point_id(index)};
+    context_.add("compare/<point>/images", id, array_values(pixels_of(rows.back().images)));
+    rows.push_back(
+        {fmt::format("{} - {}, times {:g}", label, against_.strategy.name, settings_.amplification),
+         pictures_of((shown - reference) * settings_.amplification)});
+    context_.add("compare/<point>/difference", id, array_values(pixels_of(rows.back().images)));
+    context_.add("compare/<point>/deviation", id, array_values(point.deviations));
+  }
+
+  JobContext& context_;
+  const Settings settings_;
+  const at::Device device_;
+  const Model model_;
+  const NoiseInput input_;
+  const int64_t shown_;
+  PointImages against_;
+  std::vector<PointImages> points_;
+  double power_ = 0;      // of the images compared with, summed
+  int64_t compared_ = 0;  // of these, finite ones
+};
+
+void run(JobContext& context) { Comparison(context).run(); }
+
+std::vector<Column> columns() {
+  const auto deviation = [](const char* name, const char* which) {
+    return Column{
+        name, ColumnType::kFloat64, "",
+        fmt::format("{} of the images' rms difference from `against` over its rms", which)};
+  };
+  return {deviation("deviation_median", "median"),
+          deviation("deviation_p99", "99th percentile"),
+          deviation("deviation_max", "largest"),
+          {"images_compared", ColumnType::kInt64, "", "images of `against` that are finite"},
+          {"nonfinite_images", ColumnType::kInt64, "",
+           "samples with a pixel that is not finite: infinitely far"},
+          guess_column(),
+          picture_column("strips of samples and differences of all strategies of the job"),
+          {"smoke", ColumnType::kInt64, "",
+           "1: a trial run with few images, perhaps with an untrained model"},
+          {"compute", ColumnType::kString, "", "compute type the job ran in"}};
+}
+
+std::vector<ArrayInfo> arrays() {
+  const std::vector<std::string> axes = {"image", "row", "column", "channel"};
+  return guess_arrays_and(
+      {{"compare/against", ElementType::kUInt8, axes, "",
+        "the first samples of the strategy compared with"},
+       {"compare/<point>/images", ElementType::kUInt8, axes, "", "the first samples"},
+       {"compare/<point>/difference", ElementType::kUInt8, axes, "",
+        "127 + 127.5 amplification times their difference, cut off at 0 and 255"},
+       {"compare/<point>/deviation",
+        ElementType::kFloat64,
+        {"image"},
+        "",
+        "rms difference of every image over the rms of all images of `against`"}});
+}
+
+const bool registered = register_experiment<Settings>(
+    {.name = "compare",
+     .description = "Samples of several strategies from the same noise: grids of images and of "
+                    "differences, and how far they are apart.",
+     .revision = 1,
+     .timed = false,
+     .fields = {},
+     .columns = columns(),
+     .arrays = arrays(),
+     .work = Work::kSampling},
+    run);
+
+}  // namespace
+}  // namespace tarflow::experiments

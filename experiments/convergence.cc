@@ -1,0 +1,418 @@
+// How fast the iterations of each block come to its sequential solution, and how well the change an
+// iteration makes tells the error that is left (method.md section 3, "Convergence curves"). Points
+// that differ only in clamp and guess share the sequential solutions.
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <numeric>
+#include <tuple>
+
+#include "experiments/noise_input.h"
+#include "experiments/registry.h"
+#include "experiments/sampling_job.h"
+#include "framework/core/error.h"
+#include "framework/sampling/convergence.h"
+#include "framework/sampling/invert.h"
+#include "framework/tensor/device.h"
+
+namespace tarflow::experiments {
+namespace {
+
+constexpr double kPercent = 1e-2, kPermille = 1e-3;
+constexpr int64_t kNotReached = -1;
+// Relative errors between which the residual is asked to tell the error: above, the iteration has
+// not begun to converge; below is float32 rounding.
+constexpr double kLeastError = 1e-4, kMostError = 1e-1;
+
+struct Settings : SamplingSettings {
+  int64_t segments = 8;
+  std::vector<int64_t> segment_blocks;
+  double clamp = 0;
+  std::string guess = "z", start = "sequential";
+  int64_t max_iterations = 64;
+  NoiseSettings noise;
+
+  Settings() { compute_type = "float32"; }
+
+  void bind(Binder& binder) {
+    SamplingSettings::bind(binder, StrategyField::kNone);
+    binder.integer(segments, {.name = "segments",
+                              .description = "Segments of the GS-Jacobi curves, which are measured "
+                                             "beside pure Jacobi; 0: none.",
+                              .minimum = 0});
+    binder.integers(segment_blocks, {.name = "segment_blocks",
+                                     .description = "Blocks (as in the checkpoint) measured "
+                                                    "segment by segment as well; none named: all.",
+                                     .minimum = 0,
+                                     .example = {7}});
+    binder.number(
+        clamp, {.name = "clamp",
+                .description = "Iterates are clamped to [-clamp, clamp] (published: 3); 0: never.",
+                .minimum = 0,
+                .example = 3,
+                .shared = true});
+    binder.choice(guess,
+                  {.name = "guess",
+                   .description = "First iterate: z itself, or token 0 of z and zeros elsewhere.",
+                   .choices = {"z", "zero"},
+                   .shared = true});
+    binder.choice(start,
+                  {.name = "start",
+                   .description = "Each block starts from the sequential output of the block "
+                                  "before, or (as published) from the last Jacobi iterate.",
+                   .choices = {"sequential", "iterated"}});
+    binder.integer(max_iterations,
+                   {.name = "max_iterations",
+                    .description = "Iterations measured; no more than it takes to be exact: T - 1, "
+                                   "or as many as a segment has tokens.",
+                    .minimum = 1});
+    noise.bind(binder);
+  }
+
+  BlockStrategy plan(int count, int64_t longest) const {
+    BlockStrategy plan;
+    plan.segments = count;
+    plan.max_iterations = static_cast<int>(std::min(max_iterations, longest));
+    plan.guess = guess == "z" ? Guess::kZ : Guess::kZero;
+    plan.clamp = clamp;
+    return plan;
+  }
+};
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t half = values.size() / 2;
+  return values.size() % 2 ? values[half] : (values[half - 1] + values[half]) / 2;
+}
+
+int64_t iterations_to(const Curve& curve, double bound) {
+  return settled_below(curve.relative_distances(), bound).value_or(kNotReached);
+}
+
+// Error over change of the iterations whose error is in the range above.
+std::vector<double> ratios_of(const Curve& curve) {
+  const std::vector<double> relative = curve.relative_distances(), all = curve.error_ratios();
+  std::vector<double> ratios;
+  for (size_t k = 0; k < all.size(); ++k) {
+    if (relative[k] >= kLeastError && relative[k] <= kMostError && std::isfinite(all[k]))
+      ratios.push_back(all[k]);
+  }
+  return ratios;
+}
+
+// What one point measures.
+struct PointCurves {
+  BlockStrategy jacobi, segmented;
+  std::vector<std::vector<Curve>> jacobi_curves;     // by block; one curve each
+  std::vector<std::vector<Curve>> segmented_curves;  // by entry of segment_blocks, by segment
+};
+
+// Points that start each block from the same tokens, and those tokens in image order.
+struct Chain {
+  std::vector<size_t> points;
+  at::Tensor x;
+};
+
+class Convergence {
+ public:
+  explicit Convergence(JobContext& context)
+      : context_(context),
+        settings_(read_settings<Settings>(context.settings())),
+        device_(device_from(settings_.device)),
+        model_(context.load_model(device_, compute_type_from(settings_.compute_type, device_))),
+        input_(settings_.noise, settings_, model_),
+        segment_blocks_(segment_blocks()) {
+    for (size_t i = 0; i < context.point_count(); ++i)
+      points_.push_back(make_point(read_settings<Settings>(context.point_settings(i))));
+  }
+
+  void run() {
+    const c10::NoGradGuard no_grad;
+    report_progress();
+    for (const Chunk& chunk : chunks_of(settings_.num_images, settings_.chunk)) run_chunk(chunk);
+    for (size_t i = 0; i < points_.size(); ++i) report(i);
+    if (!segment_blocks_.empty())
+      context_.add("convergence/segment_blocks", {}, array_values(segment_blocks_));
+    context_.set_all("smoke", int64_t{!context_.job().smoke.is_null()});
+    context_.set_all("device", device_name(device_));
+    context_.set_all("compute", to_string(model_.compute));
+  }
+
+ private:
+  std::vector<int64_t> segment_blocks() const {
+    const int64_t tokens = model_.shape.tokens(), count = model_.shape.blocks;
+    if (settings_.segments > tokens) {
+      throw Error(fmt::format("{} segments for {} tokens", settings_.segments, tokens),
+                  "`segments` is at most the number of tokens");
+    }
+    if (settings_.segments < 2) return {};
+    std::vector<int64_t> blocks = settings_.segment_blocks;
+    if (blocks.empty()) {
+      blocks.resize(static_cast<size_t>(count));
+      std::iota(blocks.begin(), blocks.end(), int64_t{0});
+    }
+    std::sort(blocks.begin(), blocks.end());
+    blocks.erase(std::unique(blocks.begin(), blocks.end()), blocks.end());
+    if (blocks.back() >= count) {
+      throw Error(
+          fmt::format("`segment_blocks` names block {} of a model of {}", blocks.back(), count),
+          fmt::format("blocks are numbered 0 to {}, as in the checkpoint", count - 1));
+    }
+    return blocks;
+  }
+
+  PointCurves make_point(const Settings& settings) const {
+    const int64_t tokens = model_.shape.tokens(), width = model_.shape.token_width();
+    PointCurves point;
+    point.jacobi = settings.plan(1, tokens - 1);
+    for (int b = 0; b < model_.shape.blocks; ++b)
+      point.jacobi_curves.push_back(make_curves(point.jacobi, tokens, width));
+    if (segment_blocks_.empty()) return point;
+    const int count = static_cast<int>(settings.segments);
+    int64_t longest = 1;
+    for (const Segment& range : tarflow::segments(tokens, count))
+      longest = std::max(longest, range.last - range.first);
+    point.segmented = settings.plan(count, longest);
+    for (size_t i = 0; i < segment_blocks_.size(); ++i)
+      point.segmented_curves.push_back(make_curves(point.segmented, tokens, width));
+    return point;
+  }
+
+  void run_chunk(const Chunk& chunk) {
+    if (evaluator_images_ != chunk.count) {
+      evaluator_.reset();  // its memory first
+      evaluator_ = make_evaluator(model_, chunk.count, settings_.options().guidance);
+      evaluator_images_ = chunk.count;
+    }
+    const Labels labels = input_.labels(chunk);
+    const at::Tensor x = input_.noise(chunk) * model_.prior_std;
+    std::vector<Chain> chains;
+    for (size_t i = 0; i < points_.size(); ++i) {
+      if (chains.empty() || settings_.start == "iterated") chains.push_back({{}, x});
+      chains.back().points.push_back(i);
+    }
+    for (int b = model_.shape.blocks - 1; b >= 0; --b) {
+      for (Chain& chain : chains) run_block(b, chain, labels);
+      done_ += chunk.count;
+      report_progress();
+    }
+  }
+
+  // Moves the chain through block b.
+  void run_block(int b, Chain& chain, const Labels& labels) {
+    const BlockWeights& block = model_.blocks[static_cast<size_t>(b)];
+    const at::Tensor z = to_block_order(block, chain.x).contiguous();
+    context_.stop_if_requested();
+    evaluator_->begin(b, labels);
+    BlockWork work;
+    const at::Tensor solution =
+        invert_block(*evaluator_, BlockStrategy{}, z, {settings_.cfg, {}}, &work);
+    at::Tensor next = solution;
+    for (const size_t i : chain.points) {
+      PointCurves& point = points_[i];
+      const at::Tensor last =
+          follow(b, labels, point.jacobi, z, solution, point.jacobi_curves[static_cast<size_t>(b)]);
+      if (settings_.start == "iterated") next = last;
+      const auto entry = std::find(segment_blocks_.begin(), segment_blocks_.end(), b);
+      if (entry == segment_blocks_.end()) continue;
+      follow(b, labels, point.segmented, z, solution,
+             point.segmented_curves[static_cast<size_t>(entry - segment_blocks_.begin())]);
+    }
+    chain.x = to_block_order(block, next);
+  }
+
+  at::Tensor follow(int b, const Labels& labels, const BlockStrategy& plan, const at::Tensor& z,
+                    const at::Tensor& solution, std::vector<Curve>& curves) {
+    evaluator_->begin(b, labels);
+    return follow_convergence(*evaluator_, plan, z, solution, settings_.cfg, curves,
+                              [&] { context_.stop_if_requested(); });
+  }
+
+  void report_progress() {
+    context_.progress("blocks of images", done_, settings_.num_images * model_.shape.blocks);
+  }
+
+  void report(size_t index) {
+    const PointCurves& point = points_[index];
+    report_curves(index, "jacobi", point.jacobi_curves, point.jacobi.max_iterations, false);
+    if (!point.segmented_curves.empty())
+      report_curves(index, "segments", point.segmented_curves, point.segmented.max_iterations,
+                    true);
+    report_ratios(index);
+    report_slowest(index);
+  }
+
+  // Arrays (block, iteration), or (block, segment, iteration).
+  void report_curves(size_t index, const std::string& mode,
+                     const std::vector<std::vector<Curve>>& blocks, int iterations, bool segments) {
+    std::vector<int64_t> shape = {static_cast<int64_t>(blocks.size())};
+    if (segments) shape.push_back(static_cast<int64_t>(blocks.front().size()));
+    const auto add = [&](const char* name, std::vector<int64_t> sizes, const auto& values_of) {
+      std::vector<double> all;
+      for (const auto& curves : blocks) {
+        for (const Curve& curve : curves) {
+          const std::vector<double> values = values_of(curve);
+          all.insert(all.end(), values.begin(), values.end());
+        }
+      }
+      const at::Tensor tensor = at::empty(sizes, at::kDouble);
+      std::copy(all.begin(), all.end(), tensor.mutable_data_ptr<double>());
+      context_.add(fmt::format("convergence/<point>/{}/{}", mode, name), {context_.point_id(index)},
+                   array_values(tensor));
+    };
+    const auto add_count = [&](const char* name, double bound) {
+      std::vector<int64_t> counts;
+      for (const auto& curves : blocks) {
+        for (const Curve& curve : curves) counts.push_back(iterations_to(curve, bound));
+      }
+      context_.add(fmt::format("convergence/<point>/{}/{}", mode, name), {context_.point_id(index)},
+                   array_values(counts, shape));
+    };
+    std::vector<int64_t> curve_shape = shape;
+    curve_shape.push_back(iterations);
+    add("distance", curve_shape, [](const Curve& curve) { return curve.distances(); });
+    add("relative_distance", curve_shape,
+        [](const Curve& curve) { return curve.relative_distances(); });
+    add("residual", curve_shape, [](const Curve& curve) { return curve.residuals(); });
+    add("guess_distance", shape,
+        [](const Curve& curve) { return std::vector<double>{curve.guess_distance()}; });
+    add_count("iterations_to_percent", kPercent);
+    add_count("iterations_to_permille", kPermille);
+  }
+
+  void report_ratios(size_t index) {
+    std::vector<double> medians, largest, all;
+    for (const auto& curves : points_[index].jacobi_curves) {
+      const std::vector<double> ratios = ratios_of(curves.front());
+      all.insert(all.end(), ratios.begin(), ratios.end());
+      const double none = std::numeric_limits<double>::quiet_NaN();
+      medians.push_back(ratios.empty() ? none : median(ratios));
+      largest.push_back(ratios.empty() ? none : *std::max_element(ratios.begin(), ratios.end()));
+    }
+    const std::vector<std::string> point = {context_.point_id(index)};
+    context_.add("convergence/<point>/jacobi/error_ratio_median", point, array_values(medians));
+    context_.add("convergence/<point>/jacobi/error_ratio_max", point, array_values(largest));
+    if (all.empty()) return;
+    context_.set(index, "error_ratio_median", median(all));
+    context_.set(index, "error_ratio_max", *std::max_element(all.begin(), all.end()));
+  }
+
+  // The block that takes most iterations of Jacobi, and where all of them end.
+  void report_slowest(size_t index) {
+    const std::vector<std::vector<Curve>>& blocks = points_[index].jacobi_curves;
+    const int64_t never = points_[index].jacobi.max_iterations + 1;
+    const auto key = [&](const Curve& curve) {
+      const auto count = [&](double bound) {
+        const int64_t found = iterations_to(curve, bound);
+        return found == kNotReached ? never : found;
+      };
+      return std::tuple(count(kPercent), count(kPermille));
+    };
+    size_t slowest = 0;
+    double last = 0;
+    for (size_t b = 0; b < blocks.size(); ++b) {
+      if (key(blocks[slowest].front()) < key(blocks[b].front())) slowest = b;
+      const double end = blocks[b].front().relative_distances().back();
+      last = std::isnan(end) ? std::numeric_limits<double>::infinity() : std::max(last, end);
+    }
+    context_.set(index, "slowest_block", static_cast<int64_t>(slowest));
+    context_.set(index, "last_distance", last);
+    const Curve& curve = blocks[slowest].front();
+    const auto set = [&](const char* name, int64_t count) {
+      if (count != kNotReached) context_.set(index, name, count);
+    };
+    set("iterations_to_percent", iterations_to(curve, kPercent));
+    set("iterations_to_permille", iterations_to(curve, kPermille));
+  }
+
+  JobContext& context_;
+  const Settings settings_;
+  const at::Device device_;
+  const Model model_;
+  const NoiseInput input_;
+  const std::vector<int64_t> segment_blocks_;  // in checkpoint order
+  std::vector<PointCurves> points_;
+  std::unique_ptr<Evaluator> evaluator_;
+  int64_t evaluator_images_ = 0;
+  int64_t done_ = 0;  // images times blocks
+};
+
+void run(JobContext& context) { Convergence(context).run(); }
+
+std::vector<ArrayInfo> arrays() {
+  const std::string of = "convergence/<point>/";
+  std::vector<ArrayInfo> infos = {
+      {"convergence/segment_blocks",
+       ElementType::kInt64,
+       {"entry"},
+       "",
+       "blocks measured segment by segment, as in the checkpoint"},
+      {of + "jacobi/error_ratio_median",
+       ElementType::kFloat64,
+       {"block in checkpoint order"},
+       "",
+       "||X* - x^k|| / ||x^k - x^(k-1)||, median over iterations with 1e-4 <= relative_distance <= "
+       "0.1; NaN where there are none"},
+      {of + "jacobi/error_ratio_max",
+       ElementType::kFloat64,
+       {"block in checkpoint order"},
+       "",
+       "the largest of the same"}};
+  for (const bool segments : {false, true}) {
+    std::vector<std::string> axes = {"block in checkpoint order"};
+    if (segments) axes = {"entry of segment_blocks", "segment"};
+    const std::string mode = of + (segments ? "segments/" : "jacobi/");
+    const std::string compared =
+        segments ? ", over the tokens the segment writes" : ", over all tokens";
+    const auto add = [&](const char* name, ElementType type, const std::string& meaning) {
+      infos.push_back({mode + name, type, axes, "", meaning});
+    };
+    add("guess_distance", ElementType::kFloat64,
+        "||X* - x^0|| / (N tokens D) of the initial guess" + compared);
+    add("iterations_to_percent", ElementType::kInt64,
+        "iterations until relative_distance stays below 1e-2; -1: more than were measured");
+    add("iterations_to_permille", ElementType::kInt64,
+        "iterations until relative_distance stays below 1e-3; -1: more than were measured");
+    axes.push_back("iteration, from 1");
+    add("distance", ElementType::kFloat64,
+        "||X* - x^k|| / (N tokens D) to the sequential solution X*" + compared);
+    add("relative_distance", ElementType::kFloat64, "||X* - x^k|| / ||X*||" + compared);
+    add("residual", ElementType::kFloat64,
+        "||x^k - x^(k-1)|| / (N D), what the published stop looks at" + compared);
+  }
+  return infos;
+}
+
+const bool registered = register_experiment<Settings>(
+    {.name = "convergence",
+     .description = "Distance of each block's iterations to its sequential solution, and the "
+                    "residual beside it: pure Jacobi, and segment by segment.",
+     .revision = 1,
+     .timed = false,
+     .fields = {},
+     .columns =
+         {{"slowest_block", ColumnType::kInt64, "",
+           "block that takes most Jacobi iterations, as in the checkpoint"},
+          {"iterations_to_percent", ColumnType::kInt64, "",
+           "its Jacobi iterations until the relative distance stays below 1e-2; absent: never"},
+          {"iterations_to_permille", ColumnType::kInt64, "", "the same below 1e-3"},
+          {"last_distance", ColumnType::kFloat64, "",
+           "relative distance after the last Jacobi iteration, the largest of all blocks"},
+          {"error_ratio_median", ColumnType::kFloat64, "",
+           "||X* - x^k|| / ||x^k - x^(k-1)||, over all blocks and Jacobi iterations with a "
+           "relative "
+           "distance of 1e-4 to 0.1"},
+          {"error_ratio_max", ColumnType::kFloat64, "", "the largest of the same"},
+          {"smoke", ColumnType::kInt64, "",
+           "1: a trial run with few images, perhaps with an untrained model"},
+          {"compute", ColumnType::kString, "", "compute type the job ran in"}},
+     .arrays = arrays()},
+    run);
+
+}  // namespace
+}  // namespace tarflow::experiments

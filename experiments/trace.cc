@@ -1,0 +1,202 @@
+// The way from noise to image, block by block, a row a strategy (method.md section 3, "Sampling
+// trace"). Points that differ only in strategy share a job, and so their pictures.
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+
+#include "experiments/noise_input.h"
+#include "experiments/pictures.h"
+#include "experiments/registry.h"
+#include "experiments/sampling_job.h"
+#include "framework/core/error.h"
+#include "framework/tensor/device.h"
+
+namespace tarflow::experiments {
+namespace {
+
+struct Settings : SamplingSettings {
+  double self_denoising_lr = 1;
+  NoiseSettings noise;
+
+  Settings() { num_images = 4; }
+
+  void bind(Binder& binder) {
+    SamplingSettings::bind(binder, StrategyField::kShared);
+    bind_self_denoising(binder, self_denoising_lr, /*shared=*/false);
+    noise.bind(binder);
+  }
+};
+
+constexpr int64_t kMostImages = 16;  // a strip each, to be looked at
+
+// The states of one point's images.
+struct PointTrace {
+  Strategy strategy;
+  std::vector<images::Image> pictures;  // image after image, state after state
+  std::vector<float> ranges;            // the smallest and largest finite value of each
+};
+
+class Traces {
+ public:
+  explicit Traces(JobContext& context)
+      : context_(context),
+        settings_(read_settings<Settings>(context.point_settings(0))),  // strategies are shared
+        device_(device_from(settings_.device)),
+        model_(context.load_model(device_, compute_type_from(settings_.compute_type, device_))),
+        input_(settings_.noise, settings_, model_) {
+    if (settings_.num_images > kMostImages) {
+      throw Error(fmt::format("a trace of {} images", settings_.num_images),
+                  fmt::format("`num_images` is at most {} here: each is a picture of its own; "
+                              "`sample` with `trace: true` keeps any number",
+                              kMostImages));
+    }
+    if (settings_.self_denoising_lr != 0 && model_.shape.noise_std <= 0) {
+      throw Error("self-denoising needs the model's noise level, which its file does not hold",
+                  "state `noise_std` under the model, or set self_denoising_lr: 0");
+    }
+    std::vector<Strategy> strategies;
+    for (size_t i = 0; i < context.point_count(); ++i)
+      strategies.push_back(read_settings<Settings>(context.point_settings(i)).strategy);
+    for (Strategy& strategy :
+         chosen_strategies(context, std::move(strategies), settings_.guesses, model_))
+      points_.push_back({std::move(strategy), {}, {}});
+  }
+
+  void run() {
+    SampleOptions options = settings_.options();
+    options.strategy = points_.front().strategy;
+    options.keep_trace = true;
+    ChunkSampler sampler(model_, options);
+    const int64_t total = settings_.num_images * static_cast<int64_t>(points_.size());
+    int64_t done = 0;
+    context_.progress("sampling", done, total);
+    for (const Chunk& chunk : chunks_of(settings_.num_images, settings_.chunk)) {
+      for (PointTrace& point : points_) {
+        context_.stop_if_requested();
+        trace(sampler, point, chunk);
+        done += chunk.count;
+        context_.progress("sampling", done, total);
+      }
+    }
+    report();
+  }
+
+ private:
+  void trace(ChunkSampler& sampler, PointTrace& point, const Chunk& chunk) {
+    const Labels labels = input_.labels(chunk);
+    SampleResult result = sampler.sample(input_.noise(chunk), labels, point.strategy);
+    if (settings_.self_denoising_lr != 0) {
+      const at::Tensor gradient = loss_gradient(model_, result.images, labels);
+      result.trace.push_back(
+          self_denoise(model_, result.images, gradient, settings_.self_denoising_lr));
+    }
+    const at::Tensor states = at::stack(result.trace, 1).cpu();  // (n, states, 3, H, W)
+    for (int64_t i = 0; i < states.size(0); ++i) {
+      for (int64_t s = 0; s < states.size(1); ++s) add_state(point, states[i][s]);
+    }
+  }
+
+  void add_state(PointTrace& point, const at::Tensor& state) const {
+    const at::Tensor values = state.contiguous();
+    const int side = model_.shape.image_size;
+    const std::span<const float> all(values.const_data_ptr<float>(),
+                                     static_cast<size_t>(values.numel()));
+    float least = std::numeric_limits<float>::quiet_NaN(), most = least;
+    for (const float value : all) {
+      if (!std::isfinite(value)) continue;
+      if (!(least <= value)) least = value;
+      if (!(most >= value)) most = value;
+    }
+    point.pictures.push_back(images::to_image_min_max(all, side, side));
+    point.ranges.insert(point.ranges.end(), {least, most});
+  }
+
+  std::vector<std::string> headings() const {
+    std::vector<std::string> names = {"noise"};
+    for (int b = model_.shape.blocks - 1; b >= 0; --b) names.push_back(fmt::format("block {}", b));
+    if (settings_.self_denoising_lr != 0) names.push_back("denoised");
+    return names;
+  }
+
+  // A row a strategy.
+  images::Image strip(int64_t image, const std::vector<std::string>& names) const {
+    std::vector<Strategy> strategies;
+    for (const PointTrace& point : points_) strategies.push_back(point.strategy);
+    const std::vector<std::string> labels = strategy_labels(strategies);
+    std::vector<images::StripRow> rows;
+    for (size_t i = 0; i < points_.size(); ++i) {
+      const auto first = points_[i].pictures.begin() + image * static_cast<int64_t>(names.size());
+      rows.push_back({labels[i], {first, first + static_cast<int64_t>(names.size())}});
+    }
+    return images::strips(rows, names, strip_options(model_.shape.image_size));
+  }
+
+  void report() {
+    const std::vector<std::string> names = headings();
+    for (int64_t i = 0; i < settings_.num_images; ++i) {
+      const std::string path =
+          write_picture(context_, fmt::format("trace_{}.png", i), strip(i, names));
+      if (i == 0) context_.set_all("picture", path);
+    }
+    const int64_t states = static_cast<int64_t>(names.size());
+    for (size_t i = 0; i < points_.size(); ++i) {
+      const std::vector<std::string> id = {context_.point_id(i)};
+      const at::Tensor pixels = pixels_of(points_[i].pictures);
+      context_.add("trace/<point>/images", id,
+                   array_values(pixels.unflatten(0, {settings_.num_images, states})));
+      const at::Tensor ranges = at::empty({settings_.num_images, states, 2}, at::kFloat);
+      std::copy(points_[i].ranges.begin(), points_[i].ranges.end(),
+                ranges.mutable_data_ptr<float>());
+      context_.add("trace/<point>/ranges", id, array_values(ranges));
+    }
+    context_.add("trace/states", {}, array_values(names));
+    context_.set_all("smoke", int64_t{!context_.job().smoke.is_null()});
+    context_.set_all("device", device_name(device_));
+    context_.set_all("compute", to_string(model_.compute));
+  }
+
+  JobContext& context_;
+  const Settings settings_;
+  const at::Device device_;
+  const Model model_;
+  const NoiseInput input_;
+  std::vector<PointTrace> points_;
+};
+
+void run(JobContext& context) { Traces(context).run(); }
+
+const bool registered = register_experiment<Settings>(
+    {.name = "trace",
+     .description = "Pictures of the noise, each block's state and the denoised image, a row a "
+                    "strategy; every state is scaled to its own range.",
+     .revision = 1,
+     .timed = false,
+     .fields = {},
+     .columns = {guess_column(),
+                 picture_column("the first image's strip, a row a strategy of the same job"),
+                 {"smoke", ColumnType::kInt64, "",
+                  "1: a trial run with few images, perhaps with an untrained model"},
+                 {"compute", ColumnType::kString, "", "compute type the job ran in"}},
+     .arrays = guess_arrays_and(
+         {{"trace/states",
+           ElementType::kString,
+           {"state"},
+           "",
+           "what the states are: noise, after blocks K-1 to 0, denoised"},
+          {"trace/<point>/images",
+           ElementType::kUInt8,
+           {"image", "state", "row", "column", "channel"},
+           "",
+           "states as pictures, each scaled from its smallest to its largest value"},
+          {"trace/<point>/ranges",
+           ElementType::kFloat32,
+           {"image", "state", "smallest and largest"},
+           "",
+           "what 0 and 255 stand for; NaN where no value is finite"}}),
+     .work = Work::kSampling},
+    run);
+
+}  // namespace
+}  // namespace tarflow::experiments
