@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "analysis/compare.h"
+#include "analysis/condense.h"
 #include "analysis/markdown.h"
 #include "analysis/published.h"
 #include "analysis/regenerate.h"
@@ -29,6 +30,8 @@ struct Arguments {
   std::filesystem::path schemas;
   std::vector<std::filesystem::path> documents{"docs"};
   bool check = false;
+  std::filesystem::path condense_in, condense_out;
+  CondenseOptions condense;
   CompareOptions compare;
   std::string format = "text";
   ReportOptions options;
@@ -140,6 +143,19 @@ void add_regenerate(CLI::App& app, Arguments& arguments) {
   regenerate->add_option("--published", arguments.options.published, "file of published figures");
 }
 
+void add_condense(CLI::App& app, Arguments& arguments) {
+  CLI::App* condense = app.add_subcommand("condense",
+                                          "write a small copy of a sweep's record: all points, "
+                                          "moments of a point added up, few images");
+  condense->add_option("IN", arguments.condense_in, "a sweep's record")->required();
+  condense->add_option("OUT", arguments.condense_out, "the copy")->required();
+  condense
+      ->add_option("--images", arguments.condense.images,
+                   "sample images kept of each job of the smallest seed")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+}
+
 void add_compare(CLI::App& app, Arguments& arguments) {
   CLI::App* compare =
       app.add_subcommand("compare",
@@ -181,6 +197,7 @@ int analyze(int argc, const char* const* argv, std::ostream& out, std::ostream& 
   digest->add_option("files", arguments.digest_files, "sweeps' or jobs' records")->required();
   add_compare(app, arguments);
   add_regenerate(app, arguments);
+  add_condense(app, arguments);
   CLI::App* describe = app.add_subcommand(
       "describe-records", "print what the files hold, as docs/records.md does (Markdown)");
   describe->add_option("--schemas", arguments.schemas,
@@ -189,6 +206,10 @@ int analyze(int argc, const char* const* argv, std::ostream& out, std::ostream& 
     app.parse(argc, argv);
     if (digest->parsed()) return print_digests(arguments, out, err);
     if (app.got_subcommand("compare")) return print_comparison(arguments, out, err, terminal);
+    if (app.got_subcommand("condense")) {
+      condense(arguments.condense_in, arguments.condense_out, arguments.condense);
+      return 0;
+    }
     if (app.got_subcommand("regenerate")) return regenerate_documents(arguments, out, err);
     if (!describe->parsed()) return print_report(std::move(arguments), out, err, terminal);
     if (arguments.schemas.empty()) {
