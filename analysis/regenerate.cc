@@ -21,7 +21,7 @@ constexpr std::string_view kOpen = "<!-- analyze ", kClose = "<!-- /analyze -->"
 // What a mark asks for.
 struct Wanted {
   std::string file;   // as written
-  std::string words;  // of titles; "" takes all tables
+  std::string words;  // alternatives, parted by " | "; "" takes all tables
   size_t line = 0;    // of the mark, from 1
 };
 
@@ -61,6 +61,17 @@ class Aside {
   fs::path path_;
 };
 
+// Whether title or introduction hold one of the alternatives.
+bool chosen(const Table& table, std::string_view words) {
+  const std::string text = table.title + "\n" + table.introduction;
+  for (;;) {
+    const size_t bar = words.find(" | ");
+    if (text.find(words.substr(0, bar)) != std::string::npos) return true;
+    if (bar == std::string_view::npos) return false;
+    words.remove_prefix(bar + 3);
+  }
+}
+
 std::string tables_of(const fs::path& document, const Wanted& wanted, const fs::path& record,
                       const fs::path& published) {
   const Aside aside;
@@ -70,14 +81,13 @@ std::string tables_of(const fs::path& document, const Wanted& wanted, const fs::
   if (!report.problems.empty()) throw Error(report.problems.front());
   std::string text;
   for (const Table& table : report.tables) {
-    if (table.title.find(wanted.words) == std::string::npos) continue;
-    text += "\n" + render_markdown(table);
+    if (chosen(table, wanted.words)) text += "\n" + render_markdown(table);
   }
   if (text.empty()) {
     throw misplaced(document, wanted.line,
                     wanted.words.empty()
                         ? fmt::format("{} gives no table", wanted.file)
-                        : fmt::format("no table of {} is called `{}`", wanted.file, wanted.words));
+                        : fmt::format("no table of {} has `{}`", wanted.file, wanted.words));
   }
   return text + "\n";
 }

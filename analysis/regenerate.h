@@ -17,10 +17,10 @@ struct Regenerated {
 //   <!-- analyze ../results/reference/demo.h5 -->
 //   <!-- /analyze -->
 // between which stand the tables of the report on that merged sweep file (a path from the
-// document's folder). `<!-- analyze FILE: words -->` takes only tables whose title holds the words.
-// Everything else is kept as it is. `published`: file of published figures. Throws Error, with
-// file and line, for marks that do not pair, for a file that cannot be read and for words that no
-// title holds.
+// document's folder). `<!-- analyze FILE: words | words -->` takes only tables whose title or
+// introduction holds one of these. Everything else is kept as it is. `published`: file of published
+// figures. Throws Error, with file and line, for marks that do not pair, for a file that cannot be
+// read and for words that no table holds.
 Regenerated regenerate(const std::filesystem::path& document,
                        const std::filesystem::path& published);
 

@@ -92,8 +92,12 @@ TEST_F(RegenerateTest, WordsChooseTables) {
   const std::string some = made("<!-- analyze ../demo.h5: attention -->\n" + kClose).text;
   EXPECT_THAT(some, HasSubstr("attention temperature"));
   EXPECT_LT(some.size(), all.size());
-  EXPECT_THAT(error_of("<!-- analyze ../demo.h5: no such words -->\n" + kClose),
-              AllOf(HasSubstr("results.md:1"), HasSubstr("no table of ../demo.h5 is called")));
+  // In introductions as well, and any of several.
+  EXPECT_THAT(made("<!-- analyze ../demo.h5: no such words | seed 0. -->\n" + kClose).text,
+              HasSubstr("| For |"));
+  EXPECT_THAT(
+      error_of("<!-- analyze ../demo.h5: no such words -->\n" + kClose),
+      AllOf(HasSubstr("results.md:1"), HasSubstr("no table of ../demo.h5 has `no such words`")));
 }
 
 TEST_F(RegenerateTest, TablesOfAnAbsentRecordStay) {
