@@ -141,10 +141,11 @@ Table block_table(const SpeedupBlock& block) {
                           {fixed(point.number("block_passes"), 1)}});
   }
   const Point& first = block.points.front();
+  const std::string labels = first.text("labels");
   table.introduction =
-      fmt::format("{}, {}, {} images, seed {}. {}", first.text("device"), first.text("compute"),
+      fmt::format("{}, {}, {} images, seed {}{}. {}", first.text("device"), first.text("compute"),
                   count_text(first.number("num_images").value_or(0)), setting_text(first, "seed"),
-                  distance_text(block));
+                  labels.empty() ? "" : ", labels " + labels, distance_text(block));
   if (!compared.empty()) {
     table.introduction += fmt::format(
         " Deviation of the first {} images.",
