@@ -88,7 +88,7 @@ std::string noise_kind(JobContext& context, const Settings& settings, const Mode
   throw Error(
       settings.dequantisation == "gaussian"
           ? "`dequantisation: gaussian` needs the model's noise level, which its file does not hold"
-          : "it is not known which noise the model was trained with: its noise_std is not stated",
+          : "it is not known which noise the model was trained with: its noise_std is 0",
       "state `noise_std` under the model if it was trained with Gaussian noise, or "
       "`dequantisation: uniform` if it was trained with uniform noise in each of the 256 levels");
 }

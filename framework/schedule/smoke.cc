@@ -119,6 +119,9 @@ void replace_path(const sweep::Sweep& sweep, const ExperimentSchema& schema, con
   }
   const fs::path pictures = write_pictures(folder, picture_size(sweep, schema, settings));
   settings.set(field.name, fs::absolute(pictures).string());
+  // The made-up pictures lie in no class folders.
+  const Json* labels = settings.find("labels");
+  if (field.name == "images" && labels && *labels == "folder") settings.set("labels", "none");
   replaced.note(replaced.pictures, name,
                 fmt::format("{}: {} is absent; SYNTHETIC pictures are used", name, path));
 }

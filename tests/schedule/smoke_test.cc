@@ -5,6 +5,7 @@
 
 #include "framework/checkpoint/tarflow_state.h"
 #include "framework/core/error.h"
+#include "framework/core/strategy.h"
 #include "tests/schedule/house.h"
 
 namespace tarflow::schedule {
@@ -124,6 +125,45 @@ TEST(Smoke, PointsThatCannotRunAreLeftOutAndNamed) {
   EXPECT_EQ(smoke.sweep.points[0].settings.at("data"), bench.folder.path().string());
   EXPECT_THAT(smoke.messages, ::testing::ElementsAre(::testing::AllOf(HasSubstr("/absent/noise.h5"),
                                                                       HasSubstr("left out"))));
+}
+
+TEST(Smoke, WhatChoosesGuessesIsMadeUpAndNotDropped) {
+  Bench bench;
+  Field folder = bench.schemas[0].fields[0], count = folder;
+  folder.name = kGuessImages;
+  folder.type = FieldType::kPath;
+  folder.file = FileKind::kImages;
+  folder.identity = Identity::kContent;
+  folder.required = false;
+  count.name = kGuessNumImages;
+  count.type = FieldType::kInteger;
+  count.file = FileKind::kAny;
+  count.minimum = 0;
+  bench.schemas[0].fields.push_back(folder);
+  bench.schemas[0].fields.push_back(count);
+  const std::string absent = (bench.folder / "absent/images").string();
+  for (const int64_t images : {int64_t{0}, int64_t{1000}}) {  // 0: all there are
+    bench.add({{"images", bench.folder.path().string()},
+               {"model", "tiny"},
+               {"num_images", 100},
+               {kGuessImages, absent},
+               {kGuessNumImages, images}});
+  }
+  const Smoke smoke = bench.smoke();
+  ASSERT_THAT(smoke.sweep.points, SizeIs(1));
+  const sweep::Point& point = smoke.sweep.points[0];
+  EXPECT_TRUE(fs::is_directory(point.settings.at(kGuessImages).get<std::string>()));
+  EXPECT_EQ(point.settings.at(kGuessNumImages), 2);
+  EXPECT_EQ(smoke.replaced.at("pictures"), Json::array({"look.guess_images"}));
+}
+
+TEST(Smoke, MadeUpPicturesHaveNoLabels) {
+  Bench bench;
+  bench.add({{"images", (bench.folder / "absent/images").string()},
+             {"model", "tiny"},
+             {"num_images", 100},
+             {"labels", "folder"}});
+  EXPECT_EQ(bench.smoke().sweep.points[0].settings.at("labels"), "none");
 }
 
 TEST(Smoke, ARequiredFileThatCannotBeMadeUpIsNamed) {
