@@ -46,10 +46,6 @@ class Samples {
         sampler_(model_, options_of(context, settings_, model_)),
         input_(settings_.noise, settings_, model_),
         denoised_(context.point_count()) {
-    if (!settings_.noise.empty() && !settings_.labels.empty()) {
-      throw Error("with `noise` the labels come from its file, and there is `labels` besides",
-                  "leave `labels` out");
-    }
     for (size_t i = 0; i < context.point_count(); ++i) {
       rates_.push_back(read_settings<Settings>(context.point_settings(i)).self_denoising_lr);
     }

@@ -64,9 +64,6 @@ void Binder::text(std::string& value, FieldInfo info) {
 void Binder::choice(std::string& value, FieldInfo info) {
   field(value, FieldType::kChoice, std::move(info), value);
 }
-void Binder::integers(std::vector<int64_t>& value, FieldInfo info) {
-  field(value, FieldType::kIntegerList, std::move(info), value);
-}
 void Binder::model(std::string& value, FieldInfo info) {
   field(value, FieldType::kModel, std::move(info), nullptr);
 }

@@ -41,7 +41,6 @@ class Binder {
   void integers(std::vector<int64_t>& value, FieldInfo info);
   void text(std::string& value, FieldInfo info);
   void choice(std::string& value, FieldInfo info);
-  void integers(std::vector<int64_t>& value, FieldInfo info);
   // "" when absent.
   void path(std::string& value, FieldInfo info);
   void model(std::string& value, FieldInfo info);
