@@ -115,8 +115,8 @@ void add_tables(Report& report, const std::vector<Point>& points, const Publishe
       name_pictures(report, own);
       continue;
     }
-    name_pictures(report, own);
     add_coverage(report, experiment, own.size(), tables);
+    name_pictures(report, own);
     // The CRM tells which strategies to try, so it is read first.
     const auto where = experiment == "igm_crm" ? report.tables.begin() : report.tables.end();
     report.tables.insert(where, tables.tables.begin(), tables.tables.end());

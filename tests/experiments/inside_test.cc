@@ -140,8 +140,7 @@ TEST_F(Inside, BlocksAndSegmentsThatAreNotThereAreNamed) {
 }
 
 TEST_F(Inside, AStoppedJobStopsWithinAnIteration) {
-  const std::string experiment =
-      "  - convergence: {num_images: 100000, chunk: 50000, segments: 0}\n";
+  const std::string experiment = "  - convergence: {num_images: 100000, chunk: 500, segments: 0}\n";
   const pid_t process = start(experiment);
   for (int i = 0; i < 600 && !fs::exists(folder_ / "results/toy/jobs"); ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
