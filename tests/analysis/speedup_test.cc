@@ -61,6 +61,14 @@ TEST(Speedup, ComparesStrategiesWithFor) {
   EXPECT_THAT(text, HasSubstr("| \\[1-8-4-4\\] | block 1: gs 8 x 4"));
 }
 
+TEST(Speedup, SaysWhichGuessesWereChosen) {
+  Source source = demo();
+  EXPECT_EQ(markdown_of(source).find("chosen"), std::string::npos);
+  source.sweep.rows[1]["chosen_guesses"] = std::string(R"(["z","zero"])");
+  EXPECT_THAT(markdown_of(source),
+              HasSubstr("; chosen, last block first: \\[z, zero\\] for demo |"));
+}
+
 TEST(Speedup, WithoutForThereIsNoRate) {
   Source source = demo();
   source.sweep.rows.erase(source.sweep.rows.begin());
