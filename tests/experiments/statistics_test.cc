@@ -81,7 +81,8 @@ TEST_F(StatisticsFiles, OfTorchmetricsGiveTheDistanceOfOurs) {
   write_torchmetrics("their_fid_stats.pth", 100);
   const double ours = number(run(evaluate("stats.h5")).rows.at(0), "distance");
   const record::SweepRecord sweep = run(evaluate("their_fid_stats.pth"));
-  EXPECT_NEAR(number(sweep.rows.at(0), "distance"), ours, 1e-9 * ours);
+  // 8 samples make a singular covariance: the roots of its zeros turn rounding of 1e-16 into 1e-8.
+  EXPECT_NEAR(number(sweep.rows.at(0), "distance"), ours, 1e-6 * ours);
   EXPECT_EQ(std::get<int64_t>(sweep.rows.at(0).at("reference_images")), 100);
 }
 
