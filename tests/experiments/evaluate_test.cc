@@ -42,10 +42,10 @@ class Evaluate : public Programs {
     module.save((folder_ / name).string());
   }
 
-  // For on 20 images in chunks of 2, and `more`.
-  std::string evaluate(const std::string& more) const {
-    return "  - evaluate: {num_images: 20, chunk: 2, strategy: For, reference: " +
-           asset("cifar10").string() + ", " + more + "}\n";
+  // For on 20 images, and `more`.
+  std::string evaluate(const std::string& more, int chunk = 2) const {
+    return "  - evaluate: {num_images: 20, strategy: For, chunk: " + std::to_string(chunk) +
+           ", reference: " + asset("cifar10").string() + ", " + more + "}\n";
   }
 
   std::string log_of(const record::SweepRecord& sweep) const {
@@ -110,12 +110,34 @@ TEST_F(Evaluate, TenChunksGiveAnErrorAndFewerSayWhyNot) {
   EXPECT_NEAR(number(row, "distance_error") / std::sqrt(0.9 * squares), 1, 1e-6);
   EXPECT_THAT(log_of(sweep), Not(HasSubstr("no standard error")));
 
-  const record::SweepRecord few =
-      run(evaluate("extractor: mean.pt, self_denoising_lr: 0, chunk: 5"));
+  const record::SweepRecord few = run(evaluate("extractor: mean.pt, self_denoising_lr: 0", 5));
   EXPECT_FALSE(has(few.rows.at(0), "distance_error"));
   EXPECT_EQ(whole(few.rows[0], "distance_groups"), 4);
   EXPECT_THAT(log_of(few), HasSubstr("it needs 10 groups of images, and there are 4; a `chunk` of "
                                      "at most 2"));
+}
+
+TEST_F(Evaluate, KernelDistancePrecisionAndRecallNeedFeaturesOfTheReference) {
+  const std::string plain = "self_denoising_lr: 0, extractor: mean.pt";
+  record::SweepRecord sweep = run(evaluate(plain));
+  EXPECT_FALSE(has(sweep.rows.at(0), "kid")) << "20 are fewer than 1,000";
+  EXPECT_THAT(log_of(sweep), HasSubstr("no KID: there are 20 samples"));
+  EXPECT_EQ(whole(sweep.rows[0], "feature_samples"), 20);
+  const double precision = number(sweep.rows[0], "precision");
+  EXPECT_GE(precision, 0);
+  EXPECT_LE(precision, 1);
+
+  sweep = run(evaluate(plain + ", kid_subset_size: 10"));
+  EXPECT_TRUE(has(sweep.rows.at(0), "kid"));
+  EXPECT_GT(number(sweep.rows[0], "kid_deviation"), 0);
+  EXPECT_EQ(number(sweep.rows[0], "precision"), precision);
+
+  sweep = run(evaluate(plain + ", kept_features: 12, kid_subset_size: 10"));
+  EXPECT_EQ(whole(sweep.rows.at(0), "feature_samples"), 12);
+
+  sweep = run(evaluate(plain + ", kept_features: 0"));
+  EXPECT_FALSE(has(sweep.rows.at(0), "precision"));
+  EXPECT_TRUE(has(sweep.rows[0], "distance"));
 }
 
 TEST_F(Evaluate, FewerImagesThanFeaturesAreInTheLogAndTheTable) {

@@ -5,6 +5,7 @@
 #include <torch/csrc/jit/api/module.h>
 
 #include <chrono>
+#include <cmath>
 #include <filesystem>
 #include <thread>
 
@@ -39,8 +40,8 @@ class Resume : public Programs {
   std::string evaluate(const std::string& more) const {
     return "  - evaluate:\n      {num_images: " + std::to_string(2 * kChunks) +
            ", chunk: 2, cfg: 1000, strategy: For, nonfinite: exclude, extractor: mean.pt, " +
-           "reference: " + asset("cifar10").string() + ", " + more +
-           ", grid: {self_denoising_lr: [0, 1]}}\n";
+           "kid_subset_size: 20, kept_features: 200, reference: " + asset("cifar10").string() +
+           ", " + more + ", grid: {self_denoising_lr: [0, 1]}}\n";
   }
 
   // A folder with the undisturbed job and no result.
@@ -116,6 +117,10 @@ TEST_F(Resume, StoppedAndContinuedHasTheUndisturbedDigest) {
   for (const record::Row& row : undisturbed_.rows) {
     EXPECT_GT(whole(row, "nonfinite_images"), 0) << "some images are to be left out";
     EXPECT_GT(whole(row, "distance_images"), 10) << "and some not";
+    EXPECT_GT(std::get<double>(row.at("distance_error")), 0);
+    EXPECT_GT(whole(row, "feature_samples"), 20) << "for these, which go on as well:";
+    for (const char* column : {"kid", "kid_deviation", "precision", "recall"})
+      EXPECT_FALSE(std::isnan(std::get<double>(row.at(column)))) << column;
     EXPECT_EQ(whole(row, "interrupted"), 0);
   }
   const fs::path folder = trial("stopped");
