@@ -166,19 +166,12 @@ Cell images_cell(const Row& row, const std::string& said) {
   return cell;
 }
 
-Cell kid_cell(const Row& row) {
-  const Values values = numbers_of(row.points, "kid");
-  if (values.empty()) return {kNoValue};
-  if (row.over_seeds() && values.size() >= 2) return over_seeds_cell(values, kKidDecimals);
-  return estimate_cell({values.front(), row.first().number("kid_deviation")}, kKidDecimals);
-}
-
-Cell mean_cell(const Row& row, const char* column) {
+Cell mean_cell(const Row& row, const char* column, int decimals) {
   const Values values = numbers_of(row.points, column);
   if (values.empty()) return {kNoValue};
   double sum = 0;
   for (const double value : values) sum += value;
-  return {fixed(sum / static_cast<double>(values.size()), kShareDecimals)};
+  return {fixed(sum / static_cast<double>(values.size()), decimals)};
 }
 
 std::string introduction_of(const Family& family) {
@@ -221,7 +214,7 @@ void add_footnotes(Table& table, const std::vector<Row>& rows) {
   if (has(rows, "kid")) {
     table.footnotes.push_back(
         "Kernel distance (KID), precision and recall: of the first samples whose features were "
-        "kept; ± of one seed's kernel distance: standard deviation over subsets.");
+        "kept, means over subsets and seeds.");
   }
 }
 
@@ -233,7 +226,7 @@ Table family_table(const Family& family) {
   table.introduction = introduction_of(family);
   table.columns = {{"strategy", Align::kLeft}, {"cfg"}};
   if (family.several_temperatures) table.columns.push_back({"attn temp"});
-  for (const char* title : {"denoise lr", "seed", "images", "distance", "− For"})
+  for (const char* title : {"lr", "seed", "images", "distance", "− For"})
     table.columns.push_back({title});
   const bool kid = has(rows, "kid"), shares = has(rows, "precision");
   if (kid) table.columns.push_back({"KID"});
@@ -248,10 +241,10 @@ Table family_table(const Family& family) {
     cells.push_back(images_cell(row, too_few_images(family.first)));
     cells.push_back(distance_cell(row));
     cells.push_back(difference_cell(row));
-    if (kid) cells.push_back(kid_cell(row));
+    if (kid) cells.push_back(mean_cell(row, "kid", kKidDecimals));
     if (shares) {
-      cells.push_back(mean_cell(row, "precision"));
-      cells.push_back(mean_cell(row, "recall"));
+      cells.push_back(mean_cell(row, "precision", kShareDecimals));
+      cells.push_back(mean_cell(row, "recall", kShareDecimals));
     }
     table.rows.push_back(std::move(cells));
   }
