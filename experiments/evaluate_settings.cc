@@ -30,8 +30,9 @@ void EvaluateSettings::bind(Binder& binder) {
       reference,
       {.name = "reference",
        .description =
-           "What samples are compared with: a folder of real images, or a file of fid_stats. "
-           "Without it and an extractor no distance is measured.",
+           "What samples are compared with: a folder of real images, a file of fid_stats, a "
+           "*_fid_stats.pth, or an .npz with mu and sigma. Without it and an extractor no "
+           "distance is measured.",
        .example = "assets/cifar10",
        .identity = Identity::kContent,
        .shared = true,

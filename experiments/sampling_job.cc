@@ -26,6 +26,7 @@ void SamplingSettings::bind(Binder& binder, StrategyField strategies) {
          .required = true,
          .example = "[7-8-32-10]",
          .shared = strategies == StrategyField::kShared});
+    guesses.bind(binder);
   }
   binder.number(cfg,
                 {.name = "cfg",

@@ -128,6 +128,7 @@ void bind_extractor(Binder& binder, std::string& path, bool required, bool share
              .required = required,
              .example = "assets/cifar10_extractor.pt",
              .identity = Identity::kContent,
+             .shared = shared,
              .file = FileKind::kExtractor});
 }
 

@@ -185,11 +185,12 @@ void warn_of_repeats(const std::map<size_t, size_t>& repeats, Mark mark, Report&
 }
 
 // Of points with one id: a file in which they differ although it is what their results come from.
-void require_same_files(Work& work, const Cell* row, const Point& earlier, Report& report) {
+void require_same_files(Work& work, OpenGuesses& guesses, const Cell* row, const Point& earlier,
+                        Report& report) {
   for (size_t i = 0; i < work.schema.fields.size(); ++i) {
     const Field& field = work.schema.fields[i];
     if (field.identity != Identity::kContent) continue;
-    const Value* value = work.values.at(i, row);
+    const Value* value = guesses.is_idle(i, row) ? nullptr : work.values.at(i, row);
     const SettingPtr* other = earlier.settings.find_shared(field.name);
     if (!value && !other) continue;
     if (value && other && value->setting->text == (*other)->text) continue;
@@ -236,7 +237,7 @@ void add_points(Work& work, OpenGuesses& guesses, Report& report, Expansion& exp
         expansion.by_id.emplace(std::stoull(point.id, nullptr, 16), expansion.points.size());
     if (!is_new) {
       ++repeats[expansion.owners[known->second]];
-      require_same_files(work, work.rows.row(i), expansion.points[known->second], report);
+      require_same_files(work, guesses, work.rows.row(i), expansion.points[known->second], report);
       continue;
     }
     point.settings.reserve(values.size());
