@@ -40,20 +40,21 @@ class Worker : public Programs {
   // One small job of every experiment.
   record::SweepRecord run_all() const {
     const std::string images = asset("cifar10").string(),
-                      extractor = asset("cifar10_extractor.pt").string();
-    return run("  - igm_crm: {images: " + images + ", num_images: 10}\n" +
-               "  - sample: {num_images: 3, strategy: \"[1-4-2-3]\", trace: true}\n" +
-               "  - fid_stats: {images: " + images +
-               ", num_images: 10, image_size: 8, extractor: " + extractor + "}\n" +
-               "  - bpd: {num_images: 10, images: " + images + "}\n" +
-               "  - evaluate: {num_images: 10, chunk: 1, guess_num_images: 4, guess_images: " +
-               images + ", extractor: " + extractor + ", reference: " + images +
-               ", strategy: {blocks: {else: {segments: 1, max_iterations: 3, guess: auto, stop: "
-               "{published: "
-               "1.0e-9}}}}}\n" +
-               "  - convergence: {num_images: 2, segments: 4, max_iterations: 3}\n" +
-               "  - trace: {num_images: 2, strategy: \"[1-4-2-3]\"}\n" +
-               "  - compare: {num_images: 2, strategy: \"[1-4-2-3]\"}\n");
+                      extractor = asset("cifar10_extractor.pt").string(),
+                      chosen = ", guess_num_images: 4, guess_images: " + images +
+                               ", strategy: {name: 1-4-2-3, guess: auto}";
+    return run(
+        "  - igm_crm: {images: " + images + ", num_images: 10}\n" +
+        "  - sample: {num_images: 3, strategy: \"[1-4-2-3]\", trace: true}\n" +
+        "  - fid_stats: {images: " + images + ", num_images: 10, image_size: 8, extractor: " +
+        extractor + "}\n" + "  - bpd: {num_images: 10, images: " + images + "}\n" +
+        "  - evaluate: {num_images: 10, chunk: 1, guess_num_images: 4, guess_images: " + images +
+        ", extractor: " + extractor + ", reference: " + images +
+        ", strategy: {blocks: {else: {segments: 1, max_iterations: 3, guess: auto, stop: "
+        "{published: "
+        "1.0e-9}}}}}\n" +
+        "  - convergence: {num_images: 2, segments: 4, max_iterations: 3}\n" +
+        "  - trace: {num_images: 2" + chosen + "}\n  - compare: {num_images: 2" + chosen + "}\n");
   }
 };
 
