@@ -125,7 +125,10 @@ class Evaluation {
   void load_metrics() {
     for (LoadedReference& reference : references_) {
       const auto [extractor, fresh] = extractors_.try_emplace(reference.extractor, std::nullopt);
-      if (fresh) extractor->second = metrics::Extractor::load(reference.extractor, device_);
+      if (fresh) {
+        extractor->second = metrics::Extractor::load(
+            reference.extractor, device_, metrics::precision_from(settings_.extractor_precision));
+      }
       reference.statistics =
           load_reference(context_, reference.path, *extractor->second, model_.shape.image_size);
       for (FeatureTotals& features : totals_.features) {

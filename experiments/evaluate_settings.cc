@@ -26,6 +26,7 @@ void EvaluateSettings::bind(Binder& binder) {
   SamplingSettings::bind(binder);
   bind_self_denoising(binder, self_denoising_lr);
   bind_extractor(binder, extractor, /*required=*/false, /*shared=*/true);
+  bind_extractor_precision(binder, extractor_precision);
   binder.path(
       reference,
       {.name = "reference",

@@ -11,6 +11,7 @@ namespace {
 
 struct Settings {
   std::string images, extractor, output;
+  std::string extractor_precision = "float32";
   int64_t image_size = 0;
   int64_t num_images = 0;
   int64_t max_unreadable = 0;
@@ -26,6 +27,7 @@ struct Settings {
                          .identity = Identity::kContent,
                          .file = FileKind::kImages});
     bind_extractor(binder, extractor, /*required=*/true);
+    bind_extractor_precision(binder, extractor_precision);
     binder.integer(
         image_size,
         {.name = "image_size",
@@ -65,7 +67,8 @@ struct Settings {
 void run(JobContext& context) {
   const Settings settings = read_settings<Settings>(context.settings());
   const at::Device device = device_from(settings.device);
-  const metrics::Extractor extractor = metrics::Extractor::load(settings.extractor, device);
+  const metrics::Extractor extractor = metrics::Extractor::load(
+      settings.extractor, device, metrics::precision_from(settings.extractor_precision));
   const FolderImages wanted{
       settings.images,     static_cast<int>(settings.image_size),
       settings.num_images, settings.max_unreadable,

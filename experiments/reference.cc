@@ -64,6 +64,10 @@ Reference read_own_file(const fs::path& file, const metrics::Extractor& extracto
   require_extractor(file, extractor);
   require_same(file, "resize", resize_identity(image_size));
   require_same(file, "extractor_input", extractor.input(), /*may_lack=*/true);
+  const std::string precision = record::read_root_attribute(file, "extractor_precision");
+  if (const std::string own = metrics::to_string(extractor.precision());
+      own != (precision.empty() ? "float32" : precision))
+    refuse(file, "extractor_precision", precision.empty() ? "float32" : precision, own);
   Reference reference{{}, {}, file.string()};
   metrics::Gaussian& gaussian = reference.gaussian;
   gaussian.mean = to_tensor(record::read_dataset(file, "mu")).to(at::kDouble);
@@ -166,6 +170,7 @@ void write_statistics(const fs::path& file, const FolderStatistics& statistics,
       {"extractor_sha256", extractor.sha256()},
       {"weights_sha256", extractor.weights_sha256()},
       {"extractor_input", extractor.input()},
+      {"extractor_precision", metrics::to_string(extractor.precision())},
       {"resize", resize_identity(wanted.image_size)},
       {"flips", wanted.flips ? "each image and its mirror image" : "none"}};
   if (statistics.features.defined()) {
@@ -186,7 +191,8 @@ Reference load_reference(JobContext& context, const fs::path& path,
   // The folder's content was hashed when the job was planned; the cache is keyed by it.
   const std::string planned = context.content_of("reference", path.string());
   const std::string content = planned.empty() ? images::folder_content_hash(path) : planned;
-  const std::string key = short_hash(fmt::format("{} {} {} {}", content, extractor.sha256(),
+  const std::string key = short_hash(fmt::format("{} {} {} {} {}", content, extractor.sha256(),
+                                                 metrics::to_string(extractor.precision()),
                                                  resize_identity(image_size), kKeptFeatures));
   const fs::path kept =
       context.folder().parent_path().parent_path() / "cache" / ("statistics-" + key + ".h5");

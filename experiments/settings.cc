@@ -132,4 +132,15 @@ void bind_extractor(Binder& binder, std::string& path, bool required, bool share
              .file = FileKind::kExtractor});
 }
 
+void bind_extractor_precision(Binder& binder, std::string& precision) {
+  binder.choice(
+      precision,
+      {.name = "extractor_precision",
+       .description =
+           "Arithmetic of the extractor on a GPU. float32: as a CPU does it. tf32: inputs of "
+           "convolutions rounded to 10 bits, as PyTorch does unless told not to; several times as "
+           "fast. Statistics made with the other are refused.",
+       .choices = {"float32", "tf32"}});
+}
+
 }  // namespace tarflow::experiments

@@ -63,6 +63,7 @@ void bind_self_denoising(Binder& binder, double& rate, bool shared = true);
 void bind_max_unreadable(Binder& binder, int64_t& count);
 // `shared`: points that differ in it run as one job.
 void bind_extractor(Binder& binder, std::string& path, bool required, bool shared = false);
+void bind_extractor_precision(Binder& binder, std::string& precision);
 
 template <typename Settings>
 Settings read_settings(const Json& values) {

@@ -58,7 +58,8 @@ bool is_state_dict(const std::filesystem::path& path) {
 
 }  // namespace
 
-Extractor Extractor::load(const std::filesystem::path& path, const at::Device& device) {
+Extractor Extractor::load(const std::filesystem::path& path, const at::Device& device,
+                          Precision precision) {
   std::error_code failed;
   if (!std::filesystem::exists(path, failed))
     throw Error(fmt::format("the extractor {} does not exist", path.string()), kPublishers);
@@ -67,6 +68,7 @@ Extractor Extractor::load(const std::filesystem::path& path, const at::Device& d
   extractor.name_ = path.stem().string();
   extractor.sha256_ = sha256_file(path);
   extractor.device_ = device;
+  extractor.precision_ = precision;
   if (is_state_dict(path)) {
     extractor.load_inception();
   } else {
@@ -84,7 +86,7 @@ void Extractor::load_inception() {
                 kPublishers);
   }
   inception_ = std::make_shared<const Inception>(
-      Inception::load(within ? file.with_prefix_stripped(kWithin) : file, device_));
+      Inception::load(within ? file.with_prefix_stripped(kWithin) : file, device_, precision_));
   weights_sha256_ = inception_->weights_sha256();
   const bool published =
       within && std::ranges::count(kPublishedStatistics, path_.filename().string()) > 0;
@@ -92,6 +94,12 @@ void Extractor::load_inception() {
 }
 
 void Extractor::load_module() {
+  if (precision_ == Precision::kBFloat16) {
+    throw Error(fmt::format("the extractor {} is TorchScript, whose types cannot be told to be "
+                            "bfloat16",
+                            path_.string()),
+                "use float32 or tf32, or Inception weights");
+  }
   try {
     module_ = std::make_shared<torch::jit::Module>(torch::jit::load(path_.string(), device_));
   } catch (const std::exception& error) {
@@ -118,6 +126,7 @@ at::Tensor Extractor::run(const at::Tensor& images) const {
 
 at::Tensor Extractor::run_module(const at::Tensor& input) const {
   c10::NoGradGuard no_grad;
+  const GpuArithmetic arithmetic(precision_);
   // Nothing to gain from profiling and fusing a net whose time is in convolutions; the first runs
   // would pay for it.
   torch::jit::GraphOptimizerEnabledGuard no_optimizer(false);

@@ -8,6 +8,8 @@
 #include <memory>
 #include <string>
 
+#include "framework/metrics/gpu_arithmetic.h"
+
 namespace torch::jit {
 struct Module;
 }
@@ -28,8 +30,10 @@ class Inception;
 class Extractor {
  public:
   // Throws Error naming the file when it is missing (and who publishes it) or none of those, and
-  // the tensors that are missing or of another shape.
-  static Extractor load(const std::filesystem::path& path, const at::Device& device);
+  // the tensors that are missing or of another shape, or when a TorchScript module is asked for
+  // bfloat16, which its own types decide.
+  static Extractor load(const std::filesystem::path& path, const at::Device& device,
+                        Precision precision = Precision::kFloat32);
 
   const std::string& name() const { return name_; }      // the file's name without its extension
   const std::string& sha256() const { return sha256_; }  // of the file
@@ -38,6 +42,7 @@ class Extractor {
   const std::string& weights_sha256() const { return weights_sha256_; }
   // What happens to an image inside, for a record: "TensorFlow 1 bilinear to 299", or "its own".
   std::string input() const;
+  Precision precision() const { return precision_; }
   // What a distance between its features is called: see distance_name.
   const std::string& distance_name() const { return distance_name_; }
 
@@ -56,6 +61,7 @@ class Extractor {
   std::filesystem::path path_;
   std::string name_, sha256_, weights_sha256_, distance_name_;
   at::Device device_ = at::kCPU;
+  Precision precision_ = Precision::kFloat32;
   std::shared_ptr<torch::jit::Module> module_;  // one of the two
   std::shared_ptr<const Inception> inception_;
   bool return_features_ = false;  // the module's forward has that argument

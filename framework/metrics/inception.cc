@@ -1,7 +1,6 @@
 #include "framework/metrics/inception.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Context.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
@@ -13,33 +12,6 @@
 
 namespace tarflow::metrics {
 namespace {
-
-const std::vector<std::string> kPrecisionNames = {"float32", "tf32", "bfloat16"};  // as Precision
-
-// What convolutions and products on the GPU may do while the network runs; put back afterwards.
-// cuDNN tries its algorithms once for each shape and keeps the fastest.
-class GpuArithmetic {
- public:
-  explicit GpuArithmetic(bool tf32)
-      : benchmark_(context().benchmarkCuDNN()),
-        convolutions_(context().allowTF32CuDNN()),
-        products_(context().allowTF32CuBLAS()) {
-    set(true, tf32, tf32);
-  }
-  ~GpuArithmetic() { set(benchmark_, convolutions_, products_); }
-  GpuArithmetic(const GpuArithmetic&) = delete;
-  GpuArithmetic& operator=(const GpuArithmetic&) = delete;
-
- private:
-  static at::Context& context() { return at::globalContext(); }
-  static void set(bool benchmark, bool convolutions, bool products) {
-    context().setBenchmarkCuDNN(benchmark);
-    context().setAllowTF32CuDNN(convolutions);
-    context().setAllowTF32CuBLAS(products);
-  }
-
-  bool benchmark_, convolutions_, products_;
-};
 
 // Along one axis: the two sources of each destination, and the share of the upper.
 struct Taps {
@@ -161,18 +133,6 @@ Folded folded_layer(Reader& reader, const InceptionLayer& layer) {
 }
 
 }  // namespace
-
-std::string to_string(Precision precision) {
-  return kPrecisionNames[static_cast<size_t>(precision)];
-}
-
-Precision precision_from(const std::string& text) {
-  for (size_t i = 0; i < kPrecisionNames.size(); ++i) {
-    if (kPrecisionNames[i] == text) return static_cast<Precision>(i);
-  }
-  throw Error(fmt::format("`{}` is not a precision of an extractor", text),
-              did_you_mean(text, kPrecisionNames));
-}
 
 at::Tensor tensorflow_resize(const at::Tensor& images, int64_t side) {
   const Taps x = taps(images.size(3), side, images.device()),
@@ -312,7 +272,7 @@ at::Tensor Inception::network(const at::Tensor& images) const {
 
 at::Tensor Inception::features(const at::Tensor& images) const {
   c10::NoGradGuard no_grad;
-  const GpuArithmetic arithmetic(precision_ == Precision::kTf32);
+  const GpuArithmetic arithmetic(precision_);
   const at::Tensor resized = tensorflow_resize(images.to(device_), kInceptionSide);
   const at::Tensor input = resized.sub_(128).div_(128);
   const auto type = precision_ == Precision::kBFloat16 ? at::kBFloat16 : at::kFloat;

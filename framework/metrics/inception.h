@@ -12,18 +12,12 @@
 #include <vector>
 
 #include "framework/checkpoint/checkpoint.h"
+#include "framework/metrics/gpu_arithmetic.h"
 
 namespace tarflow::metrics {
 
 inline constexpr int64_t kInceptionFeatures = 2048;
 inline constexpr int64_t kInceptionSide = 299;
-
-// Arithmetic of convolutions. kTf32 rounds their inputs to 10 bits of mantissa on GPUs that offer
-// it and is float32 elsewhere; kBFloat16 rounds weights and activations to 7 bits. Either moves
-// features by some 1e-3 and 1e-2, so it is part of what statistics are compared by.
-enum class Precision { kFloat32, kTf32, kBFloat16 };
-std::string to_string(Precision precision);         // "float32", "tf32", "bfloat16"
-Precision precision_from(const std::string& text);  // throws Error
 
 // A convolution without bias followed by a batch normalisation, as the state dict names them:
 // NAME.conv.weight (out, in, height, width) and NAME.bn.{weight,bias,running_mean,running_var}.

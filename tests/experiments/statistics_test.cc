@@ -22,9 +22,9 @@ class StatisticsFiles : public Programs {
                ", num_images: " + std::to_string(count) + ", output: stats.h5" + more + "}\n");
   }
 
-  std::string evaluate(const std::string& reference) const {
+  std::string evaluate(const std::string& reference, const std::string& more = "") const {
     return "  - evaluate: {num_images: 8, strategy: For, self_denoising_lr: 0, extractor: " +
-           asset("cifar10_extractor.pt").string() + ", reference: " + reference + "}\n";
+           asset("cifar10_extractor.pt").string() + ", reference: " + reference + more + "}\n";
   }
 
   record::Array read(const std::string& dataset) const {
@@ -84,6 +84,16 @@ TEST_F(StatisticsFiles, OfTorchmetricsGiveTheDistanceOfOurs) {
   // 8 samples make a singular covariance: the roots of its zeros turn rounding of 1e-16 into 1e-8.
   EXPECT_NEAR(number(sweep.rows.at(0), "distance"), ours, 1e-6 * ours);
   EXPECT_EQ(std::get<int64_t>(sweep.rows.at(0).at("reference_images")), 100);
+}
+
+TEST_F(StatisticsFiles, OfAnotherPrecisionAreRefused) {
+  make(20, ", extractor_precision: tf32");
+  EXPECT_EQ(record::read_root_attribute(folder_ / "stats.h5", "extractor_precision"), "tf32");
+  EXPECT_NE(wait(start(evaluate("stats.h5"))), 0);
+  EXPECT_THAT(read_file(folder_ / "log"),
+              HasSubstr("with extractor_precision `tf32`, this job uses `float32`"));
+  const record::SweepRecord sweep = run(evaluate("stats.h5", ", extractor_precision: tf32"));
+  EXPECT_GT(number(sweep.rows.at(0), "distance"), 0);
 }
 
 TEST_F(StatisticsFiles, OfAnotherWidthAreRefusedBeforeAnythingRuns) {

@@ -139,6 +139,31 @@ TEST_F(ExtractorTest, FilesThatAreNoExtractor) {
               HasSubstr("cut.pt"));
 }
 
+// StyleGAN's inception-2015-12-05.pt returns class probabilities unless told otherwise.
+TEST_F(ExtractorTest, AModuleThatCanReturnFeaturesIsAskedForThem) {
+  torch::jit::Module module("__torch__.asked");
+  module.define(
+      "def forward(self, x, return_features: bool = False):\n"
+      "    return x.mean([2, 3]) if return_features else x.mean([1, 2, 3], True).flatten(1)\n");
+  module.save((folder_ / "asked.pt").string());
+  const Extractor extractor = Extractor::load(folder_ / "asked.pt", at::kCPU);
+  const at::Tensor images = pattern(2, 8);
+  EXPECT_TRUE(
+      at::allclose(extractor.features(images), images.to(at::kFloat).mean({2, 3}), 1e-6, 1e-6));
+}
+
+TEST_F(ExtractorTest, PrecisionIsThatAskedForAndBFloat16IsNotForTorchScript) {
+  const std::filesystem::path path = script("precise", kMeanAndSquare);
+  const Extractor fast = Extractor::load(path, at::kCPU, Precision::kTf32);
+  EXPECT_EQ(fast.precision(), Precision::kTf32);
+  // A CPU has no TF32.
+  EXPECT_TRUE(at::equal(fast.features(pattern(2, 8)),
+                        Extractor::load(path, at::kCPU).features(pattern(2, 8))));
+  EXPECT_THAT(error_of([&] { Extractor::load(path, at::kCPU, Precision::kBFloat16); }),
+              AllOf(HasSubstr("precise.pt"), HasSubstr("float32 or tf32")));
+  EXPECT_THAT(error_of([&] { precision_from("tf23"); }), HasSubstr("tf32"));
+}
+
 // Expected values printed by fixtures/make_extractor_values.py (PyTorch 2.11, CPU).
 TEST_F(ExtractorTest, DemoExtractorAgreesWithPython) {
   const std::filesystem::path path = TARFLOW_SOURCE_DIR "/sweeps/assets/cifar10_extractor.pt";
