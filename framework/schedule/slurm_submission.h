@@ -1,0 +1,73 @@
+// results/<sweep>/slurm/<name>/: a job array given to Slurm, as both sides of it read it: the
+// run_sweep that submits, and the one that runs in each task.
+#pragma once
+
+#include <filesystem>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "framework/core/error.h"
+#include "framework/core/json.h"
+#include "framework/schedule/cluster_profile.h"
+#include "framework/sweep/run_settings.h"
+
+namespace tarflow::schedule {
+
+struct Submission {
+  std::string name;  // of its folder: UTC stamp and counter, "20260102-030405-0"
+  // Slurm's name of the array, like no other: one that was submitted by a run_sweep killed before
+  // it could note the number is found by it.
+  std::string job_name;
+  std::string job_id;              // Slurm's number of the array; "" until it is known
+  std::string cluster;             // as ClusterName in slurm.conf; "" where it cannot be told
+  std::string submitted;           // UTC
+  std::vector<std::string> after;  // numbers of arrays that have to end well first
+  std::vector<std::vector<std::string>> tasks;  // hashes of the jobs of each array task, in order
+  std::set<std::string> timed;                  // of these, those that measure time
+  sweep::RunSettings run;                       // of all its jobs
+  ClusterProfile profile;
+  std::filesystem::path programs;  // folder with run_job and run_sweep
+  // Why it was given up before Slurm took it (sbatch refused it, it was cancelled); "": it was not.
+  std::string given_up;
+
+  bool submitting() const { return job_id.empty() && given_up.empty(); }
+};
+
+Json to_json(const Submission& submission);
+Submission submission_from_json(const Json& json);  // throws Error
+
+Json to_json(const sweep::RunSettings& run);
+sweep::RunSettings run_settings_from_json(const Json& json);  // throws Json::exception
+
+// What lies where in a submission's folder, results/<sweep>/slurm/<name>.
+struct SubmissionFolder {
+  std::filesystem::path path;
+
+  std::filesystem::path submission() const { return path / "submission.json"; }
+  std::filesystem::path script() const { return path / "submit.sbatch"; }
+  std::filesystem::path events() const { return path / "events.jsonl"; }
+  std::filesystem::path output(size_t task) const {
+    return path / ("task-" + std::to_string(task) + ".out");
+  }
+  // results/<sweep>, and its jobs.
+  std::filesystem::path sweep() const { return path.parent_path().parent_path(); }
+  std::filesystem::path jobs() const { return sweep() / "jobs"; }
+};
+
+inline std::filesystem::path slurm_folder(const std::filesystem::path& sweep_folder) {
+  return sweep_folder / "slurm";
+}
+
+Submission read_submission(const SubmissionFolder& folder);  // throws Error
+void write_submission(const SubmissionFolder& folder, const Submission& submission);
+
+struct KnownSubmission {
+  SubmissionFolder folder;
+  Submission submission;
+};
+// All of the sweep's, oldest first. What is damaged or half written is told in `problems`.
+std::vector<KnownSubmission> read_submissions(const std::filesystem::path& sweep_folder,
+                                              std::vector<Problem>& problems);
+
+}  // namespace tarflow::schedule
