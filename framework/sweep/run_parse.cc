@@ -27,20 +27,6 @@ constexpr std::array<std::pair<const char*, double>, 12> kUnits{{{"s", 1},
                                                                  {"d", kDay},
                                                                  {"days", kDay}}};
 
-// "30 s" -> 30; nothing when it is not a number and a unit.
-std::optional<double> seconds_of(const std::string& text) {
-  double number = 0;
-  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (failure != std::errc() || !std::isfinite(number)) return std::nullopt;
-  std::string unit(end, text.data() + text.size());
-  unit.erase(0, unit.find_first_not_of(' '));
-  if (unit.empty()) return number;
-  for (const auto& [name, seconds] : kUnits) {
-    if (unit == name) return number * seconds;
-  }
-  return std::nullopt;
-}
-
 std::optional<double> read_duration(const RunKey& key, const Node& node, Report& report) {
   if (node.kind == NodeKind::kScalar) {
     if (node.text == "none" && key.minimum == 0) return 0;
@@ -97,6 +83,19 @@ void read_key(const RunKey& key, const Node& node, RunSettings& settings, Report
 }
 
 }  // namespace
+
+std::optional<double> seconds_of(const std::string& text) {
+  double number = 0;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (failure != std::errc() || !std::isfinite(number)) return std::nullopt;
+  std::string unit(end, text.data() + text.size());
+  unit.erase(0, unit.find_first_not_of(' '));
+  if (unit.empty()) return number;
+  for (const auto& [name, seconds] : kUnits) {
+    if (unit == name) return number * seconds;
+  }
+  return std::nullopt;
+}
 
 const std::vector<RunKey>& run_keys() {
   using enum RunType;

@@ -1,6 +1,7 @@
 // The `run:` part of a sweep file.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,9 @@ struct RunKey {
 const std::vector<RunKey>& run_keys();
 // "10 min", "true", "1": what holds when the key is not stated.
 std::string run_default(const RunKey& key);
+
+// "30 s" -> 30, "2 h" -> 7200, "5" -> 5; nothing when it is not a number and a unit.
+std::optional<double> seconds_of(const std::string& text);
 
 // Changes in `settings` what the map states; everything wrong is reported. `whole_sweep`: it is the
 // one at the top of the file.
