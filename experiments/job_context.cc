@@ -19,7 +19,9 @@ JobContext::JobContext(schedule::Job job, const ExperimentSchema& schema,
       settings_(job_.settings.json()),
       folder_(std::move(folder)),
       options_(std::move(options)),
-      rows_(job_.points.size()) {}
+      rows_(job_.points.size()) {
+  if (!options_.comm) options_.comm = dist::one_process();
+}
 
 std::string JobContext::point_id(size_t index) const { return job_.points.at(index).id; }
 
@@ -53,16 +55,16 @@ Model JobContext::load_model(const at::Device& device, ComputeType compute) {
 }
 
 void JobContext::set(size_t point, const std::string& column, record::Cell value) {
-  rows_.at(point)[column] = std::move(value);
+  if (comm().first()) rows_.at(point)[column] = std::move(value);
 }
 
 void JobContext::set_all(const std::string& column, const record::Cell& value) {
-  for (record::Row& row : rows_) row[column] = value;
+  for (size_t point = 0; point < rows_.size(); ++point) set(point, column, value);
 }
 
 void JobContext::add(const std::string& path, const std::vector<std::string>& names,
                      record::Array values) {
-  arrays_.push_back(declared_array(schema_, path, names, std::move(values)));
+  if (comm().first()) arrays_.push_back(declared_array(schema_, path, names, std::move(values)));
 }
 
 void JobContext::stop_if_requested() const {
@@ -85,6 +87,7 @@ std::optional<double> JobContext::seconds_left(const std::string& phase, int64_t
 
 void JobContext::progress(const std::string& phase, int64_t done, int64_t total,
                           double images_per_second) {
+  if (!comm().first()) return;
   const std::optional<double> left = seconds_left(phase, done, total);
   const Clock::time_point now = Clock::now();
   if (done < total && now - last_progress_ < std::chrono::milliseconds(300)) return;
@@ -105,6 +108,7 @@ void JobContext::progress(const std::string& phase, int64_t done, int64_t total,
 }
 
 void JobContext::log(const std::string& line) {
+  if (!comm().first()) return;
   fmt::print("{}\n", line);
   std::fflush(stdout);
 }

@@ -4,12 +4,14 @@
 #include <chrono>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "experiments/arrays.h"
 #include "framework/core/json.h"
+#include "framework/dist/communicator.h"
 #include "framework/model/weights.h"
 #include "framework/record/record.h"
 #include "framework/schedule/job.h"
@@ -24,6 +26,7 @@ struct Stopped {
 struct JobOptions {
   bool exclusive = false;  // whoever started the job runs nothing else on its device
   std::function<bool()> stop_requested;
+  std::shared_ptr<dist::Communicator> comm;  // none: one process
 };
 
 class JobContext {
@@ -37,6 +40,9 @@ class JobContext {
   const std::filesystem::path& folder() const { return folder_; }
 
   bool exclusive() const { return options_.exclusive; }
+  // The ranks of the job. Results, progress and log lines are those of rank 0: from the others
+  // set(), add(), progress() and log() do nothing.
+  dist::Communicator& comm() const { return *options_.comm; }
 
   size_t point_count() const { return job_.points.size(); }
   std::string point_id(size_t index) const;
