@@ -10,10 +10,10 @@ namespace tarflow::dist {
 
 struct RankPlace {
   int rank = 0, size = 1;
-  int local_rank = 0;            // among the ranks of this host
-  int local_size = 0;            // how many those are; 0: not known
-  std::string address;           // of rank 0, a name or a number
-  std::string other_address;     // where `address` is a name that nobody knows; may be empty
+  int local_rank = 0;         // among the ranks of this host
+  int local_size = 0;         // how many those are; 0: not known
+  std::string address;        // of rank 0, a name or a number
+  std::string other_address;  // where `address` is a name that nobody knows; may be empty
   uint16_t port = 0;
   std::string source = "none";   // "torchrun", "slurm", "mpi": who says so
   std::string run;               // tells this start from all others; may be empty
