@@ -237,7 +237,8 @@ const bool registered = register_experiment<Settings>(
      .fields = {},
      .columns = columns(),
      .arrays = arrays(),
-     .work = Work::kForward},
+     .work = Work::kForward,
+     .ranks = true},
     run);
 
 }  // namespace

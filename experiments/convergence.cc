@@ -411,7 +411,8 @@ const bool registered = register_experiment<Settings>(
           {"smoke", ColumnType::kInt64, "",
            "1: a trial run with few images, perhaps with an untrained model"},
           {"compute", ColumnType::kString, "", "compute type the job ran in"}},
-     .arrays = arrays()},
+     .arrays = arrays(),
+     .ranks = true},
     run);
 
 }  // namespace

@@ -337,7 +337,8 @@ const bool registered = register_experiment<EvaluateSettings>(
      .fields = {},
      .columns = columns(),
      .arrays = arrays(),
-     .work = Work::kSampling},
+     .work = Work::kSampling,
+     .ranks = true},
     run);
 
 }  // namespace

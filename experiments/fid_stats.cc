@@ -109,7 +109,8 @@ const bool registered = register_experiment<Settings>(
                  {"feature", "feature"},
                  "",
                  "unbiased covariance of the features"}},
-     .work = Work::kFeatures},
+     .work = Work::kFeatures,
+     .ranks = true},
     run);
 
 }  // namespace

@@ -171,7 +171,8 @@ const bool registered = register_experiment<Settings>(
                   "image files left out because they could not be read"},
                  {"compute", ColumnType::kString, "", "compute type the job ran in"}},
      .arrays = arrays(),
-     .work = Work::kForward},
+     .work = Work::kForward,
+     .ranks = true},
     run);
 
 }  // namespace

@@ -150,7 +150,8 @@ Json to_json(const ExperimentSchemas& schemas) {
                     {"fields", std::move(fields)},
                     {"columns", std::move(columns)},
                     {"arrays", std::move(arrays)},
-                    {"work", name_of(kWorks, schema.work)}});
+                    {"work", name_of(kWorks, schema.work)},
+                    {"ranks", schema.ranks}});
   }
   return {{"experiments", std::move(list)}};
 }
@@ -169,6 +170,7 @@ ExperimentSchemas experiment_schemas_from_json(const Json& json) {
         schema.columns.push_back(column_from_json(column));
       for (const Json& array : entry.at("arrays")) schema.arrays.push_back(array_from_json(array));
       schema.work = value_of(kWorks, entry.at("work").get<std::string>());
+      schema.ranks = entry.value("ranks", false);
       schemas.push_back(std::move(schema));
     }
     return schemas;

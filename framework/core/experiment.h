@@ -99,6 +99,7 @@ struct ExperimentSchema {
   std::vector<Column> columns;  // results only; settings columns follow from the fields
   std::vector<ArrayInfo> arrays = {};
   Work work = Work::kUnknown;
+  bool ranks = false;  // a job may run in several processes, each on a GPU or on cores of its own
 
   const Field* field(const std::string& name) const;  // nullptr when there is none
 };

@@ -24,6 +24,11 @@ double number_or(const sweep::Settings& settings, const char* name, double other
   return value && value->is_number() ? value->get<double>() : otherwise;
 }
 
+// Processes on the CPU divide what there is; each GPU and each node is one more.
+double devices_of(const sweep::RunSettings& run) {
+  return static_cast<double>(run.nodes * std::max<int64_t>(run.gpus, 1));
+}
+
 }  // namespace
 
 std::string bytes_text(double bytes) {
@@ -44,7 +49,8 @@ Estimator::Estimator(const ExperimentSchemas& schemas, std::string device,
       add({json.at("device").get<std::string>(), json.at("experiment").get<std::string>(),
            json.at("model").get<std::string>(), json.at("settings").get<std::string>(),
            json.at("images").get<double>(), json.at("flops").get<double>(),
-           json.at("seconds").get<double>(), json.at("bytes").get<double>()});
+           json.at("seconds").get<double>(), json.at("bytes").get<double>(),
+           json.value("devices", 1.0)});
     } catch (const Json::exception&) {
       // Half a line of a killed run.
     }
@@ -57,9 +63,10 @@ void Estimator::add(const Cost& cost) {
   ++known_;
   const auto add_to = [&](Sum& sum) {
     sum.jobs += 1;
+    sum.devices += cost.devices;
     sum.images += cost.images;
     sum.flops += cost.flops;
-    sum.seconds += cost.seconds;
+    sum.seconds += cost.seconds * cost.devices;
     sum.bytes += cost.bytes;
   };
   const std::string model = cost.experiment + "\n" + cost.model;
@@ -153,7 +160,7 @@ double Estimator::flops(const Job& job) {
 }
 
 Cost Estimator::cost_of(const Job& job) {
-  Cost cost{device_, job.experiment, "", settings_text(job), 0, 0, 0, 0};
+  Cost cost{device_, job.experiment, "", settings_text(job), 0, 0, 0, 0, devices_of(*job.run)};
   if (!job.model.is_null()) cost.model = job.model.at("sha256").get<std::string>();
   cost.images = number_or(job.settings, "num_images", 0);
   cost.flops = flops(job);
@@ -164,22 +171,24 @@ Estimate Estimator::estimate(const Job& job) {
   const Cost cost = cost_of(job);
   const std::string model = cost.experiment + "\n" + cost.model;
   Estimate result;
+  result.devices = cost.devices;
+  const double flops = cost.flops / cost.devices;  // of each device
   const auto alike = alike_.find(model + "\n" + cost.settings);
   const auto earlier = of_model_.find(model);
   if (alike != alike_.end() && alike->second.images > 0) {
     // What every job takes to start does not grow with its images.
-    const double working = alike->second.seconds - alike->second.jobs * start_seconds_;
-    result.seconds = start_seconds_ + working / alike->second.images * cost.images;
+    const double working = alike->second.seconds - alike->second.devices * start_seconds_;
+    result.seconds = start_seconds_ + working / alike->second.images * cost.images / cost.devices;
     result.source = fmt::format("{:g} earlier job{} with these settings", alike->second.jobs,
                                 alike->second.jobs == 1 ? "" : "s");
   } else if (earlier != of_model_.end() && cost.flops > 0 && earlier->second.flops > 0) {
-    result.seconds = cost.flops * earlier->second.seconds / earlier->second.flops;
+    result.seconds = flops * earlier->second.seconds / earlier->second.flops;
     result.source = "earlier jobs of this model here, by FLOPs";
   } else if (cost.flops > 0 && knows_device()) {
-    result.seconds = cost.flops * of_device_.seconds / of_device_.flops;
+    result.seconds = flops * of_device_.seconds / of_device_.flops;
     result.source = "earlier jobs of other models here, by FLOPs";
   } else if (cost.flops > 0 && device_rate_ > 0) {
-    result.seconds = cost.flops / device_rate_;
+    result.seconds = flops / device_rate_;
     result.bound = true;
     result.source = fmt::format("{:.3g} TFLOP at the {:.3g} TFLOP/s of matrix products here",
                                 cost.flops / 1e12, device_rate_ / 1e12);
@@ -208,6 +217,7 @@ void Estimator::learn(const Job& job, double seconds, double bytes) {
                                   {"images", cost.images},
                                   {"flops", cost.flops},
                                   {"seconds", cost.seconds},
+                                  {"devices", cost.devices},
                                   {"bytes", cost.bytes}}));
   } catch (const Error&) {
     // Told by what matters more when the folder cannot be written.

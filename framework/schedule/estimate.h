@@ -22,11 +22,13 @@ struct Cost {
   double flops = 0;    // at most, as estimated
   double seconds = 0;  // of its worker, set-up included
   double bytes = 0;    // of its result
+  double devices = 1;  // it ran on at once
 };
 
 struct Estimate {
-  std::optional<double> seconds;
+  std::optional<double> seconds;  // on the wall
   std::optional<double> bytes;
+  double devices = 1;  // that are taken meanwhile
   std::string source;  // what the seconds were taken from
   bool bound = false;  // the seconds are those of the arithmetic alone
 };
@@ -51,7 +53,8 @@ class Estimator {
 
  private:
   struct Sum {
-    double jobs = 0, images = 0, flops = 0, seconds = 0, bytes = 0;
+    double jobs = 0, devices = 0, images = 0, flops = 0, bytes = 0;
+    double seconds = 0;  // times devices
   };
 
   Cost cost_of(const Job& job);

@@ -11,6 +11,7 @@
 #include "framework/core/error.h"
 #include "framework/core/file.h"
 #include "framework/schedule/lease.h"
+#include "framework/schedule/pool.h"
 #include "framework/schedule/status.h"
 
 namespace tarflow::schedule {
@@ -80,7 +81,9 @@ class Looker {
       estimator.set_device_rate(
           measured_rate(options_.programs / "run_job", made.device, made.cache()));
     }
-    return print(describe(made, estimator));
+    const int status = print(describe(made, estimator));
+    for (const Problem& problem : beyond(this_machine(), made.pending)) complain(problem.str());
+    return status;
   }
 
   // Until nobody is at work any more.

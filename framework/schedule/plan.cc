@@ -82,8 +82,18 @@ std::string estimate_text(const Estimate& estimate) {
   return text;
 }
 
+// "" for one process.
+std::string processes_text(const sweep::RunSettings& run) {
+  if (run.processes() == 1) return "";
+  const char* where = run.gpus > 0 ? "one a GPU" : "on the CPU";
+  return run.nodes == 1 ? fmt::format(" ({} processes, {})", run.processes(), where)
+                        : fmt::format(" ({} processes, {}, {} on each of {} nodes)",
+                                      run.processes(), where, run.processes_per_node(), run.nodes);
+}
+
 std::string describe_job(const Plan& plan, const Job& job, const Estimate& estimate) {
-  std::string text = fmt::format("  job {}  {}\n", job.hash, job_label(plan, job));
+  std::string text =
+      fmt::format("  job {}  {}{}\n", job.hash, job_label(plan, job), processes_text(*job.run));
   if (const std::string cost = estimate_text(estimate); !cost.empty()) text += "   " + cost + "\n";
   const std::vector<std::string> names = shared_names(plan.varying.at(job.experiment), job);
   for (size_t i = 0; i < std::min(job.points.size(), kShownPoints); ++i) {
@@ -100,10 +110,10 @@ std::string describe_job(const Plan& plan, const Job& job, const Estimate& estim
 
 // "in all about 1:02:03 (0.034 device hours a job) ..." over what is to be run.
 std::string totals(const Plan& plan, const std::vector<Estimate>& estimates) {
-  double seconds = 0, bytes = 0;
+  double seconds = 0, bytes = 0;  // seconds: of devices
   size_t timed = 0;
   for (const Estimate& estimate : estimates) {
-    seconds += estimate.seconds.value_or(0);
+    seconds += estimate.seconds.value_or(0) * estimate.devices;
     bytes += estimate.bytes.value_or(0);
     timed += estimate.seconds.has_value();
   }
@@ -260,8 +270,8 @@ std::string describe(const Plan& plan, Estimator& estimator) {
 std::string job_list(const Plan& plan) {
   std::string text;
   const auto line = [&](const Job& job, const char* state) {
-    text +=
-        fmt::format("{}  {}  {}  {}\n", job.hash, state, job.points.size(), job_label(plan, job));
+    text += fmt::format("{}  {}  {}  {}{}\n", job.hash, state, job.points.size(),
+                        job_label(plan, job), processes_text(*job.run));
   };
   for (const Job& job : plan.pending) line(job, "pending");
   for (const Job& job : plan.all) {

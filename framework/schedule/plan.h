@@ -47,7 +47,9 @@ std::string job_label(const Plan& plan, const Job& job);
 
 // What --dry-run and --list-jobs print.
 std::string describe(const Plan& plan, Estimator& estimator);
-std::string job_list(const Plan& plan);  // "hash  done|pending  points  label" a line
+// A line a job: "hash  done|pending  points  label", and "(8 processes, one a GPU)" where there are
+// several.
+std::string job_list(const Plan& plan);
 
 std::string counted(size_t count, const char* noun);  // "1 point", "2 points"
 size_t point_count(const Jobs& jobs);

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
+#include <utility>
 
 #include "framework/core/error.h"
 #include "framework/schedule/device.h"
@@ -25,31 +27,42 @@ Pool::Pool(Machine machine) : machine_(std::move(machine)), gpu_loads_(machine_.
 std::optional<Allocation> Pool::take(const sweep::RunSettings& settings, bool timed) {
   const bool alone = timed && settings.exclusive;
   const bool on_gpu = !machine_.gpus.empty() && settings.gpus > 0;
+  const bool whole = alone || (on_gpu && settings.gpus > 1);
   const auto at_once = static_cast<double>(on_gpu ? settings.jobs_per_gpu : settings.workers);
   Allocation allocation;
-  allocation.load = alone ? 1 : 1 / at_once;
+  allocation.load = whole ? 1 : 1 / at_once;
   allocation.exclusive = allocation.load == 1;
-  const double workers =
-      on_gpu ? static_cast<double>(machine_.gpus.size()) / allocation.load : 1 / allocation.load;
+  // Without GPUs `gpus: 1` is one process on the CPU.
+  allocation.ranks = static_cast<int>(settings.processes_per_node());
+  const double processes = on_gpu ? static_cast<double>(machine_.gpus.size()) / allocation.load
+                                  : allocation.ranks / allocation.load;
   allocation.threads =
       settings.threads > 0
           ? static_cast<int>(settings.threads)
-          : std::max(1, static_cast<int>(machine_.cores / std::max(1.0, std::round(workers))));
-  if (!on_gpu) {
+          : std::max(1, static_cast<int>(machine_.cores / std::max(1.0, std::round(processes))));
+  if (on_gpu) {
+    if (!take_gpus(static_cast<size_t>(settings.gpus), allocation)) return std::nullopt;
+  } else {
     if (!fits(cpu_load_, allocation.load)) return std::nullopt;
     cpu_load_ += allocation.load;
-    return allocation;
   }
-  // The fullest that still has room, so that whole devices stay free for jobs that need one.
-  std::optional<size_t> best;
-  for (size_t i = 0; i < gpu_loads_.size(); ++i) {
-    if (!fits(gpu_loads_[i], allocation.load)) continue;
-    if (!best || gpu_loads_[i] > gpu_loads_[*best]) best = i;
-  }
-  if (!best) return std::nullopt;
-  gpu_loads_[*best] += allocation.load;
-  allocation.gpus = {*best};
   return allocation;
+}
+
+// The fullest that still have room, so that whole devices stay free for jobs that need them.
+bool Pool::take_gpus(size_t count, Allocation& allocation) {
+  std::vector<size_t> fitting;
+  for (size_t i = 0; i < gpu_loads_.size(); ++i) {
+    if (fits(gpu_loads_[i], allocation.load)) fitting.push_back(i);
+  }
+  if (fitting.size() < count) return false;
+  std::stable_sort(fitting.begin(), fitting.end(),
+                   [&](size_t a, size_t b) { return gpu_loads_[a] > gpu_loads_[b]; });
+  fitting.resize(count);
+  std::sort(fitting.begin(), fitting.end());
+  for (const size_t gpu : fitting) gpu_loads_[gpu] += allocation.load;
+  allocation.gpus = std::move(fitting);
+  return true;
 }
 
 void Pool::give_back(const Allocation& allocation) {
@@ -76,6 +89,33 @@ Machine this_machine() {
   CPU_ZERO(&set);
   machine.cores = ::sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
   return machine;
+}
+
+std::vector<Problem> beyond(const Machine& machine, const Jobs& jobs) {
+  std::vector<Problem> problems;
+  std::set<std::string> named;
+  const auto add = [&](const sweep::StatedAt& at, std::string what, std::string repair) {
+    if (named.insert(at.place.str() + what).second)
+      problems.push_back({at.place, std::move(what), std::move(repair), at.source_line});
+  };
+  const size_t gpus = machine.gpus.size();
+  for (const Job& job : jobs) {
+    const sweep::RunSettings& run = *job.run;
+    if (run.nodes > 1) {
+      add(run.nodes_at, fmt::format("jobs of {} nodes, but this machine is one", run.nodes),
+          "state nodes: 1, or run the sweep on a cluster");
+    }
+    if (run.gpus > 1 && static_cast<size_t>(run.gpus) > gpus) {
+      add(run.gpus_at,
+          fmt::format("jobs of {} GPUs, but this machine has {}", run.gpus,
+                      gpus == 0 ? "none" : fmt::format("{} to give", gpus)),
+          gpus == 0 ? "state gpus: 1, which takes the CPU where there are no GPUs"
+                    : fmt::format("state gpus: {} or fewer; CUDA_VISIBLE_DEVICES says which may be "
+                                  "used",
+                                  gpus));
+    }
+  }
+  return problems;
 }
 
 }  // namespace tarflow::schedule

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "framework/core/error.h"
+#include "framework/schedule/job.h"
 #include "framework/sweep/run_settings.h"
 
 namespace tarflow::schedule {
@@ -20,8 +22,9 @@ struct Machine {
 struct Allocation {
   std::vector<size_t> gpus;  // indices in Machine::gpus; empty: the CPU
   double load = 1;           // of each of them, or of the CPU; 1: all of it
-  int threads = 1;           // CPU threads of the worker
-  bool exclusive = false;    // it has its device to itself
+  int ranks = 1;             // processes of the job: one a GPU, or those that share the CPU
+  int threads = 1;           // CPU threads of each process
+  bool exclusive = false;    // it has its devices to itself
 };
 
 class Pool {
@@ -29,7 +32,8 @@ class Pool {
   explicit Pool(Machine machine);
 
   // Takes what a job with these settings needs, or nothing when that is not free now. `timed`: its
-  // result is a time, so that it shares its device with no other (RunSettings::exclusive).
+  // result is a time, so that it shares its device with no other (RunSettings::exclusive). A job of
+  // several GPUs has them to itself.
   std::optional<Allocation> take(const sweep::RunSettings& settings, bool timed);
   void give_back(const Allocation& allocation);
 
@@ -38,6 +42,8 @@ class Pool {
   const Machine& machine() const { return machine_; }
 
  private:
+  bool take_gpus(size_t count, Allocation& allocation);
+
   Machine machine_;
   std::vector<double> gpu_loads_;
   double cpu_load_ = 0;
@@ -45,5 +51,9 @@ class Pool {
 
 // The GPUs and cores that this process may use. Honours CUDA_VISIBLE_DEVICES and the CPU affinity.
 Machine this_machine();
+
+// What keeps jobs from ever running on the machine: nodes, or GPUs, that it has not. Each place in
+// the sweep is named once.
+std::vector<Problem> beyond(const Machine& machine, const Jobs& jobs);
 
 }  // namespace tarflow::schedule

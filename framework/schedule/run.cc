@@ -131,6 +131,12 @@ void say_how_it_went(const Plan& plan, const Ran& ran) {
   }
 }
 
+// Before anything runs.
+void require_machine(const Machine& machine, const Jobs& jobs) {
+  std::vector<Problem> problems = beyond(machine, jobs);
+  if (!problems.empty()) throw Error(std::move(problems));
+}
+
 int run_plan(const Plan& plan, const ExperimentSchemas& schemas, const RunOptions& options,
              Lease& lease, JobIndex& index) {
   complain(fmt::format("{}: {} to run, {} of its points done", plan.sweep.name,
@@ -174,6 +180,7 @@ int run_one(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOptio
   JobIndex index(folder);
   const Plan plan = planned(std::move(sweep), schemas, options, index, smoke_note);
   if (plan.all.empty()) throw Error(plan.sweep.missing);
+  require_machine(this_machine(), plan.pending);
   try {
     return run_plan(plan, schemas, options, lease, index);
   } catch (const Error& failure) {

@@ -164,15 +164,21 @@ constexpr const char* kRun =
     R"(run: how jobs are run. None of it changes results or what counts as done.
 
     run:
-      gpus: 1             # 1: each job gets a GPU where there are any; 0: the CPU
+      gpus: 1             # GPUs of a job on each of its nodes, a process each; 0: the CPU
+      nodes: 1            # machines of a job; above 1 on a cluster only
+      ranks: 1            # processes of a job on each of its nodes where gpus is 0
       jobs_per_gpu: 1     # untimed jobs that may share one
       workers: 1          # jobs at once on a machine without GPUs
-      threads: 0          # CPU threads a worker; 0: the cores divided among them
+      threads: 0          # CPU threads a process; 0: the cores divided among them
       retries: 2          # further attempts of a job that failed
       backoff: 30 s       # before the first of them, doubled for each one after it
       time_limit: 2 h     # of an attempt; none: no limit
       fail_fast: false    # stop the sweep at the first job that fails for good
       exclusive: true     # timed jobs have their device to themselves
+
+`gpus: 1` takes the CPU where there is no GPU; a larger number is an error on a machine
+with fewer. igm_crm, evaluate, fid_stats, bpd and convergence run in several processes,
+with the same numbers; other experiments in one, whatever the `run:` at the top says.
 
 Durations: a number of seconds, or with s, min, h or d. In an experiment it holds for that
 experiment (but `workers`):

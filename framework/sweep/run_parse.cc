@@ -13,6 +13,7 @@ namespace tarflow::sweep {
 namespace {
 
 constexpr double kDay = 86400;
+constexpr double kMostGpus = 64, kMostNodes = 4096, kMostRanks = 1024;
 
 constexpr std::array<std::pair<const char*, double>, 12> kUnits{{{"s", 1},
                                                                  {"sec", 1},
@@ -45,6 +46,8 @@ std::optional<double> read_duration(const RunKey& key, const Node& node, Report&
 
 int64_t* count_of(RunSettings& settings, const std::string& name) {
   if (name == "gpus") return &settings.gpus;
+  if (name == "nodes") return &settings.nodes;
+  if (name == "ranks") return &settings.ranks;
   if (name == "jobs_per_gpu") return &settings.jobs_per_gpu;
   if (name == "workers") return &settings.workers;
   if (name == "threads") return &settings.threads;
@@ -57,6 +60,11 @@ double* duration_of(RunSettings& settings, const std::string& name) {
 
 bool* flag_of(RunSettings& settings, const std::string& name) {
   return name == "fail_fast" ? &settings.fail_fast : &settings.exclusive;
+}
+
+StatedAt* place_of(RunSettings& settings, const std::string& name) {
+  if (name == "gpus") return &settings.gpus_at;
+  return name == "nodes" ? &settings.nodes_at : nullptr;
 }
 
 void read_key(const RunKey& key, const Node& node, RunSettings& settings, Report& report) {
@@ -100,11 +108,16 @@ std::optional<double> seconds_of(const std::string& text) {
 const std::vector<RunKey>& run_keys() {
   using enum RunType;
   static const std::vector<RunKey> keys = {
-      {"gpus", kCount, "1: each job gets a GPU where there are any; 0: jobs run on the CPU.", 0, 1},
+      {"gpus", kCount,
+       "GPUs of a job on each of its nodes, a process each. 1: one where there are any; 0: jobs "
+       "run on the CPU.",
+       0, kMostGpus},
+      {"nodes", kCount, "Machines of a job; above 1 on a cluster only.", 1, kMostNodes},
+      {"ranks", kCount, "Processes of a job on each of its nodes where gpus is 0.", 1, kMostRanks},
       {"jobs_per_gpu", kCount, "Untimed jobs that may share one GPU.", 1, 64},
       {"workers", kCount, "Jobs at once on a machine without GPUs.", 1, 1024, true},
       {"threads", kCount,
-       "CPU threads of a worker; 0: the machine's cores divided among the workers.", 0, 4096},
+       "CPU threads of a process; 0: the machine's cores divided among the processes.", 0, 4096},
       {"retries", kCount, "Further attempts of a job that failed.", 0, 100},
       {"backoff", kDuration,
        "Wait before the first further attempt, doubled for each one after it.", 0, kDay},
@@ -142,6 +155,31 @@ void read_run(const Node& map, bool whole_sweep, RunSettings& settings, Report& 
       continue;
     }
     read_key(key, *entry->value, settings, report);
+    if (StatedAt* at = place_of(settings, key.name)) {
+      const Problem there = report.sources.problem(entry->mark, "", "");
+      *at = {there.place, there.source_line};
+    }
+  }
+  const Entry* ranks = map.find("ranks");
+  if (ranks && settings.gpus > 0 && settings.ranks > 1) {
+    report.error(ranks->mark,
+                 fmt::format("`ranks` counts processes on the CPU, but gpus is {}", settings.gpus),
+                 "state gpus: 0 as well; on GPUs there is a process for each");
+  }
+}
+
+void require_one_process(const Node& map, const std::string& name, const RunSettings& settings,
+                         Report& report) {
+  const std::array<std::pair<const char*, int64_t>, 3> counts{
+      {{"gpus", settings.gpus}, {"nodes", settings.nodes}, {"ranks", settings.ranks}}};
+  for (const auto& [key, count] : counts) {
+    const Entry* entry = map.find(key);
+    if (!entry || count <= 1) continue;
+    report.error(entry->mark,
+                 fmt::format("{} runs in one process, but `{}` is {}", name, key, count),
+                 fmt::format("leave it out; what the `run:` at the top says of {} does not hold "
+                             "for {}",
+                             key, name));
   }
 }
 

@@ -31,4 +31,9 @@ std::optional<double> seconds_of(const std::string& text);
 // one at the top of the file.
 void read_run(const Node& map, bool whole_sweep, RunSettings& settings, Report& report);
 
+// For an experiment that runs in one process: a map that states more is reported. `name`: of the
+// experiment.
+void require_one_process(const Node& map, const std::string& name, const RunSettings& settings,
+                         Report& report);
+
 }  // namespace tarflow::sweep

@@ -103,20 +103,27 @@ std::vector<Stated> read_experiments(const Node& root, const ExperimentSchemas& 
   return stated;
 }
 
-// What `run:` at the top, in the experiment and --set say together.
-RunSettingsPtr read_run_settings(const Node& root, const Entry& experiment,
-                                 const Overrides& overrides, Report& report) {
+// What `run:` at the top, in the experiment and --set say together. An experiment that runs in one
+// process does so whatever is said for all.
+RunSettingsPtr read_run_settings(const Node& root, const ExperimentSchema& schema,
+                                 const Entry& experiment, const Overrides& overrides,
+                                 Report& report) {
   RunSettings settings;
   if (const Entry* run = root.find("run")) read_run(*run->value, true, settings, report);
   const Node& own = *experiment.value;
   const Entry* run = own.kind == NodeKind::kMap ? own.find("run") : nullptr;
   if (run) read_run(*run->value, false, settings, report);
+  if (run && !schema.ranks) require_one_process(*run->value, schema.name, settings, report);
   if (!overrides.run.empty()) {
     Node map;
     map.kind = NodeKind::kMap;
     map.mark = overrides.run.front().mark;
     map.entries = overrides.run;
     read_run(map, true, settings, report);
+  }
+  if (!schema.ranks) {
+    settings.gpus = std::min<int64_t>(settings.gpus, 1);
+    settings.nodes = settings.ranks = 1;
   }
   return std::make_shared<const RunSettings>(settings);
 }
@@ -186,7 +193,7 @@ Sweep load_sweep(const fs::path& file, const ExperimentSchemas& schemas,
   Expansion expansion;
   for (const auto& [schema, entry] : experiments) {
     const Outside outside{defaults, overrides.of(*schema),
-                          read_run_settings(root, entry, overrides, report)};
+                          read_run_settings(root, *schema, entry, overrides, report)};
     expand_experiment(*schema, entry, outside, surroundings, options.facts, report, expansion);
   }
   warn_of_unused_defaults(defaults, expansion, report);

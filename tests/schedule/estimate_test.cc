@@ -102,6 +102,28 @@ TEST(Estimate, ComesFromTheNearestKnowledgeAndSaysFromWhich) {
   EXPECT_EQ(estimator.estimate(job).source, "1 earlier job with these settings");
 }
 
+TEST(Estimate, SeveralGpusShareTheWorkAndProcessesOnTheCpuDoNot) {
+  const Scratch folder;
+  const ExperimentSchemas known = schemas();
+  const auto job_on = [](int64_t gpus, int64_t ranks, int64_t images) {
+    Job job = job_of("evaluate", images, 0, strategy(0, 0));
+    auto run = std::make_shared<sweep::RunSettings>();
+    run->gpus = gpus;
+    run->ranks = ranks;
+    job.run = run;
+    return job;
+  };
+  Estimator(known, "gpu", folder.path()).learn(job_on(4, 1, 400), 30, 100);
+  Estimator estimator(known, "gpu", folder.path());
+  estimator.learn(job_on(1, 1, 0), 10, 100);  // what it takes to start
+  EXPECT_DOUBLE_EQ(*estimator.estimate(job_on(4, 1, 800)).seconds, 10 + 2 * 20);
+  EXPECT_DOUBLE_EQ(*estimator.estimate(job_on(2, 1, 400)).seconds, 10 + 2 * 20);
+  EXPECT_DOUBLE_EQ(estimator.estimate(job_on(2, 1, 400)).devices, 2);
+  EXPECT_DOUBLE_EQ(*estimator.estimate(job_on(0, 4, 100)).seconds,
+                   *estimator.estimate(job_on(0, 1, 100)).seconds);
+  EXPECT_DOUBLE_EQ(estimator.estimate(job_on(0, 4, 100)).devices, 1);
+}
+
 TEST(Estimate, OtherDevicesAndDamagedLinesTellNothing) {
   const Scratch folder;
   const ExperimentSchemas known = schemas();

@@ -47,6 +47,7 @@ inline Field make_field(const std::string& name, FieldType type, Json default_va
 inline ExperimentSchema measure_schema() {
   ExperimentSchema schema;
   schema.name = "measure";
+  schema.ranks = true;
   schema.fields = {make_field("value", FieldType::kNumber),
                    make_field("num_images", FieldType::kInteger, 100),
                    make_field("lr", FieldType::kNumber, 0.0), make_field("data", FieldType::kPath)};

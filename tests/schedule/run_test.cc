@@ -218,6 +218,25 @@ TEST_F(RunSweep, DryRunAndListRunNothing) {
   EXPECT_EQ(std::distance(fs::directory_iterator(house_ / "results/demo/jobs"), {}), 3);
 }
 
+TEST_F(RunSweep, JobsBeyondThisMachineAreAnErrorBeforeAnythingRuns) {
+  state("[1, 2]", "[0]", "      run: {gpus: 3}\n  - measure: {value: 3}\nrun: {nodes: 2}\n");
+  const pid_t process = start("demo.yaml", {{"CUDA_VISIBLE_DEVICES", "0,1"}});
+  const Finished finished = wait(process);
+  EXPECT_EQ(finished.status, 2);
+  EXPECT_THAT(finished.err,
+              AllOf(HasSubstr("demo.yaml:6:13: jobs of 3 GPUs, but this machine has 2"),
+                    HasSubstr("demo.yaml:8:7: jobs of 2 nodes, but this machine is one"),
+                    HasSubstr("run the sweep on a cluster")));
+  EXPECT_EQ(started_jobs(), 0u);
+  const Finished dry = run("demo.yaml --dry-run");
+  EXPECT_THAT(dry.out, HasSubstr("(6 processes, one a GPU, 3 on each of 2 nodes)"));
+  EXPECT_THAT(dry.err, HasSubstr("jobs of 2 nodes, but this machine is one"));
+  EXPECT_THAT(run("demo.yaml --list-jobs --set run.nodes=1").out,
+              HasSubstr("pending  1  measure value=1 (3 processes, one a GPU)\n"));
+  EXPECT_THAT(run("demo.yaml --list-jobs --set run.nodes=1").out,
+              HasSubstr("pending  1  measure value=3\n"));
+}
+
 TEST_F(RunSweep, DryRunInAFreshFolderMakesNoResults) {
   EXPECT_EQ(run("demo.yaml --dry-run").status, 0);
   EXPECT_FALSE(fs::exists(house_ / "results"));

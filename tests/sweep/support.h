@@ -46,6 +46,7 @@ inline ExperimentSchemas test_schemas() {
   ExperimentSchema evaluate;
   evaluate.name = "evaluate";
   evaluate.revision = 2;
+  evaluate.ranks = true;
   Field lr = with_default(in_range(make_field("self_denoising_lr", kNumber), 0, {}), 0.0);
   lr.shared = true;
   Field images = make_field("images", kPath);

@@ -394,7 +394,7 @@ TEST_F(UseTest, RunSettingsOfTheSweepAndOfAnExperiment) {
 TEST_F(UseTest, RunSettingsThatAreWrong) {
   EXPECT_THAT(
       wrong(evaluate_with("      run: {workers: 2, retrys: 1}\n") +
-            "run: {retries: -1, backoff: 3 m, time_limit: [1], gpus: 2, exclusive: yes}\n"),
+            "run: {retries: -1, backoff: 3 m, time_limit: [1], gpus: 65, exclusive: yes}\n"),
       ElementsAre(
           HasSubstr("7:13 `workers` holds for the whole sweep"),
           HasSubstr("7:25 `run` has no key `retrys` | did you mean `retries`?"),
@@ -402,8 +402,46 @@ TEST_F(UseTest, RunSettingsThatAreWrong) {
           HasSubstr(
               "8:29 `backoff`: expected a duration, found the text `3 m` | a number of seconds"),
           HasSubstr("8:46 `time_limit`: expected a duration, found a list"),
-          HasSubstr("8:57 `gpus` is 2, above its maximum of 1"),
-          HasSubstr("8:71 `exclusive`: expected true or false")));
+          HasSubstr("8:57 `gpus` is 65, above its maximum of 64"),
+          HasSubstr("8:72 `exclusive`: expected true or false")));
+}
+
+TEST_F(UseTest, ProcessesOfAJobFollowFromItsRunSettings) {
+  const auto run_of = [&](const std::string& own, const std::string& shared) {
+    return *load(evaluate_with("      run: " + own + "\n") + "run: " + shared + "\n")
+                .points.at(0)
+                .run;
+  };
+  EXPECT_EQ(RunSettings().processes(), 1);
+  EXPECT_EQ(run_of("{gpus: 8}", "{nodes: 2}").processes(), 16) << "one a GPU";
+  const RunSettings on_cpus = run_of("{nodes: 3}", "{gpus: 0, ranks: 4}");
+  EXPECT_EQ(on_cpus.processes_per_node(), 4);
+  EXPECT_EQ(on_cpus.processes(), 12);
+  EXPECT_EQ(on_cpus.nodes_at.place.line, 7);
+  EXPECT_EQ(on_cpus.nodes_at.place.column, 13);
+  EXPECT_EQ(run_of("{gpus: 2}", "{gpus: 0, ranks: 4}").processes(), 2) << "ranks are the CPU's";
+  EXPECT_THAT(wrong(evaluate_with("      run: {ranks: 2}\n")),
+              ElementsAre(HasSubstr("7:13 `ranks` counts processes on the CPU, but gpus is 1 | "
+                                    "state gpus: 0")));
+  EXPECT_THAT(wrong(evaluate_with("      run: {nodes: 0}\n")),
+              ElementsAre(HasSubstr("`nodes` is 0, below its minimum of 1")));
+}
+
+TEST_F(UseTest, AnExperimentOfOneProcessTakesOneOfWhatAllAreGiven) {
+  const std::string measure = "  - measure: {model: m, images: images%s}\n";
+  const auto with = [&](const std::string& own) {
+    std::string text = measure;
+    return text.replace(text.find("%s"), 2, own);
+  };
+  const Sweep sweep = load(evaluate_with("") + with("") + "run: {gpus: 4, nodes: 2, retries: 3}\n");
+  ASSERT_EQ(sweep.points.at(1).experiment, "measure");
+  EXPECT_EQ(sweep.points[0].run->processes(), 8);
+  EXPECT_EQ(sweep.points[1].run->processes(), 1);
+  EXPECT_EQ(sweep.points[1].run->gpus, 1);
+  EXPECT_EQ(sweep.points[1].run->retries, 3);
+  EXPECT_THAT(wrong(evaluate_with("") + with(", run: {gpus: 4, nodes: 2}")),
+              ElementsAre(HasSubstr("measure runs in one process, but `gpus` is 4"),
+                          HasSubstr("measure runs in one process, but `nodes` is 2")));
 }
 
 TEST_F(UseTest, StatisticsThatDoNotBelongToTheExtractorOrTheModel) {
