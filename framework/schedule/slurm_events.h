@@ -1,0 +1,37 @@
+// What the program of an array task writes down as it goes: a file a task, so that no two nodes
+// write to one, a line an event.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "framework/schedule/slurm_submission.h"
+
+namespace tarflow::schedule {
+
+struct TaskEvent {
+  // "start": the program began. "told": Slurm sent it a signal. "job": a job ended. "requeue": it
+  // put itself back into the queue. "refused": it could not. "end": the program ends.
+  std::string what;
+  std::string time, host;  // UTC
+  size_t task = 0;
+  int restart = 0;      // SLURM_RESTART_COUNT: which start of the task it was
+  std::string job;      // hash
+  std::string outcome;  // of a job: "done", "failed", "time limit", "stopped"
+  std::string text;     // the reason, the signal's name
+  bool silent = false;  // the job's worker ended before it printed or computed anything
+  bool memory = false;  // it was killed because memory ran out
+  size_t left = 0;      // jobs of the task not done at its end, failed ones not counted
+  size_t failed = 0;    // jobs that failed for good
+};
+
+std::filesystem::path events_file(const SubmissionFolder& folder, size_t task);
+
+// A line in the file, written at once. Throws Error when it cannot be.
+void append_event(const SubmissionFolder& folder, const TaskEvent& event);
+
+// Of one task, in order; lines that are damaged are passed over.
+std::vector<TaskEvent> read_events(const SubmissionFolder& folder, size_t task);
+
+}  // namespace tarflow::schedule
