@@ -8,7 +8,8 @@ namespace tarflow::schedule {
 namespace fs = std::filesystem;
 
 Json to_json(const sweep::RunSettings& run) {
-  return {{"gpus", run.gpus},           {"jobs_per_gpu", run.jobs_per_gpu},
+  return {{"gpus", run.gpus},           {"nodes", run.nodes},
+          {"ranks", run.ranks},         {"jobs_per_gpu", run.jobs_per_gpu},
           {"workers", run.workers},     {"threads", run.threads},
           {"retries", run.retries},     {"backoff", run.backoff},
           {"fail_fast", run.fail_fast}, {"time_limit", run.time_limit},
@@ -18,6 +19,8 @@ Json to_json(const sweep::RunSettings& run) {
 sweep::RunSettings run_settings_from_json(const Json& json) {
   sweep::RunSettings run;
   run.gpus = json.at("gpus").get<int64_t>();
+  run.nodes = json.value("nodes", int64_t{1});
+  run.ranks = json.value("ranks", int64_t{1});
   run.jobs_per_gpu = json.at("jobs_per_gpu").get<int64_t>();
   run.workers = json.at("workers").get<int64_t>();
   run.threads = json.at("threads").get<int64_t>();
@@ -41,7 +44,9 @@ Json to_json(const Submission& submission) {
           {"run", to_json(submission.run)},
           {"profile", to_json(submission.profile)},
           {"programs", submission.programs.string()},
-          {"given_up", submission.given_up}};
+          {"given_up", submission.given_up},
+          {"cancelled", submission.cancelled},
+          {"over", submission.over}};
 }
 
 Submission submission_from_json(const Json& json) {
@@ -59,6 +64,8 @@ Submission submission_from_json(const Json& json) {
     submission.profile = profile_from_json(json.at("profile"));
     submission.programs = json.at("programs").get<std::string>();
     submission.given_up = json.at("given_up").get<std::string>();
+    submission.cancelled = json.value("cancelled", false);
+    submission.over = json.value("over", false);
   } catch (const Json::exception& failure) {
     throw Error(fmt::format("not a submission: {}", failure.what()));
   }

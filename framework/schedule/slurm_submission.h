@@ -30,8 +30,11 @@ struct Submission {
   std::filesystem::path programs;  // folder with run_job and run_sweep
   // Why it was given up before Slurm took it (sbatch refused it, it was cancelled); "": it was not.
   std::string given_up;
+  bool cancelled = false;  // by --cancel: its tasks end, and do not queue again
+  bool over = false;       // none of its tasks will run any more; nothing more is asked about it
 
   bool submitting() const { return job_id.empty() && given_up.empty(); }
+  bool open() const { return !over && given_up.empty(); }
 };
 
 Json to_json(const Submission& submission);
