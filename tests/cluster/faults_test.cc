@@ -1,0 +1,157 @@
+// What goes wrong on clusters, brought about on a real Slurm while a job is in the middle. Whatever
+// it is, every point ends in the record with the numbers of an undisturbed run.
+#include <gmock/gmock.h>
+
+#include "tests/cluster/sweeps.h"
+
+namespace tarflow::cluster {
+namespace {
+
+using ::testing::AnyOf;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+// Four jobs of some seconds each.
+constexpr auto kGrid = "{strategy: [For, '[7-8-4-4]'], cfg: [0, 1]}";
+constexpr size_t kPoints = 4;
+constexpr int kImages = 160;
+
+class Faults : public OnSlurm {
+ protected:
+  void SetUp() override {
+    OnSlurm::SetUp();
+    if (!IsSkipped()) sweep("trial_sweep", kImages, kGrid);
+  }
+
+  // Again after a fault that leaves jobs undone: they, and they alone, are computed.
+  void run_again() { EXPECT_EQ(end_of(start_on_slurm()), 0) << printed(); }
+
+  // Slurm may have its own ideas of when it starts jobs again; what it has in mind is written down.
+  void wait_for_saved_state() {
+    const fs::path file = slurm_->configuration().parent_path() / "state/job_state";
+    const auto now = fs::file_time_type::clock::now();
+    EXPECT_TRUE(eventually([&] { return fs::exists(file) && fs::last_write_time(file) > now; }));
+  }
+};
+
+TEST_F(Faults, APreemptedJobWritesWhatItHasAndGoesOnFromThere) {
+  profile("partition: low\n");
+  const pid_t driver = start_on_slurm();
+  const auto worker = freeze_one();
+  ASSERT_TRUE(worker);
+  const Answer other =
+      (*slurm_)("sbatch --parsable -p high -N 2 -n 4 -o /dev/null --wrap 'sleep 1'");
+  ASSERT_EQ(other.status, 0) << other.text;
+  EXPECT_TRUE(eventually([&] {
+    return awaits(worker->pid, SIGTERM) || awaits(worker->pid, SIGUSR2);
+  })) << "the worker was not told";
+  thaw(*worker);
+  EXPECT_EQ(end_of(driver), 0) << printed();
+  EXPECT_GE(continued(), 1);
+  expect_as_undisturbed(kPoints);
+}
+
+TEST_F(Faults, AJobOnANodeThatGoesDownIsComputedOnAnother) {
+  const pid_t driver = start_on_slurm();
+  const auto worker = freeze_one();
+  ASSERT_TRUE(worker);
+  slurm_->kill_node(worker->node());
+  const Answer down =
+      (*slurm_)("scontrol update NodeName=" + worker->node() + " State=DOWN Reason=power");
+  ASSERT_EQ(down.status, 0) << down.text;
+  EXPECT_EQ(end_of(driver), 0) << printed();
+  EXPECT_GE(continued(), 1);
+  expect_as_undisturbed(kPoints);
+}
+
+TEST_F(Faults, ATaskThatSomebodyCancelsIsShownAndComputedWhenRunAgain) {
+  const pid_t driver = start_on_slurm();
+  const auto worker = freeze_one();
+  ASSERT_TRUE(worker);
+  const Answer cancelled = (*slurm_)("scancel " + worker->task());
+  ASSERT_EQ(cancelled.status, 0) << cancelled.text;
+  thaw(*worker);
+  EXPECT_EQ(end_of(driver), 1) << printed();
+  EXPECT_THAT(printed(), HasSubstr("cancel"));
+  EXPECT_THAT(printed(), HasSubstr((worker->folder / "log.txt").string()));
+  EXPECT_EQ(points_in("results"), kPoints - 1);
+  EXPECT_EQ(queue(), "");
+  run_again();
+  expect_as_undisturbed(kPoints);
+}
+
+TEST_F(Faults, AheadOfTheTimeLimitAJobMakesRoomAndGoesOn) {
+  profile("partition: main\ntime: 60\nsignal_lead: 50\n");
+  const pid_t driver = start_on_slurm();
+  const auto worker = freeze_one();
+  ASSERT_TRUE(worker);
+  EXPECT_TRUE(eventually([&] {
+    return awaits(worker->pid, SIGTERM) || awaits(worker->pid, SIGUSR2);
+  })) << "the worker was not told";
+  thaw(*worker);
+  EXPECT_EQ(end_of(driver), 0) << printed();
+  EXPECT_GE(continued(), 1);
+  expect_as_undisturbed(kPoints);
+}
+
+TEST_F(Faults, ATimeLimitThatIsHitIsShownAsSuch) {
+  profile("partition: main\ntime: 60\nsignal_lead: 0\nmax_resubmissions: 0\n");
+  const pid_t driver = start_on_slurm();
+  const auto worker = freeze_one();  // and never thawed, as one that hangs
+  ASSERT_TRUE(worker);
+  EXPECT_EQ(end_of(driver), 1) << printed();
+  EXPECT_THAT(printed(), HasSubstr("time limit"));
+  EXPECT_THAT(printed(), HasSubstr((worker->folder / "log.txt").string()));
+  EXPECT_EQ(points_in("results"), kPoints - 1);
+  run_again();
+  EXPECT_GE(continued(), 1);
+  expect_as_undisturbed(kPoints);
+}
+
+TEST_F(Faults, AControllerThatIsKilledIsWaitedFor) {
+  const pid_t driver = start_on_slurm();
+  const auto worker = freeze_one();
+  ASSERT_TRUE(worker);
+  wait_for_saved_state();
+  slurm_->kill_controller();
+  thaw(*worker);
+  EXPECT_TRUE(eventually([&] { return has_result(*worker); }));
+  slurm_->start_controller();
+  EXPECT_EQ(end_of(driver), 0) << printed();
+  EXPECT_EQ(submissions().size(), 1u);
+  expect_as_undisturbed(kPoints);
+}
+
+TEST_F(Faults, ADriverThatIsKilledFindsItsJobsAgain) {
+  const pid_t driver = start_on_slurm();
+  const auto worker = freeze_one();
+  ASSERT_TRUE(worker);
+  ::kill(driver, SIGKILL);
+  EXPECT_EQ(end_of(driver), 128 + SIGKILL);
+  EXPECT_THAT(queue(), HasSubstr(worker->task() + " R")) << "the job runs on";
+  EXPECT_EQ(run("trial_sweep.yaml --cluster trial.yaml --status", "status"), 0);
+  EXPECT_THAT(printed("status"), HasSubstr(worker->node()));
+  const pid_t again = start_on_slurm();
+  thaw(*worker);
+  EXPECT_EQ(end_of(again), 0) << printed();
+  EXPECT_EQ(submissions().size(), 1u) << "it submitted again what was running";
+  expect_as_undisturbed(kPoints);
+}
+
+TEST_F(Faults, CancelEndsWhatIsOnTheClusterAndKeepsWhatIsDone) {
+  const pid_t driver = start_on_slurm();
+  const auto worker = freeze_one();
+  ASSERT_TRUE(worker);
+  EXPECT_EQ(run("trial_sweep.yaml --cluster trial.yaml --cancel", "cancel"), 0)
+      << printed("cancel");
+  thaw(*worker);
+  EXPECT_THAT(end_of(driver), AnyOf(1, 130)) << printed();
+  EXPECT_TRUE(eventually([&] { return queue().empty(); })) << queue();
+  EXPECT_FALSE(has_result(*worker));
+  run_again();
+  expect_as_undisturbed(kPoints);
+}
+
+}  // namespace
+}  // namespace tarflow::cluster
