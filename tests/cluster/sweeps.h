@@ -20,7 +20,7 @@ namespace tarflow::cluster {
 inline constexpr auto kModel = R"(
 models:
   m: {{checkpoint: {0}/sweeps/assets/cifar10_demo_model_4_128_8_2_0.05.pth}}
-defaults: {{model: m, chunk: 8, num_images: {1}}}
+defaults: {{model: m, self_denoising_lr: 0, chunk: 8, num_images: {1}}}
 run: {{gpus: 0, threads: 1{2}}}
 experiments:
   - evaluate:
@@ -77,6 +77,7 @@ class OnSlurm : public ::testing::Test {
     const pid_t process = ::fork();
     if (process == 0) {
       ::setenv("SLURM_CONF", slurm_->configuration().c_str(), 1);
+      ::setenv("TARFLOW_POLL_SECONDS", "0.5", 1);
       ::setenv("HOME", (house_ / "home").c_str(), 1);
       ::setenv("XDG_CONFIG_HOME", (house_ / "home").c_str(), 1);
       if (::chdir(house_.path().c_str()) != 0) ::_exit(99);
