@@ -139,6 +139,27 @@ TEST_F(Faults, ADriverThatIsKilledFindsItsJobsAgain) {
   expect_as_undisturbed(kPoints);
 }
 
+TEST_F(Faults, AWorkerThatIsKilledIsTriedAgainAndGoesOn) {
+  sweep("trial_sweep", kImages, kGrid, "retries: 1, backoff: 1 s");
+  const pid_t driver = start_on_slurm();
+  const auto worker = freeze_one();
+  ASSERT_TRUE(worker);
+  ::kill(worker->pid, SIGKILL);
+  EXPECT_EQ(end_of(driver), 0) << printed();
+  EXPECT_GE(continued(), 1);
+  expect_as_undisturbed(kPoints);
+}
+
+TEST_F(Faults, WhatSlurmRefusesIsSaidInItsWords) {
+  profile("partition: nowhere\n");
+  EXPECT_THAT(end_of(start_on_slurm()), Not(0));
+  EXPECT_THAT(printed(), HasSubstr("invalid partition"));
+  EXPECT_EQ(queue(), "");
+  profile("partition: main\n");
+  run_again();
+  expect_as_undisturbed(kPoints);
+}
+
 TEST_F(Faults, CancelEndsWhatIsOnTheClusterAndKeepsWhatIsDone) {
   const pid_t driver = start_on_slurm();
   const auto worker = freeze_one();
