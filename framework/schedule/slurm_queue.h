@@ -59,14 +59,16 @@ class Queue {
   TaskStates query(const std::vector<WantedArray>& arrays);
 
  private:
+  TaskStates ask_queue(const std::vector<WantedArray>& arrays) const;
   void ask_controller(const std::string& array, TaskStates& states);
-  void ask_accounting(const std::set<std::string>& arrays, TaskStates& states);
+  void ask_accounting(const std::set<std::string>& arrays, const std::vector<TaskId>& tasks,
+                      TaskStates& states);
 
   Patience patience_;
   Ask ask_;
   bool no_accounting_ = false;
-  TaskStates over_;                   // with their ends in full
-  std::set<TaskId> without_a_trace_;  // neither the controller nor accounting knows them
+  TaskStates over_;              // with their ends in full
+  std::map<TaskId, int> looks_;  // for tasks that the controller does not know
 };
 
 // --- reading what the programs print; text that is none of theirs is passed over ---
