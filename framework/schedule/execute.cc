@@ -69,7 +69,10 @@ std::vector<std::string> last_lines(const fs::path& file, uintmax_t offset, size
 
 Attempting::Attempting(const Job& job, JobFolder folder, const Launch& launch,
                        const HeldSignals& signals)
-    : job_(&job), folder_(std::move(folder)) {
+    : job_(&job),
+      folder_(std::move(folder)),
+      stop_signal_(launch.stop_signal),
+      explain_(launch.explain) {
   prepare(job, folder_);
   attempt_.number = read_attempts(folder_.attempts()).count + 1;
   attempt_.start = utc_now();
@@ -78,7 +81,8 @@ Attempting::Attempting(const Job& job, JobFolder folder, const Launch& launch,
                                          attempt_.start, attempt_.host));
   std::error_code ignored;
   log_begin_ = fs::file_size(folder_.log(), ignored);
-  std::vector<std::string> command{launch.worker.string(), folder_.path.string()};
+  std::vector<std::string> command = launch.before;
+  command.insert(command.end(), {launch.worker.string(), folder_.path.string()});
   command.insert(command.end(), launch.arguments.begin(), launch.arguments.end());
   start_ = std::chrono::steady_clock::now();
   pid_ = start_worker(command, launch.variables, folder_.log(), signals);
@@ -97,7 +101,7 @@ void Attempting::stop(const std::string& why, bool failed, std::chrono::millisec
   stop_reason_ = why;
   stop_is_failure_ = failed;
   kill_at_ = std::chrono::steady_clock::now() + grace;
-  signal_group(pid_, SIGTERM);
+  signal_group(pid_, stop_signal_);
 }
 
 void Attempting::kill() {
@@ -116,6 +120,7 @@ Outcome Attempting::finish(const Exit& exit) {
   Outcome outcome;
   outcome.seconds = attempt_.seconds = seconds();
   outcome.log = folder_.log();
+  outcome.exit = exit;
   const std::optional<std::string> fault = damage(folder_, *job_);
   if (!fault) {
     outcome.kind = Outcome::Kind::kDone;
@@ -126,6 +131,7 @@ Outcome Attempting::finish(const Exit& exit) {
     outcome.reason = "the worker was told to stop by somebody else";
   } else if (exit.code != 0) {
     outcome.reason = "the worker " + describe(exit);
+    if (const std::string more = explain_(exit); !more.empty()) outcome.reason += "; " + more;
   } else {
     outcome.reason = fault->empty() ? "the worker ended without a result" : *fault;
   }

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -22,6 +23,7 @@ struct Outcome {
   enum class Kind { kDone, kFailed, kStopped };
   Kind kind = Kind::kFailed;
   std::string reason;  // why it is not done
+  Exit exit;           // of the worker
   double seconds = 0;
   std::filesystem::path log;
   std::vector<std::string> log_end;  // the last lines the worker printed in this attempt
@@ -32,6 +34,11 @@ struct Launch {
   std::filesystem::path worker;
   std::vector<std::string> arguments;            // after the folder
   std::map<std::string, std::string> variables;  // of its environment
+  // Words before the worker's: a program (a path) that starts its processes, and options of that.
+  std::vector<std::string> before = {};
+  int stop_signal = SIGTERM;  // that asks it to end
+  // What else is known of why it failed; "" for nothing.
+  std::function<std::string(const Exit&)> explain = [](const Exit&) { return std::string(); };
 };
 
 class Attempting {
@@ -67,6 +74,8 @@ class Attempting {
   std::chrono::steady_clock::time_point start_, kill_at_{};
   std::string stop_reason_;
   bool stop_is_failure_ = false;
+  int stop_signal_ = SIGTERM;
+  std::function<std::string(const Exit&)> explain_;
 };
 
 // The last `count` lines of a text file from byte `offset` on.

@@ -62,9 +62,10 @@ std::vector<std::string> environment_with(const std::map<std::string, std::strin
 
 }  // namespace
 
-HeldSignals::HeldSignals() {
+HeldSignals::HeldSignals(std::initializer_list<int> more) {
   sigemptyset(&held_);
   sigaddset(&held_, SIGCHLD);
+  for (const int signal : more) sigaddset(&held_, signal);
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
     struct sigaction action {};
     if (::sigaction(signal, nullptr, &action) == 0 && action.sa_handler != SIG_IGN) {

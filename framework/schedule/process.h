@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <initializer_list>
 #include <map>
 #include <optional>
 #include <string>
@@ -18,7 +19,9 @@ namespace tarflow::schedule {
 // ignored. A worker that ends interrupts wait().
 class HeldSignals {
  public:
-  HeldSignals();
+  HeldSignals() : HeldSignals(std::initializer_list<int>{}) {}
+  // And `more`, signals that ask to end in other surroundings.
+  explicit HeldSignals(std::initializer_list<int> more);
   ~HeldSignals();
   HeldSignals(const HeldSignals&) = delete;
   HeldSignals& operator=(const HeldSignals&) = delete;

@@ -10,6 +10,7 @@
 #include "framework/core/error.h"
 #include "framework/schedule/help.h"
 #include "framework/schedule/run.h"
+#include "framework/schedule/slurm_task.h"
 
 namespace tarflow::schedule {
 namespace {
@@ -66,6 +67,9 @@ void add_options(CLI::App& app, RunOptions& options, Actions& actions) {
   app.add_option("--results", options.results, "folder for results")->capture_default_str();
   app.add_option("--programs", options.programs,
                  "folder with run_job and analyze (default: this program's)");
+  app.add_option("--cluster-task", options.cluster_task,
+                 "run the jobs of one task of a job array; the sbatch file of a submission does so")
+      ->group("");
 }
 
 Action action_of(const Actions& actions, const RunOptions& options) {
@@ -110,7 +114,8 @@ int main_of(int argc, char** argv) {
   }
   try {
     app.parse(argc, argv);
-    if (options.files.empty() && !actions.print_schema) throw CLI::RequiredError("files");
+    if (options.files.empty() && options.cluster_task.empty() && !actions.print_schema)
+      throw CLI::RequiredError("files");
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kBadInput;
   }
@@ -118,6 +123,7 @@ int main_of(int argc, char** argv) {
     fmt::print("{}", schema_text(options));
     return kAllDone;
   }
+  if (!options.cluster_task.empty()) return run_cluster_task(options.cluster_task);
   options.action = action_of(actions, options);
   // `run_sweep ... | head` must not end the jobs with the pipe.
   if (options.action == Action::kRun) ::signal(SIGPIPE, SIG_IGN);

@@ -11,19 +11,21 @@
 namespace tarflow::schedule {
 
 struct TaskEvent {
-  // "start": the program began. "told": Slurm sent it a signal. "job": a job ended. "requeue": it
-  // put itself back into the queue. "refused": it could not. "end": the program ends.
+  // "start": the program began. "told": Slurm sent it a signal. "job": an attempt of a job ended.
+  // "requeue": it put itself back into the queue. "refused": it could not. "end": the program ends.
   std::string what;
-  std::string time, host;  // UTC
+  std::string time, host;  // UTC; Slurm's name of the node
   size_t task = 0;
   int restart = 0;      // SLURM_RESTART_COUNT: which start of the task it was
   std::string job;      // hash
-  std::string outcome;  // of a job: "done", "failed", "time limit", "stopped"
+  std::string outcome;  // of a job: "done", "again" (failed, tried again), "failed" (for good),
+                        // "stopped"
   std::string text;     // the reason, the signal's name
-  bool silent = false;  // the job's worker ended before it printed or computed anything
-  bool memory = false;  // it was killed because memory ran out
-  size_t left = 0;      // jobs of the task not done at its end, failed ones not counted
-  size_t failed = 0;    // jobs that failed for good
+  bool silent = false;  // the job's worker failed before it printed anything
+  double reached = 0;   // of a stopped job, 0..1: how far it came
+  double seconds = 0;   // that the attempt took
+  size_t left = 0;      // at the end: jobs of the task that are to be run yet
+  size_t failed = 0;    // and those that failed for good
 };
 
 std::filesystem::path events_file(const SubmissionFolder& folder, size_t task);

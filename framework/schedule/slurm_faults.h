@@ -17,16 +17,15 @@ struct TaskJob {
   std::string hash;
   bool done = false;
   Attempts attempts;
-  std::filesystem::path log;  // log.txt
-  bool logged = false;        // the log has lines of a worker
+  std::filesystem::path log;
 };
 
 struct TaskEvidence {
-  std::optional<TaskState> state;  // what Slurm says; nothing: it knows nothing of it
+  std::optional<TaskState> state;  // what Slurm says; nothing: it knows nothing of the task
   std::vector<TaskEvent> events;
   std::vector<TaskJob> jobs;
   std::filesystem::path output;  // Slurm's output file of the task
-  std::string output_end;        // its last lines
+  std::string output_end;        // its last line that is not empty
 };
 
 struct Verdict {
@@ -34,14 +33,22 @@ struct Verdict {
     kWaiting,   // in the queue
     kRunning,   // at work
     kDone,      // all its jobs are
-    kFailed,    // for good, by fault of its jobs or by somebody's wish
+    kFailed,    // for good: by fault of its jobs, of the profile, or by somebody's wish
     kRequeue,   // Slurm holds it; put_back() lets it run
-    kResubmit,  // it is over for no fault of its jobs: what is left is submitted anew
+    kResubmit,  // it is over for no fault of its jobs: `left` is to be submitted anew
   };
   What what = What::kWaiting;
   std::string reason;             // in words; "" for kDone
-  std::filesystem::path log;      // that says most of it; "" for kDone and kWaiting
-  std::vector<std::string> left;  // hashes of the jobs not done, of which none failed for good
+  std::filesystem::path log;      // that says most of it; "" where there is none
+  std::vector<std::string> left;  // jobs neither done nor failed for good
+  // Jobs that failed for good, with their own reasons and logs; there may be some whatever becomes
+  // of the others.
+  struct Failed {
+    std::string job, reason;
+    std::filesystem::path log;
+  };
+  std::vector<Failed> failed;
+  bool dependency = false;  // kFailed because a job that it waited for did not end well
 };
 const char* name_of(Verdict::What what);
 
