@@ -174,7 +174,7 @@ class Density {
 
 void run(JobContext& context) {
   const Settings settings = read_settings<Settings>(context.settings());
-  const at::Device device = device_from(settings.device);
+  const at::Device device = context.device();
   const Model model = context.load_model(device, compute_type_from(settings.compute_type, device));
   Density density(context, settings, model);
   const FolderBatches wanted{settings.images, settings.num_images,     settings.labels,

@@ -123,7 +123,7 @@ class Convergence {
   explicit Convergence(JobContext& context)
       : context_(context),
         settings_(read_settings<Settings>(context.settings())),
-        device_(device_from(settings_.device)),
+        device_(context.device()),
         model_(context.load_model(device_, compute_type_from(settings_.compute_type, device_))),
         input_(settings_.noise, settings_, model_),
         segment_blocks_(segment_blocks()) {

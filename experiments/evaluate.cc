@@ -42,7 +42,7 @@ class Evaluation {
   explicit Evaluation(JobContext& context)
       : context_(context),
         settings_(read_settings<EvaluateSettings>(context.settings())),
-        device_(device_from(settings_.device)),
+        device_(context.device()),
         model_(context.load_model(device_, compute_type_from(settings_.compute_type, device_))),
         sampler_(model_, sample_options(context, settings_, model_)),
         chunks_(chunks_of(settings_.num_images, settings_.chunk)) {

@@ -66,7 +66,7 @@ struct Settings {
 
 void run(JobContext& context) {
   const Settings settings = read_settings<Settings>(context.settings());
-  const at::Device device = device_from(settings.device);
+  const at::Device device = context.device();
   const metrics::Extractor extractor = metrics::Extractor::load(
       settings.extractor, device, metrics::precision_from(settings.extractor_precision));
   const FolderImages wanted{

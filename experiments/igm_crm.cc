@@ -130,7 +130,7 @@ void add_guesses(JobContext& context, const std::vector<metrics::BlockMetrics>& 
 
 void run(JobContext& context) {
   const Settings settings = read_settings<Settings>(context.settings());
-  const at::Device device = device_from(settings.device);
+  const at::Device device = context.device();
   const Model model = context.load_model(device, compute_type_from(settings.compute_type, device));
   metrics::IgmCrm sums(model);
   const FolderCount count = add_images(context, settings, model, sums);

@@ -9,6 +9,7 @@
 #include "framework/core/error.h"
 #include "framework/core/file.h"
 #include "framework/core/shape.h"
+#include "framework/tensor/device.h"
 
 namespace tarflow::experiments {
 
@@ -41,6 +42,11 @@ std::string JobContext::content_of(const std::string& field, const std::string& 
     if (found.empty()) found = content(point.settings.json(), point.contents.get());
   }
   return found;
+}
+
+at::Device JobContext::device() const {
+  return options_.device ? *options_.device
+                         : device_from(settings_.value("device", std::string("auto")));
 }
 
 Model JobContext::load_model(const at::Device& device, ComputeType compute) {

@@ -27,6 +27,7 @@ struct JobOptions {
   bool exclusive = false;  // whoever started the job runs nothing else on its device
   std::function<bool()> stop_requested;
   std::shared_ptr<dist::Communicator> comm;  // none: one process
+  std::optional<at::Device> device;          // none: what the settings name
 };
 
 class JobContext {
@@ -40,6 +41,8 @@ class JobContext {
   const std::filesystem::path& folder() const { return folder_; }
 
   bool exclusive() const { return options_.exclusive; }
+  // The device of this rank. Throws Error when there is none such as the settings name.
+  at::Device device() const;
   // The ranks of the job. Results, progress and log lines are those of rank 0: from the others
   // set(), add(), progress() and log() do nothing.
   dist::Communicator& comm() const { return *options_.comm; }

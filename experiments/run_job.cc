@@ -1,22 +1,29 @@
-// The worker: reads a job folder, runs its experiment, leaves result.h5. One process a job.
+// The worker: reads a job folder, runs its experiment, leaves result.h5. One process a job, or one
+// a rank of it.
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <omp.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <memory>
 
 #include "experiments/environment.h"
 #include "experiments/partial_file.h"
 #include "experiments/probes.h"
+#include "experiments/rank_launcher.h"
+#include "experiments/rank_report.h"
 #include "experiments/registry.h"
 #include "experiments/stop_signals.h"
 #include "framework/core/error.h"
 #include "framework/core/json.h"
+#include "framework/dist/connect.h"
+#include "framework/dist/rank_device.h"
 #include "framework/record/record.h"
 #include "framework/schedule/execute.h"
 #include "framework/schedule/job.h"
@@ -67,25 +74,71 @@ record::JobRecord record_of(JobContext& context, const Environment& environment)
 }
 
 // Returns the exit status.
-int run(const std::filesystem::path& folder, JobOptions options) {
-  const schedule::Job job = schedule::job_from_json(read_json_file(folder / "job.json"));
-  const Experiment& experiment = find_experiment(job.experiment);
-  use_exact_float32();
-  JobContext context(job, experiment.schema, folder, std::move(options));
-  context.log(fmt::format("job {}: {}, {} point{}", job.hash, job.experiment, job.points.size(),
-                          job.points.size() == 1 ? "" : "s"));
-  const Environment environment(device_from(context.settings().value("device", "auto")));
+int run_experiment(JobContext& context, const Experiment& experiment) {
+  context.log(fmt::format("job {}: {}, {} point{}", context.job().hash, context.job().experiment,
+                          context.point_count(), context.point_count() == 1 ? "" : "s"));
+  const Environment environment(context.device());
+  if (context.comm().size() > 1) context.environment()["ranks"] = describe_ranks(context);
   try {
     experiment.run(context);
   } catch (const Stopped& stopped) {
     context.log(stopped.note);
     return schedule::kStoppedExit;
   }
-  record::write_job(folder / "result.h5", record_of(context, environment));
+  if (!context.comm().first()) return 0;
+  record::write_job(context.folder() / "result.h5", record_of(context, environment));
   std::error_code ignored;
-  std::filesystem::remove(partial_path(folder), ignored);
+  std::filesystem::remove(partial_path(context.folder()), ignored);
   context.log("done");
   return 0;
+}
+
+// LibTorch's errors carry a C++ backtrace, which helps nobody who reads a job's log; their first
+// lines do.
+std::string readable(const std::exception& failure) {
+  const std::string text = failure.what();
+  return text.substr(0, text.find("\nException raised from"));
+}
+
+// What a rank says of its end, and how it ends: at once, since threads that wait for other ranks
+// may wait forever.
+[[noreturn]] void end_rank(dist::Communicator& comm, const std::exception& failure) {
+  const auto* const other = dynamic_cast<const dist::OtherRankFailed*>(&failure);
+  // That another rank than 0 failed is said by rank 0 and, if it can, by that rank.
+  if (comm.first() || !other || other->rank() == 0 || other->rank() == comm.rank()) {
+    fmt::print(stderr, "{}error: {}\n", comm.first() ? "" : fmt::format("[rank {}] ", comm.rank()),
+               readable(failure));
+  }
+  std::fflush(nullptr);
+  comm.fail(readable(failure));
+  ::_exit(1);
+}
+
+int run(const std::filesystem::path& folder, const dist::RankPlace& place,
+        const dist::Limits& limits, JobOptions options) {
+  const schedule::Job job = schedule::job_from_json(read_json_file(folder / "job.json"));
+  const Experiment& experiment = find_experiment(job.experiment);
+  if (place.size > 1 && !experiment.schema.ranks) {
+    throw Error(
+        fmt::format("{} runs in one process, and there are {} ranks", job.experiment, place.size),
+        "state one GPU and one node under `run:` for it");
+  }
+  use_exact_float32();
+  options.device = device_from(dist::rank_device(
+      job.settings.json().value("device", std::string("auto")), place, gpu_count()));
+  use_device(*options.device);
+  options.comm = dist::connect(place, *options.device, limits);
+  const std::shared_ptr<dist::Communicator> comm = options.comm;
+  if (place.size == 1) {
+    JobContext context(job, experiment.schema, folder, std::move(options));
+    return run_experiment(context, experiment);
+  }
+  try {
+    JobContext context(job, experiment.schema, folder, std::move(options));
+    return comm->end(run_experiment(context, experiment));
+  } catch (const std::exception& failure) {
+    end_rank(*comm, failure);
+  }
 }
 
 // For every library that divides its work among threads, before any of them starts one.
@@ -111,8 +164,9 @@ int answer_probe(const std::string& file, int image_size) {
 }
 
 struct Arguments {
-  std::string folder, schema_file, extractor;
-  int threads = 0, image_size = 0;
+  std::string folder, schema_file, extractor, ranks_from = "auto";
+  int threads = 0, image_size = 0, ranks = 0;
+  double silence_limit = 15, collective_limit = 1800, connect_limit = 300;
   bool exclusive = false, measure_rate = false;
 
   void declare(CLI::App& app) {
@@ -130,7 +184,54 @@ struct Arguments {
                    "print how many features this extractor has, and its SHA-256 (JSON)");
     app.add_option("--image-size", image_size, "side of the image that the extractor is tried on")
         ->check(CLI::PositiveNumber);
+    declare_ranks(app);
     app.footer(kExitStatuses);
+  }
+
+  void declare_ranks(CLI::App& app) {
+    app.add_option("--ranks", ranks,
+                   "start so many processes on this machine and divide the job among them: one a "
+                   "GPU, or CPU processes that share --threads; 1: this process alone")
+        ->check(CLI::PositiveNumber);
+    app.add_option("--ranks-from", ranks_from,
+                   "where this process learns which rank it is: auto (default), slurm, torchrun, "
+                   "mpi, or none: it is the only one")
+        ->check(CLI::IsMember({"none", "auto", "slurm", "torchrun", "mpi"}))
+        ->excludes("--ranks");
+    const auto seconds = [&](const char* name, double& value, const char* description) {
+      app.add_option(name, value, description)->check(CLI::PositiveNumber)->capture_default_str();
+    };
+    seconds("--silence-limit", silence_limit,
+            "seconds after which a rank without a sign of life is given up");
+    seconds("--collective-limit", collective_limit,
+            "seconds within which all ranks have to come together to exchange results");
+    seconds("--connect-limit", connect_limit, "seconds within which all ranks have to be there");
+  }
+
+  dist::Limits limits() const {
+    const auto time = [](double seconds) {
+      return std::chrono::milliseconds(static_cast<int64_t>(1000 * seconds));
+    };
+    return {time(silence_limit), time(collective_limit), time(connect_limit)};
+  }
+
+  // Of one of the processes that --ranks starts.
+  std::vector<std::string> rank_command() const {
+    const int all = threads > 0 ? threads : omp_get_num_procs();
+    std::vector<std::string> words = {std::filesystem::read_symlink("/proc/self/exe").string(),
+                                      folder,
+                                      "--ranks-from",
+                                      "torchrun",
+                                      "--threads",
+                                      std::to_string(std::max(all / ranks, 1)),
+                                      "--silence-limit",
+                                      std::to_string(silence_limit),
+                                      "--collective-limit",
+                                      std::to_string(collective_limit),
+                                      "--connect-limit",
+                                      std::to_string(connect_limit)};
+    if (exclusive) words.push_back("--exclusive");
+    return words;
   }
 };
 
@@ -148,9 +249,14 @@ int main_of(int argc, char** argv) {
   if (arguments.measure_rate) return print(measure_rate(), 0);
   if (!arguments.extractor.empty()) return answer_probe(arguments.extractor, arguments.image_size);
   if (arguments.folder.empty()) throw Error("no job folder was named", "run_job --help");
-  const StopSignals signals;
-  return run(arguments.folder, {.exclusive = arguments.exclusive,
-                                .stop_requested = [&] { return signals.requested(); }});
+  if (arguments.ranks > 1) return launch_ranks(arguments.rank_command(), arguments.ranks);
+  const dist::RankPlace place = dist::rank_place(
+      dist::environment_variables(),
+      arguments.ranks == 1 ? dist::RanksFrom::kNone : dist::ranks_from(arguments.ranks_from));
+  const StopSignals signals(place.rank == 0);
+  return run(
+      arguments.folder, place, arguments.limits(),
+      {.exclusive = arguments.exclusive, .stop_requested = [&] { return signals.requested(); }});
 }
 
 }  // namespace
@@ -160,11 +266,7 @@ int main(int argc, char** argv) {
   try {
     return tarflow::experiments::main_of(argc, argv);
   } catch (const std::exception& failure) {
-    // LibTorch's errors carry a C++ backtrace, which helps nobody who reads a job's log; its first
-    // lines do.
-    const std::string text = failure.what();
-    const size_t trace = text.find("\nException raised from");
-    fmt::print(stderr, "error: {}\n", text.substr(0, trace));
+    fmt::print(stderr, "error: {}\n", tarflow::experiments::readable(failure));
     return 1;
   }
 }

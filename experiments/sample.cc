@@ -41,7 +41,7 @@ class Samples {
   explicit Samples(JobContext& context)
       : context_(context),
         settings_(read_settings<Settings>(context.settings())),
-        device_(device_from(settings_.device)),
+        device_(context.device()),
         model_(context.load_model(device_, compute_type_from(settings_.compute_type, device_))),
         sampler_(model_, options_of(context, settings_, model_)),
         input_(settings_.noise, settings_, model_),

@@ -9,7 +9,7 @@ namespace tarflow::experiments {
 namespace {
 
 // All that a handler can reach is static.
-std::atomic<bool> requested_to_stop{false}, asked_to_end{false};
+std::atomic<bool> requested_to_stop{false}, asked_to_end{false}, announced{true};
 static_assert(std::atomic<bool>::is_always_lock_free, "used in a signal handler");
 
 void on_signal(int signal) {
@@ -19,14 +19,15 @@ void on_signal(int signal) {
     ::raise(signal);
     return;
   }
-  if (requested_to_stop.exchange(true)) return;
+  if (requested_to_stop.exchange(true) || !announced.load()) return;
   constexpr char kMessage[] = "asked to stop\n";
   if (::write(STDOUT_FILENO, kMessage, sizeof kMessage - 1) < 0) return;  // nobody reads the log
 }
 
 }  // namespace
 
-StopSignals::StopSignals() {
+StopSignals::StopSignals(bool announce) {
+  announced = announce;
   for (const int signal : {SIGTERM, SIGUSR2, SIGINT}) {
     struct sigaction action {};
     if (::sigaction(signal, nullptr, &action) != 0 || action.sa_handler == SIG_IGN) continue;

@@ -9,7 +9,8 @@ namespace tarflow::experiments {
 // since CUDA's libraries start threads before main does.
 class StopSignals {
  public:
-  StopSignals();
+  // `announce`: the log says when it is asked to.
+  explicit StopSignals(bool announce = true);
 
   bool requested() const;
 };

@@ -43,7 +43,7 @@ class Traces {
   explicit Traces(JobContext& context)
       : context_(context),
         settings_(read_settings<Settings>(context.point_settings(0))),  // strategies are shared
-        device_(device_from(settings_.device)),
+        device_(context.device()),
         model_(context.load_model(device_, compute_type_from(settings_.compute_type, device_))),
         input_(settings_.noise, settings_, model_) {
     if (settings_.num_images > kMostImages) {

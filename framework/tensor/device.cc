@@ -15,10 +15,6 @@
 namespace tarflow {
 namespace {
 
-int gpu_count() {
-  return at::globalContext().hasCUDA() ? at::detail::getCUDAHooks().deviceCount() : 0;
-}
-
 std::string cpu_name() {
   std::ifstream info("/proc/cpuinfo");
   for (std::string line; std::getline(info, line);) {
@@ -29,6 +25,16 @@ std::string cpu_name() {
 }
 
 }  // namespace
+
+int gpu_count() {
+  return at::globalContext().hasCUDA() ? at::detail::getCUDAHooks().deviceCount() : 0;
+}
+
+void use_device([[maybe_unused]] const at::Device& device) {
+#ifdef TARFLOW_USE_CUDA
+  if (device.is_cuda()) cudaSetDevice(device.index());
+#endif
+}
 
 std::string to_string(ComputeType type) {
   return type == ComputeType::kFloat32 ? "float32" : "bfloat16";

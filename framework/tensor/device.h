@@ -21,6 +21,10 @@ at::ScalarType scalar_type(ComputeType type);
 // "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N". Throws Error when there is no such
 // device here.
 at::Device device_from(const std::string& text);
+// How many GPUs this process sees; 0 in a build without CUDA.
+int gpu_count();
+// Makes it the one that this thread's work goes to where none is named. No-op for a CPU.
+void use_device(const at::Device& device);
 // The device's model as people name it: "NVIDIA H200", or the CPU's name and the threads in use.
 std::string device_name(const at::Device& device);
 
