@@ -101,7 +101,8 @@ class Density {
         kind_(noise_kind(context, settings, model)),
         logdets_(model.blocks.size()) {}
 
-  void add(const ImageBatch& batch) {
+  // Of the images of one batch: "nats" (n), "logdets" (n, K) and "indices" (n).
+  Piece measured(const ImageBatch& batch) const {
     at::Tensor nats, logdets;
     for (int64_t draw = 0; draw < settings_.draws; ++draw) {
       const metrics::Likelihood one = metrics::likelihood(model_, noisy(batch, draw), batch.labels);
@@ -109,11 +110,18 @@ class Density {
       logdets = draw == 0 ? one.logdets : logdets + one.logdets;
     }
     const double draws = static_cast<double>(settings_.draws);
-    nats = (nats / draws).cpu();
-    logdets = (logdets / draws).cpu().contiguous();
-    for (size_t i = 0; i < batch.indices.size(); ++i) {
+    return {{"nats", (nats / draws).cpu()},
+            {"logdets", (logdets / draws).cpu()},
+            {"indices", at::tensor(batch.indices, at::kLong)}};
+  }
+
+  void add(const Piece& piece) {
+    const at::Tensor nats = piece.at("nats").contiguous(),
+                     logdets = piece.at("logdets").contiguous(),
+                     indices = piece.at("indices").contiguous();
+    for (size_t i = 0; i < static_cast<size_t>(nats.numel()); ++i) {
       const double value = nats.const_data_ptr<double>()[i];
-      require_finite(value, batch.indices[i]);
+      require_finite(value, indices.const_data_ptr<int64_t>()[i]);
       total_.add(value);
       if (kept_.size() < kKeptValues) kept_.push_back(value);
       const double* row = logdets.const_data_ptr<double>() + i * logdets_.size();
@@ -179,8 +187,10 @@ void run(JobContext& context) {
   Density density(context, settings, model);
   const FolderBatches wanted{settings.images, settings.num_images,     settings.labels,
                              settings.batch,  settings.max_unreadable, "forward"};
-  const FolderCount count =
-      for_each_batch(context, wanted, model, [&](const ImageBatch& batch) { density.add(batch); });
+  const FolderCount count = for_each_batch(
+      context, wanted, model, [&](const ImageBatch& batch) { return density.measured(batch); },
+      [&](const Piece& piece) { density.add(piece); });
+  if (!context.comm().first()) return;
   density.report(context);
   context.set_all("images_used", count.used);
   context.set_all("unreadable_images", count.unreadable);

@@ -12,6 +12,7 @@
 #include <numeric>
 #include <tuple>
 
+#include "experiments/dealing.h"
 #include "experiments/noise_input.h"
 #include "experiments/registry.h"
 #include "experiments/sampling_job.h"
@@ -112,6 +113,12 @@ struct PointCurves {
   std::vector<std::vector<Curve>> segmented_curves;  // by entry of segment_blocks, by segment
 };
 
+// Of a point's curves, for the values of a chunk: "0/jacobi/7" or "0/segments/7/3" of point 0,
+// block (or entry of segment_blocks) 7, segment 3.
+std::string curve_key(size_t point, const char* mode, size_t block, size_t curve) {
+  return fmt::format("{}/{}/{}/{}", point, mode, block, curve);
+}
+
 // Points that start each block from the same tokens, and those tokens in image order.
 struct Chain {
   std::vector<size_t> points;
@@ -133,8 +140,15 @@ class Convergence {
 
   void run() {
     const c10::NoGradGuard no_grad;
+    const std::vector<Chunk> chunks = chunks_of(settings_.num_images, settings_.chunk);
     report_progress();
-    for (const Chunk& chunk : chunks_of(settings_.num_images, settings_.chunk)) run_chunk(chunk);
+    const bool done =
+        Dealing(context_.comm(), static_cast<int64_t>(chunks.size()))
+            .run([&](int64_t c) { return measured(chunks[static_cast<size_t>(c)]); },
+                 [&](int64_t c, const Piece& piece) { add(chunks[static_cast<size_t>(c)], piece); },
+                 [&] { return context_.stop_requested(); });
+    if (!done) context_.stop();
+    if (!context_.comm().first()) return;
     for (size_t i = 0; i < points_.size(); ++i) report(i);
     if (!segment_blocks_.empty())
       context_.add("convergence/segment_blocks", {}, array_values(segment_blocks_));
@@ -183,7 +197,8 @@ class Convergence {
     return point;
   }
 
-  void run_chunk(const Chunk& chunk) {
+  // The squares of all curves over the chunk's images.
+  Piece measured(const Chunk& chunk) {
     if (evaluator_images_ != chunk.count) {
       evaluator_.reset();  // its memory first
       evaluator_ = make_evaluator(model_, chunk.count, settings_.options().guidance);
@@ -196,41 +211,65 @@ class Convergence {
       if (chains.empty() || settings_.start == "iterated") chains.push_back({{}, x});
       chains.back().points.push_back(i);
     }
+    Piece piece;
     for (int b = model_.shape.blocks - 1; b >= 0; --b) {
-      for (Chain& chain : chains) run_block(b, chain, labels);
-      done_ += chunk.count;
-      report_progress();
+      for (Chain& chain : chains) run_block(b, chain, labels, piece);
+      if (alone_) {
+        done_ += chunk.count;
+        report_progress();
+      }
     }
+    return piece;
+  }
+
+  void add(const Chunk& chunk, const Piece& piece) {
+    for (size_t i = 0; i < points_.size(); ++i) {
+      const auto add_all = [&](const char* mode, std::vector<std::vector<Curve>>& blocks) {
+        for (size_t b = 0; b < blocks.size(); ++b) {
+          for (size_t c = 0; c < blocks[b].size(); ++c)
+            blocks[b][c].add(piece.at(curve_key(i, mode, b, c)));
+        }
+      };
+      add_all("jacobi", points_[i].jacobi_curves);
+      add_all("segments", points_[i].segmented_curves);
+    }
+    if (alone_) return;
+    done_ += chunk.count * model_.shape.blocks;
+    report_progress();
   }
 
   // Moves the chain through block b.
-  void run_block(int b, Chain& chain, const Labels& labels) {
+  void run_block(int b, Chain& chain, const Labels& labels, Piece& piece) {
     const BlockWeights& block = model_.blocks[static_cast<size_t>(b)];
     const at::Tensor z = to_block_order(block, chain.x).contiguous();
-    context_.stop_if_requested();
+    stop_if_alone();
     evaluator_->begin(b, labels);
     BlockWork work;
     const at::Tensor solution =
         invert_block(*evaluator_, BlockStrategy{}, z, {settings_.cfg, {}}, &work);
     at::Tensor next = solution;
     for (const size_t i : chain.points) {
-      PointCurves& point = points_[i];
-      const at::Tensor last =
-          follow(b, labels, point.jacobi, z, solution, point.jacobi_curves[static_cast<size_t>(b)]);
+      const PointCurves& point = points_[i];
+      const auto follow = [&](const BlockStrategy& plan, const char* mode, size_t entry) {
+        evaluator_->begin(b, labels);
+        const Followed found = follow_convergence(*evaluator_, plan, z, solution, settings_.cfg,
+                                                  [&] { stop_if_alone(); });
+        for (size_t c = 0; c < found.squares.size(); ++c)
+          piece[curve_key(i, mode, entry, c)] = found.squares[c];
+        return found.last;
+      };
+      const at::Tensor last = follow(point.jacobi, "jacobi", static_cast<size_t>(b));
       if (settings_.start == "iterated") next = last;
       const auto entry = std::find(segment_blocks_.begin(), segment_blocks_.end(), b);
-      if (entry == segment_blocks_.end()) continue;
-      follow(b, labels, point.segmented, z, solution,
-             point.segmented_curves[static_cast<size_t>(entry - segment_blocks_.begin())]);
+      if (entry != segment_blocks_.end())
+        follow(point.segmented, "segments", static_cast<size_t>(entry - segment_blocks_.begin()));
     }
     chain.x = to_block_order(block, next);
   }
 
-  at::Tensor follow(int b, const Labels& labels, const BlockStrategy& plan, const at::Tensor& z,
-                    const at::Tensor& solution, std::vector<Curve>& curves) {
-    evaluator_->begin(b, labels);
-    return follow_convergence(*evaluator_, plan, z, solution, settings_.cfg, curves,
-                              [&] { context_.stop_if_requested(); });
+  // A chunk may take long. Several processes stop together, between chunks (Dealing).
+  void stop_if_alone() const {
+    if (alone_) context_.stop_if_requested();
   }
 
   void report_progress() {
@@ -331,6 +370,7 @@ class Convergence {
   }
 
   JobContext& context_;
+  const bool alone_ = context_.comm().size() == 1;  // in one process
   const Settings settings_;
   const at::Device device_;
   const Model model_;

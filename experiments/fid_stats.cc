@@ -74,6 +74,7 @@ void run(JobContext& context) {
       settings.num_images, settings.max_unreadable,
       settings.flips,      settings.output.empty() ? 0 : settings.keep_features};
   const FolderStatistics statistics = folder_statistics(context, wanted, extractor);
+  if (!context.comm().first()) return;
   const metrics::Gaussian& gaussian = statistics.gaussian;
   context.add("statistics/mu", {}, array_values(gaussian.mean));
   context.add("statistics/sigma", {}, array_values(gaussian.covariance));

@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <optional>
 #include <span>
 
 #include "experiments/reference.h"
@@ -14,6 +16,7 @@
 #include "framework/images/load.h"
 
 namespace tarflow::experiments {
+namespace fs = std::filesystem;
 namespace {
 
 // A model has no names for its classes: only as many folders as classes leave no doubt which is
@@ -33,75 +36,100 @@ void require_classes(const images::ImageFolder& folder, const Model& model) {
       "one for each class; or set labels: none");
 }
 
-// Collects images until a batch is full.
-class Collector {
- public:
-  Collector(const Model& model, const std::vector<images::ImageFile>& files, int64_t size,
-            bool labelled)
-      : model_(model),
-        files_(files),
-        side_(model.shape.image_size),
-        labelled_(labelled),
-        images_(at::empty({size, 3, side_, side_}, at::kFloat)) {}
-
-  void add(int64_t index, const images::Image& image) {
-    const int64_t pixels = 3 * side_ * side_;
-    float* at = images_.mutable_data_ptr<float>() + filled() * pixels;
-    images::to_floats(image, std::span<float>(at, static_cast<size_t>(pixels)));
-    batch_.indices.push_back(index);
-    if (labelled_) batch_.labels.push_back(files_[static_cast<size_t>(index)].label);
+// The batch as the model takes it.
+ImageBatch prepared(const images::Batch& batch, const std::vector<images::ImageFile>& files,
+                    const Model& model, bool labelled) {
+  const int64_t side = model.shape.image_size, pixels = 3 * side * side;
+  ImageBatch result;
+  result.indices = batch.files;
+  const at::Tensor floats =
+      at::empty({static_cast<int64_t>(batch.images.size()), 3, side, side}, at::kFloat);
+  float* to = floats.mutable_data_ptr<float>();
+  for (size_t i = 0; i < batch.images.size(); ++i, to += pixels) {
+    images::to_floats(batch.images[i], std::span<float>(to, static_cast<size_t>(pixels)));
+    if (labelled) result.labels.push_back(files[static_cast<size_t>(batch.files[i])].label);
   }
+  result.images = floats.to(model.device);
+  return result;
+}
 
-  int64_t filled() const { return static_cast<int64_t>(batch_.indices.size()); }
-  bool full() const { return filled() == images_.size(0); }
+// Names of the piece of a batch besides those of the work.
+constexpr const char* kImages = "images of the batch";
 
-  // The images so far; the next ones go into their memory.
-  ImageBatch take() {
-    batch_.images = images_.slice(0, 0, filled()).to(model_.device);
-    return std::exchange(batch_, ImageBatch{});
+// Of all ranks, in list order, on rank 0; Error where they are more than each rank allows itself.
+std::vector<images::UnreadableFile> all_unreadable(JobContext& context,
+                                                   const std::vector<images::UnreadableFile>& own,
+                                                   const ListedBatches& wanted) {
+  if (context.comm().size() == 1) return own;
+  std::map<fs::path, std::string> reasons;
+  for (const images::UnreadableFile& file : own) reasons[file.path] = file.reason;
+  Json list = Json::array();  // of places in the list and reasons
+  for (size_t i = 0; i < wanted.files.size() && !reasons.empty(); ++i) {
+    if (const auto found = reasons.find(wanted.files[i].path); found != reasons.end())
+      list.push_back({i, found->second});
   }
-
- private:
-  const Model& model_;
-  const std::vector<images::ImageFile>& files_;
-  const int64_t side_;
-  const bool labelled_;
-  at::Tensor images_;
-  ImageBatch batch_;
-};
+  std::map<size_t, std::string> found;
+  for (const std::string& text :
+       context.comm().gather(list.dump(-1, ' ', false, Json::error_handler_t::replace))) {
+    for (const Json& file : Json::parse(text))
+      found[file.at(0).get<size_t>()] = file.at(1).get<std::string>();
+  }
+  std::vector<images::UnreadableFile> all;
+  for (const auto& [place, reason] : found) all.push_back({wanted.files[place].path, reason});
+  images::require_few(all, wanted.load.max_unreadable);
+  return all;
+}
 
 }  // namespace
 
+FolderCount for_each_listed(JobContext& context, const ListedBatches& wanted,
+                            const std::function<Piece(const images::Batch&)>& work,
+                            const std::function<void(const Piece&)>& add) {
+  const int64_t total = static_cast<int64_t>(wanted.files.size());
+  const int64_t size = std::clamp<int64_t>(wanted.batch, 1, std::max<int64_t>(total, 1));
+  Dealing dealing(context.comm(), images::batch_count(total, size));
+  images::Batches batches(wanted.files, wanted.load,
+                          {.size = size, .first = dealing.first_mine(), .step = dealing.ranks()});
+  FolderCount count;
+  context.progress(wanted.phase, 0, total);
+  const bool done = dealing.run(
+      [&](int64_t) {
+        const std::optional<images::Batch> batch = batches.next();
+        if (!batch || batch->images.empty()) return Piece{};
+        Piece piece = work(*batch);
+        piece[kImages] = at::full({}, static_cast<int64_t>(batch->images.size()), at::kLong);
+        return piece;
+      },
+      [&](int64_t index, const Piece& piece) {
+        if (piece.empty()) return;
+        count.used += piece.at(kImages).item<int64_t>();
+        add(piece);
+        context.progress(wanted.phase, std::min(total, (index + 1) * size), total);
+      },
+      [&] { return context.stop_requested(); });
+  if (!done) context.stop();
+  while (batches.next()) continue;  // the last file's fault, if it has one, and the list below
+  count.unreadable = log_unreadable(context, all_unreadable(context, batches.unreadable(), wanted));
+  return count;
+}
+
 FolderCount for_each_batch(JobContext& context, const FolderBatches& wanted, const Model& model,
-                           const std::function<void(const ImageBatch&)>& use) {
+                           const std::function<Piece(const ImageBatch&)>& work,
+                           const std::function<void(const Piece&)>& add) {
   images::ImageFolder listed = images::list_images(wanted.folder);
   const bool labelled = wanted.labels == "folder";
   if (labelled) require_classes(listed, model);
   const std::vector<images::ImageFile> files =
       wanted.num_images > 0 ? images::select_balanced(listed, wanted.num_images)
                             : std::move(listed.files);
-  const int64_t total = static_cast<int64_t>(files.size());
-  images::LoadOptions load;
-  load.size = model.shape.image_size;
-  load.max_unreadable = wanted.max_unreadable;
-  load.threads = at::get_num_threads();
-  Collector collector(model, files, std::min(wanted.batch, total), labelled);
-  FolderCount count;
-  const auto flush = [&] {
-    if (collector.filled() == 0) return;
-    count.used += collector.filled();
-    use(collector.take());
-    context.progress(wanted.phase, count.used, total);
-    if (count.used < total) context.stop_if_requested();
-  };
-  context.progress(wanted.phase, 0, total);
-  const auto unreadable = images::load_images(files, load, [&](int64_t index, images::Image image) {
-    collector.add(index, image);
-    if (collector.full()) flush();
-  });
-  flush();
-  count.unreadable = log_unreadable(context, unreadable);
-  return count;
+  ListedBatches batches{files, {}, wanted.batch, wanted.phase};
+  batches.load.size = model.shape.image_size;
+  batches.load.max_unreadable = wanted.max_unreadable;
+  batches.load.threads = at::get_num_threads();
+  return for_each_listed(
+      context, batches,
+      [&](const images::Batch& batch) { return work(prepared(batch, files, model, labelled)); },
+      add);
 }
 
 void bind_labels(Binder& binder, std::string& labels) {

@@ -7,11 +7,14 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "experiments/dealing.h"
 #include "experiments/job_context.h"
 #include "experiments/settings.h"
+#include "framework/images/batches.h"
 #include "framework/model/forward.h"
 
 namespace tarflow::experiments {
@@ -31,16 +34,30 @@ struct ImageBatch {
   std::vector<int64_t> indices;  // n: in the list of chosen images, unreadable ones counted
 };
 
+// On rank 0; 0 on the others.
 struct FolderCount {
   int64_t used = 0, unreadable = 0;
 };
 
-// Gives `use` the chosen images in their order. Only one batch and a few decoded images are in
-// memory at a time. Unreadable files are named in the log. Throws Error when the folder has too few
-// images, or its class folders are not the model's classes although labels are asked for; Stopped
-// between batches.
+// Deals the batches of the chosen images to the ranks: `work` makes what comes of one, and `add`
+// gets it on rank 0 in their order. Batches are the same files
+// whoever works on them. A few batches and results are in memory at a time. Unreadable files are
+// named in the log. Throws Error when the folder has too few images, or its class folders are not
+// the model's classes although labels are asked for; Stopped between batches.
 FolderCount for_each_batch(JobContext& context, const FolderBatches& wanted, const Model& model,
-                           const std::function<void(const ImageBatch&)>& use);
+                           const std::function<Piece(const ImageBatch&)>& work,
+                           const std::function<void(const Piece&)>& add);
+
+// The same for listed files as they are decoded. Batches without readable files are passed over.
+struct ListedBatches {
+  std::span<const images::ImageFile> files;
+  images::LoadOptions load;
+  int64_t batch = 64;
+  std::string phase = "forward";
+};
+FolderCount for_each_listed(JobContext& context, const ListedBatches& wanted,
+                            const std::function<Piece(const images::Batch&)>& work,
+                            const std::function<void(const Piece&)>& add);
 
 // The settings `labels` and `batch`, stated once.
 void bind_labels(Binder& binder, std::string& labels);

@@ -1,14 +1,15 @@
 #include "experiments/guesses.h"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <iterator>
 #include <utility>
 
-#include "experiments/folder_batches.h"
 #include "framework/core/error.h"
 #include "framework/core/hash.h"
+#include "framework/dist/pack.h"
 #include "framework/images/folder.h"
 #include "framework/record/dataset_file.h"
 
@@ -72,17 +73,37 @@ void write_kept(JobContext& context, const fs::path& file, const std::string& id
   }
 }
 
+// On rank 0, with the help of the others.
 GuessMetrics measured(JobContext& context, const GuessSettings& settings, const Model& model) {
   metrics::IgmCrm sums(model);
   const FolderBatches wanted{settings.images, settings.num_images, "none", kBatch, 0, "guesses"};
-  for_each_batch(context, wanted, model,
-                 [&](const ImageBatch& batch) { sums.add(batch.images, batch.labels); });
+  add_folder(context, wanted, model, sums);
   GuessMetrics metrics;
+  if (!context.comm().first()) return metrics;
   for (const metrics::BlockMetrics& block : sums.result(metrics::matrix_norm_from(kNorm))) {
     metrics.igm_z.push_back(block.igm_z);
     metrics.igm_zero.push_back(block.igm_zero);
   }
   return metrics;
+}
+
+std::string images_content(const JobContext& context, const GuessSettings& settings) {
+  const Json& contents = context.job().contents.get();
+  return contents.contains(kGuessImages) ? contents.at(kGuessImages).get<std::string>()
+                                         : images::folder_content_hash(settings.images);
+}
+
+// Those of rank 0, on all ranks.
+GuessMetrics shared(dist::Communicator& comm, const GuessMetrics& metrics) {
+  const dist::Tensors all = dist::unpack(
+      comm.broadcast(dist::pack({{"igm_z", at::tensor(metrics.igm_z, at::kDouble)},
+                                 {"igm_zero", at::tensor(metrics.igm_zero, at::kDouble)}})));
+  const auto values = [&](const char* name) {
+    const at::Tensor& tensor = all.at(name);
+    const double* first = tensor.const_data_ptr<double>();
+    return std::vector<double>(first, first + tensor.numel());
+  };
+  return {values("igm_z"), values("igm_zero")};
 }
 
 // In sampling order: the guess of each block, "none" where it is sequential.
@@ -151,18 +172,36 @@ Guess GuessMetrics::guess(size_t block) const {
   return igm_z.at(block) <= igm_zero.at(block) ? Guess::kZ : Guess::kZero;
 }
 
+FolderCount add_folder(JobContext& context, const FolderBatches& wanted, const Model& model,
+                       metrics::IgmCrm& sums) {
+  return for_each_batch(
+      context, wanted, model,
+      [&](const ImageBatch& batch) {
+        return Piece{{"sums", sums.sums_of(batch.images, batch.labels)},
+                     {"count", at::full({}, batch.images.size(0), at::kLong)}};
+      },
+      [&](const Piece& piece) {
+        sums.add_sums(piece.at("sums"), piece.at("count").item<int64_t>());
+      });
+}
+
 GuessMetrics measure_guesses(JobContext& context, const GuessSettings& settings,
                              const Model& model) {
-  const Json& contents = context.job().contents.get();
-  const std::string content = contents.contains(kGuessImages)
-                                  ? contents.at(kGuessImages).get<std::string>()
-                                  : images::folder_content_hash(settings.images);
-  const std::string identity = identity_of(context, content, settings.num_images, model);
-  const fs::path file = cache_file(context, identity);
-  if (auto kept = read_kept(context, file, identity, model.blocks.size())) return *kept;
-  const GuessMetrics metrics = measured(context, settings, model);
-  write_kept(context, file, identity, metrics);
-  return metrics;
+  dist::Communicator& comm = context.comm();
+  std::optional<GuessMetrics> metrics;
+  std::string identity;
+  fs::path file;
+  if (comm.first()) {
+    identity = identity_of(context, images_content(context, settings), settings.num_images, model);
+    file = cache_file(context, identity);
+    metrics = read_kept(context, file, identity, model.blocks.size());
+  }
+  // Rank 0 alone looks at the cache, so that all ranks do the same whoever else writes to it.
+  if (comm.broadcast(metrics ? "kept" : "to be measured") != "kept") {
+    metrics = measured(context, settings, model);
+    if (comm.first()) write_kept(context, file, identity, *metrics);
+  }
+  return shared(comm, metrics.value_or(GuessMetrics{}));
 }
 
 void keep_guesses(JobContext& context, const std::string& images_content, int64_t num_images,

@@ -7,12 +7,17 @@
 #include <string>
 #include <vector>
 
+#include "experiments/folder_batches.h"
 #include "experiments/job_context.h"
 #include "experiments/settings.h"
 #include "framework/core/strategy.h"
 #include "framework/metrics/igm_crm.h"
 
 namespace tarflow::experiments {
+
+// Feeds the folder's images to the sums of rank 0; all ranks work on them.
+FolderCount add_folder(JobContext& context, const FolderBatches& wanted, const Model& model,
+                       metrics::IgmCrm& sums);
 
 // What `guess: auto` is decided by, and how.
 struct GuessSettings {

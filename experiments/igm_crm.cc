@@ -57,13 +57,12 @@ struct Settings {
   }
 };
 
-// Feeds the folder's images to the sums, a batch at a time.
+// Feeds the folder's images to the sums, which are those of all ranks on rank 0.
 FolderCount add_images(JobContext& context, const Settings& settings, const Model& model,
                        metrics::IgmCrm& sums) {
   const FolderBatches wanted{settings.images, settings.num_images,     settings.labels,
                              settings.batch,  settings.max_unreadable, "forward"};
-  return for_each_batch(context, wanted, model,
-                        [&](const ImageBatch& batch) { sums.add(batch.images, batch.labels); });
+  return add_folder(context, wanted, model, sums);
 }
 
 // So that `guess: auto` need not measure the same again.
@@ -134,6 +133,7 @@ void run(JobContext& context) {
   const Model model = context.load_model(device, compute_type_from(settings.compute_type, device));
   metrics::IgmCrm sums(model);
   const FolderCount count = add_images(context, settings, model, sums);
+  if (!context.comm().first()) return;
   const std::vector<std::string> norms = settings.norm == "all"
                                              ? std::vector<std::string>{"2", "1", "fro"}
                                              : std::vector<std::string>{settings.norm};

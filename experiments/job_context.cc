@@ -74,7 +74,10 @@ void JobContext::add(const std::string& path, const std::vector<std::string>& na
 }
 
 void JobContext::stop_if_requested() const {
-  if (!stop_requested()) return;
+  if (stop_requested()) stop();
+}
+
+void JobContext::stop() const {
   throw Stopped{resumable_ ? "stopped; to be continued" : "stopped; the job will start anew"};
 }
 

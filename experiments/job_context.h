@@ -71,6 +71,8 @@ class JobContext {
   bool stop_requested() const { return options_.stop_requested && options_.stop_requested(); }
   // Throws Stopped if so, where there is nothing to keep.
   void stop_if_requested() const;
+  // Throws Stopped.
+  [[noreturn]] void stop() const;
 
   // Says how far the job is; written to progress.json at most a few times a second. The time left
   // is estimated from the first call of a phase on.

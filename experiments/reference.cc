@@ -5,7 +5,9 @@
 #include <fmt/format.h>
 
 #include <map>
+#include <optional>
 
+#include "experiments/folder_batches.h"
 #include "framework/checkpoint/checkpoint.h"
 #include "framework/checkpoint/statistics.h"
 #include "framework/core/error.h"
@@ -117,6 +119,19 @@ Reference read_foreign_file(JobContext& context, const fs::path& file,
           file.string()};
 }
 
+// Statistics kept under the results' cache; nothing where they are not, or not usable.
+std::optional<Reference> read_kept(JobContext& context, const fs::path& file,
+                                   const metrics::Extractor& extractor, int image_size) {
+  if (!fs::exists(file)) return std::nullopt;
+  try {
+    return read_own_file(file, extractor, image_size);
+  } catch (const Error& failure) {
+    context.log(
+        fmt::format("the cached statistics are not usable and are made anew: {}", failure.what()));
+    return std::nullopt;
+  }
+}
+
 }  // namespace
 
 int64_t log_unreadable(JobContext& context, const std::vector<images::UnreadableFile>& files) {
@@ -131,25 +146,31 @@ FolderStatistics folder_statistics(JobContext& context, const FolderImages& want
   const images::ImageFolder listed = images::list_images(wanted.folder);
   const std::vector<images::ImageFile> files =
       wanted.num_images > 0 ? images::select_balanced(listed, wanted.num_images) : listed.files;
-  images::LoadOptions load;
-  load.size = wanted.image_size;
-  load.max_unreadable = wanted.max_unreadable;
-  load.threads = at::get_num_threads();
+  ListedBatches batches{files, {}, kBatch, "features"};
+  batches.load.size = wanted.image_size;
+  batches.load.max_unreadable = wanted.max_unreadable;
+  batches.load.threads = at::get_num_threads();
   context.log(fmt::format("features of {} images of {}", files.size(), wanted.folder.string()));
-  const int64_t total = static_cast<int64_t>(files.size());
-  const auto after_batch = [&](int64_t done) {
-    context.progress("features", done, total);
-    if (done < total) context.stop_if_requested();
-  };
-  after_batch(0);
-  const metrics::FeatureOptions options{kBatch, wanted.flips, wanted.keep_features};
-  metrics::FolderMoments result =
-      metrics::moments_of_files(files, load, extractor, options, after_batch);
+  // Features are gathered and not their (F, F) sums: rank 0 makes those in no time.
+  metrics::FeatureSums sums(extractor.device(), wanted.keep_features);
   FolderStatistics statistics;
-  statistics.gaussian = result.moments.gaussian();
-  statistics.features = result.features;
-  statistics.images = result.moments.count / (wanted.flips ? 2 : 1);
-  statistics.unreadable = log_unreadable(context, result.unreadable);
+  statistics.unreadable =
+      for_each_listed(
+          context, batches,
+          [&](const images::Batch& batch) {
+            const metrics::BatchFeatures found = features_of(extractor, batch, wanted.flips);
+            Piece piece = {{"features", found.features}};
+            if (wanted.flips) piece["mirrored"] = found.mirrored;
+            return piece;
+          },
+          [&](const Piece& piece) {
+            sums.add({piece.at("features"), wanted.flips ? piece.at("mirrored") : at::Tensor()});
+          })
+          .unreadable;
+  if (!context.comm().first()) return statistics;
+  statistics.gaussian = sums.moments().gaussian();
+  statistics.features = sums.features();
+  statistics.images = sums.images();
   return statistics;
 }
 
@@ -189,27 +210,30 @@ Reference load_reference(JobContext& context, const fs::path& path,
                : read_foreign_file(context, path, extractor, image_size);
   }
   // The folder's content was hashed when the job was planned; the cache is keyed by it.
-  const std::string planned = context.content_of("reference", path.string());
-  const std::string content = planned.empty() ? images::folder_content_hash(path) : planned;
-  const std::string key = short_hash(fmt::format("{} {} {} {} {}", content, extractor.sha256(),
-                                                 metrics::to_string(extractor.precision()),
-                                                 resize_identity(image_size), kKeptFeatures));
-  const fs::path kept =
-      context.folder().parent_path().parent_path() / "cache" / ("statistics-" + key + ".h5");
-  if (fs::exists(kept)) {
-    try {
-      Reference reference = read_own_file(kept, extractor, image_size);
-      reference.source = path.string();
-      return reference;
-    } catch (const Error& failure) {
-      context.log(fmt::format("the cached statistics are not usable and are made anew: {}",
-                              failure.what()));
-    }
+  dist::Communicator& comm = context.comm();
+  fs::path kept;
+  std::optional<Reference> reference;
+  if (comm.first()) {
+    const std::string planned = context.content_of("reference", path.string());
+    const std::string content = planned.empty() ? images::folder_content_hash(path) : planned;
+    const std::string key = short_hash(fmt::format("{} {} {} {} {}", content, extractor.sha256(),
+                                                   metrics::to_string(extractor.precision()),
+                                                   resize_identity(image_size), kKeptFeatures));
+    kept = context.folder().parent_path().parent_path() / "cache" / ("statistics-" + key + ".h5");
+    reference = read_kept(context, kept, extractor, image_size);
   }
-  const FolderImages all{.folder = path, .image_size = image_size};
-  const FolderStatistics statistics = folder_statistics(context, all, extractor);
-  write_statistics(kept, statistics, all, extractor);
-  return {statistics.gaussian, statistics.features, path.string()};
+  // Rank 0 alone looks at the cache, so that all ranks do the same whoever else writes to it.
+  if (comm.broadcast(reference ? "kept" : "to be made") != "kept") {
+    const FolderImages all{.folder = path, .image_size = image_size};
+    const FolderStatistics statistics = folder_statistics(context, all, extractor);
+    if (comm.first()) write_statistics(kept, statistics, all, extractor);
+    reference = Reference{statistics.gaussian, statistics.features, ""};
+  }
+  if (!reference) reference = Reference{};
+  reference->source = path.string();
+  const at::Tensor mean = comm.first() ? reference->gaussian.mean : at::empty({0}, at::kDouble);
+  reference->gaussian.mean = dist::unpack(comm.broadcast(dist::pack({{"mean", mean}}))).at("mean");
+  return *reference;
 }
 
 }  // namespace tarflow::experiments

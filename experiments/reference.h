@@ -35,6 +35,7 @@ struct FolderImages {
   int64_t keep_features = kKeptFeatures;  // of the first images; 0: none
 };
 
+// On rank 0; nothing on the others.
 struct FolderStatistics {
   metrics::Gaussian gaussian;
   at::Tensor features;     // (n, F) float32 on the CPU; undefined when none are kept
@@ -42,7 +43,7 @@ struct FolderStatistics {
   int64_t unreadable = 0;  // left out, named in the log
 };
 
-// The features of a folder's images, streamed.
+// The features of a folder's images, streamed; all ranks of the job work on them.
 FolderStatistics folder_statistics(JobContext& context, const FolderImages& wanted,
                                    const metrics::Extractor& extractor);
 
@@ -59,8 +60,9 @@ void write_statistics(const std::filesystem::path& file, const FolderStatistics&
 // - a *_fid_stats.pth of torchmetrics: when it holds an Inception, its weights must be the
 //   extractor's;
 // - an .npz with mu and sigma, which names neither extractor nor images.
-// The last two do not name their resize, which the log says. Throws Error naming both values where
-// a file was made with another extractor, resize or number of features.
+// The last two do not name their resize, which the log says. All ranks of the job call it; those
+// but the first are given the mean alone of what is computed or kept. Throws Error naming both
+// values where a file was made with another extractor, resize or number of features.
 Reference load_reference(JobContext& context, const std::filesystem::path& path,
                          const metrics::Extractor& extractor, int image_size);
 

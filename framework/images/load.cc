@@ -95,7 +95,15 @@ class Decoders {
   std::vector<std::jthread> threads_;  // last, so that they end before what they use
 };
 
-[[noreturn]] void too_many(const std::vector<UnreadableFile>& unreadable, int64_t allowed) {
+int thread_count(int asked, size_t files) {
+  const int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  return static_cast<int>(std::min<size_t>(asked > 0 ? asked : cores, std::max<size_t>(files, 1)));
+}
+
+}  // namespace
+
+void require_few(const std::vector<UnreadableFile>& unreadable, int64_t allowed) {
+  if (static_cast<int64_t>(unreadable.size()) <= allowed) return;
   std::vector<Problem> problems(std::min(unreadable.size(), kNamed));
   for (size_t i = 0; i < problems.size(); ++i) problems[i].what = unreadable[i].reason;
   Problem& count = problems.emplace_back();
@@ -104,13 +112,6 @@ class Decoders {
   count.repair = "repair or remove the files, or raise max_unreadable";
   throw Error(std::move(problems));
 }
-
-int thread_count(int asked, size_t files) {
-  const int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  return static_cast<int>(std::min<size_t>(asked > 0 ? asked : cores, std::max<size_t>(files, 1)));
-}
-
-}  // namespace
 
 std::vector<UnreadableFile> load_images(std::span<const ImageFile> files,
                                         const LoadOptions& options, const UseImage& use) {
@@ -126,9 +127,7 @@ std::vector<UnreadableFile> load_images(std::span<const ImageFile> files,
       continue;
     }
     unreadable.push_back({files[i].path, slot.unreadable});
-    if (static_cast<int64_t>(unreadable.size()) > options.max_unreadable) {
-      too_many(unreadable, options.max_unreadable);
-    }
+    require_few(unreadable, options.max_unreadable);
   }
   return unreadable;
 }

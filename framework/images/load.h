@@ -24,6 +24,9 @@ struct UnreadableFile {
   std::string reason;
 };
 
+// Throws Error that names the files when they are more than `allowed`.
+void require_few(const std::vector<UnreadableFile>& unreadable, int64_t allowed);
+
 // Takes image `index` of the list; called from the loading thread, in order of the index.
 using UseImage = std::function<void(int64_t index, Image image)>;
 

@@ -40,6 +40,7 @@ class Extractor {
   // Of the weights alone where they are Inception's: the same whichever file they came in. Else
   // that of the file.
   const std::string& weights_sha256() const { return weights_sha256_; }
+  const at::Device& device() const { return device_; }
   // What happens to an image inside, for a record: "TensorFlow 1 bilinear to 299", or "its own".
   std::string input() const;
   Precision precision() const { return precision_; }

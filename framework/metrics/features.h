@@ -1,43 +1,50 @@
 // Features of image folders, streamed in batches.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <vector>
 
-#include "framework/images/folder.h"
-#include "framework/images/load.h"
+#include "framework/images/batches.h"
 #include "framework/metrics/extractor.h"
 #include "framework/metrics/frechet.h"
 
 namespace tarflow::metrics {
 
-struct FeatureOptions {
-  int64_t batch = 128;  // images the extractor sees at once
-  bool flips = false;   // each image is counted mirrored left to right as well
-  int64_t keep = 0;     // features to keep: of the first images, unmirrored
-};
-
-struct FolderMoments {
-  Moments moments;      // 2 samples an image with flips
-  at::Tensor features;  // (n, F) float32 on the CPU, n <= keep; undefined when none is kept
-  std::vector<images::UnreadableFile> unreadable;  // left out
+// What an extractor makes of one batch of images, floating point on its device.
+struct BatchFeatures {
+  at::Tensor features;  // (N, F); undefined where the batch is empty
+  at::Tensor mirrored;  // the same of the images mirrored left to right; undefined unless asked for
 };
 
 // Images as one batch: (N, 3, height, width) uint8 on the CPU. Throws Error for none or for
 // different sizes.
 at::Tensor stack(std::span<const images::Image> images);
 
-// Moments of the features of listed images, preprocessed to load.size, in list order; unreadable
-// files up to load.max_unreadable are left out and named. Decoding goes on in threads of its own
-// while the extractor works, two batches ahead at most, so memory does not grow with the list; sums
-// stay on the extractor's device until the end. `after_batch` is told how many images are done;
-// what it throws ends the work and is passed on. Throws Error as images::load_images and
-// Extractor::features do.
-FolderMoments moments_of_files(std::span<const images::ImageFile> files,
-                               const images::LoadOptions& load, const Extractor& extractor,
-                               const FeatureOptions& options,
-                               const std::function<void(int64_t done)>& after_batch = {});
+BatchFeatures features_of(const Extractor& extractor, const images::Batch& batch, bool flips);
+
+// Sums over the features of batches, which are to be added in the order of their index, so that
+// they are the same whoever made the features. They stay on `device` until the end.
+class FeatureSums {
+ public:
+  // `keep`: features to keep, of the first images, unmirrored.
+  FeatureSums(const at::Device& device, int64_t keep) : device_(device), keep_(keep) {}
+
+  void add(const BatchFeatures& batch);
+
+  int64_t images() const { return images_; }
+  Moments moments() const;      // 2 samples an image with mirrored ones
+  at::Tensor features() const;  // (n, F) float32 on the CPU, n <= keep; undefined when none is kept
+
+ private:
+  void add_samples(const at::Tensor& features);
+
+  const at::Device device_;
+  int64_t keep_ = 0, images_ = 0, count_ = 0;
+  at::Tensor sum_, outer_;
+  std::vector<at::Tensor> kept_;
+};
 
 }  // namespace tarflow::metrics

@@ -15,9 +15,11 @@ namespace {
 
 const std::vector<std::string> kNormNames = {"2", "1", "fro"};  // in the order of MatrixNorm
 
-// Adds the sum over the batch of `values` (N, T, D) in float64.
-void add_sum(at::Tensor& to, const at::Tensor& values) {
-  to += values.sum(at::IntArrayRef{0}, false, at::kDouble);
+enum Part : int64_t { kResidualZ, kResidualZero, kScaledX, kParts };
+
+// The sum over the batch of `values` (N, T, D) in float64.
+at::Tensor sum_of(const at::Tensor& values) {
+  return values.sum(at::IntArrayRef{0}, false, at::kDouble);
 }
 
 // One evaluation of x = exp(a(guess)) z + g(guess), minus the true x.
@@ -60,14 +62,12 @@ double matrix_norm(const at::Tensor& matrix, MatrixNorm norm) {
 }
 
 IgmCrm::IgmCrm(const Model& model) : model_(model) {
-  const auto zeros = [&] {
-    return at::zeros({model.shape.tokens(), model.shape.token_width()},
-                     at::TensorOptions().dtype(at::kDouble).device(model.device));
-  };
-  for (size_t b = 0; b < model.blocks.size(); ++b) sums_.push_back({zeros(), zeros(), zeros()});
+  sums_ = at::zeros({static_cast<int64_t>(model.blocks.size()), kParts, model.shape.tokens(),
+                     model.shape.token_width()},
+                    at::TensorOptions().dtype(at::kDouble).device(model.device));
 }
 
-void IgmCrm::add(const at::Tensor& images, const Labels& labels) {
+at::Tensor IgmCrm::sums_of(const at::Tensor& images, const Labels& labels) const {
   const int64_t side = model_.shape.image_size;
   if (images.dim() != 4 || images.sizes().slice(1) != at::IntArrayRef({3, side, side})) {
     throw Error(fmt::format("images of another shape than (N, 3, {0}, {0})", side),
@@ -78,16 +78,22 @@ void IgmCrm::add(const at::Tensor& images, const Labels& labels) {
   }
   c10::NoGradGuard no_grad;
   at::Tensor tokens = patchify(images.to(model_.device, at::kFloat), model_.shape.patch_size);
-  for (size_t b = 0; b < sums_.size(); ++b) {
-    const BlockWeights& block = model_.blocks[b];
+  std::vector<at::Tensor> sums;
+  for (const BlockWeights& block : model_.blocks) {
     const at::Tensor x = to_block_order(block, tokens);
     const BlockForward forward = block_forward(model_, block, x, labels);
-    add_sum(sums_[b].residual_z, residual(model_, block, labels, forward.z, forward.z, x));
-    add_sum(sums_[b].residual_zero, residual(model_, block, labels, first_token(x), forward.z, x));
-    add_sum(sums_[b].scaled_x, at::exp(-forward.shifted.a) * x);
+    sums.push_back(at::stack({sum_of(residual(model_, block, labels, forward.z, forward.z, x)),
+                              sum_of(residual(model_, block, labels, first_token(x), forward.z, x)),
+                              sum_of(at::exp(-forward.shifted.a) * x)}));
     tokens = to_block_order(block, forward.z);
   }
-  count_ += images.size(0);
+  return at::stack(sums);
+}
+
+void IgmCrm::add_sums(const at::Tensor& sums, int64_t count) {
+  if (sums.sizes() != sums_.sizes()) throw Error("sums over images of another model");
+  sums_ += sums.to(sums_.device());
+  count_ += count;
 }
 
 std::vector<BlockMetrics> IgmCrm::result(MatrixNorm norm) const {
@@ -95,12 +101,13 @@ std::vector<BlockMetrics> IgmCrm::result(MatrixNorm norm) const {
   const double n = static_cast<double>(count_);
   std::vector<BlockMetrics> blocks;
   double total = 0;
-  for (size_t b = 0; b < sums_.size(); ++b) {
+  for (size_t b = 0; b < model_.blocks.size(); ++b) {
+    const at::Tensor means = sums_[static_cast<int64_t>(b)] / n;
     const std::vector<at::Tensor> halves = model_.blocks[b].proj_out_weight.chunk(2, 0);
     BlockMetrics metrics;
-    metrics.igm_z = matrix_norm(sums_[b].residual_z / n, norm);
-    metrics.igm_zero = matrix_norm(sums_[b].residual_zero / n, norm);
-    metrics.crm_x = matrix_norm(sums_[b].scaled_x / n, norm);
+    metrics.igm_z = matrix_norm(means[kResidualZ], norm);
+    metrics.igm_zero = matrix_norm(means[kResidualZero], norm);
+    metrics.crm_x = matrix_norm(means[kScaledX], norm);
     metrics.crm_ws = matrix_norm(halves[0], norm);
     metrics.crm_wu = matrix_norm(halves[1], norm);
     metrics.crm = metrics.crm_x * metrics.crm_ws + metrics.crm_wu;

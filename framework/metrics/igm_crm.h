@@ -42,23 +42,25 @@ class IgmCrm {
 
   // images: (N, 3, H, H) in [-1, 1]. labels: N, or empty as published: the mean over classes.
   // Throws Error for other shapes and for labels that the model does not have.
-  void add(const at::Tensor& images, const Labels& labels = {});
+  void add(const at::Tensor& images, const Labels& labels = {}) {
+    add_sums(sums_of(images, labels), images.size(0));
+  }
+  // The two steps of it, which may be taken in different processes: the sums over a batch, (K, 3,
+  // T, D) float64 on the model's device, and adding them. Batches added in the same order give the
+  // same bits.
+  at::Tensor sums_of(const at::Tensor& images, const Labels& labels = {}) const;
+  void add_sums(const at::Tensor& sums, int64_t count);
 
   int64_t count() const { return count_; }
   // Blocks in checkpoint order. Throws Error without images.
   std::vector<BlockMetrics> result(MatrixNorm norm) const;
 
  private:
-  // Of one block, over images: (T, D) float64 in the block's token order. `zero` is the guess of
-  // zeros.
-  struct Sums {
-    at::Tensor residual_z, residual_zero;  // exp(a(guess)) z + g(guess) - x
-    at::Tensor scaled_x;                   // alpha x, alpha = exp(-xa)
-  };
-
   const Model& model_;
   int64_t count_ = 0;
-  std::vector<Sums> sums_;
+  // Over images, by block: exp(a(guess)) z + g(guess) - x of the guesses z and zeros, and alpha x
+  // with alpha = exp(-xa); (T, D) each in the block's token order.
+  at::Tensor sums_;
 };
 
 }  // namespace tarflow::metrics

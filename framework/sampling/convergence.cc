@@ -2,13 +2,21 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 #include <stdexcept>
 
+#include "framework/core/error.h"
 #include "framework/sampling/invert.h"
 
 namespace tarflow {
 namespace {
+
+// Rows of Followed::squares.
+constexpr int64_t kSolution = 0, kGuess = 1;
+int64_t error_row(int k) { return 2 * int64_t{k}; }
+int64_t change_row(int k) { return 2 * int64_t{k} + 1; }
+int64_t row_count(int iterations) { return 2 + 2 * int64_t{iterations}; }
 
 // (N) on the CPU: squares summed over tokens and features in float64.
 at::Tensor squares(const at::Tensor& x) {
@@ -51,16 +59,21 @@ Curve::Curve(int iterations, int64_t tokens, int64_t width)
       errors_(static_cast<size_t>(iterations)),
       changes_(static_cast<size_t>(iterations)) {}
 
-void Curve::add_images(const at::Tensor& solution, const at::Tensor& guess) {
-  images_ += solution.numel();
-  add_in_order(solution_, solution.const_data_ptr<double>(), solution.numel());
-  add_in_order(guess_, guess.const_data_ptr<double>(), guess.numel());
-}
-
-void Curve::add_iteration(int k, const at::Tensor& errors, const double* changes) {
-  const size_t at = static_cast<size_t>(k - 1);
-  add_in_order(errors_.at(at), errors.const_data_ptr<double>(), errors.numel());
-  add_in_order(changes_.at(at), changes, errors.numel());
+void Curve::add(const at::Tensor& squares) {
+  if (squares.dim() != 2 || squares.size(0) != row_count(iterations()) ||
+      squares.scalar_type() != at::kDouble)
+    throw Error("these distances are not of a curve of as many iterations");
+  const at::Tensor rows = squares.contiguous();
+  const int64_t count = rows.size(1);
+  const auto row = [&](int64_t index) { return rows.const_data_ptr<double>() + index * count; };
+  images_ += count;
+  add_in_order(solution_, row(kSolution), count);
+  add_in_order(guess_, row(kGuess), count);
+  for (int k = 1; k <= iterations(); ++k) {
+    const size_t at = static_cast<size_t>(k - 1);
+    add_in_order(errors_[at], row(error_row(k)), count);
+    add_in_order(changes_[at], row(change_row(k)), count);
+  }
 }
 
 std::vector<double> Curve::distances() const {
@@ -103,28 +116,34 @@ std::vector<Curve> make_curves(const BlockStrategy& plan, int64_t tokens, int64_
   return curves;
 }
 
-at::Tensor follow_convergence(Evaluator& evaluator, const BlockStrategy& plan, const at::Tensor& z,
-                              const at::Tensor& solution, double cfg, std::vector<Curve>& curves,
-                              const std::function<void()>& between) {
-  const std::vector<Segment> ranges = ranges_of(plan, z.size(1));
-  if (plan.sequential() || plan.stop != StopRule::kNone || curves.size() != ranges.size())
+Followed follow_convergence(Evaluator& evaluator, const BlockStrategy& plan, const at::Tensor& z,
+                            const at::Tensor& solution, double cfg,
+                            const std::function<void()>& between) {
+  if (plan.sequential() || plan.stop != StopRule::kNone)
     throw std::logic_error("convergence is followed where iterations run without a stop");
   const at::Tensor guess = guess_of(plan, z);
-  for (size_t i = 0; i < ranges.size(); ++i) {
-    const at::Tensor part = compared(solution, plan, ranges[i]);
-    curves[i].add_images(squares(part), squares(part - compared(guess, plan, ranges[i])));
+  Followed followed;
+  for (const Segment& range : ranges_of(plan, z.size(1))) {
+    const at::Tensor part = compared(solution, plan, range);
+    at::Tensor rows = at::zeros({row_count(plan.max_iterations), z.size(0)}, at::kDouble);
+    rows[kSolution].copy_(squares(part));
+    rows[kGuess].copy_(squares(part - compared(guess, plan, range)));
+    followed.squares.push_back(std::move(rows));
   }
   InvertOptions options;
   options.cfg = cfg;
   options.observe = [&](const Iteration& iteration) {
     const at::Tensor error =
         compared(solution, plan, iteration.range) - compared(iteration.x, plan, iteration.range);
-    curves[static_cast<size_t>(iteration.segment)].add_iteration(iteration.number, squares(error),
-                                                                 iteration.change);
+    const at::Tensor& rows = followed.squares[static_cast<size_t>(iteration.segment)];
+    rows[error_row(iteration.number)].copy_(squares(error));
+    at::Tensor changes = rows[change_row(iteration.number)];
+    std::copy_n(iteration.change, changes.numel(), changes.mutable_data_ptr<double>());
     if (between) between();
   };
   BlockWork work;
-  return invert_block(evaluator, plan, z, options, &work);
+  followed.last = invert_block(evaluator, plan, z, options, &work);
+  return followed;
 }
 
 }  // namespace tarflow

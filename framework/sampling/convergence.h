@@ -24,10 +24,9 @@ class Curve {
 
   int iterations() const { return static_cast<int>(errors_.size()); }
 
-  // Squares of X* (N), of X* minus the guess (N), and of an iteration's X* - x^k and x^k - x^{k-1}
-  // (N), k from 1.
-  void add_images(const at::Tensor& solution, const at::Tensor& guess);
-  void add_iteration(int k, const at::Tensor& errors, const double* changes);
+  // Adds what follow_convergence found of some images. Images added in the same order give the same
+  // bits, however they are parted. Throws Error for values of another curve.
+  void add(const at::Tensor& squares);
 
   // ||X* - x^k|| / (N tokens D), k = 1 .. iterations().
   std::vector<double> distances() const;
@@ -52,13 +51,19 @@ std::optional<int> settled_below(const std::vector<double>& values, double bound
 // sequence is never an input, so the segments are those of segments() in invert.h.
 std::vector<Curve> make_curves(const BlockStrategy& plan, int64_t tokens, int64_t width);
 
-// Inverts the block that `evaluator` has begun by `plan`, which iterates and has no stop, and adds
-// every iteration's distance from `solution` (N, T, D) to `curves`. Jacobi is compared over all
-// tokens, a segment over those it writes; both in the block's token order. Returns the last
-// iterate. `between` is called after every iteration; what it throws ends the inversion, and the
-// curves are worth nothing then.
-at::Tensor follow_convergence(Evaluator& evaluator, const BlockStrategy& plan, const at::Tensor& z,
-                              const at::Tensor& solution, double cfg, std::vector<Curve>& curves,
-                              const std::function<void()>& between = {});
+struct Followed {
+  at::Tensor last;  // (N, T, D): the last iterate
+  // By curve: (2 + 2 iterations, N) float64 on the CPU, for Curve::add. Squares of X*, of X* minus
+  // the guess, and of each iteration's X* - x^k and x^k - x^{k-1}; 0 where a segment needs fewer.
+  std::vector<at::Tensor> squares;
+};
+
+// Inverts the block that `evaluator` has begun by `plan`, which iterates and has no stop, and
+// measures every iteration's distance from `solution` (N, T, D). Jacobi is compared over all
+// tokens, a segment over those it writes; both in the block's token order. `between` is called
+// after every iteration; what it throws ends the inversion.
+Followed follow_convergence(Evaluator& evaluator, const BlockStrategy& plan, const at::Tensor& z,
+                            const at::Tensor& solution, double cfg,
+                            const std::function<void()>& between = {});
 
 }  // namespace tarflow

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <functional>
 #include <limits>
+#include <optional>
 
 #include "framework/core/error.h"
 #include "framework/images/folder.h"
@@ -205,11 +206,22 @@ TEST(ToUint8, ClipsScalesAndTruncatesAsTheImagesRoom) {
 
 class FolderTest : public ExtractorTest {
  protected:
-  FolderMoments moments(const Extractor& extractor, int64_t batch,
-                        int64_t max_unreadable = 0) const {
+  struct Found {
+    Moments moments;
+    at::Tensor features;  // kept
+    std::vector<images::UnreadableFile> unreadable;
+  };
+
+  // Of all images of the folder.
+  Found moments(const Extractor& extractor, int64_t batch, int64_t max_unreadable = 0,
+                bool flips = false, int64_t keep = 0) const {
     const images::ImageFolder folder = images::list_images(folder_ / "images");
-    return moments_of_files(folder.files, {.size = 8, .max_unreadable = max_unreadable}, extractor,
-                            {.batch = batch});
+    images::Batches batches(folder.files, {.size = 8, .max_unreadable = max_unreadable},
+                            {.size = batch});
+    FeatureSums sums(at::kCPU, keep);
+    while (const std::optional<images::Batch> one = batches.next())
+      sums.add(features_of(extractor, *one, flips));
+    return {sums.moments(), sums.features(), batches.unreadable()};
   }
 
   // An image of one colour, so that its features are known.
@@ -245,29 +257,11 @@ TEST_F(FolderTest, FlipsCountEachImageTwice) {
       image.rgb[3 * p] = static_cast<uint8_t>(p % 8 < 4 ? 10 * i : 90);
     images::write_png(folder_ / "images" / (std::to_string(i) + ".png"), image);
   }
-  const images::ImageFolder folder = images::list_images(folder_ / "images");
-  const FolderMoments result = moments_of_files(folder.files, {.size = 8}, extractor,
-                                                {.batch = 2, .flips = true, .keep = 2});
+  const Found result = moments(extractor, 2, 0, /*flips=*/true, /*keep=*/2);
   EXPECT_EQ(result.moments.count, 6);
   EXPECT_TRUE(at::allclose(result.moments.mean(), at::tensor({50.0, 50.0}, at::kDouble)));
   // The first images as they are.
   EXPECT_TRUE(at::allclose(result.features, at::tensor({0.0f, 90.0f, 10.0f, 90.0f}).view({2, 2})));
-}
-
-TEST_F(FolderTest, WhatIsThrownBetweenBatchesEndsTheWork) {
-  const Extractor extractor = load("mean", "return x.mean([2, 3])");
-  for (int i = 0; i < 40; ++i) write(std::to_string(i) + ".png", 8, 9);
-  const images::ImageFolder folder = images::list_images(folder_ / "images");
-  int64_t last = 0;
-  EXPECT_THAT(error_of([&] {
-                moments_of_files(folder.files, {.size = 8}, extractor, {.batch = 2},
-                                 [&](int64_t done) {
-                                   last = done;
-                                   if (done == 4) throw Error("enough");
-                                 });
-              }),
-              HasSubstr("enough"));
-  EXPECT_EQ(last, 4);
 }
 
 TEST_F(FolderTest, UnreadableFilesAreCountedAndNamed) {
@@ -275,7 +269,7 @@ TEST_F(FolderTest, UnreadableFilesAreCountedAndNamed) {
   write("a.png", 8, 10);
   write("c.png", 8, 30);
   std::ofstream(folder_ / "images" / "b.png") << "no image";
-  const FolderMoments result = moments(extractor, 2, 1);
+  const Found result = moments(extractor, 2, 1);
   EXPECT_EQ(result.moments.count, 2);
   ASSERT_EQ(result.unreadable.size(), 1u);
   EXPECT_EQ(result.unreadable[0].path.filename(), "b.png");
@@ -285,7 +279,7 @@ TEST_F(FolderTest, UnreadableFilesAreCountedAndNamed) {
 TEST_F(FolderTest, BadBatchesAreErrors) {
   const Extractor extractor = load("mean", "return x.mean([2, 3])");
   write("a.png", 8, 10);
-  EXPECT_NE(error_of([&] { moments(extractor, 0).moments.gaussian(); }), "");
+  EXPECT_THAT(error_of([&] { moments(extractor, 0); }), HasSubstr("cannot hold 0 images"));
   EXPECT_THAT(error_of([&] { moments(extractor, 4).moments.gaussian(); }),
               HasSubstr("at least 2 samples"));
   EXPECT_NE(error_of([] { stack({}); }), "");

@@ -33,7 +33,9 @@ void follow(const Model& model, const BlockStrategy& plan, const at::Tensor& z,
   BlockWork work;
   const at::Tensor solution = invert_block(*evaluator, {}, z, {guidance.cfg, {}}, &work);
   evaluator->begin(1, labels);
-  follow_convergence(*evaluator, plan, z, solution, guidance.cfg, curves);
+  const Followed found = follow_convergence(*evaluator, plan, z, solution, guidance.cfg);
+  ASSERT_EQ(found.squares.size(), curves.size());
+  for (size_t i = 0; i < curves.size(); ++i) curves[i].add(found.squares[i]);
 }
 
 std::vector<Curve> followed(const Model& model, const BlockStrategy& plan, const at::Tensor& z,
@@ -128,12 +130,11 @@ TEST(ConvergenceTest, WhatIsThrownBetweenIterationsEndsThem) {
   const at::Tensor z = some_z(0, 1);
   const auto evaluator = make_evaluator(model, 1, {});
   evaluator->begin(1, {0});
-  std::vector<Curve> curves = new_curves(plan_of(4, 4));
   int calls = 0;
   const auto stop = [&] {
     if (++calls == 6) throw 6;
   };
-  EXPECT_THROW(follow_convergence(*evaluator, plan_of(4, 4), z, z, 0, curves, stop), int);
+  EXPECT_THROW(follow_convergence(*evaluator, plan_of(4, 4), z, z, 0, stop), int);
   EXPECT_EQ(calls, 6);
 }
 
