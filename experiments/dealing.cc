@@ -13,7 +13,8 @@ namespace {
 
 constexpr double kExchangeSeconds = 10;       // of work between two exchanges
 constexpr double kExchangeBytes = 256 << 20;  // that come to rank 0 at once, where that allows
-constexpr const char* kStopName = "asked to stop";
+// What an exchange holds besides pieces, whose names begin with a number.
+constexpr const char *kStopName = "asked to stop", *kMadeName = "made";
 
 // Of the piece made in a round: "3 features" is what the piece calls features.
 std::string round_name(int64_t round, const std::string& name) {
@@ -24,6 +25,15 @@ int64_t bytes_of(const dist::Tensors& tensors) {
   int64_t bytes = 0;
   for (const auto& [name, tensor] : tensors) bytes += static_cast<int64_t>(tensor.nbytes());
   return bytes;
+}
+
+// What a rank sends under names that begin so. Those of one piece lie side by side.
+Piece taken(dist::Tensors& from, const std::string& prefix) {
+  Piece piece;
+  for (auto entry = from.lower_bound(prefix);
+       entry != from.end() && entry->first.starts_with(prefix); entry = from.erase(entry))
+    piece.emplace(entry->first.substr(prefix.size()), std::move(entry->second));
+  return piece;
 }
 
 }  // namespace
@@ -51,44 +61,59 @@ bool Dealing::run(const std::function<Piece(int64_t)>& work,
     const Clock::time_point start = Clock::now();
     const int64_t end = std::min(pieces_, begin + rounds * ranks_);
     dist::Tensors own;
-    for (; mine < end; mine += ranks_) {
+    int64_t made = 0;
+    for (; mine < end && !comm_.called_together(); mine += ranks_, ++made) {
       for (const auto& [name, tensor] : work(mine))
         own.emplace(round_name((mine - begin) / ranks_, name), tensor);
+      if (stop_requested()) comm_.call_together();
     }
+    own[kMadeName] = at::full({}, made, at::kLong);
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    const int64_t next = exchange(std::move(own), begin, rounds, seconds, stop_requested(), add);
+    own[kStopName] = at::full({}, stop_requested() ? 1 : 0, at::kByte);
+    const Agreement agreed = exchange(std::move(own), begin, rounds, seconds, add);
     begin = end;
-    if (next == 0 && begin < pieces_) return false;
-    rounds = std::max<int64_t>(next, 1);
+    if (agreed.stop) return agreed.whole && begin >= pieces_;
+    rounds = agreed.rounds;
   }
   return true;
 }
 
-int64_t Dealing::exchange(dist::Tensors own, int64_t first, int64_t rounds, double seconds,
-                          bool stop, const std::function<void(int64_t, const Piece&)>& add) {
-  own[kStopName] = at::full({}, stop ? 1 : 0, at::kByte);
+Dealing::Agreement Dealing::exchange(dist::Tensors own, int64_t first, int64_t rounds,
+                                     double seconds,
+                                     const std::function<void(int64_t, const Piece&)>& add) {
+  comm_.barrier();
+  const auto start = std::chrono::steady_clock::now();
   std::vector<dist::Tensors> all = comm_.gather_tensors(own);
-  int64_t largest = 0;
-  for (dist::Tensors& one : all) {
+  exchange_seconds_ +=
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const int64_t end = std::min(pieces_, first + rounds * ranks_);
+  int64_t largest = 0, made = 0;
+  std::vector<int64_t> counts;
+  bool stop = false;
+  for (const dist::Tensors& one : all) {
     stop = stop || one.at(kStopName).item<uint8_t>() != 0;
-    one.erase(kStopName);
+    counts.push_back(one.at(kMadeName).item<int64_t>());
+    made += counts.back();
     largest = std::max(largest, bytes_of(one));
   }
   // The others go on while rank 0 adds.
-  const int64_t next =
-      std::stoll(comm_.broadcast(std::to_string(stop ? 0 : next_rounds(seconds, rounds, largest))));
-  if (!comm_.first()) return next;
-  for (int64_t index = first; index < std::min(pieces_, first + rounds * ranks_); ++index) {
-    // Names of one piece lie side by side, since their beginning is the same.
-    const std::string prefix = round_name((index - first) / ranks_, "");
-    dist::Tensors& from = all[static_cast<size_t>(index % ranks_)];
-    Piece piece;
-    for (auto entry = from.lower_bound(prefix);
-         entry != from.end() && entry->first.starts_with(prefix); entry = from.erase(entry))
-      piece.emplace(entry->first.substr(prefix.size()), std::move(entry->second));
-    add(index, piece);
+  const Agreement agreed = shared(
+      {comm_.first() ? next_rounds(seconds, rounds, largest) : 0, stop, made == end - first});
+  if (!comm_.first()) return agreed;
+  for (int64_t index = first; index < end; ++index) {
+    const int64_t round = (index - first) / ranks_;
+    const size_t rank = static_cast<size_t>(index % ranks_);
+    // Ranks that were called together have not all come equally far.
+    if (round >= counts[rank]) break;
+    add(index, taken(all[rank], round_name(round, "")));
   }
-  return next;
+  return agreed;
+}
+
+Dealing::Agreement Dealing::shared(const Agreement& agreement) {
+  const std::string text = comm_.broadcast(fmt::format(
+      "{}{}{}", agreement.stop ? 's' : '-', agreement.whole ? 'w' : '-', agreement.rounds));
+  return {std::stoll(text.substr(2)), text[0] == 's', text[1] == 'w'};
 }
 
 int64_t Dealing::next_rounds(double seconds, int64_t rounds, int64_t bytes) const {

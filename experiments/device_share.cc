@@ -55,20 +55,19 @@ void DeviceShare::look() {
   seen_another_ = seen_another_ || (processes && *processes > 1);
 }
 
-bool DeviceShare::quiet() const {
-  if (gpu_) return !seen_another_;
-  const double share = foreign_share();
-  return share >= 0 && share <= kForeignShareLimit;
-}
-
-double DeviceShare::foreign_share() const {
+DeviceUse DeviceShare::use() const {
+  char host[256] = {};
+  ::gethostname(host, sizeof host - 1);
+  DeviceUse use;
+  use.host = host;
   const double busy = busy_seconds();
-  if (busy_ < 0 || busy < 0) return -1;
-  const double wall = now_seconds() - start_,
-               cpus = std::max(1u, std::thread::hardware_concurrency());
-  // The kernel counts in hundredths of a second: below some of them the difference is noise.
-  if (wall < 0.2) return 0;
-  return std::max(0.0, (busy - busy_) - (own_seconds() - own_)) / (wall * cpus);
+  if (busy_ >= 0 && busy >= 0) use.busy = busy - busy_;
+  use.own = own_seconds() - own_;
+  use.wall = now_seconds() - start_;
+  use.cpus = std::max(1u, std::thread::hardware_concurrency());
+  use.gpu = gpu_;
+  use.seen_another = seen_another_;
+  return use;
 }
 
 }  // namespace tarflow::experiments

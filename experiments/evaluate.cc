@@ -9,6 +9,7 @@
 #include <map>
 #include <optional>
 
+#include "experiments/dealing.h"
 #include "experiments/device_share.h"
 #include "experiments/evaluate_report.h"
 #include "experiments/evaluate_settings.h"
@@ -60,28 +61,13 @@ class Evaluation {
     load_metrics();
     PartialFile partial(context_, partial_identity(context_, device_, model_.compute));
     restore(partial);
-    stop_if_requested(nullptr);
+    if (comm_.any(context_.stop_requested())) stop(nullptr);
     warm_up();
-    DeviceShare share(device_);
-    const double earlier = totals_.seconds;
-    const Stopwatch loop(device_);
-    report_progress();
-    while (totals_.chunks_done < chunk_count()) {
-      stop_if_requested(&partial);
-      const Chunk& chunk = chunks_[static_cast<size_t>(totals_.chunks_done)];
-      sample_chunk(chunk);
-      for (size_t rate = 0; rate < totals_.rates.size(); ++rate) measure(rate, chunk);
-      ++totals_.chunks_done;
-      totals_.seconds = earlier + loop.seconds();
-      share.look();
-      report_progress();
-      if (partial.due(totals_.state_bytes())) partial.write(totals_.state());
-    }
-    foreign_share_ = share.foreign_share();
-    quiet_ = share.quiet();
+    if (!sample(partial)) stop(&partial);
+    if (!comm_.first()) return;
     FeatureReport features(context_, settings_);
     for (size_t i = 0; i < points_.size(); ++i) {
-      stop_if_requested(&partial);  // wide features take minutes
+      if (context_.stop_requested()) stop(&partial);  // wide features take minutes
       report(i, features);
     }
     report_shared();
@@ -139,7 +125,13 @@ class Evaluation {
     }
   }
 
+  // Rank 0 alone has what was done; the others know how far it is.
   void restore(const PartialFile& partial) {
+    if (comm_.first()) read(partial);
+    totals_.chunks_done = std::stoll(comm_.broadcast(std::to_string(totals_.chunks_done)));
+  }
+
+  void read(const PartialFile& partial) {
     const std::optional<ArrayMap> arrays = partial.read();
     if (!arrays) return;
     try {
@@ -155,11 +147,38 @@ class Evaluation {
   }
 
   // Throws Stopped; what was done since the last write goes to `partial`, unless there is nothing.
-  void stop_if_requested(PartialFile* partial) const {
-    if (!context_.stop_requested()) return;
-    const bool kept = totals_.chunks_done == 0 || !partial || partial->write(totals_.state());
+  [[noreturn]] void stop(PartialFile* partial) const {
+    const bool kept =
+        totals_.chunks_done == 0 || !partial || !comm_.first() || partial->write(totals_.state());
     throw Stopped{fmt::format("stopped at chunk {} of {}; {}", totals_.chunks_done, chunk_count(),
                               kept ? "to be continued" : "the job will start anew")};
+  }
+
+  // All chunks that are not done; false when the job was asked to stop before the last.
+  bool sample(PartialFile& partial) {
+    DeviceShare share(device_);
+    times_.assign(2 + totals_.rates.size() + totals_.features.size(), 0);
+    rank_times_.assign(static_cast<size_t>(comm_.size()), times_);
+    summing_.assign(totals_.features.size(), 0);
+    const EvaluateTotals earlier = totals_;
+    const Stopwatch loop(device_);
+    report_progress();
+    Dealing dealing(comm_, chunk_count(), totals_.chunks_done);
+    const bool done =
+        dealing.run([&](int64_t c) { return measured(chunks_[static_cast<size_t>(c)]); },
+                    [&](int64_t c, const Piece& piece) {
+                      add(chunks_[static_cast<size_t>(c)], piece);
+                      set_times(earlier, loop.seconds(), dealing.exchange_seconds());
+                      report_progress();
+                      if (partial.due(totals_.state_bytes())) partial.write(totals_.state());
+                    },
+                    [&] {
+                      share.look();
+                      return context_.stop_requested();
+                    });
+    for (const std::string& use : comm_.gather(share.use().text()))
+      uses_.push_back(DeviceUse::from(use));
+    return done;
   }
 
   void report_progress() {
@@ -179,59 +198,113 @@ class Evaluation {
     if (differentiate_) loss_gradient(model_, images, labels);
     for (const auto& [path, extractor] : extractors_)
       extractor->features(metrics::to_uint8(images));
+    comm_.gather_tensors({{"first", images}});  // what connects GPUs takes its time once
+  }
+
+  // What one chunk gives, by name, and the times of this rank so far.
+  Piece measured(const Chunk& chunk) {
+    Piece piece;
+    sample_chunk(chunk, piece);
+    for (size_t rate = 0; rate < totals_.rates.size(); ++rate) measure(rate, chunk, piece);
+    piece["times"] = at::tensor(times_, at::kDouble);
+    return piece;
   }
 
   // Leaves images_ and, if any point needs it, gradient_.
-  void sample_chunk(const Chunk& chunk) {
+  void sample_chunk(const Chunk& chunk, Piece& piece) {
     const Labels labels = labels_of(model_, settings_, chunk);
     const at::Tensor noise = noise_of(model_, seed(), chunk);
     sampler_.prepare(chunk.count);
     const Stopwatch sampling(device_);
     const SampleResult result = sampler_.sample(noise, labels);
-    totals_.sampling_seconds += sampling.seconds();
-    totals_.work.add(result, chunk.count);
+    times_[0] += sampling.seconds();
+    WorkTotals work;
+    work.add(result, chunk.count);
+    piece = work.tensors();
     images_ = result.images;
-    totals_.keep_first(images_);
+    if (chunk.first < kKeptImages)
+      piece["images"] = images_.slice(0, 0, kKeptImages - chunk.first).cpu();
     if (!differentiate_) return;
     const Stopwatch gradient(device_);
     gradient_ = loss_gradient(model_, images_, labels);
-    totals_.gradient_seconds += gradient.seconds();
+    times_[1] += gradient.seconds();
   }
 
   // The images of one rate, and what the extractors see in them.
-  void measure(size_t index, const Chunk& chunk) {
-    RateTotals& rate = totals_.rates[index];
+  void measure(size_t index, const Chunk& chunk, Piece& piece) {
+    const double lr = totals_.rates[index].lr;
     const Stopwatch denoising(device_);
-    at::Tensor images = rate.lr == 0 ? images_ : self_denoise(model_, images_, gradient_, rate.lr);
-    rate.seconds += denoising.seconds();
-    images = finite_images(images, rate, chunk);
-    for (FeatureTotals& own : totals_.features) {
-      if (own.rate != index) continue;
+    at::Tensor images = lr == 0 ? images_ : self_denoise(model_, images_, gradient_, lr);
+    times_[2 + index] += denoising.seconds();
+    images = finite_images(images, lr, chunk);
+    piece[nonfinite_name(index)] = at::full({}, chunk.count - images.size(0), at::kLong);
+    for (size_t f = 0; f < totals_.features.size(); ++f) {
+      if (totals_.features[f].rate != index || images.size(0) == 0) continue;
       const Stopwatch watch(device_);
+      piece[features_name(f)] =
+          extractors_.at(totals_.features[f].extractor)->features(metrics::to_uint8(images));
+      times_[2 + totals_.rates.size() + f] += watch.seconds();
+    }
+  }
+
+  static std::string nonfinite_name(size_t rate) { return fmt::format("nonfinite/{}", rate); }
+  static std::string features_name(size_t index) { return fmt::format("features/{}", index); }
+
+  // On rank 0, chunk after chunk.
+  void add(const Chunk& chunk, const Piece& piece) {
+    Piece work;
+    for (const auto& [name, tensor] : piece)
+      if (name.starts_with("work/")) work[name] = tensor;
+    totals_.work.append(WorkTotals::from(work));
+    if (piece.contains("images")) totals_.keep_first(piece.at("images"));
+    for (size_t i = 0; i < totals_.rates.size(); ++i)
+      totals_.rates[i].nonfinite += piece.at(nonfinite_name(i)).item<int64_t>();
+    for (size_t f = 0; f < totals_.features.size(); ++f) {
+      const auto features = piece.find(features_name(f));
+      if (features == piece.end()) continue;
+      const Stopwatch watch(device_);
+      FeatureTotals& own = totals_.features[f];
       metrics::Moments moments;
-      at::Tensor features;
-      if (images.size(0) > 0) {
-        features = extractors_.at(own.extractor)->features(metrics::to_uint8(images));
-        moments.add(features);
-      }
-      own.seconds += watch.seconds();
+      moments.add(features->second);
       own.moments.add(chunk.index, std::move(moments));
-      if (features.defined()) own.keep_first(features, settings_.kept_features);
+      summing_[f] += watch.seconds();
+      own.keep_first(features->second, settings_.kept_features);
+    }
+    const at::Tensor times = piece.at("times");
+    rank_times_[static_cast<size_t>(chunk.index % comm_.size())].assign(
+        times.const_data_ptr<double>(), times.const_data_ptr<double>() + times.numel());
+    totals_.chunks_done = chunk.index + 1;
+  }
+
+  // Of each time that of the rank that took longest, after those of earlier starts of the job.
+  void set_times(const EvaluateTotals& earlier, double loop, double gather) {
+    std::vector<double> longest = rank_times_.front();
+    for (const std::vector<double>& times : rank_times_) {
+      for (size_t i = 0; i < longest.size(); ++i) longest[i] = std::max(longest[i], times[i]);
+    }
+    totals_.seconds = earlier.seconds + loop;
+    totals_.gather_seconds = earlier.gather_seconds + gather;
+    totals_.sampling_seconds = earlier.sampling_seconds + longest[0];
+    totals_.gradient_seconds = earlier.gradient_seconds + longest[1];
+    for (size_t i = 0; i < totals_.rates.size(); ++i)
+      totals_.rates[i].seconds = earlier.rates[i].seconds + longest[2 + i];
+    for (size_t f = 0; f < totals_.features.size(); ++f) {
+      totals_.features[f].seconds =
+          earlier.features[f].seconds + summing_[f] + longest[2 + totals_.rates.size() + f];
     }
   }
 
   // Images without a pixel that is not finite.
-  at::Tensor finite_images(const at::Tensor& images, RateTotals& rate, const Chunk& chunk) const {
+  at::Tensor finite_images(const at::Tensor& images, double lr, const Chunk& chunk) const {
     const at::Tensor finite = images.isfinite().flatten(1).all(1).cpu();
     const at::Tensor bad = (~finite).nonzero().flatten();
     if (bad.numel() == 0) return images;
-    rate.nonfinite += bad.numel();
     if (settings_.nonfinite == "fail") {
       std::vector<int64_t> indices;
       for (int64_t i = 0; i < bad.numel(); ++i)
         indices.push_back(chunk.first + bad[i].item<int64_t>());
       throw Error(fmt::format("images {} are not finite with self_denoising_lr {}",
-                              fmt::join(indices, ", "), rate.lr),
+                              fmt::join(indices, ", "), lr),
                   "more iterations or a clamp may cure it; `nonfinite: exclude` leaves such images "
                   "out and counts them");
     }
@@ -244,7 +317,7 @@ class Evaluation {
     const FeatureTotals* features = parts.features ? &totals_.features[*parts.features] : nullptr;
     const double denoise = (rate.lr == 0 ? 0 : totals_.gradient_seconds) + rate.seconds;
     const double seen = features ? features->seconds : 0;
-    const double total = totals_.sampling_seconds + denoise + seen;
+    const double total = totals_.sampling_seconds + denoise + totals_.gather_seconds + seen;
     context_.set(index, "denoise_seconds", denoise);
     context_.set(index, "feature_seconds", seen);
     context_.set(index, "total_seconds", total);
@@ -259,9 +332,11 @@ class Evaluation {
 
   void report_shared() {
     context_.set_all("everything_seconds", totals_.seconds);
-    context_.set_all("exclusive", int64_t{context_.exclusive() && quiet_});
+    context_.set_all("gather_seconds", totals_.gather_seconds);
+    context_.set_all("ranks", int64_t{comm_.size()});
+    context_.set_all("exclusive", int64_t{context_.exclusive() && quiet(uses_)});
     context_.set_all("interrupted", int64_t{continued_});
-    context_.set_all("foreign_cpu_share", foreign_share_);
+    context_.set_all("foreign_cpu_share", foreign_share(uses_));
     context_.set_all("smoke", int64_t{!context_.job().smoke.is_null()});
     report_work(context_, model_, settings_, totals_.work, totals_.sampling_seconds);
     context_.add("images/before_denoising", {}, array_values(at::cat(totals_.kept)));
@@ -270,6 +345,7 @@ class Evaluation {
   uint64_t seed() const { return static_cast<uint64_t>(settings_.seed); }
 
   JobContext& context_;
+  dist::Communicator& comm_ = context_.comm();
   const EvaluateSettings settings_;
   const at::Device device_;
   const Model model_;
@@ -281,8 +357,11 @@ class Evaluation {
   std::vector<PointParts> points_;
   bool differentiate_ = false, continued_ = false;
   at::Tensor images_, gradient_;  // of the chunk at hand
-  double foreign_share_ = -1;
-  bool quiet_ = false;
+  // Sampling, gradient, then by rate and by extractor: of this rank, and as rank 0 last heard.
+  std::vector<double> times_;
+  std::vector<std::vector<double>> rank_times_;
+  std::vector<double> summing_;  // moments, by extractor
+  std::vector<DeviceUse> uses_;  // by rank
 };
 
 void run(JobContext& context) { Evaluation(context).run(); }
@@ -297,13 +376,16 @@ std::vector<Column> columns() {
       seconds("feature_seconds", "feature extraction and sums"),
       seconds("total_seconds",
               "the time as the published tables define it: sampling, self-denoising, gathering "
-              "(nothing on one device) and feature extractor, for this point alone"),
+              "(nothing on one device) and feature extractor, for this point alone; of several "
+              "ranks the longest of each"),
+      seconds("gather_seconds", "bringing the ranks' results to rank 0; 0 in one process"),
       seconds("everything_seconds",
               "wall clock of all chunks for all points of the job together, with what no other "
               "column counts: noise, copies, checks, partial results"),
       {"images_per_second", ColumnType::kFloat64, "1/s", "num_images / total_seconds", true},
       {"foreign_cpu_share", ColumnType::kFloat64, "",
        "CPU time of other processes over that of the machine", true},
+      {"ranks", ColumnType::kInt64, "", "processes that shared the job, one a GPU", true},
       {"exclusive", ColumnType::kInt64, "",
        "1: the job had its device to itself, so its times count", true},
       {"interrupted", ColumnType::kInt64, "",

@@ -96,7 +96,8 @@ std::vector<record::Array> EvaluateTotals::state() const {
   std::vector<record::Array> arrays = work.state();
   add(arrays, "chunks_done", array_values(std::vector<int64_t>{chunks_done}));
   add(arrays, "seconds",
-      array_values(std::vector<double>{sampling_seconds, gradient_seconds, seconds}));
+      array_values(
+          std::vector<double>{sampling_seconds, gradient_seconds, seconds, gather_seconds}));
   if (!kept.empty()) add(arrays, "kept", array_values(at::cat(kept)));
   for (size_t i = 0; i < rates.size(); ++i) {
     add(arrays, rate_prefix(i) + "seconds", array_values(std::vector<double>{rates[i].seconds}));
@@ -126,6 +127,7 @@ void EvaluateTotals::restore(const ArrayMap& arrays) {
   found.sampling_seconds = times.at(0);
   found.gradient_seconds = times.at(1);
   found.seconds = times.at(2);
+  found.gather_seconds = times.at(3);
   found.kept.clear();
   found.kept_count = 0;
   if (found.chunks_done > 0) found.keep_first(arrays.tensor("kept"));

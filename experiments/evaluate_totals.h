@@ -37,7 +37,7 @@ struct FeatureTotals {
 
 struct EvaluateTotals {
   int64_t chunks_done = 0;
-  double sampling_seconds = 0, gradient_seconds = 0;
+  double sampling_seconds = 0, gradient_seconds = 0, gather_seconds = 0;
   double seconds = 0;  // of the loop over chunks, earlier starts of the job included
   std::vector<RateTotals> rates;
   std::vector<FeatureTotals> features;

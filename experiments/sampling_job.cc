@@ -135,6 +135,30 @@ void WorkTotals::add(const SampleResult& result, int64_t images) {
   images_ += images;
 }
 
+void WorkTotals::append(const WorkTotals& later) {
+  if (residuals_.empty()) residuals_ = later.residuals_;
+  iterations_.insert(iterations_.end(), later.iterations_.begin(), later.iterations_.end());
+  passes_ += later.passes_;
+  images_ += later.images_;
+}
+
+dist::Tensors WorkTotals::tensors() const {
+  dist::Tensors tensors;
+  for (const record::Array& array : state()) tensors[array.path] = to_tensor(array);
+  return tensors;
+}
+
+WorkTotals WorkTotals::from(const dist::Tensors& tensors) {
+  std::vector<record::Array> arrays;
+  for (const auto& [path, tensor] : tensors) {
+    arrays.push_back(array_values(tensor));
+    arrays.back().path = path;
+  }
+  WorkTotals totals;
+  totals.restore(ArrayMap(std::move(arrays)));
+  return totals;
+}
+
 double WorkTotals::block_passes() const {
   return images_ ? passes_ / static_cast<double>(images_) : 0;
 }

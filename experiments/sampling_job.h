@@ -9,6 +9,7 @@
 #include "experiments/guesses.h"
 #include "experiments/job_context.h"
 #include "experiments/settings.h"
+#include "framework/dist/pack.h"
 #include "framework/sampling/sampler.h"
 
 namespace tarflow::experiments {
@@ -83,6 +84,13 @@ class WorkTotals {
   double flops(const ModelShape& shape, const Guidance& guidance) const;
   // sampling/iterations and, where a stop measured them, sampling/residuals.
   void add_arrays(JobContext& context) const;
+
+  // What another value holds, as if its chunks had been added after this one's.
+  void append(const WorkTotals& later);
+  // All of it as tensors, for the way to another rank, and back. Throws Error when they are not of
+  // such a value.
+  dist::Tensors tensors() const;
+  static WorkTotals from(const dist::Tensors& tensors);
 
   // All of it as arrays below `work/`, and back. Throws Error when they are not of such a value.
   std::vector<record::Array> state() const;

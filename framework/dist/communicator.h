@@ -31,6 +31,11 @@ class Communicator {
   // the device of rank 0.
   virtual std::vector<Tensors> gather_tensors(const Tensors& tensors) = 0;
 
+  // Asks all ranks to come to their next call soon, for instance since the job is to stop; all see
+  // so within about a second, and until the end.
+  virtual void call_together() noexcept {}
+  virtual bool called_together() const noexcept { return false; }
+
   // Tells the other ranks why this one fails; to be called once, before it ends. Never throws,
   // returns within seconds.
   virtual void fail(const std::string& why) noexcept = 0;

@@ -107,6 +107,9 @@ class StoreCommunicator : public Communicator {
     return all;
   }
 
+  void call_together() noexcept override { watch_->call_together(); }
+  bool called_together() const noexcept override { return watch_->called_together(); }
+
   void fail(const std::string& why) noexcept override {
     try {
       if (!broken_ && !watch_->failure()) tell(why);

@@ -49,12 +49,12 @@ struct Watch::State {
   const std::chrono::milliseconds silence, interval;
   std::vector<int64_t> beats;           // by rank, the last that was seen
   std::vector<Clock::time_point> seen;  // and when
-  int64_t own = 0;
 
   // Shared.
   mutable std::mutex mutex;
   std::condition_variable changed;
   bool stop = false, ends_expected = false, finished = false;
+  bool call = false, called = false;
   std::optional<Failure> failure;
   Clock::time_point answered = Clock::now();  // the store, last
   Clock::time_point asked{};                  // for a failure, last
@@ -66,9 +66,18 @@ struct Watch::State {
     if (!failure && !ends_expected) failure = std::move(found);
   }
 
+  std::string call_key() const { return prefix + "called"; }
+
   void beat() {
-    ++own;
     link.add(beat_key(rank), 1);
+    std::unique_lock lock(mutex);
+    if (called) return;
+    const bool calling = call;
+    lock.unlock();
+    if (calling) link.set(call_key(), "");
+    const bool now = calling || link.has(call_key());
+    lock.lock();
+    called = now;
   }
 
   // Everyone's time starts anew: this process, or all of them, had been stopped.
@@ -121,7 +130,8 @@ struct Watch::State {
       }
       std::unique_lock lock(mutex);
       answered = Clock::now();
-      if (changed.wait_for(lock, interval, [&] { return stop; })) return;
+      changed.wait_for(lock, interval, [&] { return stop || (call && !called); });
+      if (stop) return;
     }
   }
 };
@@ -163,6 +173,17 @@ std::optional<Failure> Watch::failure() const {
                  fmt::format("{}, which keeps the ranks together, has been silent for {:.0f} s",
                              name(0), std::chrono::duration<double>(silent).count()),
                  kSilentRepair};
+}
+
+void Watch::call_together() {
+  const std::lock_guard lock(state_->mutex);
+  state_->call = true;
+  state_->changed.notify_all();
+}
+
+bool Watch::called_together() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->called;
 }
 
 void Watch::expect_ends() {

@@ -34,6 +34,9 @@ class Watch {
 
   // What is wrong with another rank, if anything is.
   std::optional<Failure> failure() const;
+  // Asks all ranks to come together; whether any of them did.
+  void call_together();
+  bool called_together() const;
   // From now on it does not matter that others end; beats go on.
   void expect_ends();
   // "rank 2 (host n7)".
