@@ -103,12 +103,9 @@ std::string readable(const std::exception& failure) {
 // What a rank says of its end, and how it ends: at once, since threads that wait for other ranks
 // may wait forever.
 [[noreturn]] void end_rank(dist::Communicator& comm, const std::exception& failure) {
-  const auto* const other = dynamic_cast<const dist::OtherRankFailed*>(&failure);
-  // That another rank than 0 failed is said by rank 0 and, if it can, by that rank.
-  if (comm.first() || !other || other->rank() == 0 || other->rank() == comm.rank()) {
-    fmt::print(stderr, "{}error: {}\n", comm.first() ? "" : fmt::format("[rank {}] ", comm.rank()),
-               readable(failure));
-  }
+  // Also that of another rank is said: whoever started the ranks may end this one's next.
+  fmt::print(stderr, "{}error: {}\n", comm.first() ? "" : fmt::format("[rank {}] ", comm.rank()),
+             readable(failure));
   std::fflush(nullptr);
   comm.fail(readable(failure));
   ::_exit(1);

@@ -183,7 +183,7 @@ void Watch::call_together() {
 
 bool Watch::called_together() const {
   const std::lock_guard lock(state_->mutex);
-  return state_->called;
+  return state_->call || state_->called;
 }
 
 void Watch::expect_ends() {

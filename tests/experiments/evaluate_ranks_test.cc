@@ -92,11 +92,6 @@ class EvaluateRanks : public Programs {
     }
   }
 
-  static int64_t images_done(const fs::path& folder) {
-    if (!fs::exists(folder / "progress.json")) return 0;
-    return read_json_file(folder / "progress.json").value("done", int64_t{0});
-  }
-
   // By rank, from the line "3 ranks, processes 7, 8, 9".
   static std::vector<pid_t> processes_of(const fs::path& folder) {
     const std::string log = log_of(folder), mark = "ranks, processes ";
@@ -115,7 +110,7 @@ class EvaluateRanks : public Programs {
   std::vector<pid_t> long_job(const fs::path& folder, int ranks, const Words& more,
                               pid_t& launcher) const {
     launcher = start_ranks(folder, ranks, more);
-    wait_until(launcher, folder, [&] { return images_done(folder) > 0; });
+    wait_until(launcher, folder, [&] { return fs::exists(folder / "progress.json"); });
     std::vector<pid_t> processes = processes_of(folder);
     EXPECT_EQ(processes.size(), static_cast<size_t>(ranks)) << log_of(folder);
     return processes;
@@ -133,7 +128,7 @@ class EvaluateRanks : public Programs {
   std::string hash_;
 };
 
-constexpr int64_t kEndless = 20000000;
+constexpr int64_t kEndless = 400000;
 
 TEST_F(EvaluateRanks, AnyCountOfThemGivesTheSameBits) {
   plan(21);
@@ -157,19 +152,20 @@ TEST_F(EvaluateRanks, AnyCountOfThemGivesTheSameBits) {
 }
 
 TEST_F(EvaluateRanks, StoppedAndContinuedWithAnotherCountTheBitsAreTheSame) {
-  plan(3000);
+  plan(400);
   const fs::path whole = trial("whole");
   ASSERT_EQ(wait(start_ranks(whole, 1)), 0) << log_of(whole);
   const fs::path folder = trial("stopped");
   bool stopped = true;
   for (const int ranks : {3, 1, 2, 4}) {
+    fs::remove(folder / "progress.json");
     const pid_t process = start_ranks(folder, ranks);
     if (ranks == 4) {
       ASSERT_EQ(wait(process), 0) << log_of(folder);
       break;
     }
-    const int64_t before = images_done(folder);
-    wait_until(process, folder, [&] { return images_done(folder) > before; });
+    // It is at work; since it hears of the stop at once it is not done soon after.
+    wait_until(process, folder, [&] { return fs::exists(folder / "progress.json"); });
     ::kill(process, ranks == 1 ? SIGTERM : SIGUSR2);
     stopped = stopped && wait(process) == kStopped;
     ASSERT_TRUE(stopped) << log_of(folder);
@@ -233,7 +229,7 @@ TEST_F(EvaluateRanks, WithoutALauncherTheOthersNameTheRankThatDied) {
                                      {"MASTER_ADDR", "127.0.0.1"},
                                      {"MASTER_PORT", std::to_string(20000 + ::getpid() % 10000)}}));
     }
-    wait_until(processes[0], folder, [&] { return images_done(folder) > 0; });
+    wait_until(processes[0], folder, [&] { return fs::exists(folder / "progress.json"); });
     ::kill(processes[static_cast<size_t>(killed)], SIGKILL);
     EXPECT_EQ(wait(processes[static_cast<size_t>(1 - killed)]), 1);
     wait(processes[static_cast<size_t>(killed)]);
