@@ -82,8 +82,11 @@ void Runner::start_what_fits() {
 Launch Runner::launch_for(const Task& task, const Allocation& allocation) const {
   Launch launch{options_.worker, {}, {}};
   if (task.timed && allocation.exclusive) launch.arguments.push_back("--exclusive");
+  // Said even of one: a worker that looked at its surroundings might take itself for a rank of the
+  // job that run_sweep itself is. The ranks divide the threads.
   launch.arguments.insert(launch.arguments.end(),
-                          {"--threads", fmt::format("{}", allocation.threads)});
+                          {"--ranks", fmt::format("{}", allocation.ranks), "--threads",
+                           fmt::format("{}", allocation.ranks * allocation.threads)});
   launch.variables["OMP_NUM_THREADS"] = fmt::format("{}", allocation.threads);
   // By default threads spin for a millisecond where they wait for each other. On a machine that
   // does something else as well, each such wait would cost the time slice of whom they wait for.

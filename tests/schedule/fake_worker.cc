@@ -90,7 +90,7 @@ int starts_of(const schedule::Job& job) {
   return count;
 }
 
-int work(const std::filesystem::path& folder) {
+int work(const std::filesystem::path& folder, const std::string& arguments) {
   schedule::Job job = schedule::job_from_json(read_json_file(folder / "job.json"));
   std::ofstream(variable("FAKE_WORKER_RUNS"), std::ios::app) << job.hash << "\n";
   const std::string what = behaviour(job);
@@ -109,8 +109,8 @@ int work(const std::filesystem::path& folder) {
     while (!std::filesystem::exists(variable("FAKE_WORKER_FILE"))) ::usleep(5000);
   }
   if (what == "environment") {
-    fmt::print("devices '{}' threads '{}' at once {}\n", variable("CUDA_VISIBLE_DEVICES"),
-               variable("OMP_NUM_THREADS"), variable("FAKE_WORKER"));
+    fmt::print("devices '{}' threads '{}' started with {}\n", variable("CUDA_VISIBLE_DEVICES"),
+               variable("OMP_NUM_THREADS"), arguments);
   }
   if (what == "crash") ::raise(SIGABRT);
   if (what == "nothing") return 0;
@@ -134,9 +134,13 @@ int work(const std::filesystem::path& folder) {
 }  // namespace tarflow
 
 int main(int argc, char** argv) {
-  if (argc < 4 || std::string(argv[argc - 2]) != "--threads") return 64;
+  if (argc < 6 || std::string(argv[argc - 2]) != "--threads" ||
+      std::string(argv[argc - 4]) != "--ranks")
+    return 64;
+  std::string arguments;
+  for (int i = 2; i < argc; ++i) arguments += std::string(i > 2 ? " " : "") + argv[i];
   try {
-    return tarflow::work(argv[1]);
+    return tarflow::work(argv[1], arguments);
   } catch (const std::exception& failure) {
     fmt::print(stderr, "{}\n", failure.what());
     return 1;

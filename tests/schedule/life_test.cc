@@ -217,7 +217,25 @@ TEST_F(Life, CleanDeletesWhatNoPointUsesAfterSayingWhat) {
 TEST_F(Life, WorkersShareTheMachineAsTold) {
   state_run("{workers: 2, threads: 3}");
   EXPECT_EQ(run("demo.yaml", "environment 2").status, 0);
-  EXPECT_THAT(read_file(job_folder_of(2) / "log.txt"), HasSubstr("threads '3'"));
+  EXPECT_THAT(read_file(job_folder_of(2) / "log.txt"),
+              HasSubstr("threads '3' started with --ranks 1 --threads 3\n"));
+}
+
+TEST_F(Life, AJobOfSeveralProcessesIsOneWorkerThatIsToldSo) {
+  state_run("{gpus: 0, ranks: 3, threads: 2}");
+  EXPECT_EQ(run("demo.yaml", "environment 2").status, 0);
+  EXPECT_THAT(read_file(job_folder_of(2) / "log.txt"),
+              HasSubstr("threads '2' started with --ranks 3 --threads 6\n"));
+  EXPECT_EQ(started_jobs(), 3u);
+}
+
+TEST_F(Life, AJobOfSeveralGpusSeesThoseAlone) {
+  state_run("{gpus: 2}");
+  const pid_t process =
+      start("demo.yaml", {{"FAKE_WORKER", "environment 2"}, {"CUDA_VISIBLE_DEVICES", "4,GPU-7,6"}});
+  EXPECT_EQ(wait(process).status, 0);
+  EXPECT_THAT(read_file(job_folder_of(2) / "log.txt"),
+              AllOf(HasSubstr("devices '4,GPU-7'"), HasSubstr("started with --ranks 2")));
 }
 
 TEST_F(Life, ADeletedJobFolderCostsThatJobAlone) {
