@@ -25,6 +25,9 @@ class ContentHasher {
   // hidden ones, in the order of their names. Throws Error when it cannot be read.
   std::string hash(const std::filesystem::path& path);
 
+  // From now on the answer for a path: of a file that is to be made, and of which it is known how.
+  void assume(const std::filesystem::path& path, std::string identity);
+
   // Keeps what was learnt. A cache that cannot be written costs time and nothing else.
   void save() const;
 

@@ -89,6 +89,23 @@ class Probes {
 
 }  // namespace
 
+bool holds_statistics_of(const fs::path& file, const fs::path& result, const std::string& job) {
+  std::error_code ignored;
+  if (!fs::exists(file, ignored)) return false;
+  std::vector<double> expected;
+  try {
+    expected =
+        record::to_doubles(record::read_dataset(result, fmt::format("jobs/{}/statistics/mu", job)));
+  } catch (const Error&) {
+    return true;  // no statistics: nothing to tell a file of it by
+  }
+  try {
+    return record::to_doubles(record::read_dataset(file, "mu")) == expected;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 sweep::FileFacts file_facts(const fs::path& worker, const fs::path& cache_folder) {
   const auto probes = std::make_shared<Probes>(worker, cache_folder);
   return {facts_of_statistics,

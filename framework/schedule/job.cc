@@ -8,6 +8,7 @@
 #include "framework/core/error.h"
 #include "framework/core/hash.h"
 #include "framework/core/strategy.h"
+#include "framework/sweep/made_files.h"
 
 namespace tarflow::schedule {
 namespace {
@@ -210,8 +211,47 @@ const std::string& device_of(const sweep::Point& point, const DeviceModels& devi
 
 }  // namespace
 
+namespace {
+
+// The keys of the points that make files, by file, found in an order in which each comes before
+// what is made of it; the hasher is told them.
+std::map<std::filesystem::path, std::string> keys_of_makers(const sweep::Sweep& sweep,
+                                                            const ExperimentSchemas& schemas,
+                                                            const DeviceModels& devices,
+                                                            ContentHasher& hasher) {
+  std::map<std::filesystem::path, std::string> keys, open = sweep.makers;
+  std::unordered_map<std::string, const sweep::Point*> points;
+  if (!open.empty()) {
+    for (const sweep::Point& point : sweep.points) points[point.id] = &point;
+  }
+  while (!open.empty()) {
+    const size_t before = open.size();
+    for (auto maker = open.begin(); maker != open.end();) {
+      const sweep::Point& point = *points.at(maker->second);
+      const ExperimentSchema& schema = schema_of(schemas, point.experiment);
+      if (!sweep::made_files_of(schema, point.settings, open).empty()) {
+        ++maker;
+        continue;
+      }
+      sweep::Sweep alone{sweep.name, sweep.file, sweep.models, {point}, {}, {}, {}};
+      const std::string key = plan_jobs(alone, schemas, devices, hasher).at(0).points.front().key;
+      hasher.assume(maker->first, "made by " + key);
+      keys[maker->first] = key;
+      maker = open.erase(maker);
+    }
+    if (open.size() == before) {
+      throw Error(fmt::format("{} is made of what is made of it", open.begin()->first.string()),
+                  "give one of the experiments another `output`");
+    }
+  }
+  return keys;
+}
+
+}  // namespace
+
 Jobs plan_jobs(const sweep::Sweep& sweep, const ExperimentSchemas& schemas,
                const DeviceModels& devices, ContentHasher& hasher, const SharedJson& smoke) {
+  const auto makers = keys_of_makers(sweep, schemas, devices, hasher);
   std::vector<Job> jobs;
   std::unordered_map<std::string, size_t> index_of;  // by group
   Groups groups;
@@ -232,6 +272,11 @@ Jobs plan_jobs(const sweep::Sweep& sweep, const ExperimentSchemas& schemas,
       job.smoke = smoke;
     }
     Job& job = jobs[entry->second];
+    for (const auto& file : sweep::made_files_of(schema, point.settings, makers)) {
+      const std::string& key = makers.at(file);
+      const bool known = std::find(job.after.begin(), job.after.end(), key) != job.after.end();
+      if (!known) job.after.push_back(key);
+    }
     std::string key = keys.key(point.id, job, parted.shared_contents,
                                schema.timed ? device_of(point, devices) : "");
     job.points.push_back({point.id, std::move(key), std::move(parted.shared),

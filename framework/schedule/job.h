@@ -42,6 +42,8 @@ struct Job {
   SharedJson smoke;     // null, or what was replaced for --smoke
   // Raised when points are computed again though they were done: the higher one holds.
   int64_t generation = 0;
+  // Keys of the points that make files which it reads; not in job.json.
+  std::vector<std::string> after = {};
   // How it is run; not in job.json.
   sweep::RunSettingsPtr run = sweep::default_run_settings();
 };
@@ -87,7 +89,9 @@ class Jobs {
 Json to_json(const Job& job);
 Job job_from_json(const Json& json);  // throws Error
 
-// Groups points that differ only in shared fields, in the sweep's order. Contents are hashed with a
+// Groups points that differ only in shared fields, in the sweep's order. Of a file that a point of
+// the sweep makes (Sweep::makers) the key of that point stands for the content, which therefore
+// need not be there yet; Job::after has these keys. Contents are hashed with a
 // cache by path, size and time in `cache_folder`, which keeps none when empty. The model of the
 // device joins the hash of timed experiments. Throws Error when a file that a point needs is
 // absent.

@@ -5,10 +5,13 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "framework/schedule/attempts.h"
 #include "framework/schedule/device.h"
+#include "framework/schedule/file_facts.h"
 #include "framework/schedule/job_folder.h"
+#include "framework/sweep/made_files.h"
 
 namespace tarflow::schedule {
 namespace fs = std::filesystem;
@@ -20,6 +23,9 @@ class Presence {
   explicit Presence(const sweep::Sweep& sweep) {
     for (const auto& [name, model] : sweep.models) models_[name] = model.present;
   }
+
+  // A file that will be.
+  void add(const fs::path& path) { paths_[path.string()] = true; }
 
   bool of(const ExperimentSchema& schema, const sweep::Settings& settings) {
     for (const Field& field : schema.fields) {
@@ -173,7 +179,89 @@ size_t open_points(const Plan& plan, const Jobs& jobs) {
   return count;
 }
 
-// Above all generations there are, so that the new result holds.
+// Files that will be made are there for whoever reads them; what cannot be made is left out of
+// `makers`.
+void add_made_files(sweep::Sweep& sweep, const ExperimentSchemas& schemas, Presence& presence) {
+  if (sweep.makers.empty()) return;
+  std::unordered_map<std::string, const sweep::Point*> points;
+  for (const sweep::Point& point : sweep.points) points[point.id] = &point;
+  std::map<fs::path, std::string> possible, open = sweep.makers;
+  for (bool more = true; more;) {
+    more = false;
+    for (auto maker = open.begin(); maker != open.end();) {
+      const sweep::Point& point = *points.at(maker->second);
+      const ExperimentSchema& schema = schema_of(schemas, point.experiment);
+      const bool waits = !sweep::made_files_of(schema, point.settings, open).empty();
+      if (waits || !presence.of(schema, point.settings)) {
+        ++maker;
+        continue;
+      }
+      presence.add(maker->first);
+      possible.insert(*maker);
+      maker = open.erase(maker);
+      more = true;
+    }
+  }
+  sweep.makers = std::move(possible);
+}
+
+// Keys of points that have to run, done or not, because others are to run that read what they make.
+std::unordered_set<std::string> needed_makers(const Plan& plan, const Jobs& pending,
+                                              const std::map<std::string, fs::path>& outputs) {
+  std::unordered_set<std::string> needed;
+  std::vector<std::string> open;
+  for (const Job& job : pending) open.insert(open.end(), job.after.begin(), job.after.end());
+  while (!open.empty()) {
+    const std::string key = std::move(open.back());
+    open.pop_back();
+    const auto done = plan.done.by_key.find(key);
+    const bool there = done != plan.done.by_key.end() &&
+                       holds_statistics_of(outputs.at(key), done->second.result, done->second.job);
+    if (there || !needed.insert(key).second) continue;
+    for (const Job& job : plan.all) {
+      const bool makes = std::any_of(job.points.begin(), job.points.end(),
+                                     [&](const JobPoint& point) { return point.key == key; });
+      if (makes) open.insert(open.end(), job.after.begin(), job.after.end());
+    }
+  }
+  return needed;
+}
+
+// The files that points make for others, by their keys.
+std::map<std::string, fs::path> outputs_by_key(const Plan& plan) {
+  std::unordered_map<std::string, std::string> keys;  // by id
+  for (const Job& job : plan.all) {
+    for (const JobPoint& point : job.points) keys[point.id] = point.key;
+  }
+  std::map<std::string, fs::path> outputs;
+  for (const auto& [file, id] : plan.sweep.makers) outputs[keys.at(id)] = file;
+  return outputs;
+}
+
+// `pending` with the points that have to make files for it, those first.
+Jobs with_makers(const Plan& plan, const Jobs& pending) {
+  const std::map<std::string, fs::path> outputs = outputs_by_key(plan);
+  std::unordered_set<std::string> keys = needed_makers(plan, pending, outputs);
+  for (const Job& job : pending) {
+    for (const JobPoint& point : job.points) keys.insert(point.key);
+  }
+  const Jobs all =
+      with_points(plan.all, [&](const JobPoint& point) { return keys.contains(point.key); });
+  const auto makes = [&](const Job& job) {
+    return std::any_of(job.points.begin(), job.points.end(),
+                       [&](const JobPoint& point) { return outputs.contains(point.key); });
+  };
+  Jobs ordered;
+  for (const bool first : {true, false}) {
+    for (size_t i = 0; i < all.size(); ++i) {
+      if (makes(all[i]) == first) ordered.share(all, i);
+    }
+  }
+  return ordered;
+}
+
+// Above all generations there are, so that the new result holds. What was never done stays as it
+// is.
 void force_again(Plan& plan) {
   Jobs again;
   for (const Job& pending : plan.pending) {
@@ -210,12 +298,13 @@ Plan make_plan(sweep::Sweep sweep, const ExperimentSchemas& schemas, const PlanO
   });
   Plan plan;
   plan.folder = options.results / sweep.name;
-  const DeviceModels devices = device_models();
+  const DeviceModels devices = options.devices ? *options.devices : device_models();
   plan.device = devices.first;
   for (const ExperimentSchema& schema : schemas) {
     plan.varying[schema.name] = varying_fields(sweep.points, schema);
   }
   Presence presence(sweep);
+  add_made_files(sweep, schemas, presence);
   std::vector<sweep::Point> runnable;
   for (sweep::Point& point : sweep.points) {
     const bool present = presence.of(schema_of(schemas, point.experiment), point.settings);
@@ -233,7 +322,8 @@ Plan make_plan(sweep::Sweep sweep, const ExperimentSchemas& schemas, const PlanO
       return read_attempts(JobFolder{plan.jobs_folder() / job.hash}.attempts()).failed();
     });
   }
-  if (options.force) force_again(plan);
+  if (!plan.sweep.makers.empty()) plan.pending = with_makers(plan, plan.pending);
+  if (options.force || !plan.sweep.makers.empty()) force_again(plan);
   plan.left_out = open_points(plan, plan.all) - open_points(plan, plan.pending);
   return plan;
 }

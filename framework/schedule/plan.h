@@ -2,10 +2,12 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "framework/schedule/content.h"
+#include "framework/schedule/device.h"
 #include "framework/schedule/estimate.h"
 #include "framework/schedule/job.h"
 #include "framework/schedule/job_index.h"
@@ -18,6 +20,7 @@ struct PlanOptions {
   SharedJson smoke;           // what goes into the jobs; null without --smoke
   bool force = false;         // selected points are computed again though they are done
   bool retry_failed = false;  // only jobs whose last attempt failed
+  std::optional<DeviceModels> devices = {};  // that jobs run on; nothing: this machine's
 };
 
 struct Plan {

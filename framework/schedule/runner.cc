@@ -35,7 +35,10 @@ Runner::Runner(RunnerOptions options, Pool pool, const HeldSignals& signals, Pro
       progress_(progress) {}
 
 Ran Runner::run(const std::vector<Task>& tasks) {
-  for (const Task& task : tasks) waiting_.push_back({task, 0, {}});
+  for (const Task& task : tasks) {
+    waiting_.push_back({task, 0, {}});
+    for (const JobPoint& point : task.job->points) open_points_.insert(point.key);
+  }
   try {
     while (!running_.empty() || (!waiting_.empty() && !stopping_)) {
       if (!stopping_) start_what_fits();
@@ -63,7 +66,7 @@ Ran Runner::run(const std::vector<Task>& tasks) {
 // ones.
 void Runner::start_what_fits() {
   for (auto next = waiting_.begin(); next != waiting_.end();) {
-    if (next->due > Clock::now()) {
+    if (next->due > Clock::now() || waits_for_another(*next->task.job)) {
       ++next;
       continue;
     }
@@ -76,6 +79,34 @@ void Runner::start_what_fits() {
                         Attempting(*task.job, folder, launch_for(task, *allocation), signals_)});
     progress_.start_job(task.job->hash, task.label, task.cost);
     next = waiting_.erase(next);
+  }
+}
+
+bool Runner::waits_for_another(const Job& job) const {
+  return std::any_of(job.after.begin(), job.after.end(),
+                     [&](const std::string& key) { return open_points_.contains(key); });
+}
+
+void Runner::fail_dependents(const Job& maker) {
+  const auto reads = [&](const Waiting& waiting) {
+    const std::vector<std::string>& after = waiting.task.job->after;
+    return std::any_of(maker.points.begin(), maker.points.end(), [&](const JobPoint& point) {
+      return std::find(after.begin(), after.end(), point.key) != after.end();
+    });
+  };
+  for (const Waiting& waiting : std::vector<Waiting>(waiting_.begin(), waiting_.end())) {
+    if (!reads(waiting)) continue;
+    const Job& job = *waiting.task.job;
+    const auto same = [&](const Waiting& other) { return other.task.job == &job; };
+    if (std::erase_if(waiting_, same) == 0) continue;  // it read several such files
+    progress_.start_job(job.hash, waiting.task.label, waiting.task.cost);
+    progress_.end_job(job.hash, "FAILED", true);
+    progress_.message(
+        fmt::format("job {} was not run: job {}, which failed, was to make a file that "
+                    "it reads",
+                    job.hash, maker.hash));
+    ++ran_.failed;
+    fail_dependents(job);
   }
 }
 
@@ -143,6 +174,10 @@ void Runner::end(Running& running, const Outcome& outcome) {
       ran_.failed_fast = true;
       stop_all("another job failed and `fail_fast` is set");
     }
+  }
+  if (!again) {
+    for (const JobPoint& point : job.points) open_points_.erase(point.key);
+    if (outcome.kind == Outcome::Kind::kFailed) fail_dependents(job);
   }
   running.waiting.task.job = nullptr;
 }

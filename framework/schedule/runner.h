@@ -6,6 +6,7 @@
 #include <deque>
 #include <filesystem>
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -61,6 +62,10 @@ class Runner {
   };
 
   void start_what_fits();
+  // Whether what the job reads is to be made by another that has not ended.
+  bool waits_for_another(const Job& job) const;
+  // Those that read what the job was to make fail with it.
+  void fail_dependents(const Job& maker);
   Launch launch_for(const Task& task, const Allocation& allocation) const;
   void look_after(Running& running);
   void end(Running& running, const Outcome& outcome);
@@ -74,6 +79,7 @@ class Runner {
   const HeldSignals& signals_;
   Progress& progress_;
   std::deque<Waiting> waiting_;
+  std::set<std::string> open_points_;  // keys, of jobs that have not ended
   std::vector<Running> running_;
   bool stopping_ = false;
   Clock::time_point first_signal_ = {};

@@ -14,6 +14,7 @@
 #include "framework/core/strategy.h"
 #include "framework/images/png.h"
 #include "framework/schedule/job.h"
+#include "framework/sweep/made_files.h"
 
 namespace tarflow::schedule {
 namespace fs = std::filesystem;
@@ -171,6 +172,8 @@ bool replace_absent(sweep::Point& point, const ExperimentSchema& schema, Smoke& 
     }
   }
   drop_halves(schema, point.settings);
+  // What is made of two images must not take the place of what others rely on.
+  point.settings.erase(sweep::kOutput);
   return true;
 }
 
@@ -181,6 +184,7 @@ Smoke make_smoke(const sweep::Sweep& sweep, const ExperimentSchemas& schemas,
   Smoke smoke{sweep, {}, {}};
   smoke.sweep.name += "-smoke";
   smoke.sweep.missing.clear();
+  smoke.sweep.makers.clear();
   smoke.sweep.points.clear();
   Replacements replaced;
   LeftOut left_out;

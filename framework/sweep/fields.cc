@@ -59,7 +59,8 @@ std::string known_publisher(const std::string& path) {
 }
 
 // A path, or {path, published}, the latter naming who publishes it for those who lack the file.
-std::optional<Json> read_path(const Field& field, const Node& node, Report& report) {
+std::optional<Json> read_path(const Field& field, const Node& node,
+                              const Surroundings& surroundings, Report& report) {
   const Node* written = &node;
   std::string published;
   if (node.kind == NodeKind::kMap) {
@@ -77,7 +78,8 @@ std::optional<Json> read_path(const Field& field, const Node& node, Report& repo
   }
   const auto text = read_text(*written, field.name, report);
   if (!text) return std::nullopt;
-  const FoundPath found = find_path(*text, *report.sources.at(written->mark).folders);
+  const FoundPath found =
+      find_path(*text, *report.sources.at(written->mark).folders, surroundings.made);
   if (!found.present) {
     report.miss(
         written->mark, fmt::format("`{}` is missing: {}", field.name, *text),
@@ -125,7 +127,7 @@ std::optional<Json> read_field(const Field& field, const Node& node,
     case FieldType::kChoice:
       return read_choice(field, node, report);
     case FieldType::kPath:
-      return read_path(field, node, report);
+      return read_path(field, node, surroundings, report);
     case FieldType::kModel:
       return read_model_name(field, node, surroundings, report);
     case FieldType::kStrategy: {

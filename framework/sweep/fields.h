@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,8 @@ namespace tarflow::sweep {
 struct Surroundings {
   const std::map<std::string, ModelEntry>& models;
   const NamedStrategies& strategies;
-  bool allow_missing = false;  // LoadOptions::allow_missing
+  bool allow_missing = false;                 // LoadOptions::allow_missing
+  std::set<std::filesystem::path> made = {};  // files that points of the sweep write
 };
 
 // The value as Point::settings holds it. Everything wrong is reported at its place, and absent

@@ -39,17 +39,24 @@ std::vector<fs::path> search_folders(const fs::path& yaml_file) {
   return folders;
 }
 
-FoundPath find_path(const std::string& written, const std::vector<fs::path>& folders) {
+FoundPath find_path(const std::string& written, const std::vector<fs::path>& folders,
+                    const std::set<fs::path>& made) {
+  const auto is_there = [&](const fs::path& path) {
+    return made.contains(path) || is_present(path);
+  };
   fs::path path = written;
   const char* home = std::getenv("HOME");
   if (home && (written == "~" || written.starts_with("~/"))) {
     path = fs::path(home) / (written.size() > 2 ? written.substr(2) : "");
   }
-  if (path.is_absolute()) return {path.lexically_normal(), is_present(path), ""};
+  if (path.is_absolute()) {
+    path = path.lexically_normal();
+    return {path, is_there(path), ""};
+  }
   FoundPath result{(folders.front() / path).lexically_normal(), false, ""};
   for (const fs::path& folder : folders) {
     const fs::path candidate = (folder / path).lexically_normal();
-    if (is_present(candidate)) return {candidate, true, ""};
+    if (is_there(candidate)) return {candidate, true, ""};
     result.looked_in += (result.looked_in.empty() ? "" : ", ") + shown_path(folder);
   }
   return result;

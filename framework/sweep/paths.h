@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,8 @@ std::vector<std::filesystem::path> search_folders(const std::filesystem::path& y
 // Relative to the current folder where that is shorter.
 std::string shown_path(const std::filesystem::path& path);
 
-// A leading `~/` is the home folder.
-FoundPath find_path(const std::string& written, const std::vector<std::filesystem::path>& folders);
+// A leading `~/` is the home folder. Files in `made`, absolute, count as present: they will be.
+FoundPath find_path(const std::string& written, const std::vector<std::filesystem::path>& folders,
+                    const std::set<std::filesystem::path>& made = {});
 
 }  // namespace tarflow::sweep

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "framework/sweep/expansion.h"
+#include "framework/sweep/made_files.h"
 #include "framework/sweep/only.h"
 #include "framework/sweep/overrides.h"
 #include "framework/sweep/paths.h"
@@ -103,6 +104,33 @@ std::vector<Stated> read_experiments(const Node& root, const ExperimentSchemas& 
   return stated;
 }
 
+// The files that experiments with an `output` write.
+Paths stated_outputs(const std::vector<Stated>& experiments, const Node* defaults,
+                     const Overrides& overrides) {
+  Paths outputs;
+  for (const auto& [schema, entry] : experiments) {
+    if (!schema->field(kOutput)) continue;
+    add_outputs(*entry.value, outputs);
+    const Entry* shared = defaults ? defaults->find(kOutput) : nullptr;
+    if (shared) add_output_texts(*shared->value, outputs);
+    const auto own = overrides.of(*schema);
+    if (const auto stated = own.find(kOutput); stated != own.end()) {
+      add_output_texts(*stated->second, outputs);
+    }
+  }
+  return outputs;
+}
+
+// What a file that is to be made holds now is of no interest.
+FileFacts facts_without(const FileFacts& facts, const Paths& made) {
+  FileFacts known = facts;
+  if (!facts.reference || made.empty()) return known;
+  known.reference = [reference = facts.reference, made](const fs::path& file) {
+    return made.contains(file) ? std::nullopt : reference(file);
+  };
+  return known;
+}
+
 // What `run:` at the top, in the experiment and --set say together. An experiment that runs in one
 // process does so whatever is said for all.
 RunSettingsPtr read_run_settings(const Node& root, const ExperimentSchema& schema,
@@ -184,21 +212,26 @@ Sweep load_sweep(const fs::path& file, const ExperimentSchemas& schemas,
   sweep.name = read_name(root, file, report);
   const auto models = read_models(section(root, "models"), report);
   const NamedStrategies strategies = read_named_strategies(section(root, "strategies"), report);
-  const Surroundings surroundings{models, strategies, options.allow_missing};
   const std::vector<Stated> experiments = read_experiments(root, schemas, report);
   std::vector<const ExperimentSchema*> used;
   for (const Stated& experiment : experiments) used.push_back(experiment.schema);
   if (!experiments.empty()) require_used(overrides, used, report);
   const Node* defaults = experiments.empty() ? nullptr : read_defaults(root, schemas, report);
+  const Paths made = stated_outputs(experiments, defaults, overrides);
+  const Surroundings surroundings{models, strategies, options.allow_missing, made};
+  const FileFacts facts = facts_without(options.facts, made);
   Expansion expansion;
   for (const auto& [schema, entry] : experiments) {
     const Outside outside{defaults, overrides.of(*schema),
                           read_run_settings(root, *schema, entry, overrides, report)};
-    expand_experiment(*schema, entry, outside, surroundings, options.facts, report, expansion);
+    expand_experiment(*schema, entry, outside, surroundings, facts, report, expansion);
   }
   warn_of_unused_defaults(defaults, expansion, report);
   if (report.errors.empty()) {
     select_points(options.only, schemas, surroundings, sources, report, expansion.points);
+  }
+  if (report.errors.empty()) {
+    sweep.makers = find_makers(expansion.points, schemas, made, report.errors);
   }
   std::vector<Problem> problems = std::move(report.errors);
   if (!options.allow_missing) {

@@ -47,6 +47,8 @@ struct Sweep {
   std::filesystem::path file;  // absolute
   std::map<std::string, Model> models;
   std::vector<Point> points;  // in the order of the file, grids in row-major order; no id twice
+  // Files that one point makes and others read, absolute, with the id of the one that makes them.
+  std::map<std::filesystem::path, std::string> makers;
   std::vector<Problem> warnings;
   // Files that some points need and that are absent: such points cannot run. Filled instead of
   // throwing when LoadOptions::allow_missing.
