@@ -15,8 +15,24 @@ namespace {
 constexpr size_t kLogLines = 15;
 constexpr uintmax_t kLogTail = 64 << 10;  // bytes that surely hold the last lines worth showing
 
-// A folder in which nothing but what is worth keeping is left of earlier attempts.
-void prepare(const Job& job, const JobFolder& folder) {
+// What is wrong with the folder's result; nothing when it is whole, "" when there is none. A result
+// that is not whole is set aside.
+std::optional<std::string> damage(const JobFolder& folder, const Job& job) {
+  std::error_code ignored;
+  if (!fs::exists(folder.result(), ignored)) return "";
+  try {
+    check_result(folder, job);
+    fs::remove(folder.previous(), ignored);
+    return std::nullopt;
+  } catch (const Error& failure) {
+    fs::rename(folder.result(), folder.path / "result.rejected.h5", ignored);
+    return failure.what();
+  }
+}
+
+}  // namespace
+
+void prepare_folder(const Job& job, const JobFolder& folder) {
   std::error_code failed;
   fs::create_directories(folder.path, failed);
   if (failed) {
@@ -35,23 +51,6 @@ void prepare(const Job& job, const JobFolder& folder) {
   for (const fs::path& part : parts) fs::remove(part, failed);
   write_json_file(folder.job(), to_json(job));
 }
-
-// What is wrong with the folder's result; nothing when it is whole, "" when there is none. A result
-// that is not whole is set aside.
-std::optional<std::string> damage(const JobFolder& folder, const Job& job) {
-  std::error_code ignored;
-  if (!fs::exists(folder.result(), ignored)) return "";
-  try {
-    check_result(folder, job);
-    fs::remove(folder.previous(), ignored);
-    return std::nullopt;
-  } catch (const Error& failure) {
-    fs::rename(folder.result(), folder.path / "result.rejected.h5", ignored);
-    return failure.what();
-  }
-}
-
-}  // namespace
 
 std::vector<std::string> last_lines(const fs::path& file, uintmax_t offset, size_t count) {
   std::error_code failed;
@@ -73,7 +72,7 @@ Attempting::Attempting(const Job& job, JobFolder folder, const Launch& launch,
       folder_(std::move(folder)),
       stop_signal_(launch.stop_signal),
       explain_(launch.explain) {
-  prepare(job, folder_);
+  prepare_folder(job, folder_);
   attempt_.number = read_attempts(folder_.attempts()).count + 1;
   attempt_.start = utc_now();
   attempt_.host = host_name();

@@ -41,6 +41,10 @@ struct Launch {
   std::function<std::string(const Exit&)> explain = [](const Exit&) { return std::string(); };
 };
 
+// Makes the job's folder ready for an attempt: job.json, and nothing half-written of earlier ones.
+// A whole result (a forced job's) is set aside until the new one stands. Throws Error.
+void prepare_folder(const Job& job, const JobFolder& folder);
+
 class Attempting {
  public:
   // Starts `worker FOLDER arguments...`. The folder gets job.json, log.txt (appended) and a line

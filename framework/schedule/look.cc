@@ -12,6 +12,7 @@
 #include "framework/core/file.h"
 #include "framework/schedule/lease.h"
 #include "framework/schedule/pool.h"
+#include "framework/schedule/slurm_run.h"
 #include "framework/schedule/status.h"
 
 namespace tarflow::schedule {
@@ -30,6 +31,7 @@ class Looker {
       : sweep_(std::move(sweep)),
         schemas_(schemas),
         options_(options),
+        profile_(profile_of(options)),
         name_(sweep_.name),
         folder_(options.results / name_) {}
 
@@ -66,9 +68,8 @@ class Looker {
 
   Plan plan_of(sweep::Sweep sweep) const {
     JobIndex index(folder_);
-    Plan plan =
-        make_plan(std::move(sweep), schemas_,
-                  {options_.results, {}, options_.force, options_.retry_failed}, index, complain);
+    Plan plan = make_plan(std::move(sweep), schemas_, plan_options(options_, profile_, {}), index,
+                          complain);
     index.save();
     for (const Problem& problem : plan.done.problems) complain(problem.str());
     return plan;
@@ -81,9 +82,12 @@ class Looker {
       estimator.set_device_rate(
           measured_rate(options_.programs / "run_job", made.device, made.cache()));
     }
-    const int status = print(describe(made, estimator));
+    print(describe(made, estimator));
+    if (profile_.slurm()) {
+      return print(dry_run_on_slurm(made, schemas_, options_, profile_, estimator));
+    }
     for (const Problem& problem : beyond(this_machine(), made.pending)) complain(problem.str());
-    return status;
+    return kAllDone;
   }
 
   // Until nobody is at work any more.
@@ -99,19 +103,25 @@ class Looker {
     }
   }
 
+  // A run_sweep first, lest it submits again what is taken back.
   int cancel() const {
     const std::optional<LeaseHolder> holder = read_lease(folder_);
-    if (!holder || life_of(*holder) == Life::kDead) {
-      complain(fmt::format("{}: nobody is at work, nothing to cancel", name_));
-      return kNotAllDone;
-    }
+    const bool alive = holder && life_of(*holder) != Life::kDead;
+    const int stopped = alive ? cancel_driver(*holder) : kAllDone;
+    if (stopped != kAllDone) return stopped;
+    if (cancel_on_slurm(folder_, name_, options_) || alive) return kAllDone;
+    complain(fmt::format("{}: nobody is at work, nothing to cancel", name_));
+    return kNotAllDone;
+  }
+
+  int cancel_driver(const LeaseHolder& holder) const {
     write_file(folder_ / "cancel", "requested by run_sweep --cancel\n");
     complain(fmt::format("{}: asked {} to stop; running jobs keep what they have reached", name_,
-                         holder->str()));
+                         holder.str()));
     const auto end = std::chrono::steady_clock::now() + kCancelPatience;
     while (std::chrono::steady_clock::now() < end) {
       const std::optional<LeaseHolder> now = read_lease(folder_);
-      if (!now || now->nonce != holder->nonce || life_of(*now) == Life::kDead) {
+      if (!now || now->nonce != holder.nonce || life_of(*now) == Life::kDead) {
         complain(fmt::format("{}: stopped", name_));
         return kAllDone;
       }
@@ -156,6 +166,7 @@ class Looker {
   sweep::Sweep sweep_;  // moved from where it is used once
   const ExperimentSchemas& schemas_;
   const RunOptions& options_;
+  ClusterProfile profile_;
   std::string name_;
   fs::path folder_;
 };

@@ -16,6 +16,7 @@
 #include "framework/schedule/look.h"
 #include "framework/schedule/plan.h"
 #include "framework/schedule/runner.h"
+#include "framework/schedule/slurm_run.h"
 #include "framework/schedule/smoke.h"
 
 namespace tarflow::schedule {
@@ -137,11 +138,32 @@ void require_machine(const Machine& machine, const Jobs& jobs) {
   if (!problems.empty()) throw Error(std::move(problems));
 }
 
-int run_plan(const Plan& plan, const ExperimentSchemas& schemas, const RunOptions& options,
-             Lease& lease, JobIndex& index) {
+// Submits, and gathers what is done.
+int run_plan_on_slurm(const Plan& plan, const Standing& standing, const ExperimentSchemas& schemas,
+                      const RunOptions& options, const ClusterProfile& profile, Lease& lease,
+                      JobIndex& index) {
+  Estimator estimator(schemas, plan.device, plan.cache());
+  const SlurmRan ran = run_on_slurm(plan, standing, schemas, options, profile, lease, estimator);
+  const DonePoints done = index.find_done(plan.all);
+  index.save();
+  const bool any = !done.by_key.empty();
+  const int status = any ? merge_and_analyze(plan, done, options.programs / "analyze") : kAllDone;
+  say_how_it_went(plan, {ran.failed, false, false, false});
+  if (ran.interrupted) return kInterrupted;
+  return ran.failed > 0 || !plan.cannot_run.empty() ? kNotAllDone : status;
+}
+
+int run_plan(Plan plan, const ExperimentSchemas& schemas, const RunOptions& options,
+             const ClusterProfile& profile, Lease& lease, JobIndex& index) {
+  const size_t wanted = point_count(plan.pending);
+  const Standing standing = leave_to_slurm(plan, profile, lease);
+  const size_t held = wanted - point_count(plan.pending);
   complain(fmt::format("{}: {} to run, {} of its points done", plan.sweep.name,
                        counted(plan.pending.size(), "job"), plan.done.by_key.size()));
   say_what_cannot_run(plan);
+  if (profile.slurm()) {
+    return run_plan_on_slurm(plan, standing, schemas, options, profile, lease, index);
+  }
   Estimator estimator(schemas, plan.device, plan.cache());
   const Ran ran = run_jobs(plan, schemas, options, lease, estimator);
   if (ran.aborted) {
@@ -153,19 +175,20 @@ int run_plan(const Plan& plan, const ExperimentSchemas& schemas, const RunOption
   const int status = merge_and_analyze(plan, done, options.programs / "analyze");
   say_how_it_went(plan, ran);
   if (ran.interrupted) return kInterrupted;
-  return ran.failed > 0 || !plan.cannot_run.empty() ? kNotAllDone : status;
+  const bool all = ran.failed == 0 && plan.cannot_run.empty() && held == 0;
+  return all ? status : kNotAllDone;
 }
 
 Plan planned(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOptions& options,
-             JobIndex& index, const Json& smoke) {
+             const ClusterProfile& profile, JobIndex& index, const Json& smoke) {
   Plan plan =
-      make_plan(std::move(sweep), schemas,
-                {options.results, smoke, options.force, options.retry_failed}, index, complain);
+      make_plan(std::move(sweep), schemas, plan_options(options, profile, smoke), index, complain);
   for (const Problem& problem : plan.done.problems) complain(problem.str());
   return plan;
 }
 
 int run_one(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOptions& options) {
+  const ClusterProfile profile = profile_of(options);
   Json smoke_note;
   const fs::path folder = options.results / (sweep.name + (options.smoke ? "-smoke" : ""));
   Lease lease(folder, options.command, complain);
@@ -178,11 +201,11 @@ int run_one(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOptio
     smoke_note = std::move(smoke.replaced);
   }
   JobIndex index(folder);
-  const Plan plan = planned(std::move(sweep), schemas, options, index, smoke_note);
+  Plan plan = planned(std::move(sweep), schemas, options, profile, index, smoke_note);
   if (plan.all.empty()) throw Error(plan.sweep.missing);
-  require_machine(this_machine(), plan.pending);
+  if (!profile.slurm()) require_machine(this_machine(), plan.pending);
   try {
-    return run_plan(plan, schemas, options, lease, index);
+    return run_plan(std::move(plan), schemas, options, profile, lease, index);
   } catch (const Error& failure) {
     // A full disk, say: no fault of the input, and finished jobs are kept.
     complain(fmt::format("error: {}", failure.what()));

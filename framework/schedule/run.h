@@ -33,10 +33,13 @@ struct RunOptions {
   bool smoke = false;  // see smoke.h
   std::vector<std::string> set, only;
   bool force = false, retry_failed = false;
-  std::string point;                   // for kLog: the id of a point or job, or how it begins
-  bool yes = false;                    // for kClean: do not ask
-  std::filesystem::path cluster_task;  // a submission's folder: see slurm_task.h
-  std::string command;                 // as it was typed, for whoever finds the folder taken
+  std::string cluster;  // name or file of a profile, "none": this machine, "": the user's own
+  std::filesystem::path config_folder;  // of the user, with cluster profiles; "": not looked into
+  bool wait = false;                    // for jobs on a cluster
+  std::string point;                    // for kLog: the id of a point or job, or how it begins
+  bool yes = false;                     // for kClean: do not ask
+  std::filesystem::path cluster_task;   // a submission's folder: see slurm_task.h
+  std::string command;                  // as it was typed, for whoever finds the folder taken
 };
 
 // Runs the sweeps: answers go to stdout, progress and complaints to stderr. Returns the exit

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "framework/core/error.h"
+#include "framework/schedule/cluster_profile_file.h"
 #include "framework/schedule/help.h"
 #include "framework/schedule/run.h"
 #include "framework/schedule/slurm_task.h"
@@ -45,7 +46,9 @@ void add_options(CLI::App& app, RunOptions& options, Actions& actions) {
   group->add_flag("--watch", actions.watch, "the same every two seconds while it runs");
   group->add_option("--log", options.point,
                     "print the log of the job with this point (id, or its beginning)");
-  group->add_flag("--cancel", actions.cancel, "stop the run_sweep that is at work on the sweep");
+  group->add_flag(
+      "--cancel", actions.cancel,
+      "stop the run_sweep that is at work on the sweep, and take its jobs back from the cluster");
   group->add_flag("--clean", actions.clean, "delete job folders that no point uses, after asking");
   group->add_flag("--smoke", options.smoke,
                   "run with 2 images a point, into results of its own; what is absent is replaced, "
@@ -64,6 +67,12 @@ void add_options(CLI::App& app, RunOptions& options, Actions& actions) {
                "run jobs whose last attempt failed, no others")
       ->excludes(force);
   app.add_flag("--yes", options.yes, "with --clean: do not ask");
+  app.add_option("--cluster", options.cluster,
+                 "cluster profile, by name or file, or `none` for this machine (default: "
+                 "cluster.yaml in the folder for tarflow's settings, if there is one)");
+  app.add_flag("--wait", options.wait,
+               "on a cluster: wait until all jobs have ended, submit again what failed by no fault "
+               "of its own, then print the tables");
   app.add_option("--results", options.results, "folder for results")->capture_default_str();
   app.add_option("--programs", options.programs,
                  "folder with run_job and analyze (default: this program's)");
@@ -107,6 +116,7 @@ int main_of(int argc, char** argv) {
   app.footer(kExamples);
   add_options(app, options, actions);
   options.command = command_line(argc, argv);
+  options.config_folder = config_folder();
   options.programs = std::filesystem::read_symlink("/proc/self/exe").parent_path();
   if (const auto topic = help_topic(argc, argv)) {
     fmt::print("{}", topic->empty() ? app.help() : help_on(*topic, options));

@@ -35,6 +35,7 @@ struct Submission {
 
   bool submitting() const { return job_id.empty() && given_up.empty(); }
   bool open() const { return !over && given_up.empty(); }
+  bool wanted() const { return !cancelled && given_up.empty(); }  // its tasks are to run
 };
 
 Json to_json(const Submission& submission);

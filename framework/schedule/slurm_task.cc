@@ -243,6 +243,7 @@ class ClusterTask {
       std::erase(left_, stopped_.job);
       if (left_.empty()) return;
     }
+    if (!read_submission(folder_).wanted()) return;  // taken back by --cancel
     const std::string complaint = requeue(place_);
     note(event(complaint.empty() ? "requeue" : "refused", complaint));
     say(complaint.empty() ? fmt::format("put back into the queue, {} left", left_.size())
@@ -275,6 +276,10 @@ int run_cluster_task(const fs::path& path) {
     throw Error(fmt::format("{} has {} tasks, not one of number {}", folder.path.string(),
                             submission.tasks.size(), place.task),
                 "start it with the sbatch file beside it");
+  }
+  if (!submission.wanted()) {
+    say("this submission was taken back; nothing is run");
+    return 0;
   }
   return ClusterTask(folder, submission, place, signals).run();
 }

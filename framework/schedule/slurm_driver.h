@@ -1,0 +1,109 @@
+// The jobs of a plan on Slurm: submitted, and with --wait followed to their ends.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "framework/schedule/cluster_profile.h"
+#include "framework/schedule/estimate.h"
+#include "framework/schedule/plan.h"
+#include "framework/schedule/process.h"
+#include "framework/schedule/progress.h"
+#include "framework/schedule/slurm_arrays.h"
+#include "framework/schedule/slurm_faults.h"
+#include "framework/schedule/slurm_standing.h"
+#include "framework/schedule/slurm_submit.h"
+
+namespace tarflow::schedule {
+
+struct SlurmOptions {
+  ClusterProfile profile;
+  std::filesystem::path programs;  // folder with run_sweep and run_job
+  std::chrono::milliseconds poll = std::chrono::seconds(15);
+  std::function<void()> beat = [] {};                      // called some times a second
+  std::function<bool()> cancelled = [] { return false; };  // asked from outside to stop
+  std::function<void(const Job&, double seconds)> done = [](const Job&, double) {};
+  std::function<void(const std::string&)> say = [](const std::string&) {};
+};
+
+struct SlurmRan {
+  size_t submitted = 0;             // jobs
+  size_t held = 0;                  // jobs that Slurm had already
+  std::vector<std::string> arrays;  // numbers of the arrays submitted
+  size_t failed = 0;                // for good; known after waiting only
+  bool interrupted = false;         // asked to stop waiting; the tasks go on
+};
+
+class SlurmDriver {
+ public:
+  // `plan` and `standing` are those of now; `jobs` are the pending ones that Slurm does not have.
+  SlurmDriver(SlurmOptions options, const Plan& plan, const ExperimentSchemas& schemas,
+              Estimator& estimator);
+
+  // Submits what is not held. Throws Error when Slurm does not take it; what it took goes on.
+  SlurmRan submit(const Jobs& jobs, const Standing& standing);
+  // What submit() would give to sbatch, file by file.
+  std::string dry_run(const Jobs& jobs);
+  // After submit: until all jobs, those that were held as well, are done or have failed for good.
+  SlurmRan wait(const HeldSignals& signals, Progress& progress);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  enum class State { kToSubmit, kQueued, kDone, kFailed };
+  struct Tracked {
+    std::shared_ptr<const Job> job;
+    std::string label;
+    bool timed = false;
+    State state = State::kToSubmit;
+    // Where Slurm has it.
+    SubmissionFolder submission;
+    TaskId task;
+    int resubmissions = 0;
+    int missing = 0;     // looks in a row at which Slurm did not have it
+    bool shown = false;  // as running
+  };
+
+  void track(std::shared_ptr<const Job> job, State state);
+  void submit_due();
+  Submission submission_of(const TaskArray& array) const;
+  void give(const TaskArray& array);
+  void note(const Submission& submission, const SubmissionFolder& folder);
+  QueuedJob queued(const Tracked& tracked) const;
+  // The jobs that make the files it reads, as far as they are tracked.
+  std::vector<const Tracked*> makers(const Tracked& tracked) const;
+  bool may_submit(const Tracked& tracked) const;
+  void look(Progress& progress);
+  void look_at(Tracked& tracked, const Standing& standing, Progress& progress);
+  bool take_result(Tracked& tracked, Progress& progress);
+  void end(Tracked& tracked, const TaskStates& states, Progress& progress);
+  void release(Tracked& tracked, const TaskStates& states, Progress& progress);
+  std::vector<std::string> nodes_to_avoid() const;
+  void submit_again(Tracked& tracked, const std::string& reason, Progress& progress);
+  const TaskEvidence& evidence_of(const Tracked& tracked, const TaskStates& states);
+  void fail(Tracked& tracked, const std::string& reason, Progress& progress);
+  bool all_ended() const;
+  Patience patience() const;
+  JobFolder folder_of(const Tracked& tracked) const;
+
+  SlurmOptions options_;
+  const Plan& plan_;
+  const ExperimentSchemas& schemas_;
+  Estimator& estimator_;
+  std::optional<ClusterFacts> facts_;
+  bool dry_ = false;
+  std::string scripts_;                              // of a dry run
+  std::map<std::string, Tracked> tracked_;           // by the job's hash
+  std::map<std::string, std::string> job_of_point_;  // hash of the tracked job, by the point's key
+  std::map<TaskId, TaskEvidence> evidence_;          // of tasks that have ended
+  Queue queue_;
+  std::vector<std::string> order_;  // hashes as they were added
+  SlurmRan ran_;
+};
+
+// How often the profile wants the cluster asked. The tests of this program may shorten it with the
+// variable TARFLOW_POLL_SECONDS.
+std::chrono::milliseconds poll_of(const ClusterProfile& profile);
+
+}  // namespace tarflow::schedule

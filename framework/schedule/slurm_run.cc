@@ -1,0 +1,223 @@
+#include "framework/schedule/slurm_run.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <thread>
+
+#include "framework/core/error.h"
+#include "framework/core/share.h"
+#include "framework/schedule/cluster_profile_file.h"
+#include "framework/schedule/device.h"
+#include "framework/schedule/job_folder.h"
+
+namespace tarflow::schedule {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr size_t kSaid = 10;                // ended tasks that are spoken of
+constexpr std::chrono::seconds kGone{120};  // what cancelled tasks may take to end
+
+void complain(const std::string& text) { std::fputs((text + "\n").c_str(), stderr); }
+
+void complain_of(const Problem& problem) { complain(problem.str()); }
+
+Patience patience_of(Lease& lease) {
+  Patience patience;
+  patience.notice = complain;
+  patience.beat = [&lease] { lease.beat(); };
+  return patience;
+}
+
+// Of a machine without Slurm: everything that is not known to be over.
+Standing all_open(const fs::path& sweep_folder) {
+  std::vector<Problem> problems;
+  Standing standing;
+  for (KnownSubmission& known : read_submissions(sweep_folder, problems)) {
+    if (!known.submission.open()) continue;
+    for (size_t task = 0; task < known.submission.tasks.size(); ++task) {
+      for (const std::string& hash : known.submission.tasks[task]) {
+        standing.held[hash] = {standing.submissions.size(), task, false, "unknown"};
+      }
+    }
+    standing.submissions.push_back(std::move(known));
+  }
+  return standing;
+}
+
+// Why tasks that have ended since somebody last looked did not do all of their jobs.
+void say_what_ended(const Standing& standing) {
+  size_t said = 0;
+  for (const KnownSubmission& known : standing.ended) {
+    for (size_t task = 0; task < known.submission.tasks.size(); ++task) {
+      const Verdict verdict =
+          judge(gather_evidence(known.folder, known.submission, task, standing.states));
+      if (verdict.what == Verdict::What::kDone || ++said > kSaid) continue;
+      complain(
+          fmt::format("task {}_{} ended without all of its results: {}{}", known.submission.job_id,
+                      task, verdict.reason,
+                      verdict.log.empty() ? "" : fmt::format("; see {}", verdict.log.string())));
+    }
+  }
+  if (said > kSaid) complain(fmt::format("... and {} more tasks", said - kSaid));
+}
+
+SlurmOptions slurm_options(const Plan& plan, const RunOptions& options,
+                           const ClusterProfile& profile) {
+  SlurmOptions slurm;
+  slurm.profile = profile;
+  slurm.programs = fs::absolute(options.programs);
+  slurm.poll = poll_of(profile);
+  slurm.say = complain;
+  slurm.cancelled = [file = plan.folder / "cancel", asked = std::chrono::steady_clock::now(),
+                     poll = slurm.poll]() mutable {
+    if (std::chrono::steady_clock::now() - asked < poll) return false;
+    asked = std::chrono::steady_clock::now();
+    std::error_code ignored;
+    return fs::exists(file, ignored);
+  };
+  return slurm;
+}
+
+void say_submitted(const Plan& plan, const SlurmRan& ran) {
+  if (ran.submitted > 0) {
+    complain(fmt::format("{}: {} submitted to Slurm as array{} {}", plan.sweep.name,
+                         counted(ran.submitted, "job"), ran.arrays.size() == 1 ? "" : "s",
+                         fmt::join(ran.arrays, ", ")));
+  }
+}
+
+void say_how_to_watch(const Plan& plan, const SlurmRan& ran) {
+  if (ran.submitted + ran.held == 0) return;
+  complain(fmt::format(
+      "{}: {} with Slurm; --status shows how far they are, --cancel takes them back. The same "
+      "command again gathers what is done, with --wait until all is",
+      plan.sweep.name, counted(ran.submitted + ran.held, "job")));
+}
+
+}  // namespace
+
+ClusterProfile profile_of(const RunOptions& options) {
+  return find_profile(options.cluster, {options.config_folder,
+                                        share_folder(options.programs) / "sweeps" / "clusters"});
+}
+
+PlanOptions plan_options(const RunOptions& options, const ClusterProfile& profile,
+                         const SharedJson& smoke) {
+  PlanOptions plan{options.results, smoke, options.force, options.retry_failed, {}};
+  if (!profile.device.empty()) {
+    const bool cpu = profile.gpu_request == GpuRequest::kNone;
+    plan.devices =
+        cpu ? DeviceModels(profile.device) : DeviceModels(profile.device, device_models().cpu);
+  }
+  return plan;
+}
+
+Standing leave_to_slurm(Plan& plan, const ClusterProfile& profile, Lease& lease) {
+  Standing standing;
+  try {
+    Patience patience = patience_of(lease);
+    if (!profile.slurm()) patience.limit = std::chrono::minutes(1);
+    Queue queue(patience);
+    standing = standing_of(plan.folder, queue, patience, complain_of);
+  } catch (const Error& failure) {
+    if (profile.slurm()) throw;
+    standing = all_open(plan.folder);
+    complain(
+        fmt::format("{}\n  what {} was given to Slurm is taken to be there still; if it is "
+                    "not, remove that folder",
+                    failure.what(), slurm_folder(plan.folder).string()));
+  }
+  say_what_ended(standing);
+  NotHeld left = not_held(plan.pending, standing, plan.jobs_folder());
+  plan.pending = std::move(left.jobs);
+  if (!profile.slurm()) {  // files that are made there are not here yet
+    plan.pending = filtered(plan.pending, [&](const Job& job) {
+      return std::none_of(job.after.begin(), job.after.end(),
+                          [&](const std::string& key) { return left.keys.contains(key); });
+    });
+  }
+  if (left.points > 0) {
+    complain(fmt::format("{}: {} left to Slurm, which has {}", plan.sweep.name,
+                         counted(left.points, "point"), counted(standing.held.size(), "job")));
+  }
+  return standing;
+}
+
+SlurmRan run_on_slurm(const Plan& plan, const Standing& standing, const ExperimentSchemas& schemas,
+                      const RunOptions& options, const ClusterProfile& profile, Lease& lease,
+                      Estimator& estimator) {
+  SlurmOptions slurm = slurm_options(plan, options, profile);
+  slurm.beat = [&lease] { lease.beat(); };
+  slurm.done = [&](const Job& job, double seconds) {
+    std::error_code failed;
+    const auto bytes = fs::file_size(JobFolder{plan.jobs_folder() / job.hash}.result(), failed);
+    if (!failed && job.smoke.is_null()) estimator.learn(job, seconds, static_cast<double>(bytes));
+  };
+  SlurmDriver driver(slurm, plan, schemas, estimator);
+  SlurmRan ran = driver.submit(plan.pending, standing);
+  say_submitted(plan, ran);
+  if (!options.wait) {
+    say_how_to_watch(plan, ran);
+    return ran;
+  }
+  const HeldSignals signals;
+  const auto jobs = static_cast<double>(ran.submitted + ran.held);
+  Progress progress(stderr, ::isatty(STDERR_FILENO) != 0, ran.submitted + ran.held, jobs);
+  ran = driver.wait(signals, progress);
+  if (ran.interrupted) {
+    progress.message(
+        "no longer waiting; what Slurm has goes on. The same command waits again, "
+        "--cancel takes the jobs back");
+  }
+  return ran;
+}
+
+std::string dry_run_on_slurm(const Plan& plan, const ExperimentSchemas& schemas,
+                             const RunOptions& options, const ClusterProfile& profile,
+                             Estimator& estimator) {
+  const Standing open = all_open(plan.folder);
+  const NotHeld left = not_held(plan.pending, open, plan.jobs_folder());
+  std::string text;
+  if (left.points > 0) {
+    text += fmt::format("{} of these are in what was given to Slurm before\n",
+                        counted(left.points, "point"));
+  }
+  if (left.jobs.empty()) return text;
+  text += fmt::format("would be given to sbatch (profile {}):\n", profile.name);
+  SlurmDriver driver(slurm_options(plan, options, profile), plan, schemas, estimator);
+  return text + driver.dry_run(left.jobs);
+}
+
+bool cancel_on_slurm(const fs::path& sweep_folder, const std::string& name,
+                     const RunOptions& options) {
+  if (all_open(sweep_folder).submissions.empty()) return false;
+  Lease lease(sweep_folder, options.command, complain);
+  const Patience patience = patience_of(lease);
+  Queue queue(patience);
+  Standing standing = standing_of(sweep_folder, queue, patience, complain_of);
+  if (standing.submissions.empty()) return false;
+  for (KnownSubmission& known : standing.submissions) {
+    known.submission.cancelled = true;
+    write_submission(known.folder, known.submission);
+    cancel(known.submission, patience);
+  }
+  complain(fmt::format("{}: {} taken back from Slurm; running ones end now", name,
+                       counted(standing.held.size(), "job")));
+  const auto poll = std::min(poll_of(ClusterProfile{}), std::chrono::milliseconds(3000));
+  const auto end = std::chrono::steady_clock::now() + kGone;
+  while (!standing.submissions.empty() && std::chrono::steady_clock::now() < end) {
+    std::this_thread::sleep_for(poll);
+    lease.beat();
+    standing = standing_of(sweep_folder, queue, patience, complain_of);
+  }
+  complain(fmt::format("{}: {}", name,
+                       standing.submissions.empty()
+                           ? "stopped; finished jobs are kept"
+                           : "some tasks have not ended yet; squeue shows them"));
+  return true;
+}
+
+}  // namespace tarflow::schedule

@@ -1,0 +1,41 @@
+// What run_sweep does where a cluster profile has jobs run by Slurm.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "framework/schedule/cluster_profile.h"
+#include "framework/schedule/lease.h"
+#include "framework/schedule/plan.h"
+#include "framework/schedule/run.h"
+#include "framework/schedule/slurm_driver.h"
+
+namespace tarflow::schedule {
+
+// What --cluster, or the user's own folder, says. Throws Error.
+ClusterProfile profile_of(const RunOptions& options);
+
+// `plan` as it would be on that cluster.
+PlanOptions plan_options(const RunOptions& options, const ClusterProfile& profile,
+                         const SharedJson& smoke);
+
+// Takes from plan.pending what Slurm has already, so that nothing is computed twice, and says so.
+// Where Slurm cannot be asked, what was given to it counts as its. The caller holds the lease.
+Standing leave_to_slurm(Plan& plan, const ClusterProfile& profile, Lease& lease);
+
+// Submits plan.pending; with --wait, until everything has ended.
+SlurmRan run_on_slurm(const Plan& plan, const Standing& standing, const ExperimentSchemas& schemas,
+                      const RunOptions& options, const ClusterProfile& profile, Lease& lease,
+                      Estimator& estimator);
+
+// What --dry-run says beside the plan.
+std::string dry_run_on_slurm(const Plan& plan, const ExperimentSchemas& schemas,
+                             const RunOptions& options, const ClusterProfile& profile,
+                             Estimator& estimator);
+
+// Ends what the sweep has in the queue and waits until it is gone. Whether there was anything.
+// Throws Error.
+bool cancel_on_slurm(const std::filesystem::path& sweep_folder, const std::string& name,
+                     const RunOptions& options);
+
+}  // namespace tarflow::schedule

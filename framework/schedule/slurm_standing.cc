@@ -1,0 +1,96 @@
+#include "framework/schedule/slurm_standing.h"
+
+#include <fmt/format.h>
+
+#include <unordered_set>
+
+#include "framework/core/error.h"
+#include "framework/schedule/job_folder.h"
+
+namespace tarflow::schedule {
+namespace fs = std::filesystem;
+namespace {
+
+// What can be told of a submission: numbers not noted are looked for.
+void settle(KnownSubmission& known, const Patience& patience) {
+  if (known.submission.submitting()) recover(known.folder, known.submission, patience);
+}
+
+// Adds what of it may still run; whether anything may.
+bool hold(const KnownSubmission& known, Standing& standing) {
+  bool any = false;
+  for (size_t task = 0; task < known.submission.tasks.size(); ++task) {
+    const TaskId id{known.submission.job_id, static_cast<int64_t>(task)};
+    const auto state = standing.states.find(id);
+    if (state == standing.states.end() || state->second.over()) continue;
+    any = true;
+    const bool running = state->second.running();
+    for (const std::string& hash : known.submission.tasks[task]) {
+      standing.held[hash] = {standing.submissions.size(), task, running,
+                             running ? state->second.nodes : state->second.reason};
+    }
+  }
+  return any;
+}
+
+}  // namespace
+
+std::string Standing::task_name(const HeldJob& job) const {
+  return fmt::format("{}_{}", submissions.at(job.submission).submission.job_id, job.task);
+}
+
+Standing standing_of(const fs::path& sweep_folder, Queue& queue, const Patience& patience,
+                     const std::function<void(const Problem&)>& complain) {
+  std::vector<Problem> problems;
+  std::vector<KnownSubmission> open = read_submissions(sweep_folder, problems);
+  for (const Problem& problem : problems) complain(problem);
+  std::erase_if(open, [](const KnownSubmission& known) { return !known.submission.open(); });
+  for (KnownSubmission& known : open) settle(known, patience);
+  std::erase_if(open, [](const KnownSubmission& known) { return !known.submission.open(); });
+  std::vector<WantedArray> arrays;
+  for (const KnownSubmission& known : open) {
+    arrays.push_back({known.submission.job_id, known.submission.tasks.size()});
+  }
+  Standing standing;
+  if (!arrays.empty()) standing.states = queue.query(arrays);
+  for (KnownSubmission& known : open) {
+    if (hold(known, standing)) {
+      standing.submissions.push_back(std::move(known));
+    } else {
+      known.submission.over = true;
+      write_submission(known.folder, known.submission);
+      standing.ended.push_back(std::move(known));
+    }
+  }
+  return standing;
+}
+
+NotHeld not_held(const Jobs& jobs, const Standing& standing, const fs::path& jobs_folder) {
+  NotHeld left{jobs, 0, {}};
+  if (standing.held.empty()) return left;
+  std::unordered_set<std::string> planned;
+  std::unordered_set<std::string>& keys = left.keys;
+  for (const Job& job : jobs) {
+    planned.insert(job.hash);
+    if (!standing.held.contains(job.hash)) continue;
+    for (const JobPoint& point : job.points) keys.insert(point.key);
+  }
+  // Of jobs made before the sweep was changed, say: some of their points may be wanted still.
+  for (const auto& [hash, held] : standing.held) {
+    if (planned.contains(hash)) continue;
+    try {
+      const Job job = job_from_json(read_json_file(JobFolder{jobs_folder / hash}.job()));
+      for (const JobPoint& point : job.points) keys.insert(point.key);
+    } catch (const Error&) {
+      // Its folder was removed: the task will say so and end.
+    }
+  }
+  left.jobs = with_points(jobs, [&](const JobPoint& point) {
+    const bool held = keys.contains(point.key);
+    left.points += held;
+    return !held;
+  });
+  return left;
+}
+
+}  // namespace tarflow::schedule

@@ -1,0 +1,38 @@
+// Giving arrays to Slurm so that none is lost or given twice, whatever is killed meanwhile.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "framework/schedule/slurm_ask.h"
+#include "framework/schedule/slurm_submission.h"
+
+namespace tarflow::schedule {
+
+// What the cluster says of itself.
+struct ClusterFacts {
+  std::string name;          // ClusterName
+  size_t most_tasks = 1001;  // of an array: MaxArraySize
+};
+
+// Throws Error when Slurm is not here, or does not answer in time.
+ClusterFacts cluster_facts(const Patience& patience);
+
+// A folder for a further submission below results/<sweep>/slurm, made; its name and the array's
+// name are filled in.
+SubmissionFolder new_submission(const std::filesystem::path& sweep_folder, Submission& submission);
+
+// Writes submission.json and submit.sbatch, has sbatch take it and notes the number. Throws Error
+// when Slurm refuses it, which is noted, or does not answer; then it is not known whether it has
+// it, and recover() will tell.
+void submit(const SubmissionFolder& folder, Submission& submission,
+            const std::filesystem::path& working_folder, const Patience& patience);
+
+// Of a submission whose number was never noted: looks for it in the queue by its name. Notes the
+// number, or that Slurm does not have it. Throws Error when Slurm does not answer.
+void recover(const SubmissionFolder& folder, Submission& submission, const Patience& patience);
+
+// Ends all of its tasks, queued ones as well. Throws Error.
+void cancel(const Submission& submission, const Patience& patience);
+
+}  // namespace tarflow::schedule
