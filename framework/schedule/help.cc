@@ -8,6 +8,7 @@
 #include "framework/core/error.h"
 #include "framework/core/experiment.h"
 #include "framework/core/share.h"
+#include "framework/schedule/cluster_profile_file.h"
 #include "framework/sweep/help_topics.h"
 #include "framework/sweep/json_schema.h"
 
@@ -53,6 +54,20 @@ std::string experiment_text(const ExperimentSchema& schema) {
   return text;
 }
 
+constexpr const char* kClusters = "cluster profiles: --cluster";
+
+std::string clusters_text() {
+  std::string text = fmt::format(
+      "{}\n\nA YAML file that says how jobs are put on a cluster: cluster.yaml in {} for every "
+      "sweep, clusters/NAME.yaml there or among the shipped ones for --cluster NAME, any file for "
+      "--cluster FILE. --cluster none is this machine.\n\n",
+      kClusters, config_folder().string());
+  for (const ProfileKey& key : profile_keys()) {
+    text += fmt::format("  {}: {}\n", key.name, key.description);
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string help_on(const std::string& topic, const RunOptions& options) {
@@ -66,6 +81,7 @@ std::string help_on(const std::string& topic, const RunOptions& options) {
   for (const sweep::HelpTopic& known : sweep::help_topics()) {
     if (listed(known.name, known.title)) return fmt::format("{}\n\n{}", known.title, known.text);
   }
+  if (listed("clusters", kClusters)) return clusters_text();
   for (const ExperimentSchema& schema : schemas_of(options)) {
     if (listed(schema.name, schema.description)) return experiment_text(schema);
   }

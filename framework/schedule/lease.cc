@@ -24,15 +24,18 @@ constexpr std::chrono::seconds kBeat{15};
 constexpr std::chrono::milliseconds kLook{500};
 constexpr int kAttempts = 100;  // to take what others take and give back
 
-// Field 22 of /proc/PID/stat: when the process started, in ticks since boot; 0 when there is none.
+// Field 22 of /proc/PID/stat: when the process started, in ticks since boot; 0 when there is none,
+// or one that has ended and that nobody has asked how.
 int64_t start_ticks(int64_t pid) {
   std::ifstream stat(fmt::format("/proc/{}/stat", pid));
   std::string text{std::istreambuf_iterator<char>(stat), {}};
   const size_t name_end = text.rfind(')');  // the name may hold anything
   if (name_end == std::string::npos) return 0;
   std::istringstream fields(text.substr(name_end + 1));
-  std::string field;
-  for (int i = 3; i <= 22; ++i) fields >> field;
+  std::string state, field;
+  fields >> state;
+  if (state == "Z" || state == "X") return 0;
+  for (int i = 4; i <= 22; ++i) fields >> field;
   return fields ? std::strtoll(field.c_str(), nullptr, 10) : 0;
 }
 

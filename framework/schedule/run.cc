@@ -148,7 +148,7 @@ int run_plan_on_slurm(const Plan& plan, const Standing& standing, const Experime
   index.save();
   const bool any = !done.by_key.empty();
   const int status = any ? merge_and_analyze(plan, done, options.programs / "analyze") : kAllDone;
-  say_how_it_went(plan, {ran.failed, false, false, false});
+  say_how_it_went(plan, {ran.failed, false, false, ran.failed_fast});
   if (ran.interrupted) return kInterrupted;
   return ran.failed > 0 || !plan.cannot_run.empty() ? kNotAllDone : status;
 }

@@ -236,6 +236,7 @@ SlurmRan SlurmDriver::wait(const HeldSignals& signals, Progress& progress) {
     }
     if (Clock::now() < next) continue;
     look(progress);
+    if (ran_.failed_fast) break;
     submit_due();
     next = Clock::now() + options_.poll;
   }
@@ -243,9 +244,8 @@ SlurmRan SlurmDriver::wait(const HeldSignals& signals, Progress& progress) {
 }
 
 void SlurmDriver::look(Progress& progress) {
-  const Standing standing =
-      standing_of(plan_.folder, queue_, patience(),
-                  [&](const Problem& problem) { progress.message(problem.str()); });
+  Standing standing = standing_of(plan_.folder, queue_, patience(),
+                                  [&](const Problem& problem) { progress.message(problem.str()); });
   for (const std::string& hash : order_) {
     Tracked& tracked = tracked_.at(hash);
     if (tracked.state == State::kQueued) look_at(tracked, standing, progress);
@@ -261,6 +261,7 @@ void SlurmDriver::look(Progress& progress) {
            progress);
     }
   }
+  if (ran_.failed_fast) take_back(standing, patience());
 }
 
 void SlurmDriver::look_at(Tracked& tracked, const Standing& standing, Progress& progress) {
@@ -372,16 +373,18 @@ void SlurmDriver::fail(Tracked& tracked, const std::string& reason, Progress& pr
   tracked.shown = false;
   tracked.state = State::kFailed;
   ++ran_.failed;
+  ran_.failed_fast = ran_.failed_fast || tracked.job->run->fail_fast;
+  std::string text = fmt::format("job {} failed: {}\n  {}", hash, reason, tracked.label);
   const fs::path log = folder_of(tracked).log();
-  std::string text = fmt::format("job {} failed: {}\n  {}\n  its log, {}, ends with", hash, reason,
-                                 tracked.label, log.string());
   const std::vector<std::string> lines = last_lines(log, 0, kLogLines);
+  if (!lines.empty()) text += fmt::format("\n  its log, {}, ends with", log.string());
   for (const std::string& line : lines) text += "\n    | " + line;
-  if (lines.empty()) text += "\n    | (it printed nothing)";
-  if (tracked.task.index >= 0) {
-    text +=
-        fmt::format("\n  that of its task: {}",
-                    tracked.submission.output(static_cast<size_t>(tracked.task.index)).string());
+  std::error_code ignored;
+  const fs::path output = tracked.task.index < 0
+                              ? fs::path()
+                              : tracked.submission.output(static_cast<size_t>(tracked.task.index));
+  if (!output.empty() && fs::exists(output, ignored)) {
+    text += fmt::format("\n  that of its task: {}", output.string());
   }
   progress.message(text);
 }

@@ -33,6 +33,7 @@ struct SlurmRan {
   size_t held = 0;                  // jobs that Slurm had already
   std::vector<std::string> arrays;  // numbers of the arrays submitted
   size_t failed = 0;                // for good; known after waiting only
+  bool failed_fast = false;         // one did with `run: fail_fast`; the others were taken back
   bool interrupted = false;         // asked to stop waiting; the tasks go on
 };
 

@@ -199,11 +199,7 @@ bool cancel_on_slurm(const fs::path& sweep_folder, const std::string& name,
   Queue queue(patience);
   Standing standing = standing_of(sweep_folder, queue, patience, complain_of);
   if (standing.submissions.empty()) return false;
-  for (KnownSubmission& known : standing.submissions) {
-    known.submission.cancelled = true;
-    write_submission(known.folder, known.submission);
-    cancel(known.submission, patience);
-  }
+  take_back(standing, patience);
   complain(fmt::format("{}: {} taken back from Slurm; running ones end now", name,
                        counted(standing.held.size(), "job")));
   const auto poll = std::min(poll_of(ClusterProfile{}), std::chrono::milliseconds(3000));

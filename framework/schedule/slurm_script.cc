@@ -24,8 +24,12 @@ void require_one_line(const std::string& text) {
               "rename the folder");
 }
 
-// For options in which Slurm replaces %a and the like.
+// For options in which Slurm replaces %a and the like, but not where there is a backslash.
 std::string without_patterns(const std::string& path) {
+  if (path.find('\\') != std::string::npos) {
+    throw Error(fmt::format("Slurm cannot write its output to {}, because of the backslash", path),
+                "choose another folder with --results");
+  }
   std::string text;
   for (const char c : path) text += c == '%' ? std::string("%%") : std::string(1, c);
   return text;
@@ -122,14 +126,13 @@ std::string shell_word(const std::string& text) {
 
 std::string sbatch_word(const std::string& text) {
   require_one_line(text);
-  std::string word;
+  if (text.find_first_not_of(kPlain) == std::string::npos) return text;
+  std::string word = "\"";  // sbatch has its own rules: a space is not escaped by a backslash
   for (const char c : text) {
-    if (!(std::string_view(kPlain).find(c) != std::string_view::npos) &&
-        static_cast<unsigned char>(c) < 0x80)
-      word += '\\';
+    if (c == '"' || c == '\\') word += '\\';
     word += c;
   }
-  return word;
+  return word + "\"";
 }
 
 std::string slurm_time_text(double seconds) {

@@ -65,6 +65,14 @@ Standing standing_of(const fs::path& sweep_folder, Queue& queue, const Patience&
   return standing;
 }
 
+void take_back(Standing& standing, const Patience& patience) {
+  for (KnownSubmission& known : standing.submissions) {
+    known.submission.cancelled = true;  // first: its tasks look there before they queue again
+    write_submission(known.folder, known.submission);
+    cancel(known.submission, patience);
+  }
+}
+
 NotHeld not_held(const Jobs& jobs, const Standing& standing, const fs::path& jobs_folder) {
   NotHeld left{jobs, 0, {}};
   if (standing.held.empty()) return left;

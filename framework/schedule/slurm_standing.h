@@ -39,6 +39,9 @@ struct Standing {
 Standing standing_of(const std::filesystem::path& sweep_folder, Queue& queue,
                      const Patience& patience, const std::function<void(const Problem&)>& complain);
 
+// Has Slurm end all tasks that are held; they do not queue again. Throws Error.
+void take_back(Standing& standing, const Patience& patience);
+
 // The jobs without the points that held ones compute, and how many points those are.
 struct NotHeld {
   Jobs jobs;

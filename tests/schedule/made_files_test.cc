@@ -54,7 +54,7 @@ TEST_F(MadeFiles, WhatIsReadIsMadeFirst) {
   const std::vector<double> values = started_values();
   ASSERT_EQ(values.size(), 4U);
   EXPECT_EQ(values.front(), 7);
-  EXPECT_EQ(record().points.size(), 4U);
+  EXPECT_EQ(record().rows.size(), 4U);
 }
 
 TEST_F(MadeFiles, TheirReadersAreTheSameBeforeAndAfter) {
@@ -88,7 +88,7 @@ TEST_F(MadeFiles, ReadersFailWithTheMaker) {
   EXPECT_THAT(finished.err, HasSubstr("was to make a file that it reads"));
   EXPECT_THAT(finished.err, HasSubstr("3 of 4 jobs failed"));
   EXPECT_EQ(run().status, 0);
-  EXPECT_EQ(record().points.size(), 4U);
+  EXPECT_EQ(record().rows.size(), 4U);
 }
 
 TEST_F(MadeFiles, TwoMakersOfOneFileAreRefusedWhenItIsRead) {

@@ -128,14 +128,15 @@ TEST(SlurmScript, WordsMeanWhatTheySay) {
                                  "~", "a\\b", "ü", "#", "!x"}) {
     EXPECT_EQ(echoed(shell_word(text)), text);
   }
-  EXPECT_EQ(sbatch_word("a b#c'd\"e\\f$g"), "a\\ b\\#c\\'d\\\"e\\\\f\\$g");
+  EXPECT_EQ(sbatch_word("a b#c'd\"e\\f$g"), "\"a b#c'd\\\"e\\\\f$g\"");
+  EXPECT_EQ(sbatch_word("a100&b[1-2]"), "a100&b[1-2]");
   EXPECT_THROW(shell_word("a\nb"), Error);
   EXPECT_THROW(sbatch_word("a\nb"), Error);
 }
 
 TEST(SlurmScript, PatternsOfSlurmInAPathAreNotReplaced) {
   const std::string text = sbatch_text(submission_of(1, 1), {"/x/50%j off"}, "/w");
-  EXPECT_THAT(text, HasSubstr("#SBATCH --output=/x/50%%j\\ off/task-%a.out\n"));
+  EXPECT_THAT(text, HasSubstr("#SBATCH --output=\"/x/50%%j off/task-%a.out\"\n"));
   EXPECT_THAT(text, HasSubstr("--cluster-task '/x/50%j off'\n"));
 }
 
