@@ -83,7 +83,8 @@ TEST_F(Profiles, TimesAreSecondsUnitsOrSlurms) {
   EXPECT_EQ(time("30:00"), 1800);
   EXPECT_EQ(time("1-00"), 86400);
   EXPECT_THAT(complaint("executor: slurm\ntime: soon\n"),
-              AllOf(HasSubstr("cluster.yaml:2:7"), HasSubstr("expected a duration, found text")));
+              AllOf(HasSubstr("cluster.yaml:2:7"),
+                    HasSubstr("expected a duration, found the text `soon`")));
 }
 
 TEST_F(Profiles, EverythingWrongIsReportedAtItsPlace) {
