@@ -23,6 +23,7 @@ Attempts read_attempts(const std::filesystem::path& file) {
         attempts.last->start = json.at("start").get<std::string>();
         attempts.last->host = json.value("host", "");
         attempts.last->pid = json.value("pid", int64_t{0});
+        attempts.last->place = json.value("place", "");
       }
       // Both in one line as earlier versions wrote it.
       if (json.contains("end") && attempts.last) {
@@ -55,10 +56,12 @@ void append_line(const std::filesystem::path& file, const std::string& line) {
 }
 
 void append_start(const std::filesystem::path& file, const Attempt& attempt) {
-  append_line(file, canonical({{"attempt", attempt.number},
-                               {"start", attempt.start},
-                               {"host", attempt.host},
-                               {"pid", attempt.pid}}));
+  Json line = {{"attempt", attempt.number},
+               {"start", attempt.start},
+               {"host", attempt.host},
+               {"pid", attempt.pid}};
+  if (!attempt.place.empty()) line["place"] = attempt.place;
+  append_line(file, canonical(line));
 }
 
 void append_end(const std::filesystem::path& file, const Attempt& attempt, int exit_code,

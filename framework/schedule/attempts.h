@@ -14,6 +14,7 @@ struct Attempt {
   int number = 0;
   std::string start, end, host;
   int64_t pid = 0;
+  std::string place;    // on a cluster, the task that ran it: "123_4"; "" elsewhere
   std::string outcome;  // "done", "failed", "stopped", "time limit"
   std::string reason;   // why it is not done
   double seconds = 0;

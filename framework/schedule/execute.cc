@@ -76,6 +76,7 @@ Attempting::Attempting(const Job& job, JobFolder folder, const Launch& launch,
   attempt_.number = read_attempts(folder_.attempts()).count + 1;
   attempt_.start = utc_now();
   attempt_.host = host_name();
+  attempt_.place = launch.place;
   append_line(folder_.log(), fmt::format("=== attempt {} of {} on {} ===", attempt_.number,
                                          attempt_.start, attempt_.host));
   std::error_code ignored;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <iostream>
@@ -13,6 +14,7 @@
 #include "framework/schedule/lease.h"
 #include "framework/schedule/pool.h"
 #include "framework/schedule/slurm_run.h"
+#include "framework/schedule/slurm_status.h"
 #include "framework/schedule/status.h"
 
 namespace tarflow::schedule {
@@ -21,6 +23,8 @@ namespace {
 
 constexpr std::chrono::seconds kWatch{2};
 constexpr std::chrono::seconds kCancelPatience{120};
+constexpr std::chrono::seconds kStatusPatience{10};  // with a Slurm that does not answer
+constexpr std::chrono::minutes kWatchPatience{2};
 
 void complain(const std::string& text) { std::fputs((text + "\n").c_str(), stderr); }
 
@@ -42,7 +46,7 @@ class Looker {
       case Action::kListJobs:
         return print(job_list(plan()));
       case Action::kStatus:
-        return print(status_text(plan()));
+        return status();
       case Action::kWatch:
         return watch();
       case Action::kLog:
@@ -90,16 +94,32 @@ class Looker {
     return kAllDone;
   }
 
-  // Until nobody is at work any more.
+  // Slurm is waited for only shortly: records tell something without it as well.
+  static Queue queue_for(std::chrono::milliseconds patience) {
+    Patience short_one;
+    short_one.limit = patience;
+    short_one.notice = complain;
+    return Queue(short_one);
+  }
+
+  int status() {
+    Queue queue = queue_for(kStatusPatience);
+    const Plan made = plan();
+    return print(status_text(made, cluster_view(made.folder, queue)));
+  }
+
+  // Until nobody is at work any more, here or on a cluster.
   int watch() const {
     const bool terminal = ::isatty(STDOUT_FILENO) != 0;
+    Queue queue = queue_for(kWatchPatience);
     for (;;) {
       const Plan made = plan_of(sweep_);
       const std::optional<LeaseHolder> holder = read_lease(made.folder);
-      print(fmt::format("{}{}{}", terminal ? "\033[H\033[J" : "", status_text(made),
+      const ClusterView cluster = cluster_view(made.folder, queue);
+      print(fmt::format("{}{}{}", terminal ? "\033[H\033[J" : "", status_text(made, cluster),
                         terminal ? "" : "\n"));
-      if (!holder || life_of(*holder) == Life::kDead) return kAllDone;
-      std::this_thread::sleep_for(kWatch);
+      if ((!holder || life_of(*holder) == Life::kDead) && !cluster.open) return kAllDone;
+      std::this_thread::sleep_for(std::max<std::chrono::milliseconds>(kWatch, cluster.poll));
     }
   }
 

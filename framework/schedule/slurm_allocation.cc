@@ -85,6 +85,7 @@ Launch launch_of(const Submission& submission, const Allocated& place, bool time
   const sweep::RunSettings& run = submission.run;
   const int64_t threads = threads_of(submission, place);
   Launch launch{submission.programs / "run_job", {}, {}};
+  launch.place = TaskId{place.array, static_cast<int64_t>(place.task)}.str();
   if (run.processes() > 1) {
     launch.before = {in_path("srun"),
                      fmt::format("--nodes={}", run.nodes),

@@ -13,6 +13,7 @@ namespace tarflow::schedule {
 struct TaskEvent {
   // "start": the program began. "told": Slurm sent it a signal. "job": an attempt of a job ended.
   // "requeue": it put itself back into the queue. "refused": it could not. "end": the program ends.
+  // "verdict": what run_sweep judged of the task when it was over.
   std::string what;
   std::string time, host;  // UTC; Slurm's name of the node
   size_t task = 0;

@@ -194,7 +194,11 @@ void judge_state(const TaskEvidence& evidence, const TaskJob* at_work, Verdict& 
 void judge_lost(const TaskEvidence& evidence, Verdict& verdict) {
   const LastStart last = last_start(evidence.events);
   verdict.what = What::kResubmit;
-  if (last.ended && !last.refused.empty()) {
+  if (!evidence.events.empty() && evidence.events.back().what == "verdict") {
+    const TaskEvent& known = evidence.events.back();  // when Slurm still knew
+    if (known.outcome == name_of(What::kFailed)) verdict.what = What::kFailed;
+    verdict.reason = known.text;
+  } else if (last.ended && !last.refused.empty()) {
     verdict.reason = fmt::format("it was told to end ({}) and could not be put back: {}", last.told,
                                  last.refused);
   } else if (last.ended) {

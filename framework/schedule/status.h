@@ -9,24 +9,27 @@
 #include "framework/schedule/attempts.h"
 #include "framework/schedule/lease.h"
 #include "framework/schedule/plan.h"
+#include "framework/schedule/slurm_status.h"
 
 namespace tarflow::schedule {
 
-enum class JobState { kDone, kRunning, kFailed, kInterrupted, kWaiting };
+enum class JobState { kDone, kRunning, kQueued, kFailed, kInterrupted, kWaiting };
 const char* name_of(JobState state);
 
 struct JobStatus {
   const Job* job = nullptr;
   JobState state = JobState::kWaiting;
   Attempts attempts;
+  const ClusterJob* cluster = nullptr;  // where it is on a cluster; nullptr: nowhere
 };
 
-// Of the plan's pending jobs; `alive` when somebody is at work in the folder.
-std::vector<JobStatus> job_states(const Plan& plan, bool alive);
+// Of the plan's pending jobs; `alive` when somebody is at work in the folder. What the cluster does
+// comes first, unless an attempt elsewhere is newer. `cluster` has to live as long.
+std::vector<JobStatus> job_states(const Plan& plan, bool alive, const ClusterView& cluster);
 
-// What --status and --watch print: a summary, running jobs with their progress, failed ones with
-// reason and log.
-std::string status_text(const Plan& plan);
+// What --status and --watch print: a summary in which every point is counted, running jobs with
+// their progress, queued ones with what they wait for, failed ones with reason and log.
+std::string status_text(const Plan& plan, const ClusterView& cluster = {});
 
 // The log of the job that computed, or is to compute, the point (or job) whose id begins with
 // `wanted`. Throws Error when there is none or more than one.
