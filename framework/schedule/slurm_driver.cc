@@ -13,6 +13,7 @@
 #include "framework/schedule/execute.h"
 #include "framework/schedule/job_folder.h"
 #include "framework/schedule/slurm_script.h"
+#include "framework/schedule/slurm_status.h"
 
 namespace tarflow::schedule {
 namespace fs = std::filesystem;
@@ -344,6 +345,7 @@ void SlurmDriver::end(Tracked& tracked, const TaskStates& states, Progress& prog
     evidence_.erase(tracked.task);
     return;
   }
+  note_verdict(tracked.submission, static_cast<size_t>(tracked.task.index), verdict);
   for (const Verdict::Failed& failed : verdict.failed) {
     if (failed.job == tracked.job->hash) return fail(tracked, failed.reason, progress);
   }

@@ -12,6 +12,7 @@
 #include "framework/schedule/cluster_profile_file.h"
 #include "framework/schedule/device.h"
 #include "framework/schedule/job_folder.h"
+#include "framework/schedule/slurm_status.h"
 
 namespace tarflow::schedule {
 namespace fs = std::filesystem;
@@ -54,7 +55,9 @@ void say_what_ended(const Standing& standing) {
     for (size_t task = 0; task < known.submission.tasks.size(); ++task) {
       const Verdict verdict =
           judge(gather_evidence(known.folder, known.submission, task, standing.states));
-      if (verdict.what == Verdict::What::kDone || ++said > kSaid) continue;
+      if (verdict.what == Verdict::What::kDone) continue;
+      note_verdict(known.folder, task, verdict);
+      if (++said > kSaid) continue;
       complain(
           fmt::format("task {}_{} ended without all of its results: {}{}", known.submission.job_id,
                       task, verdict.reason,
