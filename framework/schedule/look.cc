@@ -104,8 +104,9 @@ class Looker {
 
   int status() {
     Queue queue = queue_for(kStatusPatience);
-    const Plan made = plan();
-    return print(status_text(made, cluster_view(made.folder, queue)));
+    // Before the plan, which sees what is done meanwhile.
+    const ClusterView cluster = cluster_view(folder_, queue);
+    return print(status_text(plan(), cluster));
   }
 
   // Until nobody is at work any more, here or on a cluster.
@@ -113,9 +114,9 @@ class Looker {
     const bool terminal = ::isatty(STDOUT_FILENO) != 0;
     Queue queue = queue_for(kWatchPatience);
     for (;;) {
+      const ClusterView cluster = cluster_view(folder_, queue);
       const Plan made = plan_of(sweep_);
       const std::optional<LeaseHolder> holder = read_lease(made.folder);
-      const ClusterView cluster = cluster_view(made.folder, queue);
       print(fmt::format("{}{}{}", terminal ? "\033[H\033[J" : "", status_text(made, cluster),
                         terminal ? "" : "\n"));
       if ((!holder || life_of(*holder) == Life::kDead) && !cluster.open) return kAllDone;

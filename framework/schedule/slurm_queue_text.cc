@@ -166,7 +166,9 @@ TaskStates read_sacct(const std::string& text) {
     const size_t bar = parts[0].find('_');
     std::string tasks = bar == std::string::npos ? "" : parts[0].substr(bar + 1);
     if (tasks.starts_with("[")) tasks = tasks.substr(1, tasks.find(']') - 1);
-    add_all(parts[0].substr(0, bar), tasks, state, states);
+    if (bar == std::string::npos || !tasks.empty()) {
+      add_all(parts[0].substr(0, bar), tasks, state, states);
+    }
   }
   return states;
 }

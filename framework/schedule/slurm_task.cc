@@ -26,7 +26,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kPoll{200};
-constexpr std::chrono::seconds kLook{10};  // at the shared folder
+constexpr std::chrono::seconds kLook{5};  // at the shared folder
 // Slurm sends TERM when it is about to kill (KillWait, 30 s by default).
 constexpr std::chrono::seconds kAfterTerm{25};
 // The same place reached in so many allocations in a row: there is no getting on from here.

@@ -59,7 +59,7 @@ std::string queued_lines(const std::vector<JobStatus>& states) {
     const ClusterJob& cluster = *status.cluster;
     const std::string array = cluster.task.substr(0, cluster.task.find('_'));
     const std::string reason = cluster.what == Verdict::What::kRunning
-                                   ? "their tasks run, others of them come first"
+                                   ? "their tasks are at work on other jobs"
                                    : cluster.reason;
     auto& [jobs, points] = groups[{array, reason}];
     ++jobs;
@@ -203,6 +203,7 @@ std::string status_text(const Plan& plan, const ClusterView& cluster) {
   for (const std::string& note : cluster.notes) text += note + "\n";
   if (alive) text += fmt::format("run_sweep is at work: {}\n", holder->str());
   size_t failed = 0;
+  bool selectable = true;  // all of them, by --retry-failed
   for (const JobStatus& status : states) {
     if (status.state == JobState::kRunning) text += running_line(plan, status);
   }
@@ -210,11 +211,13 @@ std::string status_text(const Plan& plan, const ClusterView& cluster) {
   for (const JobStatus& status : states) {
     const bool lost = status.cluster && status.state == JobState::kInterrupted;
     if (!lost && status.state != JobState::kFailed) continue;
+    selectable = selectable && status.attempts.failed();
     if (++failed <= kShown) text += failed_lines(plan, status);
   }
   if (failed > kShown) text += fmt::format("  ... and {} more\n", failed - kShown);
   if (failed > 0 && !alive)
-    text += "run them again with --retry-failed, or everything without it\n";
+    text += selectable ? "run them again with --retry-failed, or everything without it\n"
+                       : "the same command runs them again\n";
   return text;
 }
 

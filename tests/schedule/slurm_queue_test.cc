@@ -198,6 +198,7 @@ TEST(SlurmQueue, AnEndThatTheControllerForgetsIsRemembered) {
   Answers answers;
   answers.add("squeue", {0, "1|1|FAILED|n1|0:00|NonZeroExitCode\n", ""});
   answers.add("squeue", kUnknown);
+  answers.add("sacct", kNoAccounting);
   answers.add("scontrol", {0, kShown, ""});
   Queue queue(short_patience(), answers.ask());
   queue.query({{"1", 2}});
@@ -208,6 +209,7 @@ TEST(SlurmQueue, AnEndedTaskThatIsQueuedAgainIsNotOver) {
   Answers answers;
   answers.add("squeue", {0, "1|1|FAILED|n1|0:00|NonZeroExitCode\n", ""});
   answers.add("squeue", {0, "1|1|PENDING||0:00|BeginTime\n", ""});
+  answers.add("sacct", kNoAccounting);
   answers.add("scontrol", {0, kShown, ""});
   Queue queue(short_patience(), answers.ask());
   EXPECT_TRUE(queue.query({{"1", 2}}).at({"1", 1}).over());

@@ -1,0 +1,206 @@
+// run_sweep --cluster-task as sbatch starts it, with a fake worker and a scontrol that writes down
+// what it is asked.
+#include "framework/schedule/slurm_task.h"
+
+#include "framework/schedule/slurm_allocation.h"
+#include "framework/schedule/slurm_events.h"
+#include "tests/schedule/run_fixture.h"
+
+namespace tarflow::schedule {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::ThrowsMessage;
+
+constexpr auto kScontrol = R"(#!/bin/sh
+echo "$*" >> asked
+case $1 in show) cat shown ;; esac
+)";
+
+class ClusterTasks : public RunSweep {
+ protected:
+  // Three jobs yet to be done, in one task.
+  void SetUp() override {
+    RunSweep::SetUp();
+    ASSERT_EQ(run().status, 0);
+    submission_.job_name = "demo-x";
+    submission_.job_id = "7";
+    submission_.programs = house_ / "bin";
+    submission_.run.gpus = 0;
+    submission_.run.threads = 1;
+    submission_.run.backoff = 0;
+    submission_.profile.signal_lead = 60;
+    submission_.tasks.emplace_back();
+    for (const int value : {1, 2, 3}) {
+      const fs::path job = job_folder_of(value);
+      fs::remove(job / "result.h5");
+      submission_.tasks[0].push_back(job.filename().string());
+    }
+    fs::remove(house_ / "runs");
+    fs::create_directories(folder_.path);
+    fs::create_directories(house_ / "slurm");
+    write_file(house_ / "slurm/scontrol", kScontrol);
+    fs::permissions(house_ / "slurm/scontrol", fs::perms::owner_all);
+    slurm_says("RUNNING");
+  }
+
+  void slurm_says(const std::string& state) {
+    write_file(house_ / "shown",
+               fmt::format("JobId=8 ArrayJobId=7 ArrayTaskId=0 JobState={} Reason=None\n", state));
+  }
+
+  pid_t start_task(const std::string& behaviour, int restart = 0) {
+    write_submission(folder_, submission_);
+    fs::remove(house_ / "started");
+    const std::string path = (house_ / "slurm").string() + ":" + ::getenv("PATH");
+    return start("--cluster-task " + folder_.path.string(),
+                 {{"FAKE_WORKER", behaviour},
+                  {"PATH", path},
+                  {"SLURM_ARRAY_JOB_ID", "7"},
+                  {"SLURM_ARRAY_TASK_ID", "0"},
+                  {"SLURM_RESTART_COUNT", fmt::format("{}", restart)},
+                  {"SLURMD_NODENAME", "n1"}});
+  }
+  Finished run_task(const std::string& behaviour = "", int restart = 0) {
+    return wait(start_task(behaviour, restart));
+  }
+  void wait_for_worker() {
+    while (!fs::exists(house_ / "started"))
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+
+  // "start", "job done", "told USR2", ...: what was noted.
+  std::vector<std::string> noted() {
+    std::vector<std::string> words;
+    for (const TaskEvent& event : read_events(folder_, 0)) {
+      words.push_back(event.what);
+      if (!event.outcome.empty()) words.back() += " " + event.outcome;
+      if (event.what == "told") words.back() += " " + event.text;
+    }
+    return words;
+  }
+  std::string asked() { return fs::exists(house_ / "asked") ? read_file(house_ / "asked") : ""; }
+  bool has_result(double value) { return fs::exists(job_folder_of(value) / "result.h5"); }
+
+  Submission submission_;
+  const SubmissionFolder folder_{house_ / "results/demo/slurm/x"};
+};
+
+TEST_F(ClusterTasks, RunsItsJobsOneAfterAnotherAndNotesIt) {
+  const Finished task = run_task();
+  EXPECT_EQ(task.status, 0) << task.err;
+  EXPECT_THAT(noted(), ElementsAre("start", "job done", "job done", "job done", "end"));
+  EXPECT_EQ(read_events(folder_, 0).front().host, "n1");
+  EXPECT_THAT(task.out, HasSubstr((job_folder_of(1) / "log.txt").string()));
+  EXPECT_EQ(asked(), "");
+  EXPECT_EQ(run().status, 0);
+  EXPECT_EQ(record::digest(record()), undisturbed());
+}
+
+TEST_F(ClusterTasks, JobsThatAreDoneArePassedOver) {
+  ASSERT_EQ(run_task().status, 0);
+  EXPECT_EQ(started_jobs(), 3u);
+  EXPECT_EQ(run_task("", 1).status, 0);
+  EXPECT_EQ(started_jobs(), 3u);
+}
+
+TEST_F(ClusterTasks, AFailedJobIsTriedAgainInTheSameAllocation) {
+  submission_.run.retries = 1;
+  EXPECT_EQ(run_task("fail_once 2").status, 0);
+  EXPECT_THAT(noted(),
+              ElementsAre("start", "job done", "job again", "job done", "job done", "end"));
+}
+
+TEST_F(ClusterTasks, AJobThatFailsForGoodKeepsNoOtherFromRunning) {
+  EXPECT_EQ(run_task("fail 1").status, 1);
+  EXPECT_THAT(noted(), ElementsAre("start", "job failed", "job done", "job done", "end"));
+  EXPECT_THAT(read_events(folder_, 0)[1].text, HasSubstr("exit code 3"));
+  EXPECT_EQ(read_events(folder_, 0).back().failed, 1u);
+  fs::remove(house_ / "runs");
+  EXPECT_EQ(run_task("", 1).status, 1) << "put back into the queue, the task tries it no further";
+  EXPECT_EQ(started_jobs(), 0u);
+}
+
+TEST_F(ClusterTasks, AWorkerThatEndsBeforeItPrintsHasSlurmsOutputNamed) {
+  EXPECT_EQ(run_task("nothing 1").status, 1);
+  EXPECT_TRUE(read_events(folder_, 0)[1].silent);
+  EXPECT_THAT(read_events(folder_, 0)[1].text, HasSubstr(folder_.output(0).string()));
+}
+
+TEST_F(ClusterTasks, AheadOfItsEndItStopsTheWorkerAndQueuesAgain) {
+  const pid_t task = start_task("stoppable 2");
+  wait_for_worker();
+  ::kill(task, SIGUSR2);
+  EXPECT_EQ(wait(task).status, 75);
+  EXPECT_THAT(noted(),
+              ElementsAre("start", "job done", "told USR2", "job stopped", "requeue", "end"));
+  EXPECT_EQ(read_events(folder_, 0).back().left, 2u);
+  EXPECT_THAT(asked(), HasSubstr("requeue 7_0\n"));
+  EXPECT_TRUE(fs::exists(job_folder_of(2) / "reached")) << "the worker was asked, not killed";
+  EXPECT_EQ(run_task("", 1).status, 0);
+  EXPECT_TRUE(has_result(2) && has_result(3));
+}
+
+TEST_F(ClusterTasks, ATaskThatSomebodyCancelsDoesNotQueueAgain) {
+  const pid_t task = start_task("stoppable 1");
+  wait_for_worker();
+  slurm_says("COMPLETING");
+  ::kill(task, SIGTERM);
+  EXPECT_EQ(wait(task).status, 75);
+  EXPECT_THAT(noted(), ElementsAre("start", "told TERM", "job stopped", "refused", "end"));
+  EXPECT_THAT(asked(), Not(HasSubstr("requeue")));
+}
+
+TEST_F(ClusterTasks, AStartThatWasGivenUpEndsWhenAnotherHasTakenOver) {
+  const pid_t task = start_task("stoppable 1");
+  wait_for_worker();
+  TaskEvent other;
+  other.what = "start";
+  other.host = "n2";
+  other.restart = 1;
+  append_event(folder_, other);
+  EXPECT_EQ(wait(task).status, 75);
+  EXPECT_THAT(noted(), ElementsAre("start", "start", "job stopped", "end"));
+  EXPECT_EQ(asked(), "");
+}
+
+TEST_F(ClusterTasks, OutsideOfATaskItSaysWhatIsMissing) {
+  write_submission(folder_, submission_);
+  const Finished task = wait(start("--cluster-task " + folder_.path.string()));
+  EXPECT_EQ(task.status, 2);
+  EXPECT_THAT(task.err, AllOf(HasSubstr("SLURM_ARRAY_JOB_ID"), HasSubstr("sbatch")));
+  submission_.tasks.clear();
+  EXPECT_EQ(run_task().status, 2);
+}
+
+TEST(Allocation, IsReadFromSlurmsVariables) {
+  std::map<std::string, std::string> variables{{"SLURM_ARRAY_JOB_ID", "12"},
+                                               {"SLURM_ARRAY_TASK_ID", "3"},
+                                               {"SLURM_RESTART_COUNT", "2"},
+                                               {"SLURM_CPUS_PER_TASK", "4"},
+                                               {"SLURMD_NODENAME", "n2"}};
+  const Variable variable = [&](const char* name) { return variables[name]; };
+  const Allocated place = allocation_from(variable);
+  EXPECT_EQ(place.array, "12");
+  EXPECT_EQ(place.task, 3u);
+  EXPECT_EQ(place.restart, 2);
+  EXPECT_EQ(place.cpus, 4);
+  EXPECT_EQ(place.node, "n2");
+  variables["SLURM_ARRAY_TASK_ID"] = "x";
+  EXPECT_THAT([&] { allocation_from(variable); },
+              ThrowsMessage<Error>(HasSubstr("SLURM_ARRAY_TASK_ID is `x`")));
+}
+
+TEST(Allocation, IsLeftAloneWhenSlurmDoesNotAnswer) {
+  const Ask away = [](const std::vector<std::string>&) {
+    return Said{1, "", "Unable to contact slurm controller"};
+  };
+  EXPECT_THAT(requeue({"7", 0, 0, "n1", 0}, away), HasSubstr("Unable to contact"));
+}
+
+}  // namespace
+}  // namespace tarflow::schedule
