@@ -7,6 +7,7 @@
 
 #include "framework/core/error.h"
 #include "framework/model/patchify.h"
+#include "framework/tensor/device.h"
 
 namespace tarflow {
 namespace {
@@ -97,6 +98,7 @@ at::Tensor sample_loss(const Forward& result) {
 }
 
 at::Tensor loss_gradient(const Model& model, const at::Tensor& images, const Labels& labels) {
+  const RepeatableKernels repeatable;
   std::vector<at::Tensor> inputs;  // of each block, in its own order
   at::Tensor x = patchify(images, model.shape.patch_size);
   {

@@ -87,6 +87,20 @@ void use_exact_float32() {
   at::globalContext().setAllowTF32CuDNN(false);
 }
 
+RepeatableKernels::RepeatableKernels()
+    : repeatable_(at::globalContext().deterministicAlgorithms()),
+      warn_only_(at::globalContext().deterministicAlgorithmsWarnOnly()),
+      fill_(at::globalContext().deterministicFillUninitializedMemory()) {
+  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/true);
+  // Else every new tensor would be written once more.
+  at::globalContext().setDeterministicFillUninitializedMemory(false);
+}
+
+RepeatableKernels::~RepeatableKernels() {
+  at::globalContext().setDeterministicAlgorithms(repeatable_, warn_only_);
+  at::globalContext().setDeterministicFillUninitializedMemory(fill_);
+}
+
 void synchronize(const at::Device& device) {
 #ifdef TARFLOW_USE_CUDA
   if (device.is_cuda()) {

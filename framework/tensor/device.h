@@ -31,6 +31,20 @@ std::string device_name(const at::Device& device);
 // Numbers that a job must not depend on by accident: TF32 off, so that fp32 means fp32 everywhere.
 void use_exact_float32();
 
+// Within its scope LibTorch takes kernels that add in one order, where it has the choice: the
+// backward pass of attention on a GPU otherwise gives other last bits in every run. For one thread
+// at a time; put back afterwards.
+class RepeatableKernels {
+ public:
+  RepeatableKernels();
+  ~RepeatableKernels();
+  RepeatableKernels(const RepeatableKernels&) = delete;
+  RepeatableKernels& operator=(const RepeatableKernels&) = delete;
+
+ private:
+  bool repeatable_, warn_only_, fill_;  // as they were
+};
+
 // Waits until the device has done all it was given. No-op on a CPU.
 void synchronize(const at::Device& device);
 

@@ -5,6 +5,7 @@
 
 #include "framework/core/error.h"
 #include "framework/model/patchify.h"
+#include "framework/tensor/device.h"
 #include "tests/support/linear_flow.h"
 
 namespace tarflow {
@@ -70,6 +71,23 @@ TEST(ForwardTest, GradientIsThatOfTheLoss) {
                            (2 * step);
   const at::Tensor expected = (gradient * direction).sum(at::IntArrayRef{1, 2, 3});
   EXPECT_TRUE(at::allclose(slope, expected, 2e-2, 1e-4)) << slope << expected;
+}
+
+// Long enough for the backward pass of attention to be divided among thread blocks.
+TEST(ForwardTest, GradientHasTheSameBitsEveryTimeOnCuda) {
+  if (!at::hasCUDA()) GTEST_SKIP() << "no GPU here";
+  ModelShape shape = kSmallShape;
+  shape.image_size = 64;
+  shape.channels = 128;
+  for (const ComputeType compute : {ComputeType::kBFloat16, ComputeType::kFloat32}) {
+    const Model model = random_model(shape, 11, device_from("cuda"), compute);
+    const at::Tensor images = some_images(shape, 8).to(model.device);
+    const Labels labels = {0, 1, 2, 3, 4, 0, 1, 2};
+    const at::Tensor first = loss_gradient(model, images, labels);
+    for (int again = 0; again < 5; ++again)
+      EXPECT_TRUE(at::equal(loss_gradient(model, images, labels), first)) << to_string(compute);
+  }
+  EXPECT_FALSE(at::globalContext().deterministicAlgorithms());
 }
 
 TEST(ForwardTest, GradientOfOneSampleIsItsOwn) {
