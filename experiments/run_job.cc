@@ -134,7 +134,10 @@ int run(const std::filesystem::path& folder, const dist::RankPlace& place,
   }
   try {
     JobContext context(job, experiment.schema, folder, std::move(options));
-    return comm->end(run_experiment(context, experiment));
+    const int status = comm->end(run_experiment(context, experiment));
+    // All is written; what LibTorch would clear away may wait for ranks that have ended.
+    std::fflush(nullptr);
+    ::_exit(status);
   } catch (const std::exception& failure) {
     end_rank(*comm, failure);
   }
