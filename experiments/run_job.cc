@@ -256,9 +256,11 @@ int main_of(int argc, char** argv) {
       dist::environment_variables(),
       arguments.ranks == 1 ? dist::RanksFrom::kNone : dist::ranks_from(arguments.ranks_from));
   const StopSignals signals(place.rank == 0);
-  return run(
-      arguments.folder, place, arguments.limits(),
-      {.exclusive = arguments.exclusive, .stop_requested = [&] { return signals.requested(); }});
+  return run(arguments.folder, place, arguments.limits(),
+             {.exclusive = arguments.exclusive,
+              .stop_requested = [&] { return signals.requested(); },
+              .comm = nullptr,
+              .device = {}});
 }
 
 }  // namespace
