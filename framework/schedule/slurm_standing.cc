@@ -35,10 +35,6 @@ bool hold(const KnownSubmission& known, Standing& standing) {
 
 }  // namespace
 
-std::string Standing::task_name(const HeldJob& job) const {
-  return fmt::format("{}_{}", submissions.at(job.submission).submission.job_id, job.task);
-}
-
 Standing standing_of(const fs::path& sweep_folder, Queue& queue, const Patience& patience,
                      const std::function<void(const Problem&)>& complain) {
   std::vector<Problem> problems;

@@ -28,9 +28,6 @@ struct Standing {
   std::vector<KnownSubmission> ended;        // of which this was not known before
   std::map<std::string, HeldJob> held;       // by the job's hash
   TaskStates states;                         // of all their tasks
-
-  // "123_4", as Slurm names the task of a held job.
-  std::string task_name(const HeldJob& job) const;
 };
 
 // Asks Slurm about the submissions that are not over, and not at all where there are none. What it
