@@ -2,6 +2,7 @@
 // what it is asked.
 #include "framework/schedule/slurm_task.h"
 
+#include "framework/schedule/host.h"
 #include "framework/schedule/slurm_allocation.h"
 #include "framework/schedule/slurm_events.h"
 #include "tests/schedule/run_fixture.h"
@@ -20,6 +21,13 @@ constexpr auto kScontrol = R"(#!/bin/sh
 echo "$*" >> asked
 case $1 in show) cat shown ;; esac
 )";
+constexpr auto kSqueue = R"(#!/bin/sh
+cat queued
+)";
+constexpr auto kSacct = R"(#!/bin/sh
+echo "Slurm accounting storage is disabled" >&2
+exit 1
+)";
 
 class ClusterTasks : public RunSweep {
  protected:
@@ -29,6 +37,7 @@ class ClusterTasks : public RunSweep {
     ASSERT_EQ(run().status, 0);
     submission_.job_name = "demo-x";
     submission_.job_id = "7";
+    submission_.submitted = utc_now();
     submission_.programs = house_ / "bin";
     submission_.run.gpus = 0;
     submission_.run.threads = 1;
@@ -43,8 +52,11 @@ class ClusterTasks : public RunSweep {
     fs::remove(house_ / "runs");
     fs::create_directories(folder_.path);
     fs::create_directories(house_ / "slurm");
-    write_file(house_ / "slurm/scontrol", kScontrol);
-    fs::permissions(house_ / "slurm/scontrol", fs::perms::owner_all);
+    for (const auto& [name, text] : std::map<std::string, const char*>{
+             {"scontrol", kScontrol}, {"squeue", kSqueue}, {"sacct", kSacct}}) {
+      write_file(house_ / ("slurm/" + name), text);
+      fs::permissions(house_ / ("slurm/" + name), fs::perms::owner_all);
+    }
     slurm_says("RUNNING");
   }
 
@@ -52,14 +64,23 @@ class ClusterTasks : public RunSweep {
     write_file(house_ / "shown",
                fmt::format("JobId=8 ArrayJobId=7 ArrayTaskId=0 JobState={} Reason=None\n", state));
   }
+  std::string path() const { return (house_ / "slurm").string() + ":" + ::getenv("PATH"); }
+
+  // What --status prints when squeue has this line of the task.
+  std::string status(const std::string& queued) {
+    write_submission(folder_, submission_);
+    write_file(house_ / "queued", queued);
+    const Finished shown = wait(start("demo.yaml --status", {{"PATH", path()}}));
+    EXPECT_EQ(shown.status, 0) << shown.err;
+    return shown.out;
+  }
 
   pid_t start_task(const std::string& behaviour, int restart = 0) {
     write_submission(folder_, submission_);
     fs::remove(house_ / "started");
-    const std::string path = (house_ / "slurm").string() + ":" + ::getenv("PATH");
     return start("--cluster-task " + folder_.path.string(),
                  {{"FAKE_WORKER", behaviour},
-                  {"PATH", path},
+                  {"PATH", path()},
                   {"SLURM_ARRAY_JOB_ID", "7"},
                   {"SLURM_ARRAY_TASK_ID", "0"},
                   {"SLURM_RESTART_COUNT", fmt::format("{}", restart)},
@@ -166,6 +187,24 @@ TEST_F(ClusterTasks, AStartThatWasGivenUpEndsWhenAnotherHasTakenOver) {
   EXPECT_EQ(wait(task).status, 75);
   EXPECT_THAT(noted(), ElementsAre("start", "start", "job stopped", "end"));
   EXPECT_EQ(asked(), "");
+}
+
+TEST_F(ClusterTasks, StatusTellsWhereJobsAreAndWhatTheyWaitFor) {
+  EXPECT_THAT(status("7|0|PENDING||0:00|Priority\n"),
+              AllOf(HasSubstr("0 of 6 points done, 3 jobs queued"), HasSubstr("6 queued"),
+                    HasSubstr("3 jobs (6 points) in array 7: others come first")));
+  const pid_t task = start_task("stoppable 2");
+  wait_for_worker();
+  EXPECT_THAT(status("7|0|RUNNING|n1|1:05|None\n"),
+              AllOf(HasSubstr("2 of 6 points done, 1 job running, 1 job queued"),
+                    HasSubstr("(7_0 on n1, 1:05)")));
+  slurm_says("COMPLETING");
+  ::kill(task, SIGTERM);
+  wait(task);
+  slurm_says("CANCELLED");
+  EXPECT_THAT(status("7|0|CANCELLED|n1|1:05|None\n"),
+              AllOf(HasSubstr("2 of 6 points done, 2 jobs failed"), HasSubstr("it was cancelled"),
+                    HasSubstr((job_folder_of(2) / "log.txt").lexically_relative(house_.path()))));
 }
 
 TEST_F(ClusterTasks, OutsideOfATaskItSaysWhatIsMissing) {
