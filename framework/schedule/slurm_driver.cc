@@ -247,6 +247,9 @@ SlurmRan SlurmDriver::wait(const HeldSignals& signals, Progress& progress) {
 void SlurmDriver::look(Progress& progress) {
   Standing standing = standing_of(plan_.folder, queue_, patience(),
                                   [&](const Problem& problem) { progress.message(problem.str()); });
+  for (const auto& [id, state] : standing.states) {
+    state.over() ? static_cast<void>(ends_[id] = state) : static_cast<void>(ends_.erase(id));
+  }
   for (const std::string& hash : order_) {
     Tracked& tracked = tracked_.at(hash);
     if (tracked.state == State::kQueued) look_at(tracked, standing, progress);
@@ -283,7 +286,7 @@ void SlurmDriver::look_at(Tracked& tracked, const Standing& standing, Progress& 
   }
   if (here && !running) release(tracked, standing.states, progress);
   tracked.missing = here ? 0 : tracked.missing + 1;
-  if (tracked.missing >= kLooksBeforeGone) end(tracked, standing.states, progress);
+  if (tracked.missing >= kLooksBeforeGone) end(tracked, ends_, progress);
 }
 
 // Slurm keeps a task in the queue without ever starting it again, after failed launches say.

@@ -98,6 +98,7 @@ class SlurmDriver {
   std::map<std::string, Tracked> tracked_;           // by the job's hash
   std::map<std::string, std::string> job_of_point_;  // hash of the tracked job, by the point's key
   std::map<TaskId, TaskEvidence> evidence_;          // of tasks that have ended
+  TaskStates ends_;  // how tasks ended; Slurm is not asked again about a submission that is over
   Queue queue_;
   std::vector<std::string> order_;  // hashes as they were added
   SlurmRan ran_;
