@@ -2,6 +2,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <sys/prctl.h>
 
 #include <chrono>
 #include <functional>
@@ -76,6 +77,7 @@ class OnSlurm : public ::testing::Test {
   pid_t start(const std::string& words, const std::string& log) {
     const pid_t process = ::fork();
     if (process == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGTERM);  // of a test that is killed nothing stays
       ::setenv("SLURM_CONF", slurm_->configuration().c_str(), 1);
       ::setenv("TARFLOW_POLL_SECONDS", "0.5", 1);
       ::setenv("HOME", (house_ / "home").c_str(), 1);
