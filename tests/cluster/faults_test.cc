@@ -101,7 +101,7 @@ TEST_F(Faults, AheadOfTheTimeLimitAJobMakesRoomAndGoesOn) {
 }
 
 TEST_F(Faults, ATimeLimitThatIsHitIsShownAsSuch) {
-  sweep("trial_sweep", kImages, "{strategy: For, cfg: [0, 1]}");
+  sweep("trial_sweep", kImages, "{strategy: [For], cfg: [0, 1]}");
   profile("partition: main\ntime: 60\nsignal_lead: 0\nmax_resubmissions: 0\n");
   const pid_t driver = start_on_slurm();
   const auto worker = freeze_one();  // and never thawed, as one that hangs

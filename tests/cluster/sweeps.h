@@ -178,6 +178,7 @@ class OnSlurm : public ::testing::Test {
   std::optional<Worker> freeze_one() const {
     std::optional<Worker> frozen;
     EXPECT_TRUE(eventually([&] {
+      if (!somebody_waits()) return true;
       for (const Worker& worker : workers_below(house_ / "results")) {
         if (fs::exists(worker.folder / "partial.h5") && freeze(worker)) {
           frozen = worker;
@@ -185,8 +186,8 @@ class OnSlurm : public ::testing::Test {
         }
       }
       return false;
-    })) << "no worker was found in the middle of its job\n"
-        << printed();
+    }));
+    EXPECT_TRUE(frozen) << "no worker was found in the middle of its job\n" << printed();
     return frozen;
   }
   static void thaw(const Worker& worker) { ::kill(worker.pid, SIGCONT); }
@@ -206,6 +207,16 @@ class OnSlurm : public ::testing::Test {
   std::unique_ptr<Slurm> slurm_;
 
  private:
+  // Whether a run_sweep is alive.
+  bool somebody_waits() const {
+    for (const auto& [process, log] : drivers_) {
+      siginfo_t ended{};
+      ::waitid(P_PID, static_cast<id_t>(process), &ended, WEXITED | WNOHANG | WNOWAIT);
+      if (ended.si_pid == 0) return true;
+    }
+    return false;
+  }
+
   bool freeze(const Worker& worker) const {
     if (::kill(worker.pid, SIGSTOP) != 0) return false;
     for (int i = 0; i < 500 && state_of(worker.pid) != "T"; ++i) ::usleep(1000);
