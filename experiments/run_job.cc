@@ -121,8 +121,6 @@ int run(const std::filesystem::path& folder, const dist::RankPlace& place,
         "state one GPU and one node under `run:` for it");
   }
   use_exact_float32();
-  // What LibTorch asks for where kernels are to be repeatable; on Hopper it is the default's size.
-  ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
   options.device = device_from(dist::rank_device(
       job.settings.json().value("device", std::string("auto")), place, gpu_count()));
   use_device(*options.device);

@@ -3,6 +3,7 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
+#include <stdlib.h>
 
 #include <fstream>
 #include <string>
@@ -91,7 +92,10 @@ RepeatableKernels::RepeatableKernels()
     : repeatable_(at::globalContext().deterministicAlgorithms()),
       warn_only_(at::globalContext().deterministicAlgorithmsWarnOnly()),
       fill_(at::globalContext().deterministicFillUninitializedMemory()) {
-  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/true);
+  // LibTorch refuses without it; on Hopper it is the size that a workspace has anyway.
+  ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
+  // With warn_only, attention would warn and stay as it is.
+  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
   // Else every new tensor would be written once more.
   at::globalContext().setDeterministicFillUninitializedMemory(false);
 }
