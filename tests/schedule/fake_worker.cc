@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include <signal.h>
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -134,9 +135,11 @@ int work(const std::filesystem::path& folder, const std::string& arguments) {
 }  // namespace tarflow
 
 int main(int argc, char** argv) {
-  if (argc < 6 || std::string(argv[argc - 2]) != "--threads" ||
-      std::string(argv[argc - 4]) != "--ranks")
-    return 64;
+  // Whoever starts a worker says how many processes the job has, or who knows it: a cluster.
+  const bool ranks = std::any_of(argv, argv + argc, [](const std::string& word) {
+    return word == "--ranks" || word == "--ranks-from";
+  });
+  if (argc < 6 || std::string(argv[argc - 2]) != "--threads" || !ranks) return 64;
   std::string arguments;
   for (int i = 2; i < argc; ++i) arguments += std::string(i > 2 ? " " : "") + argv[i];
   try {
