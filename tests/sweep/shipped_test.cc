@@ -72,7 +72,8 @@ TEST(ShippedSweeps, NeighboursAreDistinctStrategiesOfTheirModels) {
 
 TEST(ShippedSweeps, EditorsFindTheSchemaFromEveryFile) {
   for (const auto& entry : std::filesystem::recursive_directory_iterator(kSweeps)) {
-    if (entry.path().extension() != ".yaml") continue;
+    const bool profile = entry.path().parent_path().filename() == "clusters";  // no sweep
+    if (entry.path().extension() != ".yaml" || profile) continue;
     std::ifstream in(entry.path());
     std::string line;
     std::getline(in, line);
