@@ -20,6 +20,7 @@
 #include <optional>
 #include <thread>
 
+#include "experiments/stop_signals.h"
 #include "framework/core/error.h"
 #include "framework/dist/rank_environment.h"
 #include "framework/schedule/execute.h"
@@ -42,15 +43,7 @@ void on_signal(int signal) {
 }
 
 void pass_signals_on() {
-  for (const int signal : kPassedOn) {
-    struct sigaction action {};
-    if (::sigaction(signal, nullptr, &action) != 0 || action.sa_handler == SIG_IGN) continue;
-    action = {};
-    action.sa_handler = on_signal;
-    action.sa_flags = SA_RESTART;
-    sigemptyset(&action.sa_mask);
-    ::sigaction(signal, &action, nullptr);
-  }
+  for (const int signal : kPassedOn) handle_unless_ignored(signal, on_signal);
 }
 
 struct Socket {

@@ -66,10 +66,10 @@ Reference read_own_file(const fs::path& file, const metrics::Extractor& extracto
   require_extractor(file, extractor);
   require_same(file, "resize", resize_identity(image_size));
   require_same(file, "extractor_input", extractor.input(), /*may_lack=*/true);
-  const std::string precision = record::read_root_attribute(file, "extractor_precision");
-  if (const std::string own = metrics::to_string(extractor.precision());
-      own != (precision.empty() ? "float32" : precision))
-    refuse(file, "extractor_precision", precision.empty() ? "float32" : precision, own);
+  std::string precision = record::read_root_attribute(file, "extractor_precision");
+  if (precision.empty()) precision = "float32";  // older than the setting
+  const std::string own = metrics::to_string(extractor.precision());
+  if (precision != own) refuse(file, "extractor_precision", precision, own);
   Reference reference{{}, {}, file.string()};
   metrics::Gaussian& gaussian = reference.gaussian;
   gaussian.mean = to_tensor(record::read_dataset(file, "mu")).to(at::kDouble);

@@ -26,17 +26,19 @@ void on_signal(int signal) {
 
 }  // namespace
 
+void handle_unless_ignored(int signal, void (*handler)(int)) {
+  struct sigaction action {};
+  if (::sigaction(signal, nullptr, &action) != 0 || action.sa_handler == SIG_IGN) return;
+  action = {};
+  action.sa_handler = handler;
+  action.sa_flags = SA_RESTART;
+  sigemptyset(&action.sa_mask);
+  ::sigaction(signal, &action, nullptr);
+}
+
 StopSignals::StopSignals(bool announce) {
   announced = announce;
-  for (const int signal : {SIGTERM, SIGUSR2, SIGINT}) {
-    struct sigaction action {};
-    if (::sigaction(signal, nullptr, &action) != 0 || action.sa_handler == SIG_IGN) continue;
-    action = {};
-    action.sa_handler = on_signal;
-    action.sa_flags = SA_RESTART;
-    sigemptyset(&action.sa_mask);
-    ::sigaction(signal, &action, nullptr);
-  }
+  for (const int signal : {SIGTERM, SIGUSR2, SIGINT}) handle_unless_ignored(signal, on_signal);
 }
 
 bool StopSignals::requested() const { return requested_to_stop.load(); }

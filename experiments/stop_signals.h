@@ -15,4 +15,7 @@ class StopSignals {
   bool requested() const;
 };
 
+// Has `handler` called on the signal, unless the program was started to ignore it (nohup).
+void handle_unless_ignored(int signal, void (*handler)(int));
+
 }  // namespace tarflow::experiments

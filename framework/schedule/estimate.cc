@@ -202,6 +202,12 @@ Estimate Estimator::estimate(const Job& job) {
   return result;
 }
 
+void Estimator::learn_result(const Job& job, double seconds, const std::filesystem::path& result) {
+  std::error_code failed;
+  const auto bytes = std::filesystem::file_size(result, failed);
+  if (!failed && job.smoke.is_null()) learn(job, seconds, static_cast<double>(bytes));
+}
+
 void Estimator::learn(const Job& job, double seconds, double bytes) {
   Cost cost = cost_of(job);
   cost.seconds = seconds;

@@ -50,6 +50,8 @@ class Estimator {
 
   // Remembers what a job took. A cache that cannot be written costs the estimate and nothing else.
   void learn(const Job& job, double seconds, double bytes);
+  // The same of a job whose result lies there; nothing of one that is gone, or of a trial run.
+  void learn_result(const Job& job, double seconds, const std::filesystem::path& result);
 
  private:
   struct Sum {

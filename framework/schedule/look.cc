@@ -1,4 +1,5 @@
 #include "framework/schedule/look.h"
+#include "framework/schedule/cancel.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -136,7 +137,7 @@ class Looker {
   }
 
   int cancel_driver(const LeaseHolder& holder) const {
-    write_file(folder_ / "cancel", "requested by run_sweep --cancel\n");
+    write_file(cancel_file(folder_), "requested by run_sweep --cancel\n");
     complain(fmt::format("{}: asked {} to stop; running jobs keep what they have reached", name_,
                          holder.str()));
     const auto end = std::chrono::steady_clock::now() + kCancelPatience;

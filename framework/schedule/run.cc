@@ -11,6 +11,7 @@
 #include "framework/core/error.h"
 #include "framework/core/share.h"
 #include "framework/record/record.h"
+#include "framework/schedule/cancel.h"
 #include "framework/schedule/file_facts.h"
 #include "framework/schedule/lease.h"
 #include "framework/schedule/look.h"
@@ -52,8 +53,6 @@ std::vector<Task> tasks_of(const Plan& plan, const ExperimentSchemas& schemas,
   return tasks;
 }
 
-fs::path cancel_file(const fs::path& folder) { return folder / "cancel"; }
-
 // Runs what is pending. `lease` is kept alive meanwhile.
 Ran run_jobs(const Plan& plan, const ExperimentSchemas& schemas, const RunOptions& options,
              Lease& lease, Estimator& estimator) {
@@ -66,17 +65,9 @@ Ran run_jobs(const Plan& plan, const ExperimentSchemas& schemas, const RunOption
   runner.jobs_folder = plan.jobs_folder();
   runner.worker = options.programs / "run_job";
   runner.beat = [&] { lease.beat(); };
-  auto asked = std::chrono::steady_clock::now();
-  runner.cancelled = [&plan, asked]() mutable {
-    if (std::chrono::steady_clock::now() - asked < kCancelPoll) return false;
-    asked = std::chrono::steady_clock::now();
-    std::error_code ignored;
-    return fs::exists(cancel_file(plan.folder), ignored);
-  };
+  runner.cancelled = cancel_asked(plan.folder, kCancelPoll);
   runner.done = [&](const Job& job, double seconds) {
-    std::error_code failed;
-    const auto bytes = fs::file_size(JobFolder{plan.jobs_folder() / job.hash}.result(), failed);
-    if (!failed && job.smoke.is_null()) estimator.learn(job, seconds, static_cast<double>(bytes));
+    estimator.learn_result(job, seconds, JobFolder{plan.jobs_folder() / job.hash}.result());
   };
   return Runner(runner, Pool(this_machine()), signals, progress).run(tasks);
 }

@@ -9,6 +9,7 @@
 
 #include "framework/core/error.h"
 #include "framework/core/share.h"
+#include "framework/schedule/cancel.h"
 #include "framework/schedule/cluster_profile_file.h"
 #include "framework/schedule/device.h"
 #include "framework/schedule/job_folder.h"
@@ -74,13 +75,7 @@ SlurmOptions slurm_options(const Plan& plan, const RunOptions& options,
   slurm.programs = fs::absolute(options.programs);
   slurm.poll = poll_of(profile);
   slurm.say = complain;
-  slurm.cancelled = [file = plan.folder / "cancel", asked = std::chrono::steady_clock::now(),
-                     poll = slurm.poll]() mutable {
-    if (std::chrono::steady_clock::now() - asked < poll) return false;
-    asked = std::chrono::steady_clock::now();
-    std::error_code ignored;
-    return fs::exists(file, ignored);
-  };
+  slurm.cancelled = cancel_asked(plan.folder, slurm.poll);
   return slurm;
 }
 
@@ -155,9 +150,7 @@ SlurmRan run_on_slurm(const Plan& plan, const Standing& standing, const Experime
   SlurmOptions slurm = slurm_options(plan, options, profile);
   slurm.beat = [&lease] { lease.beat(); };
   slurm.done = [&](const Job& job, double seconds) {
-    std::error_code failed;
-    const auto bytes = fs::file_size(JobFolder{plan.jobs_folder() / job.hash}.result(), failed);
-    if (!failed && job.smoke.is_null()) estimator.learn(job, seconds, static_cast<double>(bytes));
+    estimator.learn_result(job, seconds, JobFolder{plan.jobs_folder() / job.hash}.result());
   };
   SlurmDriver driver(slurm, plan, schemas, estimator);
   SlurmRan ran = driver.submit(plan.pending, standing);
