@@ -3,12 +3,14 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
-#include "framework/core/error.h"
+#include "framework/kernels/position.h"
 #include "framework/kernels/vector_math.h"
 
 namespace tarflow::kernels {
 
 void guided_update_cpu(const GuidedUpdate& update) {
+  if (raised(update.stopped)) return;
+  const int64_t first = Position{update.first, update.counter}.token();
   const VectorMath& math = vector_math();
   const int64_t images = update.x.size(0), tokens = update.x.size(1), width = update.x.size(2);
   const at::Tensor outputs = update.outputs.to(at::kFloat).contiguous();
@@ -23,7 +25,7 @@ void guided_update_cpu(const GuidedUpdate& update) {
     for (int64_t image = begin; image < end; ++image) {
       double squares = 0;
       for (int64_t i = 0; i < n; ++i) {
-        const int64_t token = update.first + 1 + i, at = (image * tokens + token) * width;
+        const int64_t token = first + 1 + i, at = (image * tokens + token) * width;
         const float* conditional = all + (image * n + i) * 2 * width;
         const float* unconditional =
             guided ? all + ((images + image) * n + i) * 2 * width : nullptr;
@@ -37,13 +39,13 @@ void guided_update_cpu(const GuidedUpdate& update) {
   });
 }
 
+#ifndef TARFLOW_USE_CUDA
+void guided_update_cuda(const GuidedUpdate&) { no_cuda_kernels(); }
+#endif
+
 void guided_update(const GuidedUpdate& update) {
   if (update.x.is_cpu()) return guided_update_cpu(update);
-#ifdef TARFLOW_USE_CUDA
   return guided_update_cuda(update);
-#else
-  throw Error("this build has no CUDA kernels", "build with TARFLOW_CUDA=ON");
-#endif
 }
 
 }  // namespace tarflow::kernels

@@ -18,6 +18,8 @@ struct GuidedUpdate {
   double clamp = 0;  // 0: none
   at::Tensor
       change;  // (N) float64, or undefined; the sum of squared changes of each image is added to it
+  at::Tensor counter = {};  // as in Position: `first` counts from it
+  at::Tensor stopped = {};  // (1) int32 or undefined: once raised nothing is changed
 };
 
 // Both twins; the device of x decides.

@@ -1,12 +1,4 @@
-#include <ATen/core/Tensor.h>
-#include <c10/cuda/CUDAException.h>
-#include <c10/cuda/CUDAGuard.h>
-#include <c10/cuda/CUDAStream.h>
-#include <c10/util/Exception.h>
-#include <cuda_bf16.h>
-
-#include <algorithm>
-
+#include "framework/kernels/cuda_common.cuh"
 #include "framework/kernels/guided_update.h"
 
 namespace tarflow::kernels {
@@ -14,20 +6,21 @@ namespace {
 
 constexpr int kThreads = 256;
 
-__device__ float as_float(float value) { return value; }
-__device__ float as_float(__nv_bfloat16 value) { return __bfloat162float(value); }
-
 // Grid (blocks an image, N). Elements of tokens first+1 .. first+n of image blockIdx.y, in a
 // grid-stride loop.
 template <typename Output>
 __global__ void update_kernel(const Output* outputs, const float* z, float* x, double* change,
                               int64_t images, int64_t tokens, int64_t width, int64_t n,
-                              int64_t first, float cfg, float clamp, bool guided) {
+                              DevicePosition place, float cfg, float clamp, bool guided,
+                              const int* stopped) {
+  if (stopped && *stopped) return;
+  const int64_t first = place.token();
   const int64_t image = blockIdx.y;
   float squares = 0;
   for (int64_t e = int64_t{blockIdx.x} * kThreads + threadIdx.x; e < n * width;
        e += int64_t{gridDim.x} * kThreads) {
     const int64_t i = e / width, d = e % width, token = first + 1 + i;
+    if (token >= tokens) break;
     const Output* conditional = outputs + (image * n + i) * 2 * width;
     float a = as_float(conditional[d]), g = as_float(conditional[width + d]);
     if (guided) {
@@ -65,11 +58,11 @@ void launch(const GuidedUpdate& update, const at::Tensor& outputs) {
   const int64_t wanted = (n * width + kThreads - 1) / kThreads;
   const dim3 grid(static_cast<unsigned>(change ? 1 : std::min<int64_t>(wanted, 64)),
                   static_cast<unsigned>(images));
-  update_kernel<Output><<<grid, kThreads, 0, c10::cuda::getCurrentCUDAStream()>>>(
+  update_kernel<Output><<<grid, kThreads, 0, stream()>>>(
       static_cast<const Output*>(outputs.const_data_ptr()), update.z.const_data_ptr<float>(),
-      update.x.mutable_data_ptr<float>(), change, images, update.x.size(1), width, n, update.first,
-      static_cast<float>(update.cfg), static_cast<float>(update.clamp),
-      outputs.size(0) == 2 * images);
+      update.x.mutable_data_ptr<float>(), change, images, update.x.size(1), width, n,
+      on_device({update.first, update.counter}), static_cast<float>(update.cfg),
+      static_cast<float>(update.clamp), outputs.size(0) == 2 * images, flag_of(update.stopped));
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
@@ -78,13 +71,7 @@ void launch(const GuidedUpdate& update, const at::Tensor& outputs) {
 void guided_update_cuda(const GuidedUpdate& update) {
   const c10::cuda::CUDAGuard guard(update.x.device());
   const at::Tensor outputs = update.outputs.contiguous();
-  if (outputs.scalar_type() == at::kFloat) {
-    launch<float>(update, outputs);
-  } else if (outputs.scalar_type() == at::kBFloat16) {
-    launch<__nv_bfloat16>(update, outputs);
-  } else {
-    TORCH_CHECK(false, "guided_update takes float32 or bfloat16 outputs");
-  }
+  by_type(outputs, [&](auto type) { launch<decltype(type)>(update, outputs); });
 }
 
 }  // namespace tarflow::kernels

@@ -1,0 +1,223 @@
+// The kernels of the fused evaluator: one body for both twins and both compute types, against
+// double precision.
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "framework/kernels/bias_gelu.h"
+#include "framework/kernels/decode_attention.h"
+#include "framework/kernels/embed.h"
+#include "framework/kernels/guided_update.h"
+#include "framework/kernels/residual.h"
+#include "framework/kernels/residual_norm.h"
+#include "framework/kernels/split_qkv.h"
+
+namespace tarflow::kernels {
+namespace {
+
+struct Case {
+  const char* name;
+  const char* device;
+  at::ScalarType type;
+};
+void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
+
+class FusedKernelsTest : public testing::TestWithParam<Case> {
+ protected:
+  void SetUp() override {
+    if (std::string(GetParam().device) == "cuda" && !at::hasCUDA()) GTEST_SKIP() << "no GPU here";
+    at::manual_seed(7);
+  }
+  at::Tensor random(at::IntArrayRef sizes) const {  // in the compute type
+    return at::randn(sizes).to(GetParam().type).to(GetParam().device);
+  }
+  at::Tensor full(at::IntArrayRef sizes) const { return at::randn(sizes).to(GetParam().device); }
+  at::Tensor unset(at::IntArrayRef sizes, at::ScalarType type) const {  // what a kernel must write
+    return at::full(sizes, 1e30, at::TensorOptions(type).device(GetParam().device));
+  }
+  at::Tensor number(int64_t value, at::ScalarType type) const {
+    return at::full({1}, value, at::TensorOptions(type).device(GetParam().device));
+  }
+  // One rounding to the compute type beside a few of fp32.
+  double tolerance() const { return GetParam().type == at::kFloat ? 3e-6 : 1.0 / 128; }
+
+  void expect_close(const at::Tensor& got, const at::Tensor& expected, double factor = 1) const {
+    const at::Tensor reference = expected.cpu().to(at::kDouble);
+    const at::Tensor error = (got.cpu().to(at::kDouble) - reference).abs() / (reference.abs() + 1);
+    EXPECT_LT(error.max().item<double>(), factor * tolerance());  // not-a-number is not below
+  }
+};
+
+at::Tensor exact(const at::Tensor& tensor) { return tensor.cpu().to(at::kDouble); }
+
+TEST_P(FusedKernelsTest, TokensAreTakenAndPadded) {
+  const at::Tensor x = full({3, 9, 12}), tokens = unset({3, 4, 16}, GetParam().type);
+  for (const Position& place : {Position{2, {}}, Position{1, number(3, at::kLong)}}) {
+    const int64_t first = place.counter.defined() ? 4 : 2;
+    take_tokens(x, place, tokens);
+    EXPECT_TRUE(
+        at::equal(tokens.slice(2, 0, 12), x.slice(1, first, first + 4).to(GetParam().type)));
+    EXPECT_EQ(tokens.slice(2, 12).to(at::kFloat).abs().max().item<float>(), 0);
+  }
+}
+
+TEST_P(FusedKernelsTest, EmbeddingAddsPositionAndClass) {
+  const at::Tensor projected = random({2, 3, 64}), positions = full({9, 64}),
+                   classes = full({4, 64}), h = unset({4, 3, 64}, at::kFloat);
+  embed({projected, positions, classes, {2, number(3, at::kLong)}, h});
+  const at::Tensor both = at::cat({exact(projected), exact(projected)});
+  const at::Tensor expected = both + exact(positions).slice(0, 5, 8) + exact(classes).unsqueeze(1);
+  EXPECT_LT((exact(h) - expected).abs().max().item<double>(), 3e-6);
+}
+
+TEST_P(FusedKernelsTest, ResidualNormAddsAndNormalises) {
+  for (const int64_t c : {64, 128, 192, 768, 1024, 2048}) {
+    const int64_t rows = 7;
+    const at::Tensor h = full({rows, c}), added = random({rows, c}), added_bias = random({c}),
+                     weight = full({c}), bias = full({c}), out = unset({rows, c}, GetParam().type);
+    const at::Tensor before = exact(h), sum = before + exact(added) + exact(added_bias);
+    residual_norm({h, {}, {}, weight, bias, out});
+    expect_close(out, at::layer_norm(before, {c}, exact(weight), exact(bias), 1e-5));
+    EXPECT_TRUE(at::equal(exact(h), before));
+    residual_norm({h, added, added_bias, weight, bias, out});
+    expect_close(out, at::layer_norm(sum, {c}, exact(weight), exact(bias), 1e-5));
+    EXPECT_LT((exact(h) - sum).abs().max().item<double>(), 3e-6);
+    residual_norm({h, added, added_bias, {}, {}, out});
+    expect_close(out, sum + exact(added) + exact(added_bias));
+  }
+}
+
+TEST_P(FusedKernelsTest, GeluIsThatOfTheErrorFunction) {
+  const at::Tensor rows = random({5, 256}) * 3, bias = random({256});
+  const at::Tensor sum = exact(rows) + exact(bias);
+  bias_gelu(rows, bias);
+  expect_close(rows, at::gelu(sum));
+}
+
+TEST_P(FusedKernelsTest, QkvIsSplitIntoTheCache) {
+  const int64_t b = 4, n = 3, heads = 2, tokens = 8;
+  const at::Tensor qkv = random({b, n, 3, heads, 64}),
+                   keys = unset({b, heads, tokens, 64}, GetParam().type), values = keys.clone(),
+                   untouched = keys.clone();
+  const at::Tensor before = exact(qkv);
+  const at::Tensor lowered = number(0, at::kInt), up = number(1, at::kInt);
+  const Position third{1, number(2, at::kLong)}, start{0, {}};
+  split_qkv({qkv, keys, values, third, 2, 4.0, lowered});
+  const at::Tensor parts = before.permute({2, 0, 3, 1, 4});
+  EXPECT_TRUE(at::equal(exact(keys).slice(2, 3, 6), parts[1]));
+  EXPECT_TRUE(at::equal(exact(values).slice(2, 3, 6), parts[2]));
+  for (const at::Tensor& cache : {keys, values}) {
+    EXPECT_TRUE(at::equal(cache.slice(2, 0, 3), untouched.slice(2, 0, 3)));
+    EXPECT_TRUE(at::equal(cache.slice(2, 6), untouched.slice(2, 6)));
+  }
+  at::Tensor expected = before.clone();  // a power of two, so that no rounding is in the way
+  expected.slice(0, 2).select(2, 0).mul_(4);
+  EXPECT_TRUE(at::equal(exact(qkv), expected));
+
+  const at::Tensor held = keys.clone(), fresh = random({b, n, 3, heads, 64});
+  split_qkv({fresh, keys, values, start, 2, 1.0, up});
+  EXPECT_TRUE(at::equal(keys, held)) << "a raised flag leaves the cache as it is";
+  expected = exact(fresh).clone();
+  expected.slice(0, 2).select(2, 0).mul_(2);
+  split_qkv({fresh, {}, {}, start, 2, 2.0, {}});
+  EXPECT_TRUE(at::equal(exact(fresh), expected)) << "without a cache queries alone are treated";
+}
+
+// softmax(scale q K^T) V over the cached tokens and the new one.
+at::Tensor attention(const at::Tensor& qkv, const at::Tensor& keys, const at::Tensor& values,
+                     int64_t token, int64_t images, double query_scale) {
+  const at::Tensor all = exact(qkv).transpose(0, 1).unsqueeze(3);
+  const at::Tensor k = at::cat({exact(keys).slice(2, 0, token), all[1]}, 2),
+                   v = at::cat({exact(values).slice(2, 0, token), all[2]}, 2);
+  at::Tensor q = all[0].clone() / 8;
+  q.slice(0, images).mul_(query_scale);
+  return at::matmul(at::softmax(at::matmul(q, k.transpose(2, 3)), -1), v).squeeze(2);
+}
+
+// Few and many sequences: with and without splits of the keys.
+TEST_P(FusedKernelsTest, DecodeAttentionIsSoftmaxOverTheCache) {
+  for (const int64_t images : {1, 300}) {
+    const int64_t b = 2 * images, heads = 3, tokens = 513;
+    const at::Tensor keys = random({b, heads, tokens, 64}), values = random({b, heads, tokens, 64});
+    for (const int64_t token : {0, 1, 15, 16, 64, 100, 511, 512}) {
+      if (images > 1 && token > 100) continue;  // the reference is slow
+      const at::Tensor qkv = random({b, 3, heads, 64}) * 2,
+                       out = unset({b, heads, 64}, GetParam().type);
+      const at::Tensor expected = attention(qkv, keys, values, token, images, 1 / 0.3);
+      const at::Tensor later = keys.slice(2, token + 1).clone();
+      decode_attention(
+          {qkv, keys, values, {0, number(token, at::kLong)}, images, 1 / 0.3, {}, out});
+      SCOPED_TRACE(token);
+      // Scores of 20 have errors of 1e-6 in fp32, which the exponential makes relative ones.
+      expect_close(out, expected, GetParam().type == at::kFloat ? 10 : 1);
+      EXPECT_TRUE(at::equal(keys.select(2, token), qkv.select(1, 1)));
+      EXPECT_TRUE(at::equal(values.select(2, token), qkv.select(1, 2)));
+      EXPECT_TRUE(at::equal(keys.slice(2, token + 1), later));
+    }
+  }
+}
+
+TEST_P(FusedKernelsTest, DecodeAttentionKeepsLargeScoresAndNotANumber) {
+  const at::Tensor keys = random({2, 1, 200, 64}) * 30, values = random({2, 1, 200, 64}),
+                   qkv = random({2, 3, 1, 64}) * 30, out = unset({2, 1, 64}, GetParam().type);
+  const at::Tensor expected = attention(qkv, keys, values, 150, 2, 1);
+  const at::Tensor up = number(1, at::kInt);
+  const Position place{150, {}};
+  decode_attention({qkv, keys, values, place, 2, 1.0, up, out});
+  const at::Tensor error = (exact(out) - expected).abs();
+  EXPECT_LT(error.max().item<double>(), GetParam().type == at::kFloat ? 5e-3 : 2e-2);
+  qkv.select(0, 1).fill_(NAN);
+  decode_attention({qkv, keys, values, place, 2, 1.0, {}, out});
+  EXPECT_FALSE(out.select(0, 0).isnan().any().item<bool>());
+  EXPECT_TRUE(out.select(0, 1).isnan().all().item<bool>());
+}
+
+TEST_P(FusedKernelsTest, ARaisedFlagKeepsTheIterate) {
+  const at::Tensor outputs = random({2, 1, 24}), z = full({2, 5, 12}), x = full({2, 5, 12});
+  const at::Tensor before = x.clone();
+  GuidedUpdate update{outputs, z, x, 1, 0, 0, {}, number(2, at::kLong), number(1, at::kInt)};
+  guided_update(update);
+  EXPECT_TRUE(at::equal(x, before));
+  update.stopped.zero_();
+  guided_update(update);
+  EXPECT_TRUE(at::equal(x.slice(1, 0, 4), before.slice(1, 0, 4)));
+  EXPECT_FALSE(at::equal(x.select(1, 4), before.select(1, 4))) << "token 1 + 2 + 1";
+}
+
+TEST_P(FusedKernelsTest, ResidualsAreCountedUntilTheStop) {
+  const auto options = at::TensorOptions(at::kDouble).device(GetParam().device);
+  Residual work{at::full({300}, 3.0, options),
+                at::zeros({4}, options),
+                number(0, at::kInt),
+                number(0, at::kInt),
+                10,
+                true,
+                1.0};
+  residual(work);
+  EXPECT_EQ(work.stopped.item<int>(), 0);
+  EXPECT_EQ(work.change.abs().max().item<double>(), 0);
+  work.change.fill_(0.99 * 0.99 / 3);
+  residual(work);
+  EXPECT_EQ(work.stopped.item<int>(), 1) << "a residual that is not above the threshold";
+  work.change.fill_(5.0);
+  residual(work);
+  EXPECT_EQ(work.done.item<int>(), 2);
+  EXPECT_EQ(work.change.min().item<double>(), 5.0);
+  EXPECT_DOUBLE_EQ(work.history[0].item<double>(), 3.0);
+  EXPECT_DOUBLE_EQ(work.history[1].item<double>(), 0.99);
+  EXPECT_EQ(work.history[2].item<double>(), 0);
+
+  work.stopped.zero_();
+  work.change.fill_(NAN);
+  residual(work);
+  EXPECT_EQ(work.stopped.item<int>(), 1) << "not-a-number stops";
+}
+
+INSTANTIATE_TEST_SUITE_P(Twins, FusedKernelsTest,
+                         testing::Values(Case{"cpu_float32", "cpu", at::kFloat},
+                                         Case{"cpu_bfloat16", "cpu", at::kBFloat16},
+                                         Case{"cuda_float32", "cuda", at::kFloat},
+                                         Case{"cuda_bfloat16", "cuda", at::kBFloat16}),
+                         [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace tarflow::kernels
