@@ -4,10 +4,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
+#include <numeric>
+#include <optional>
 
 #include "framework/core/error.h"
 #include "framework/kernels/guided_update.h"
+#include "framework/sampling/stop_watch.h"
 
 namespace tarflow {
 namespace {
@@ -17,54 +19,79 @@ class Inversion {
  public:
   Inversion(Evaluator& evaluator, const BlockStrategy& plan, const at::Tensor& z,
             const InvertOptions& options, BlockWork* work)
-      : evaluator_(evaluator), plan_(plan), z_(z), options_(options), work_(work), x_(initial()) {
-    if (plan.stop != StopRule::kNone || options.observe) {
-      change_ = at::zeros({z.size(0)}, z.options().dtype(at::kDouble));
+      : evaluator_(evaluator),
+        plan_(plan),
+        options_(options),
+        work_(work),
+        iterate_(evaluator.iterate_from(z)) {
+    if (plan.sequential() || plan.guess == Guess::kZ) {
+      iterate_.x.copy_(z);
+    } else {
+      iterate_.x.zero_();
+      iterate_.x.slice(1, 0, 1).copy_(z.slice(1, 0, 1));
+    }
+    // An observer sees every iteration before the next one is begun.
+    const int lag = options.observe ? 0 : evaluator.stop_lag();
+    if (!plan.sequential() && (plan.stop != StopRule::kNone || options.observe)) {
+      watch_.emplace(plan, iterate_, lag);
     }
   }
 
   void sequential() {
-    const int64_t tokens = z_.size(1);
+    const int64_t tokens = iterate_.z.size(1);
     for (int64_t t = 0; t + 1 < tokens; ++t) step(t, t + 1, /*clamp=*/0);
+    work_->token_evaluations += tokens - 1;
     work_->iterations.push_back(static_cast<int>(tokens - 1));
   }
 
   // All tokens at once. The clamp acts on token 0 too.
   void jacobi() {
-    const int64_t last = z_.size(1) - 1;
-    int done = 0;
-    while (done < plan_.max_iterations) {
+    const int64_t last = iterate_.z.size(1) - 1;
+    iterate(0, {0, last}, [&](int done) {
       // Inputs 0..k-1 were final before evaluation k; a clamp that moves token 0 delays that by
       // one.
       const int64_t final_inputs = std::max(0, plan_.clamp > 0 ? done - 1 : done);
-      step(skip(final_inputs, last), last, plan_.clamp);
+      const int64_t first = skip(final_inputs, last);
+      step(first, last, plan_.clamp);
       if (done == 0 && plan_.clamp > 0) clamp_first_token();
-      ++done;
-      if (stopped({0, {0, last}, done, x_})) break;
-    }
-    work_->iterations.push_back(done);
+      return last - first;
+    });
   }
 
   // Jacobi inside a segment, over the finished prefix's keys and values. What the segment leaves in
   // the cache are those of its last evaluation's inputs.
   void segment(int index, const Segment& range) {
-    int done = 0;
-    while (done < plan_.max_iterations) {
-      step(range.first + skip(done, range.last - range.first), range.last, plan_.clamp);
-      ++done;
-      if (stopped({index, range, done, x_})) break;
-    }
-    work_->iterations.push_back(done);
+    iterate(index, range, [&](int done) {
+      const int64_t first = range.first + skip(done, range.last - range.first);
+      step(first, range.last, plan_.clamp);
+      return range.last - first;
+    });
   }
 
-  const at::Tensor& x() const { return x_; }
+  at::Tensor x() const { return iterate_.x.clone(); }
 
  private:
-  at::Tensor initial() const {
-    if (plan_.sequential() || plan_.guess == Guess::kZ) return z_.clone();
-    at::Tensor x = at::zeros_like(z_);
-    x.slice(1, 0, 1).copy_(z_.slice(1, 0, 1));
-    return x;
+  // Calls `evaluate(iterations done)`, which tells how many tokens it evaluated, until the stop or
+  // the last iteration. Iterations that were begun before the stop was known do not count.
+  template <typename Evaluate>
+  void iterate(int index, const Segment& range, const Evaluate& evaluate) {
+    if (watch_) watch_->start();
+    std::vector<int64_t> tokens;
+    while (static_cast<int>(tokens.size()) < plan_.max_iterations) {
+      tokens.push_back(evaluate(static_cast<int>(tokens.size())));
+      if (!watch_) continue;
+      at::Tensor change;
+      if (options_.observe) change = iterate_.change.cpu().clone();  // before it is set to zero
+      const bool stopped = watch_->judge();
+      if (options_.observe) {
+        options_.observe({index, range, static_cast<int>(tokens.size()), iterate_.x,
+                          change.const_data_ptr<double>()});
+      }
+      if (stopped) break;
+    }
+    const int done = watch_ ? watch_->finish(work_->residuals) : static_cast<int>(tokens.size());
+    work_->iterations.push_back(done);
+    work_->token_evaluations += std::accumulate(tokens.begin(), tokens.begin() + done, int64_t{0});
   }
 
   // How many leading inputs of `count` need no further evaluation, given that `final_inputs` were
@@ -75,52 +102,33 @@ class Inversion {
 
   void step(int64_t first, int64_t last, double clamp) {
     kernels::GuidedUpdate update;
-    update.outputs = evaluator_.evaluate(x_, first, last);
-    update.z = z_;
-    update.x = x_;
+    update.z = iterate_.z;
+    update.x = iterate_.x;
     update.first = first;
     update.cfg = options_.cfg;
     update.clamp = clamp;
-    update.change = change_;
-    kernels::guided_update(update);
-    work_->token_evaluations += last - first;
+    if (watch_) {
+      update.change = iterate_.change;
+      update.stopped = iterate_.stopped;
+    }
+    evaluator_.advance(update, last);
   }
 
   void clamp_first_token() {
-    at::Tensor token = x_.slice(1, 0, 1);
+    at::Tensor token = iterate_.x.slice(1, 0, 1);
     const at::Tensor clamped = token.clamp(-plan_.clamp, plan_.clamp);
-    if (change_.defined())
-      change_.add_((clamped - token).to(at::kDouble).square().sum(at::IntArrayRef{1, 2}));
-    token.copy_(clamped);
-  }
-
-  // Reads the residual of the iteration just done, if anyone wants it, and tells whether it is
-  // small enough.
-  bool stopped(Iteration iteration) {
-    if (!change_.defined()) return false;
-    // Summed in image order, so that the sum does not depend on how the images were computed.
-    const at::Tensor sums = change_.cpu();
-    const double* values = sums.const_data_ptr<double>();
-    double total = 0;
-    for (int64_t i = 0; i < sums.numel(); ++i) total += values[i];
-    const double residual = std::sqrt(total) / static_cast<double>(z_.size(0) * z_.size(2));
-    work_->residuals.push_back(residual);
-    if (options_.observe) {
-      iteration.change = values;
-      options_.observe(iteration);
+    if (watch_) {
+      iterate_.change.add_((clamped - token).to(at::kDouble).square().sum(at::IntArrayRef{1, 2}));
     }
-    change_.zero_();  // on a CPU `values` are its own
-    // As the published loop, which goes on while the difference is greater: not-a-number stops.
-    return plan_.stop == StopRule::kPublished && !(residual > plan_.stop_threshold);
+    token.copy_(clamped);
   }
 
   Evaluator& evaluator_;
   const BlockStrategy& plan_;
-  const at::Tensor& z_;
   const InvertOptions& options_;
   BlockWork* work_;
-  at::Tensor x_;
-  at::Tensor change_;
+  Iterate& iterate_;
+  std::optional<StopWatch> watch_;  // only where a stop needs it or somebody observes
 };
 
 }  // namespace

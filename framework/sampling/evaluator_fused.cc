@@ -1,0 +1,282 @@
+// The evaluator for GPUs: cuBLAS and the attention of LibTorch with kernels of our own between
+// them, given to the device as CUDA graphs. On a CPU the kernels' twins do the same, slowly.
+#include <ATen/ATen.h>
+
+#include <bit>
+#include <cmath>
+#include <stdexcept>
+
+#include "framework/kernels/bias_gelu.h"
+#include "framework/kernels/decode_attention.h"
+#include "framework/kernels/embed.h"
+#include "framework/kernels/residual_norm.h"
+#include "framework/kernels/split_qkv.h"
+#include "framework/sampling/evaluator.h"
+#include "framework/tensor/graphs.h"
+
+namespace tarflow {
+namespace {
+
+using kernels::Position;
+
+// The tensors of a block, those of one type together.
+struct Listed {
+  std::vector<at::Tensor> compute, full;
+};
+
+Listed list(const BlockWeights& block) {
+  Listed all{{block.proj_in_weight, block.proj_in_bias, block.proj_out_weight, block.proj_out_bias},
+             {block.position}};
+  for (const LayerWeights& w : block.layers) {
+    for (const at::Tensor& tensor : {w.qkv_weight, w.qkv_bias, w.proj_weight, w.proj_bias,
+                                     w.up_weight, w.up_bias, w.down_weight, w.down_bias}) {
+      all.compute.push_back(tensor);
+    }
+    for (const at::Tensor& tensor :
+         {w.attention_norm_weight, w.attention_norm_bias, w.mlp_norm_weight, w.mlp_norm_bias}) {
+      all.full.push_back(tensor);
+    }
+  }
+  return all;
+}
+
+// Room for any block's weights.
+BlockWeights room_for(const BlockWeights& block) {
+  BlockWeights room = block;
+  const auto renew = [](at::Tensor& tensor) { tensor = at::empty_like(tensor); };
+  for (at::Tensor* tensor : {&room.proj_in_weight, &room.proj_in_bias, &room.position,
+                             &room.proj_out_weight, &room.proj_out_bias}) {
+    renew(*tensor);
+  }
+  for (LayerWeights& w : room.layers) {
+    for (at::Tensor* tensor :
+         {&w.qkv_weight, &w.qkv_bias, &w.proj_weight, &w.proj_bias, &w.up_weight, &w.up_bias,
+          &w.down_weight, &w.down_bias, &w.attention_norm_weight, &w.attention_norm_bias,
+          &w.mlp_norm_weight, &w.mlp_norm_bias}) {
+      renew(*tensor);
+    }
+  }
+  return room;
+}
+
+class FusedEvaluator final : public Evaluator {
+ public:
+  FusedEvaluator(const Model& model, int64_t images, const Guidance& guidance, int stop_lag)
+      : model_(model),
+        images_(images),
+        batch_(guidance.doubled(model.shape) ? 2 * images : images),
+        query_scale_(1.0 / guidance.attn_temp),
+        stop_lag_(stop_lag),
+        graphs_(model.device) {
+    const ModelShape& shape = model.shape;
+    if (!can_fuse(model)) throw std::logic_error("too many channels for the fused evaluator");
+    const auto full = at::TensorOptions().device(model.device).dtype(at::kFloat);
+    cache_ = at::empty({shape.layers, 2, batch_, shape.heads(), shape.tokens(), kHeadWidth},
+                       full.dtype(model.dtype()));
+    classes_ = at::zeros({batch_, shape.channels}, full);
+    position_ = at::zeros({1}, full.dtype(at::kLong));
+    block_ = room_for(model.blocks.at(0));
+    // Rows of tokens start at multiples of 16 bytes, as the matrix units want them.
+    padded_ = (shape.token_width() + 7) / 8 * 8;
+    proj_in_ = at::zeros({shape.channels, padded_}, full.dtype(model.dtype()));
+  }
+
+  static bool can_fuse(const Model& model) {
+    return model.shape.channels <= kernels::kMostNormChannels;
+  }
+
+  // The block's weights move to where the graphs read them: a thousandth of an iteration's work.
+  void begin(int block, const Labels& labels) override {
+    const BlockWeights& weights = model_.blocks.at(static_cast<size_t>(block));
+    const Listed from = list(weights), to = list(block_);
+    at::_foreach_copy_(to.compute, from.compute);
+    at::_foreach_copy_(to.full, from.full);
+    proj_in_.slice(1, 0, weights.proj_in_weight.size(1)).copy_(weights.proj_in_weight);
+    classes_.copy_(weights.proj_in_bias.to(at::kFloat).expand_as(classes_));
+    const at::Tensor conditional = class_embedding(model_, weights, labels);
+    if (!conditional.defined()) return;
+    const int64_t c = model_.shape.channels;
+    classes_.slice(0, 0, images_).add_(conditional.view({-1, c}));
+    if (batch_ > images_) classes_.slice(0, images_).add_(weights.class_mean);
+  }
+
+  at::Tensor evaluate(const at::Tensor& x, int64_t first, int64_t last) override {
+    return outputs(x, {first, {}}, last - first, /*cached=*/true, {});
+  }
+
+  void advance(const kernels::GuidedUpdate& update, int64_t last) override {
+    const int64_t first = update.first, n = last - first;
+    if (n == 1) return step(update);
+    // Jacobi over all tokens reads no cache.
+    const bool cached = first > 0 || last + 1 < model_.shape.tokens();
+    graphs_.run(key_of(update, first, last), [&] { write(update, {first, {}}, n, cached); });
+  }
+
+  bool skips_final_tokens() const override { return false; }
+  int stop_lag() const override { return stop_lag_; }
+
+ private:
+  // A single step: one graph serves all of a sequence, since it reads and moves on `position_`.
+  void step(const kernels::GuidedUpdate& update) {
+    if (next_step_ != update.first) position_.fill_(update.first);
+    graphs_.run(key_of(update, -1, -1), [&] {
+      write(update, {0, position_}, 1, /*cached=*/true);
+      position_.add_(1);
+    });
+    next_step_ = update.first + 1;
+  }
+
+  static std::vector<int64_t> key_of(const kernels::GuidedUpdate& update, int64_t first,
+                                     int64_t last) {
+    std::vector<int64_t> key{first, last, std::bit_cast<int64_t>(update.cfg),
+                             std::bit_cast<int64_t>(update.clamp)};
+    for (const at::Tensor* tensor : {&update.x, &update.z, &update.change, &update.stopped}) {
+      const void* const address = tensor->defined() ? tensor->const_data_ptr() : nullptr;
+      key.push_back(std::bit_cast<int64_t>(address));
+    }
+    return key;
+  }
+
+  void write(kernels::GuidedUpdate update, const Position& place, int64_t n, bool cached) {
+    update.outputs = outputs(update.x, place, n, cached, update.stopped);
+    update.first = place.first;
+    update.counter = place.counter;
+    kernels::guided_update(update);
+  }
+
+  // (B, n, 2D) of tokens place .. place + n - 1; their keys and values are left in the cache if
+  // `cached`, unless `stopped` is raised.
+  at::Tensor outputs(const at::Tensor& x, const Position& place, int64_t n, bool cached,
+                     const at::Tensor& stopped) const {
+    const int64_t c = model_.shape.channels, rows = batch_ * n;
+    const at::Tensor tokens = make({images_, n, padded_});
+    kernels::take_tokens(x, place, tokens);
+    const at::Tensor projected = at::mm(tokens.view({-1, padded_}), proj_in_.t());
+    const at::Tensor h = at::empty({rows, c}, classes_.options());
+    kernels::embed({projected.view({images_, n, c}), block_.position, classes_, place,
+                    h.view({batch_, n, c})});
+    const at::Tensor normed = make({rows, c});
+    kernels::ResidualNorm norm{h,  {}, {},
+                               {}, {}, normed};  // adds the layer before, then normalises
+    for (size_t l = 0; l < block_.layers.size(); ++l) {
+      const LayerWeights& w = block_.layers[l];
+      norm.weight = w.attention_norm_weight;
+      norm.bias = w.attention_norm_bias;
+      kernels::residual_norm(norm);
+      const at::Tensor qkv = at::addmm(w.qkv_bias, normed, w.qkv_weight.t())
+                                 .view({batch_, n, 3, model_.shape.heads(), kHeadWidth});
+      const at::Tensor mixed = attend(qkv, cache_[static_cast<int64_t>(l)], place, cached, stopped);
+      norm.added = at::mm(mixed.reshape({rows, c}), w.proj_weight.t());
+      norm.added_bias = w.proj_bias;
+      norm.weight = w.mlp_norm_weight;
+      norm.bias = w.mlp_norm_bias;
+      kernels::residual_norm(norm);
+      norm.added = at::mm(widened(normed, w), w.down_weight.t());
+      norm.added_bias = w.down_bias;
+    }
+    norm.weight = norm.bias = at::Tensor();
+    kernels::residual_norm(norm);
+    return at::addmm(block_.proj_out_bias, normed, block_.proj_out_weight.t())
+        .view({batch_, n, -1});
+  }
+
+  at::Tensor make(at::IntArrayRef shape) const {
+    return at::empty(shape, classes_.options().dtype(model_.dtype()));
+  }
+
+  // GELU of the wide layer. In bf16 cuBLAS applies it to its fp32 sums, in the form of tanh: over
+  // normal sums of deviation 0.3 to 4 that is nearer to the error function of the exact sums (rms
+  // 2.7e-4 to 4.7e-3) than the error function of sums rounded to bf16 (4.2e-4 to 5.0e-3).
+  at::Tensor widened(const at::Tensor& normed, const LayerWeights& w) const {
+    if (model_.device.is_cuda() && model_.compute == ComputeType::kBFloat16) {
+      return at::_addmm_activation(w.up_bias, normed, w.up_weight.t(), 1, 1, /*use_gelu=*/true);
+    }
+    const at::Tensor wide = at::mm(normed, w.up_weight.t());
+    kernels::bias_gelu(wide, w.up_bias);
+    return wide;
+  }
+
+  // qkv (B, n, 3, heads, 64) -> (B, n, heads, 64), maybe strided.
+  at::Tensor attend(const at::Tensor& qkv, const at::Tensor& cache, const Position& place,
+                    bool cached, const at::Tensor& stopped) const {
+    const int64_t n = qkv.size(1);
+    const at::Tensor keys = cache[0], values = cache[1];
+    if (n == 1) {
+      const at::Tensor out = make({batch_, model_.shape.heads(), kHeadWidth});
+      kernels::decode_attention(
+          {qkv.select(1, 0), keys, values, place, images_, query_scale_, stopped, out});
+      return out;
+    }
+    const at::Tensor none;
+    kernels::split_qkv(
+        {qkv, cached ? keys : none, cached ? values : none, place, images_, query_scale_, stopped});
+    const at::Tensor query = qkv.select(2, 0);
+    // Over the first tokens the fresh keys serve as well as those in the cache.
+    if (place.first == 0) return attend_causally(query, qkv.select(2, 1), qkv.select(2, 2));
+    const int64_t last = place.first + n;
+    return attend_to_prefix(query, keys.slice(2, 0, last).transpose(1, 2),
+                            values.slice(2, 0, last).transpose(1, 2));
+  }
+
+  // (B, n, heads, 64) over as many keys.
+  at::Tensor attend_causally(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) const {
+    const at::Tensor query = q.transpose(1, 2), key = k.transpose(1, 2), value = v.transpose(1, 2);
+    const bool cudnn = model_.device.is_cuda() && model_.compute == ComputeType::kBFloat16 &&
+                       q.size(1) >= kLeastForCudnn;
+    const at::Tensor mixed =
+        cudnn ? std::get<0>(at::_scaled_dot_product_cudnn_attention(
+                    query, key, value, {}, /*compute_log_sumexp=*/false, 0.0, /*is_causal=*/true))
+              : at::scaled_dot_product_attention(query, key, value, {}, 0.0, /*is_causal=*/true);
+    return mixed.transpose(1, 2);
+  }
+
+  // A segment over the cache, (B, n, heads, 64) over (B, last, heads, 64), causal from the lower
+  // right corner: query i sees keys up to first + i. Named kernels, since cuDNN would make a plan
+  // for each length.
+  at::Tensor attend_to_prefix(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) const {
+    if (model_.device.is_cpu()) {
+      const at::Tensor mask = at::triu(at::full({q.size(1), k.size(1)}, -INFINITY, q.options()),
+                                       k.size(1) - q.size(1) + 1);
+      return at::scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2),
+                                              v.transpose(1, 2), mask)
+          .transpose(1, 2);
+    }
+    if (model_.compute == ComputeType::kBFloat16) {
+      return std::get<0>(at::_flash_attention_forward(q, k, v, {}, {}, q.size(1), k.size(1), 0.0,
+                                                      /*is_causal=*/true, false));
+    }
+    constexpr int64_t kLowerRight = 2;
+    return std::get<0>(
+        at::_efficient_attention_forward(q, k, v, {}, {}, {}, {}, {}, 0.0, kLowerRight));
+  }
+
+  // A plan of cuDNN's takes tens of milliseconds to make: for a pass that is repeated, not for
+  // tests' few tokens.
+  static constexpr int64_t kLeastForCudnn = 128;
+
+  const Model& model_;
+  const int64_t images_, batch_;
+  const double query_scale_;
+  const int stop_lag_;
+  Graphs graphs_;
+  BlockWeights block_;  // a copy of the one at hand
+  at::Tensor proj_in_;  // (C, padded_): its proj_in, zeros beyond D
+  int64_t padded_ = 0;
+  at::Tensor classes_;     // (B, C) fp32: the bias of proj_in + class
+  at::Tensor cache_;       // (L, 2, B, heads, T, 64): keys, then values
+  at::Tensor position_;    // (1) int64: the next single step's token
+  int64_t next_step_ = 0;  // what position_ will be once the device has done all it was given
+};
+
+}  // namespace
+
+bool can_fuse(const Model& model) { return FusedEvaluator::can_fuse(model); }
+
+std::unique_ptr<Evaluator> make_fused_evaluator(const Model& model, int64_t images,
+                                                const Guidance& guidance,
+                                                std::optional<int> stop_lag) {
+  return std::make_unique<FusedEvaluator>(model, images, guidance,
+                                          stop_lag.value_or(model.device.is_cuda() ? 1 : 0));
+}
+
+}  // namespace tarflow
