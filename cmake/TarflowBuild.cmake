@@ -80,7 +80,7 @@ endfunction()
 # tarflow_test(ROOM LIBS libraries... PCH target): tests/ROOM/*_test.cc becomes the program test_ROOM, each case a ctest
 # test; it shares the precompiled headers of the target.
 function(tarflow_test room)
-  cmake_parse_arguments(TEST "" "PCH" "LIBS;LABELS" ${ARGN})
+  cmake_parse_arguments(TEST "GPU" "PCH" "LIBS;LABELS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${room}/*_test.cc)
   if(NOT sources)
     return()
@@ -97,7 +97,13 @@ function(tarflow_test room)
   endif()
   # ctest runs tests side by side; each with all threads would wait for the others more than it computes, and threads
   # that spin while they wait would keep the others from computing.
-  gtest_discover_tests(test_${room} TEST_PREFIX "${TARFLOW_TEST_PREFIX}${room}." DISCOVERY_TIMEOUT 60
-                       PROPERTIES ENVIRONMENT OMP_NUM_THREADS=1
-                                  ENVIRONMENT_MODIFICATION OMP_WAIT_POLICY=set:PASSIVE TIMEOUT ${timeout} ${labels})
+  set(common TEST_PREFIX "${TARFLOW_TEST_PREFIX}${room}." DISCOVERY_TIMEOUT 60)
+  set(properties ENVIRONMENT OMP_NUM_THREADS=1 ENVIRONMENT_MODIFICATION OMP_WAIT_POLICY=set:PASSIVE TIMEOUT ${timeout})
+  if(TEST_GPU)  # the cases that need one, which skip elsewhere, can be asked for alone
+    gtest_discover_tests(test_${room} ${common} TEST_FILTER "-*cuda*:*Gpu.*" PROPERTIES ${properties} ${labels})
+    gtest_discover_tests(test_${room} ${common} TEST_FILTER "*cuda*:*Gpu.*" TEST_LIST test_${room}_GPU_TESTS
+                         PROPERTIES ${properties} LABELS gpu)
+  else()
+    gtest_discover_tests(test_${room} ${common} PROPERTIES ${properties} ${labels})
+  endif()
 endfunction()
