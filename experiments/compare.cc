@@ -13,6 +13,7 @@
 #include "experiments/registry.h"
 #include "experiments/sampling_job.h"
 #include "framework/core/error.h"
+#include "framework/core/statistics.h"
 #include "framework/tensor/device.h"
 
 namespace tarflow::experiments {
@@ -45,15 +46,6 @@ struct Settings : SamplingSettings {
     noise.bind(binder);
   }
 };
-
-// Linear interpolation at rank q (n - 1), as numpy does; values sorted and not empty.
-double quantile(const std::vector<double>& values, double q) {
-  const double rank = q * static_cast<double>(values.size() - 1);
-  const size_t below = static_cast<size_t>(rank);
-  const double fraction = rank - static_cast<double>(below);
-  if (fraction == 0 || values[below] == values[below + 1]) return values[below];
-  return values[below] + fraction * (values[below + 1] - values[below]);
-}
 
 // The means of squares of each image, (N) float64 on the CPU.
 at::Tensor mean_squares(const at::Tensor& images) {
@@ -99,7 +91,8 @@ class Comparison {
   void run() {
     SampleOptions options = settings_.options();
     options.strategy = against_.strategy;
-    ChunkSampler sampler(model_, options);
+    ChunkSampler sampler(model_, options,
+                         batch_options(context_, settings_, settings_.self_denoising_lr != 0));
     const int64_t total = settings_.num_images * static_cast<int64_t>(points_.size() + 1);
     int64_t done = 0;
     context_.progress("sampling", done, total);
@@ -127,7 +120,7 @@ class Comparison {
     const Labels labels = input_.labels(chunk);
     at::Tensor images = sampler.sample(input_.noise(chunk), labels, point.strategy).images;
     if (settings_.self_denoising_lr != 0) {
-      const at::Tensor gradient = loss_gradient(model_, images, labels);
+      const at::Tensor gradient = sampler.gradient(images, labels);
       images = self_denoise(model_, images, gradient, settings_.self_denoising_lr);
     }
     if (chunk.first < shown_) point.shown.push_back(images.slice(0, 0, shown_ - chunk.first).cpu());

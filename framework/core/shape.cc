@@ -6,6 +6,32 @@
 
 namespace tarflow {
 
+EvaluationCost& EvaluationCost::operator+=(const EvaluationCost& other) {
+  linear_flops += other.linear_flops;
+  attention_flops += other.attention_flops;
+  weight_bytes += other.weight_bytes;
+  cache_bytes += other.cache_bytes;
+  return *this;
+}
+
+EvaluationCost operator*(EvaluationCost cost, double times) {
+  return {cost.linear_flops * times, cost.attention_flops * times, cost.weight_bytes * times,
+          cost.cache_bytes * times};
+}
+
+EvaluationCost ModelShape::evaluation_cost(int64_t first, int64_t last, int64_t rows,
+                                           int element) const {
+  const double c = channels, n = static_cast<double>(last - first), b = static_cast<double>(rows);
+  const double keys = static_cast<double>(first) + (n + 1) / 2;  // that a query sees, in the mean
+  const double weights = layers * 12 * c * c + 3 * c * token_width();  // elements
+  EvaluationCost cost;
+  cost.linear_flops = 2 * weights * n * b;
+  cost.attention_flops = layers * 4 * keys * c * n * b;
+  cost.weight_bytes = weights * element;
+  cost.cache_bytes = layers * 2 * c * b * element * (static_cast<double>(last) + n);
+  return cost;
+}
+
 double ModelShape::block_flops_per_token(double keys) const {
   const double c = channels;
   const double layer =

@@ -10,6 +10,19 @@ namespace tarflow {
 
 inline constexpr int kHeadWidth = 64;  // channels of one attention head, in every TarFlow model
 
+// What evaluating a block takes, whatever computes it.
+struct EvaluationCost {
+  double linear_flops = 0;     // 2 per multiply-add of the linear layers
+  double attention_flops = 0;  // the same of QK and PV, each query over the keys it may see
+  double weight_bytes = 0;     // the block's linear weights, read once an evaluation
+  double cache_bytes = 0;      // keys and values: all that are read, and those that are written
+
+  double flops() const { return linear_flops + attention_flops; }
+  double bytes() const { return weight_bytes + cache_bytes; }
+  EvaluationCost& operator+=(const EvaluationCost& other);
+};
+EvaluationCost operator*(EvaluationCost cost, double times);
+
 struct ModelShape {
   int image_size = 0;    // H = W, pixels
   int patch_size = 0;    // P, pixels
@@ -26,6 +39,9 @@ struct ModelShape {
   // Floating point operations of one evaluation of one block for one token, attention over `keys`
   // keys: 2 per multiply-add of the linear layers and of QK and PV.
   double block_flops_per_token(double keys) const;
+  // One evaluation of tokens [first, last) of a block over the cached [0, first), of `rows`
+  // sequences in a type of `element` bytes; guidance has two rows an image.
+  EvaluationCost evaluation_cost(int64_t first, int64_t last, int64_t rows, int element) const;
   // Those of sampling images that take `block_passes` passes of T tokens in all (BlockWork's tokens
   // evaluated / T, summed over blocks and images); a token attends to (T + 1) / 2 keys in the mean,
   // and guidance evaluates it twice.

@@ -1,10 +1,20 @@
 #include "framework/core/statistics.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <stdexcept>
 
 namespace tarflow {
+
+double quantile(std::vector<double> values, double q) {
+  std::sort(values.begin(), values.end());
+  const double rank = q * static_cast<double>(values.size() - 1);
+  const size_t below = static_cast<size_t>(rank);
+  const double fraction = rank - static_cast<double>(below);
+  if (fraction == 0 || values[below] == values[below + 1]) return values[below];
+  return values[below] + fraction * (values[below + 1] - values[below]);
+}
 
 MeanError mean_error(std::span<const double> values) {
   if (values.size() < 2) throw std::invalid_argument("an error needs two values at least");

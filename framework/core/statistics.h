@@ -3,8 +3,13 @@
 
 #include <cstddef>
 #include <span>
+#include <vector>
 
 namespace tarflow {
+
+// Linear interpolation at rank q (n - 1) of the sorted values, as numpy does; of one value at
+// least.
+double quantile(std::vector<double> values, double q);
 
 struct MeanError {
   double mean = 0;

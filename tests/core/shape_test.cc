@@ -58,5 +58,18 @@ TEST(Shape, PrintsShort) {
   EXPECT_EQ((ModelShape{64, 2, 768, 8, 8, 0, 0.05}).str(), "64px P2 C768 K8 L8, unconditional");
 }
 
+TEST(Shape, CostOfAnEvaluation) {
+  // All tokens at once are as many operations as a token at a time, a mean of (T + 1) / 2 keys.
+  const double tokens = kDemo.tokens();
+  const EvaluationCost pass = kDemo.evaluation_cost(0, kDemo.tokens(), 1, 2);
+  EXPECT_DOUBLE_EQ(pass.flops(), tokens * kDemo.block_flops_per_token((tokens + 1) / 2));
+  // 2 layers of 12 C^2 and the ends of 3 C D, two bytes each.
+  EXPECT_DOUBLE_EQ(pass.weight_bytes, 2 * (2 * 12 * 128 * 128 + 3 * 128 * 48));
+  const EvaluationCost segment = kDemo.evaluation_cost(16, 24, 6, 4);
+  // 8 tokens of 6 sequences are written, 24 of them read: keys and values of 2 layers.
+  EXPECT_DOUBLE_EQ(segment.cache_bytes, 4.0 * 2 * 2 * 128 * 6 * (24 + 8));
+  EXPECT_DOUBLE_EQ(segment.attention_flops, 4.0 * 2 * 128 * 6 * 8 * (16 + 4.5));
+}
+
 }  // namespace
 }  // namespace tarflow

@@ -37,5 +37,12 @@ TEST(Statistics, ListsThatDoNotFitAreRefused) {
   EXPECT_THROW(jackknife_error(Values{1, 2}, Values{1}, 1), std::invalid_argument);
 }
 
+TEST(Quantile, InterpolatesBetweenRanks) {
+  EXPECT_DOUBLE_EQ(quantile({3, 1, 2}, 0.5), 2);
+  EXPECT_DOUBLE_EQ(quantile({4, 1, 2, 3}, 0.5), 2.5);
+  EXPECT_DOUBLE_EQ(quantile({0, 100}, 0.99), 99);
+  EXPECT_DOUBLE_EQ(quantile({7}, 0.99), 7);
+}
+
 }  // namespace
 }  // namespace tarflow
