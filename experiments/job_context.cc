@@ -52,6 +52,13 @@ at::Device JobContext::device() const {
 Model JobContext::load_model(const at::Device& device, ComputeType compute) {
   if (job_.model.is_null())
     throw Error(fmt::format("experiment {} was planned without a model", job_.experiment));
+  const Json& model = job_.model.get();
+  if (const auto random = model.find("random_weights"); random != model.end()) {
+    const ModelShape drawn = shape_from_json(job_.model.at("shape"));
+    log(fmt::format("model {}: random weights ({})", job_.model.at("name").get<std::string>(),
+                    drawn.str()));
+    return tarflow::random_weights(drawn, random->get<uint64_t>(), device, compute);
+  }
   const std::filesystem::path path = job_.model.at("checkpoint").get<std::string>();
   const ModelShape shape = shape_from_json(job_.model.at("shape"));
   log(fmt::format("model {}: {} ({})", job_.model.at("name").get<std::string>(), path.string(),

@@ -102,25 +102,44 @@ void check_shape(const ModelShape& shape) {
   }
 }
 
+// Calls `take` with each tensor of the state dict and what it holds.
+template <typename Take>
+void each_tensor(const ModelShape& shape, uint64_t seed, const Take& take) {
+  check_shape(shape);
+  int64_t inputs = 1;  // of the linear layer: its weight comes before its bias
+  uint64_t index = 0;
+  for (const ExpectedTensor& expected : expected_tensors(shape)) {
+    if (expected.shape.size() == 2) inputs = expected.shape[1];
+    take(expected, initial_values(expected, inputs, mix(mix(seed) + index++)));
+  }
+}
+
 }  // namespace
+
+UntrainedState::UntrainedState(const ModelShape& shape, uint64_t seed) {
+  each_tensor(shape, seed, [this](const ExpectedTensor& tensor, Element element) {
+    values_.emplace(tensor.name, std::move(element));
+  });
+}
+
+void UntrainedState::read(const std::string& name, uint64_t first, std::span<float> values) const {
+  const Element& element = values_.at(name);
+  for (float& value : values) value = element(first++);
+}
 
 void write_untrained(const std::filesystem::path& path, const ModelShape& shape, uint64_t seed,
                      DType dtype) {
-  check_shape(shape);
   if (dtype != DType::kFloat32 && dtype != DType::kBFloat16) {
     throw Error(fmt::format("an untrained checkpoint cannot be {}", to_string(dtype)),
                 "valid: float32, bfloat16");
   }
   std::vector<TensorToWrite> tensors;
-  int64_t inputs = 1;  // of the linear layer: its weight comes before its bias
-  for (const ExpectedTensor& expected : expected_tensors(shape)) {
-    if (expected.shape.size() == 2) inputs = expected.shape[1];
+  each_tensor(shape, seed, [&](const ExpectedTensor& expected, const Element& element) {
     uint64_t elements = 1;
     for (const int64_t side : expected.shape) elements *= static_cast<uint64_t>(side);
-    const Element element = initial_values(expected, inputs, mix(mix(seed) + tensors.size()));
     tensors.push_back({expected.name, dtype, expected.shape,
                        [element, elements, dtype] { return fill(element, elements, dtype); }});
-  }
+  });
   write_checkpoint(path, tensors);
 }
 

@@ -4,6 +4,10 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <map>
+#include <span>
+#include <string>
 
 #include "framework/checkpoint/dtype.h"
 #include "framework/core/shape.h"
@@ -25,5 +29,18 @@ inline constexpr double kProjOutScale = 0.35;
 // a dtype other than kFloat32 and kBFloat16.
 void write_untrained(const std::filesystem::path& path, const ModelShape& shape, uint64_t seed,
                      DType dtype);
+
+// The same tensors without a file.
+class UntrainedState {
+ public:
+  // Throws Error for an impossible shape.
+  UntrainedState(const ModelShape& shape, uint64_t seed);
+  // Elements [first, first + values.size()) of the tensor `name`, row-major. Throws
+  // std::out_of_range for a tensor that the shape does not have.
+  void read(const std::string& name, uint64_t first, std::span<float> values) const;
+
+ private:
+  std::map<std::string, std::function<float(uint64_t)>> values_;  // of an element's index
+};
 
 }  // namespace tarflow::checkpoint

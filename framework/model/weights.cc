@@ -1,25 +1,30 @@
 #include "framework/model/weights.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <cstring>
+#include <functional>
 #include <vector>
 
 #include "framework/checkpoint/tarflow_state.h"
+#include "framework/checkpoint/untrained.h"
 
 namespace tarflow {
 namespace {
 
-// Reads tensors of one file onto one device.
+// Fills a row-major fp32 tensor with the values of that name.
+using Source = std::function<void(const std::string&, at::Tensor&)>;
+
+// Brings tensors of one source onto one device.
 class Loader {
  public:
-  Loader(const checkpoint::Checkpoint& file, const Model& model) : file_(file), model_(model) {}
+  Loader(Source source, const Model& model) : source_(std::move(source)), model_(model) {}
 
   at::Tensor fp32(const std::string& name, at::IntArrayRef shape) const {
-    const std::vector<float> values = file_.read_f32(name);
     at::Tensor tensor = at::empty(shape, at::kFloat);
-    std::memcpy(tensor.mutable_data_ptr(), values.data(), values.size() * sizeof(float));
+    source_(name, tensor);
     return tensor;
   }
 
@@ -74,23 +79,60 @@ class Loader {
   }
 
  private:
-  const checkpoint::Checkpoint& file_;
+  const Source source_;
   const Model& model_;
 };
+
+Model load(Source source, const ModelShape& shape, const at::Device& device, ComputeType compute) {
+  Model model;
+  model.shape = shape;
+  model.device = device;
+  model.compute = compute;
+  const Loader loader(std::move(source), model);
+  model.prior_std = loader.full("var", {shape.tokens(), shape.token_width()}).sqrt();
+  for (int b = 0; b < shape.blocks; ++b) model.blocks.push_back(loader.block(b));
+  return model;
+}
 
 }  // namespace
 
 Model load_model(const checkpoint::Checkpoint& file, const ModelShape& shape,
                  const at::Device& device, ComputeType compute) {
   checkpoint::check_state(file, shape);
-  Model model;
-  model.shape = shape;
-  model.device = device;
-  model.compute = compute;
-  const Loader loader(file, model);
-  model.prior_std = loader.full("var", {shape.tokens(), shape.token_width()}).sqrt();
-  for (int b = 0; b < shape.blocks; ++b) model.blocks.push_back(loader.block(b));
-  return model;
+  const auto source = [&](const std::string& name, at::Tensor& tensor) {
+    const std::vector<float> values = file.read_f32(name);
+    std::memcpy(tensor.mutable_data_ptr(), values.data(), values.size() * sizeof(float));
+  };
+  return load(source, shape, device, compute);
+}
+
+Model random_weights(const ModelShape& shape, uint64_t seed, const at::Device& device,
+                     ComputeType compute) {
+  const checkpoint::UntrainedState state(shape, seed);
+  const auto source = [&](const std::string& name, at::Tensor& tensor) {
+    float* const values = tensor.mutable_data_ptr<float>();
+    at::parallel_for(0, tensor.numel(), 1 << 14, [&](int64_t begin, int64_t end) {
+      state.read(name, static_cast<uint64_t>(begin),
+                 {values + begin, static_cast<size_t>(end - begin)});
+    });
+  };
+  return load(source, shape, device, compute);
+}
+
+Model converted(const Model& model, ComputeType compute) {
+  Model result = model;
+  result.compute = compute;
+  for (BlockWeights& block : result.blocks) {
+    std::vector<at::Tensor*> linear = {&block.proj_in_weight, &block.proj_in_bias,
+                                       &block.proj_out_weight, &block.proj_out_bias};
+    for (LayerWeights& layer : block.layers) {
+      linear.insert(linear.end(),
+                    {&layer.qkv_weight, &layer.qkv_bias, &layer.proj_weight, &layer.proj_bias,
+                     &layer.up_weight, &layer.up_bias, &layer.down_weight, &layer.down_bias});
+    }
+    for (at::Tensor* tensor : linear) *tensor = tensor->to(result.dtype());
+  }
+  return result;
 }
 
 }  // namespace tarflow

@@ -46,4 +46,12 @@ struct Model {
 Model load_model(const checkpoint::Checkpoint& file, const ModelShape& shape,
                  const at::Device& device, ComputeType compute);
 
+// A model with the weights of an untrained checkpoint of this shape and seed
+// (checkpoint/untrained.h), without a file. Throws Error for an impossible shape.
+Model random_weights(const ModelShape& shape, uint64_t seed, const at::Device& device,
+                     ComputeType compute);
+// The same model in another compute type; weights that are rounded already are not made exact
+// again.
+Model converted(const Model& model, ComputeType compute);
+
 }  // namespace tarflow

@@ -165,6 +165,15 @@ class Surroundings {
   }
 
   Json model_of(const sweep::Model& model) {
+    if (model.random_weights) {
+      Json json = {{"name", model.name},
+                   {"checkpoint", ""},
+                   {"random_weights", *model.random_weights},
+                   {"shape", to_json(model.shape)}};
+      const Json content = {{"random_weights", *model.random_weights}, {"shape", json["shape"]}};
+      json["sha256"] = sha256_hex(canonical(content));
+      return json;
+    }
     return {{"name", model.name},
             {"checkpoint", model.checkpoint.string()},
             {"sha256", hasher_.hash(model.checkpoint)},

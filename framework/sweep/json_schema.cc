@@ -270,20 +270,24 @@ Json model_schema() {
     return described(or_reference({{"type", "integer"}, {"minimum", minimum}}), text);
   };
   const Json text = {{"type", "string"}, {"minLength", 1}};
-  Json properties = {{"checkpoint", described({{"anyOf", Json::array({text, to("used")})}},
-                                              "The .pth file, DATASET_model_P_C_K_L_EPS.pth.")},
-                     {"published", described(text, "Who publishes the file and where.")},
-                     {"image_size", whole(1, "Side of the images. Unit: pixels.")},
-                     {"patch_size", whole(1, "P, side of a patch. Unit: pixels.")},
-                     {"channels", whole(kHeadWidth, "C, a multiple of 64.")},
-                     {"blocks", whole(1, "K.")},
-                     {"layers", whole(1, "L, attention layers a block.")},
-                     {"classes", whole(0, "0: unconditional.")},
-                     {"noise_std", described(or_reference({{"type", "number"}, {"minimum", 0}}),
-                                             "Level of the noise in training.")}};
+  Json properties = {
+      {"checkpoint", described({{"anyOf", Json::array({text, to("used")})}},
+                               "The .pth file, DATASET_model_P_C_K_L_EPS.pth.")},
+      {"random_weights", described(or_reference({{"type", "integer"}, {"minimum", 0}}),
+                                   "Seed of weights that are drawn: no file is needed.")},
+      {"published", described(text, "Who publishes the file and where.")},
+      {"image_size", whole(1, "Side of the images. Unit: pixels.")},
+      {"patch_size", whole(1, "P, side of a patch. Unit: pixels.")},
+      {"channels", whole(kHeadWidth, "C, a multiple of 64.")},
+      {"blocks", whole(1, "K.")},
+      {"layers", whole(1, "L, attention layers a block.")},
+      {"classes", whole(0, "0: unconditional.")},
+      {"noise_std", described(or_reference({{"type", "number"}, {"minimum", 0}}),
+                              "Level of the noise in training.")}};
   Json model = map_of(std::move(properties));
-  model["anyOf"] = Json::array(
-      {{{"required", Json::array({"checkpoint"})}}, {{"required", Json::array({"use"})}}});
+  model["anyOf"] = Json::array({{{"required", Json::array({"checkpoint"})}},
+                                {{"required", Json::array({"random_weights"})}},
+                                {{"required", Json::array({"use"})}}});
   return described(std::move(model), "A checkpoint; what file and name tell need not be stated.");
 }
 

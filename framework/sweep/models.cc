@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <array>
+#include <cstdint>
 #include <set>
 
 #include "framework/checkpoint/tarflow_state.h"
@@ -135,6 +136,28 @@ void require_possible(const Known& known, const Node& map, Mark mark, Report& re
   }
 }
 
+void set_shape(const Known& known, ModelEntry& entry) {
+  entry.model.shape = known.shape;
+  for (const Part& part : kParts) {
+    if (!known.keys.contains(part.key)) entry.unknown.push_back(part.key);
+  }
+  if (!known.keys.contains("noise_std")) entry.unknown.push_back("noise_std");
+}
+
+// A model whose weights are drawn: what is not stated the name of a checkpoint tells, if one is
+// named; the file is not looked for.
+void read_random(const Entry* checkpoint, const Node& map, Known& known, ModelEntry& entry,
+                 Report& report) {
+  if (checkpoint) {
+    const auto written = read_text(*checkpoint->value, "checkpoint", report);
+    if (!written) return;
+    agree(known, read_file_name(*written), "the file's name", map, report);
+  }
+  require_possible(known, map, entry.mark, report);
+  entry.model.present = true;
+  set_shape(known, entry);
+}
+
 ModelEntry read_model(const Entry& entry, Report& report) {
   ModelEntry result;
   result.model.name = entry.key;
@@ -143,7 +166,7 @@ ModelEntry read_model(const Entry& entry, Report& report) {
   const size_t errors_before = report.errors.size();
   const Node& map = *entry.value;
   if (!read_map(map, entry.key, report)) return result;
-  std::vector<std::string> keys = {"checkpoint", "published", "noise_std"};
+  std::vector<std::string> keys = {"checkpoint", "random_weights", "published", "noise_std"};
   for (const Part& part : kParts) keys.push_back(part.key);
   require_keys(map, "a model", keys, report);
   if (const Entry* published = map.find("published")) {
@@ -151,10 +174,21 @@ ModelEntry read_model(const Entry& entry, Report& report) {
   }
   Known known = read_stated(map, report);
   const Entry* checkpoint = map.find("checkpoint");
-  if (!checkpoint) {
+  const Entry* random = map.find("random_weights");
+  if (random) {
+    result.model.random_weights =
+        read_integer(*random->value, "random_weights", {0, INT64_MAX}, report);
+    if (!result.model.random_weights) return result;
+  }
+  if (!checkpoint && !random) {
     if (report.incomplete) return result;
     report.error(entry.mark, fmt::format("the model `{}` has no `checkpoint`", entry.key),
-                 "name its .pth file");
+                 "name its .pth file, or state `random_weights: 0` and its shape");
+    return result;
+  }
+  if (random) {
+    read_random(checkpoint, map, known, result, report);
+    result.sound = report.errors.size() == errors_before;
     return result;
   }
   const auto written = read_text(*checkpoint->value, "checkpoint", report);
@@ -170,11 +204,7 @@ ModelEntry read_model(const Entry& entry, Report& report) {
     agree(known, read_file_name(found.path), "the file's name", map, report);
     require_possible(known, map, result.mark, report);
   }
-  result.model.shape = known.shape;
-  for (const Part& part : kParts) {
-    if (!known.keys.contains(part.key)) result.unknown.push_back(part.key);
-  }
-  if (!known.keys.contains("noise_std")) result.unknown.push_back("noise_std");
+  set_shape(known, result);
   result.sound = report.errors.size() == errors_before;
   return result;
 }
@@ -213,8 +243,9 @@ void require_model(const ModelEntry& entry, bool allow_missing, Report& report) 
   if (!entry.unknown.empty() && (model.present || allow_missing)) {
     report.error(entry.mark,
                  fmt::format("model `{}`: {} {}", model.name,
-                             model.present ? "neither the checkpoint nor its name tells"
-                                           : "the name of the missing checkpoint does not tell",
+                             model.random_weights ? "random weights need"
+                             : model.present      ? "neither the checkpoint nor its name tells"
+                                             : "the name of the missing checkpoint does not tell",
                              fmt::join(entry.unknown, ", ")),
                  fmt::format("add `{}: ...` to the model", entry.unknown.front()));
   }

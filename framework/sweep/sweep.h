@@ -20,10 +20,12 @@ namespace tarflow::sweep {
 // An entry under `models:`.
 struct Model {
   std::string name;
-  std::filesystem::path checkpoint;  // resolved, absolute
-  bool present = false;              // the file is there
-  ModelShape shape;                  // from the file; from name and YAML when it is absent
-  std::string published;             // who publishes the file and where; may be empty
+  std::filesystem::path checkpoint;  // resolved, absolute; "" with random weights and no name
+  // Seed of weights that are drawn, not read: the checkpoint's name tells the shape at most.
+  std::optional<int64_t> random_weights;
+  bool present = false;   // the file is there, or none is needed
+  ModelShape shape;       // from the file; from name and YAML when it is absent
+  std::string published;  // who publishes the file and where; may be empty
   Place place;
 };
 

@@ -44,9 +44,13 @@ class Programs : public testing::Test {
   pid_t start(const std::string& experiments) const {
     const bool golden = fs::exists(folder_ / "tiny_uncond_2_64_4_2_0.10.pth");
     const char* tiny = golden ? "  tiny: {checkpoint: tiny_uncond_2_64_4_2_0.10.pth}\n" : "";
-    write_file(folder_ / "toy.yaml",
-               "models:\n  toy: {checkpoint: toy_model_2_64_2_1_0.10.pth}\n" + std::string(tiny) +
-                   "defaults: {model: toy, device: cpu}\nexperiments:\n" + experiments);
+    write_file(
+        folder_ / "toy.yaml",
+        "models:\n  toy: {checkpoint: toy_model_2_64_2_1_0.10.pth}\n"
+        "  drawn: {random_weights: 1, image_size: 8, patch_size: 2, channels: 64, blocks: 2, "
+        "layers: 1, classes: 3, noise_std: 0.1}\n" +
+            std::string(tiny) + "defaults: {model: toy, device: cpu}\nexperiments:\n" +
+            experiments);
     const pid_t process = ::fork();
     if (process != 0) return process;
     if (::chdir(folder_.c_str()) != 0 || !::freopen("log", "w", stdout) || ::dup2(1, 2) < 0)

@@ -342,5 +342,26 @@ TEST(Sweep, AFileThatIsNotThere) {
   EXPECT_THROW(load_sweep("/", test_schemas()), Error);
 }
 
+TEST_F(SweepTest, RandomWeightsNeedTheShapeAndNoFile) {
+  const auto sweep_of = [](const std::string& model) {
+    return "models:\n  m: {" + model + "}\nexperiments:\n  - evaluate: {model: m, strategy: For}\n";
+  };
+  const Sweep sweep = load_sweep(
+      write("random.yaml", sweep_of("random_weights: 3, image_size: 32, patch_size: 4, channels: "
+                                    "128, blocks: 2, layers: 1, classes: 0, noise_std: 0")),
+      test_schemas());
+  EXPECT_EQ(sweep.models.at("m").random_weights, 3);
+  EXPECT_TRUE(sweep.models.at("m").checkpoint.empty());
+  EXPECT_EQ(sweep.models.at("m").shape, (ModelShape{32, 4, 128, 2, 1, 0, 0}));
+  // A file's name tells the rest, whether or not the file is there.
+  EXPECT_THAT(errors(sweep_of("random_weights: 0, checkpoint: x_model_4_128_8_2_0.05.pth, "
+                              "image_size: 32, classes: 10"),
+                     /*allow_missing=*/false),
+              ::testing::IsEmpty());
+  EXPECT_THAT(errors(sweep_of("random_weights: 0, image_size: 32, patch_size: 4"),
+                     /*allow_missing=*/false),
+              ::testing::ElementsAre(::testing::HasSubstr("random weights need channels")));
+}
+
 }  // namespace
 }  // namespace tarflow::sweep
