@@ -10,6 +10,7 @@
 #include "framework/kernels/gemm.h"
 #include "framework/kernels/vector_math.h"
 #include "framework/sampling/evaluator.h"
+#include "framework/tensor/range.h"
 
 namespace tarflow {
 namespace {
@@ -149,6 +150,7 @@ class CpuEvaluator final : public Evaluator {
   // out (rows, outs) = in (rows, ins) W^T, added to out if `add`.
   void multiply(const std::vector<float>& in, const Packed& weight, float* out, int64_t rows,
                 bool add) const {
+    const Range range("matrix products");
     math_.multiply(in.data(), weight.weight.data(), out, rows, weight.ins, weight.outs, add);
   }
 
@@ -169,6 +171,7 @@ class CpuEvaluator final : public Evaluator {
   // to normed.
   void attention(Scratch& s, const float* bias, int64_t layer, int64_t lo, int64_t hi,
                  int64_t first, int64_t n) const {
+    const Range range("attention");
     const int64_t c = model_.shape.channels, heads = model_.shape.heads(),
                   t = model_.shape.tokens();
     const int64_t part = batch_ * heads * t * kHeadWidth;  // keys, then values

@@ -10,6 +10,7 @@
 #include "framework/core/error.h"
 #include "framework/kernels/guided_update.h"
 #include "framework/sampling/stop_watch.h"
+#include "framework/tensor/range.h"
 
 namespace tarflow {
 namespace {
@@ -101,6 +102,7 @@ class Inversion {
   }
 
   void step(int64_t first, int64_t last, double clamp) {
+    const Range range("iteration");
     kernels::GuidedUpdate update;
     update.z = iterate_.z;
     update.x = iterate_.x;

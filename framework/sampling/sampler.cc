@@ -6,6 +6,7 @@
 
 #include "framework/core/error.h"
 #include "framework/model/patchify.h"
+#include "framework/tensor/range.h"
 
 namespace tarflow {
 
@@ -56,6 +57,9 @@ SampleResult Sampler::sample(const at::Tensor& noise, const Labels& labels,
   at::Tensor x = noise * model_.prior_std;
   int64_t evaluations = 0;
   for (int b = count - 1; b >= 0; --b) {
+    if (options_.on_block) options_.on_block(b);
+    const std::string name = fmt::format("block {}", b);
+    const Range range(name);
     const BlockWeights& block = model_.blocks[static_cast<size_t>(b)];
     BlockWork& work = result.work[static_cast<size_t>(b)];
     work.block = b;
@@ -66,6 +70,7 @@ SampleResult Sampler::sample(const at::Tensor& noise, const Labels& labels,
     evaluations += work.token_evaluations;
     keep(x);
   }
+  if (options_.on_block) options_.on_block(-1);
   result.images = unpatchify(x, model_.shape.patch_size);
   result.block_passes =
       static_cast<double>(evaluations) / static_cast<double>(model_.shape.tokens());

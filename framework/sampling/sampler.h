@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -18,6 +19,8 @@ struct SampleOptions {
   Strategy strategy;  // one entry a block
   Guidance guidance;
   bool keep_trace = false;
+  // Called before each block is inverted, and with -1 after the last.
+  std::function<void(int block)> on_block = {};
 };
 
 struct SampleResult {

@@ -6,6 +6,7 @@
 #include "framework/core/error.h"
 #include "framework/model/patchify.h"
 #include "framework/tensor/device.h"
+#include "framework/tensor/memory.h"
 #include "tests/support/linear_flow.h"
 
 namespace tarflow {
@@ -133,6 +134,21 @@ TEST(ForwardTest, BFloat16IsCloseAndKeepsFloatOutputs) {
   const double relative = ((got - expected).norm() / expected.norm()).item<double>();
   EXPECT_LT(relative, 3e-2);
   EXPECT_GT(relative, 1e-5);  // it did compute in bfloat16
+}
+
+// Each block is computed again for its derivative, and only its input is kept until then.
+TEST(ForwardTest, GradientMemoryDoesNotGrowWithBlocks) {
+  const auto peak = [](int blocks) {
+    const Model model = random_model({16, 2, 128, blocks, 2, 0, 0.1}, 9);
+    const at::Tensor images = at::ones({4, 3, 16, 16});
+    const MemoryMeter meter(at::kCPU);
+    loss_gradient(model, images, {});
+    return meter.peak();
+  };
+  const int64_t input = 4 * 3 * 16 * 16 * 4;  // bytes of a block's input
+  const int64_t two = peak(2), eight = peak(8);
+  EXPECT_GT(two, 50 * input) << "activations are what counts";
+  EXPECT_LE(eight, two + 7 * input);
 }
 
 }  // namespace
