@@ -38,6 +38,13 @@ size_t found_or_added(std::vector<Value>& values, const Is& is, const Make& make
   return values.size() - 1;
 }
 
+bool any_self_denoising(const JobContext& context) {
+  for (size_t i = 0; i < context.point_count(); ++i) {
+    if (context.point_settings(i).value("self_denoising_lr", 0.0) != 0) return true;
+  }
+  return false;
+}
+
 class Evaluation {
  public:
   explicit Evaluation(JobContext& context)
@@ -45,7 +52,8 @@ class Evaluation {
         settings_(read_settings<EvaluateSettings>(context.settings())),
         device_(context.device()),
         model_(context.load_model(device_, compute_type_from(settings_.compute_type, device_))),
-        sampler_(model_, sample_options(context, settings_, model_)),
+        sampler_(model_, sample_options(context, settings_, model_),
+                 batch_options(context, settings_, any_self_denoising(context))),
         chunks_(chunks_of(settings_.num_images, settings_.chunk)) {
     for (size_t i = 0; i < context.point_count(); ++i)
       points_.push_back(parts_of(read_settings<EvaluateSettings>(context.point_settings(i))));
@@ -195,7 +203,7 @@ class Evaluation {
     const Chunk chunk{0, 0, count};
     const Labels labels = labels_of(model_, settings_, chunk);
     const at::Tensor images = sampler_.sample(noise_of(model_, seed(), chunk), labels).images;
-    if (differentiate_) loss_gradient(model_, images, labels);
+    if (differentiate_) sampler_.gradient(images, labels);
     for (const auto& [path, extractor] : extractors_)
       extractor->features(metrics::to_uint8(images));
     comm_.gather_tensors({{"first", images}});  // what connects GPUs takes its time once
@@ -226,7 +234,7 @@ class Evaluation {
       piece["images"] = images_.slice(0, 0, kKeptImages - chunk.first).cpu();
     if (!differentiate_) return;
     const Stopwatch gradient(device_);
-    gradient_ = loss_gradient(model_, images_, labels);
+    gradient_ = sampler_.gradient(images_, labels);
     times_[1] += gradient.seconds();
   }
 

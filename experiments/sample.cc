@@ -2,6 +2,8 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "experiments/noise_input.h"
 #include "experiments/pictures.h"
 #include "experiments/registry.h"
@@ -35,6 +37,13 @@ SampleOptions options_of(JobContext& context, const Settings& settings, const Mo
   return options;
 }
 
+std::vector<double> rates_of(JobContext& context) {
+  std::vector<double> rates;
+  for (size_t i = 0; i < context.point_count(); ++i)
+    rates.push_back(read_settings<Settings>(context.point_settings(i)).self_denoising_lr);
+  return rates;
+}
+
 // The images of a run, gathered chunk by chunk.
 class Samples {
  public:
@@ -43,13 +52,13 @@ class Samples {
         settings_(read_settings<Settings>(context.settings())),
         device_(context.device()),
         model_(context.load_model(device_, compute_type_from(settings_.compute_type, device_))),
-        sampler_(model_, options_of(context, settings_, model_)),
+        rates_(rates_of(context)),
+        sampler_(model_, options_of(context, settings_, model_),
+                 batch_options(context, settings_,
+                               std::any_of(rates_.begin(), rates_.end(),
+                                           [](double rate) { return rate != 0; }))),
         input_(settings_.noise, settings_, model_),
-        denoised_(context.point_count()) {
-    for (size_t i = 0; i < context.point_count(); ++i) {
-      rates_.push_back(read_settings<Settings>(context.point_settings(i)).self_denoising_lr);
-    }
-  }
+        denoised_(context.point_count()) {}
 
   void run() {
     context_.progress("sampling", 0, settings_.num_images);
@@ -75,7 +84,7 @@ class Samples {
     at::Tensor gradient;  // one serves every rate
     for (size_t i = 0; i < rates_.size(); ++i) {
       if (rates_[i] != 0 && !gradient.defined())
-        gradient = loss_gradient(model_, result.images, labels);
+        gradient = sampler_.gradient(result.images, labels);
       denoised_[i].push_back(rates_[i] == 0
                                  ? images_.back()
                                  : self_denoise(model_, result.images, gradient, rates_[i]).cpu());
@@ -102,9 +111,9 @@ class Samples {
   const Settings settings_;
   const at::Device device_;
   const Model model_;
+  const std::vector<double> rates_;  // self_denoising_lr of each point
   ChunkSampler sampler_;
   const NoiseInput input_;
-  std::vector<double> rates_;  // self_denoising_lr of each point
   std::vector<at::Tensor> images_, traces_;
   std::vector<std::vector<at::Tensor>> denoised_;  // by point
   WorkTotals work_;

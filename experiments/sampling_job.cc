@@ -54,6 +54,7 @@ void SamplingSettings::bind(Binder& binder, StrategyField strategies) {
        .minimum = 0,
        .example = {0, 2}});
   bind_device(binder, device, compute_type);
+  bind_memory_limit(binder, memory_limit);
 }
 
 SampleOptions SamplingSettings::options() const {
@@ -105,20 +106,28 @@ at::Tensor noise_of(const Model& model, uint64_t seed, const Chunk& chunk) {
                       model.shape.token_width(), model.device);
 }
 
-void ChunkSampler::prepare(int64_t images) {
-  if (sampler_ && sampler_->images() == images) return;
-  sampler_.reset();  // its memory first
-  sampler_.emplace(model_, images, options_);
+void bind_memory_limit(Binder& binder, double& limit) {
+  binder.number(
+      limit, {.name = "memory_limit",
+              .description = "What the work on images may take of the device's memory beside the "
+                             "weights; what needs more is sampled in parts. 0: what is free.",
+              .unit = "GB",
+              .minimum = 0,
+              .example = 8,
+              .identity = Identity::kNone});
 }
 
-SampleResult ChunkSampler::sample(const at::Tensor& noise, const Labels& labels) {
-  return sample(noise, labels, options_.strategy);
+BatchOptions batch_options(JobContext& context, double memory_limit, bool self_denoising) {
+  BatchOptions options;
+  options.self_denoising = self_denoising;
+  if (memory_limit > 0) options.memory_limit = static_cast<int64_t>(1e9 * memory_limit);
+  options.say = [&context](const std::string& line) { context.log(line); };
+  return options;
 }
 
-SampleResult ChunkSampler::sample(const at::Tensor& noise, const Labels& labels,
-                                  const Strategy& strategy) {
-  prepare(noise.size(0));
-  return sampler_->sample(noise, labels, strategy);
+BatchOptions batch_options(JobContext& context, const SamplingSettings& settings,
+                           bool self_denoising) {
+  return batch_options(context, settings.memory_limit, self_denoising);
 }
 
 void WorkTotals::add(const SampleResult& result, int64_t images) {

@@ -10,7 +10,7 @@
 #include "experiments/job_context.h"
 #include "experiments/settings.h"
 #include "framework/dist/pack.h"
-#include "framework/sampling/sampler.h"
+#include "framework/sampling/batch_sampler.h"
 
 namespace tarflow::experiments {
 
@@ -33,6 +33,7 @@ struct SamplingSettings {
   std::vector<int64_t> labels;  // repeated over the images; empty: uniform by index
   std::string device = "auto";
   std::string compute_type = "auto";
+  double memory_limit = 0;  // GB; 0: what the device has free
 
   void bind(Binder& binder, StrategyField strategies = StrategyField::kOwn);
   SampleOptions options() const;  // with the strategy as stated
@@ -56,24 +57,12 @@ Labels labels_of(const Model& model, const SamplingSettings& settings, const Chu
 Labels labels_of(const Model& model, uint64_t seed, const Chunk& chunk);  // uniform
 at::Tensor noise_of(const Model& model, uint64_t seed, const Chunk& chunk);
 
-// Samples chunks with one sampler for as long as they have one size.
-class ChunkSampler {
- public:
-  // Keeps a reference to the model.
-  ChunkSampler(const Model& model, SampleOptions options)
-      : model_(model), options_(std::move(options)) {}
-  // Packs weights and allocates the cache for chunks of this size, unless that is done; apart from
-  // sample() so that timings can leave it out.
-  void prepare(int64_t images);
-  SampleResult sample(const at::Tensor& noise, const Labels& labels);
-  // By another strategy than the options'; the weights and the cache serve it as well.
-  SampleResult sample(const at::Tensor& noise, const Labels& labels, const Strategy& strategy);
-
- private:
-  const Model& model_;
-  SampleOptions options_;
-  std::optional<Sampler> sampler_;
-};
+// Samples chunks, in parts where one does not fit into memory. The log tells what it plans.
+using ChunkSampler = BatchSampler;
+BatchOptions batch_options(JobContext& context, const SamplingSettings& settings,
+                           bool self_denoising);
+BatchOptions batch_options(JobContext& context, double memory_limit, bool self_denoising);
+void bind_memory_limit(Binder& binder, double& limit);  // GB; 0: what the device has free
 
 // Work done so far, in checkpoint order of the blocks.
 class WorkTotals {

@@ -68,7 +68,8 @@ class Traces {
     SampleOptions options = settings_.options();
     options.strategy = points_.front().strategy;
     options.keep_trace = true;
-    ChunkSampler sampler(model_, options);
+    ChunkSampler sampler(model_, options,
+                         batch_options(context_, settings_, settings_.self_denoising_lr != 0));
     const int64_t total = settings_.num_images * static_cast<int64_t>(points_.size());
     int64_t done = 0;
     context_.progress("sampling", done, total);
@@ -88,7 +89,7 @@ class Traces {
     const Labels labels = input_.labels(chunk);
     SampleResult result = sampler.sample(input_.noise(chunk), labels, point.strategy);
     if (settings_.self_denoising_lr != 0) {
-      const at::Tensor gradient = loss_gradient(model_, result.images, labels);
+      const at::Tensor gradient = sampler.gradient(result.images, labels);
       result.trace.push_back(
           self_denoise(model_, result.images, gradient, settings_.self_denoising_lr));
     }

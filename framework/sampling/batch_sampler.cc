@@ -1,0 +1,210 @@
+#include "framework/sampling/batch_sampler.h"
+
+#include <ATen/ATen.h>
+#include <c10/util/Exception.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "framework/sampling/memory_plan.h"
+#include "framework/tensor/memory.h"
+
+namespace tarflow {
+namespace {
+
+constexpr double kUsedShare = 0.9;  // of the free memory; the rest is for what no plan knows
+
+Labels part_of(const Labels& labels, int64_t first, int64_t count) {
+  if (labels.empty()) return {};
+  return {labels.begin() + first, labels.begin() + first + count};
+}
+
+// ||x' - x||_2 / (N D) of all parts after each iteration, segment after segment.
+std::vector<double> joined_residuals(const std::vector<const BlockWork*>& parts,
+                                     const std::vector<int64_t>& sizes,
+                                     const std::vector<int>& iterations) {
+  std::vector<double> residuals;
+  const double images = static_cast<double>(std::accumulate(sizes.begin(), sizes.end(), int64_t{}));
+  std::vector<size_t> at(parts.size(), 0);  // where each part's segment begins
+  for (size_t segment = 0; segment < iterations.size(); ++segment) {
+    for (int k = 0; k < iterations[segment]; ++k) {
+      double squares = 0;
+      for (size_t p = 0; p < parts.size(); ++p) {
+        if (k >= parts[p]->iterations[segment]) continue;
+        const double part = parts[p]->residuals.at(at[p] + static_cast<size_t>(k));
+        squares += std::pow(part * static_cast<double>(sizes[p]), 2);
+      }
+      residuals.push_back(std::sqrt(squares) / images);
+    }
+    for (size_t p = 0; p < parts.size(); ++p)
+      at[p] += static_cast<size_t>(parts[p]->iterations[segment]);
+  }
+  return residuals;
+}
+
+BlockWork joined_work(const std::vector<const BlockWork*>& parts,
+                      const std::vector<int64_t>& sizes) {
+  BlockWork work = *parts.front();
+  double evaluations = 0, images = 0;
+  for (size_t p = 0; p < parts.size(); ++p) {
+    for (size_t i = 0; i < work.iterations.size(); ++i)
+      work.iterations[i] = std::max(work.iterations[i], parts[p]->iterations[i]);
+    evaluations += static_cast<double>(parts[p]->token_evaluations * sizes[p]);
+    images += static_cast<double>(sizes[p]);
+  }
+  work.token_evaluations = std::llround(evaluations / images);
+  if (!work.residuals.empty()) work.residuals = joined_residuals(parts, sizes, work.iterations);
+  return work;
+}
+
+}  // namespace
+
+void in_parts(int64_t images, const int64_t& size, const std::function<void()>& halve,
+              const std::function<void(int64_t first, int64_t count)>& work) {
+  for (int64_t first = 0; first < images;) {
+    const int64_t count = std::min(size, images - first);
+    bool fits = true;
+    try {
+      work(first, count);
+    } catch (const c10::OutOfMemoryError&) {
+      if (count == 1) throw;
+      fits = false;  // what it held is free only after the handler
+    }
+    if (fits) {
+      first += count;
+    } else {
+      halve();
+    }
+  }
+}
+
+Strategy for_part(const Strategy& strategy, int64_t part, int64_t whole) {
+  Strategy result = strategy;
+  if (part == whole) return result;
+  for (BlockStrategy& block : result.blocks) {
+    switch (block.stop) {
+      case StopRule::kNone:
+        break;
+      case StopRule::kPublished:
+        // The whole's sum of squares may be (threshold N D)^2; a part's, n / N of that.
+        block.stop_threshold *= std::sqrt(static_cast<double>(whole) / static_cast<double>(part));
+        break;
+    }
+  }
+  return result;
+}
+
+SampleResult joined(const std::vector<SampleResult>& parts, const std::vector<int64_t>& sizes) {
+  if (parts.size() == 1) return parts.front();
+  SampleResult result;
+  std::vector<at::Tensor> images;
+  double count = 0;
+  for (size_t p = 0; p < parts.size(); ++p) {
+    images.push_back(parts[p].images);
+    result.block_passes += parts[p].block_passes * static_cast<double>(sizes[p]);
+    count += static_cast<double>(sizes[p]);
+  }
+  result.images = at::cat(images);
+  result.block_passes /= count;
+  for (size_t state = 0; state < parts.front().trace.size(); ++state) {
+    std::vector<at::Tensor> states;
+    for (const SampleResult& part : parts) states.push_back(part.trace[state]);
+    result.trace.push_back(at::cat(states));
+  }
+  for (size_t block = 0; block < parts.front().work.size(); ++block) {
+    std::vector<const BlockWork*> work;
+    for (const SampleResult& part : parts) work.push_back(&part.work[block]);
+    result.work.push_back(joined_work(work, sizes));
+  }
+  return result;
+}
+
+BatchSampler::BatchSampler(const Model& model, SampleOptions options, BatchOptions batch)
+    : model_(model), options_(std::move(options)), batch_(std::move(batch)) {}
+
+void BatchSampler::plan(int64_t images) {
+  if (planned_ == images) return;
+  sampler_.reset();  // its memory counts as free
+  planned_ = images;
+  micro_batch_ = images;
+  std::optional<int64_t> limit = batch_.memory_limit;
+  if (const auto free = limit ? limit : free_memory(model_.device); free && !limit)
+    limit = static_cast<int64_t>(kUsedShare * static_cast<double>(*free));
+  const auto plan_of = [&](int64_t count) {
+    return memory_plan(model_.shape, count, model_.compute, options_.guidance, options_.strategy,
+                       batch_.self_denoising);
+  };
+  if (limit) {
+    micro_batch_ = images_within(*limit, images, model_.shape, model_.compute, options_.guidance,
+                                 options_.strategy, batch_.self_denoising);
+  }
+  if (!batch_.say) return;
+  batch_.say("memory plan: " + plan_of(images).str());
+  if (micro_batch_ == images) return;
+  batch_.say(fmt::format("{:.3g} GB are free for it: batches are divided, {}",
+                         static_cast<double>(*limit) / 1e9, plan_of(micro_batch_).str()));
+}
+
+void BatchSampler::make_sampler(int64_t images) {
+  if (sampler_ && sampler_->images() == images) return;
+  sampler_.reset();  // its memory first
+  sampler_.emplace(model_, images, options_);
+}
+
+void BatchSampler::halve() {
+  sampler_.reset();
+  release_unused_memory(model_.device);
+  micro_batch_ = (micro_batch_ + 1) / 2;
+  if (batch_.say)
+    batch_.say(fmt::format("out of memory: going on with {} images at once", micro_batch_));
+}
+
+void BatchSampler::prepare(int64_t images) {
+  plan(images);
+  bool done = false;
+  in_parts(
+      images, micro_batch_, [this] { halve(); },
+      [&](int64_t, int64_t count) {
+        if (!done) make_sampler(count);  // the others are made as the first
+        done = true;
+      });
+}
+
+SampleResult BatchSampler::sample(const at::Tensor& noise, const Labels& labels) {
+  return sample(noise, labels, options_.strategy);
+}
+
+SampleResult BatchSampler::sample(const at::Tensor& noise, const Labels& labels,
+                                  const Strategy& strategy) {
+  const int64_t images = noise.size(0);
+  plan(images);
+  std::vector<SampleResult> parts;
+  std::vector<int64_t> sizes;
+  in_parts(
+      images, micro_batch_, [this] { halve(); },
+      [&](int64_t first, int64_t count) {
+        make_sampler(count);
+        parts.push_back(sampler_->sample(noise.slice(0, first, first + count),
+                                         part_of(labels, first, count),
+                                         for_part(strategy, count, images)));
+        sizes.push_back(count);
+      });
+  return joined(parts, sizes);
+}
+
+at::Tensor BatchSampler::gradient(const at::Tensor& images, const Labels& labels) {
+  const int64_t count = images.size(0);
+  plan(count);
+  std::vector<at::Tensor> parts;
+  in_parts(
+      count, micro_batch_, [this] { halve(); },
+      [&](int64_t first, int64_t size) {
+        parts.push_back(loss_gradient(model_, images.slice(0, first, first + size),
+                                      part_of(labels, first, size)));
+      });
+  return parts.size() == 1 ? parts.front() : at::cat(parts);
+}
+
+}  // namespace tarflow

@@ -1,0 +1,36 @@
+// The memory that sampling takes, known before it starts.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "framework/core/shape.h"
+#include "framework/core/strategy.h"
+#include "framework/sampling/evaluator.h"
+
+namespace tarflow {
+
+// Bytes on the device.
+struct MemoryPlan {
+  int64_t images = 0;   // at once
+  int64_t weights = 0;  // of all blocks; resident
+  int64_t cache = 0;    // keys and values of one block's layers, both passes
+  int64_t activations =
+      0;                 // of the longest evaluation that the strategy makes, the iterates included
+  int64_t gradient = 0;  // of self-denoising: one block's activations, kept for its derivative
+
+  // Beyond the weights: the cache stays while the gradient is computed.
+  int64_t working() const { return cache + (activations > gradient ? activations : gradient); }
+  int64_t total() const { return weights + working(); }
+  std::string str() const;  // "64 images: 1.23 GB weights, ... in all"
+};
+
+MemoryPlan memory_plan(const ModelShape& shape, int64_t images, ComputeType compute,
+                       const Guidance& guidance, const Strategy& strategy, bool self_denoising);
+
+// The most images at once whose working memory is within `bytes`: all of them, or as many as
+// halving them again and again leaves; 1 at least.
+int64_t images_within(int64_t bytes, int64_t images, const ModelShape& shape, ComputeType compute,
+                      const Guidance& guidance, const Strategy& strategy, bool self_denoising);
+
+}  // namespace tarflow
