@@ -1,4 +1,5 @@
 #include "analysis/points.h"
+#include "framework/core/error.h"
 
 #include <fmt/format.h>
 
@@ -64,6 +65,18 @@ std::string Point::checkpoint() const {
 }
 
 std::string Point::checkpoint_sha256() const { return model_field(job, "sha256"); }
+
+std::optional<ModelShape> Point::model_shape() const {
+  if (!job || !job->job.is_object()) return std::nullopt;
+  const auto model = job->job.find("model");
+  if (model == job->job.end() || !model->is_object() || !model->contains("shape"))
+    return std::nullopt;
+  try {
+    return shape_from_json(model->at("shape"));
+  } catch (const Error&) {
+    return std::nullopt;  // another program's
+  }
+}
 
 std::string Point::content_sha256(const std::string& field) const {
   if (!job || !job->job.is_object()) return "";

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "framework/core/shape.h"
 #include "framework/record/record.h"
 
 namespace tarflow::analysis {
@@ -35,6 +36,7 @@ struct Point {
   // From job.json's model; "" where the job names none.
   std::string checkpoint() const;         // file name
   std::string checkpoint_sha256() const;  // in hexadecimal
+  std::optional<ModelShape> model_shape() const;
   // Of what the setting `field` names, from job.json; "" where it is not told.
   std::string content_sha256(const std::string& field) const;
 };

@@ -30,6 +30,17 @@ Strategy strategy_from_lists(const YAML::Node& model) {
   return strategy;
 }
 
+ModelShape shape_from_yaml(const YAML::Node& node) {
+  ModelShape shape;
+  shape.image_size = node["image_size"].as<int>();
+  shape.patch_size = node["patch_size"].as<int>();
+  shape.channels = node["channels"].as<int>();
+  shape.blocks = node["blocks"].as<int>();
+  shape.layers = node["layers"].as<int>();
+  shape.classes = node["classes"].as<int>();
+  return shape;
+}
+
 PublishedModel model_from_yaml(const YAML::Node& node) {
   PublishedModel model;
   model.name = node["name"].as<std::string>();
@@ -45,6 +56,9 @@ PublishedModel model_from_yaml(const YAML::Node& node) {
   model.for_distance = node["for_distance"].as<double>();
   model.strategy_distance = node["strategy_distance"].as<double>();
   model.rate = node["rate"].as<double>();
+  model.shape = shape_from_yaml(node["shape"]);
+  model.for_seconds = node["benchmark"]["for_seconds"].as<double>();
+  model.strategy_seconds = node["benchmark"]["strategy_seconds"].as<double>();
   if (model.crm_percent.size() != model.strategy.blocks.size()) {
     throw YAML::Exception(node.Mark(),
                           "crm_percent and the strategy differ in the number of blocks");
@@ -67,6 +81,10 @@ Published from_yaml(const YAML::Node& root) {
                                    count_text(static_cast<double>(published.num_images)),
                                    count_text(speed_up["batch"].as<double>()),
                                    published.compute_type, speed_up["labels"].as<std::string>());
+  const YAML::Node benchmark = root["benchmark"];
+  published.benchmark_device = benchmark["device"].as<std::string>();
+  published.benchmark_compute = benchmark["compute_type"].as<std::string>();
+  published.benchmark_batch = benchmark["batch"].as<int64_t>();
   published.crm_norm = crm["norm"].as<std::string>();
   published.crm_images = crm["num_images"].as<int64_t>();
   for (const YAML::Node& model : root["models"]) published.models.push_back(model_from_yaml(model));
@@ -96,6 +114,15 @@ const PublishedModel* find_model(const Published& published,
                                  const std::filesystem::path& checkpoint) {
   for (const PublishedModel& model : published.models) {
     if (model.checkpoint == checkpoint.filename()) return &model;
+  }
+  return nullptr;
+}
+
+const PublishedModel* find_model(const Published& published, const ModelShape& shape) {
+  for (const PublishedModel& model : published.models) {
+    ModelShape stated = model.shape;
+    stated.noise_std = shape.noise_std;
+    if (stated == shape) return &model;
   }
   return nullptr;
 }

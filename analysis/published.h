@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "framework/core/shape.h"
 #include "framework/core/strategy.h"
 
 namespace tarflow::analysis {
@@ -19,6 +20,8 @@ struct PublishedModel {
   double for_time = 0, strategy_time = 0;          // unit not stated
   double for_distance = 0, strategy_distance = 0;  // FID
   double rate = 0;                                 // as printed, not the quotient of the times
+  ModelShape shape;                                // noise_std left out
+  double for_seconds = 0, strategy_seconds = 0;    // of Published::benchmark_*
 };
 
 struct Published {
@@ -28,6 +31,9 @@ struct Published {
   std::string device, compute_type, distance_name, time;
   int64_t crm_images = 0;
   std::string crm_norm;
+  // The published code's times for one batch, measured on this device.
+  std::string benchmark_device, benchmark_compute;
+  int64_t benchmark_batch = 0;
   std::vector<PublishedModel> models;
 };
 
@@ -40,5 +46,7 @@ std::filesystem::path installed_published_file();
 // The model with this checkpoint file name (folders are ignored); nullptr when there is none.
 const PublishedModel* find_model(const Published& published,
                                  const std::filesystem::path& checkpoint);
+// The model of this shape, whatever its noise level; nullptr when there is none.
+const PublishedModel* find_model(const Published& published, const ModelShape& shape);
 
 }  // namespace tarflow::analysis

@@ -7,8 +7,10 @@
 #include <optional>
 #include <set>
 
+#include "analysis/benchmark.h"
 #include "analysis/convergence.h"
 #include "analysis/crm.h"
+#include "analysis/device_error.h"
 #include "analysis/difference.h"
 #include "analysis/likelihood.h"
 #include "analysis/markdown.h"
@@ -108,6 +110,10 @@ void add_tables(Report& report, const std::vector<Point>& points, const Publishe
       tables = convergence_tables(own);
     } else if (experiment == "compare") {
       tables = difference_tables(own);
+    } else if (experiment == "benchmark") {
+      tables = benchmark_tables(own, published);
+    } else if (experiment == "device_error") {
+      tables = device_error_tables(own);
     } else {
       report.coverage.push_back(fmt::format("{}: {} with results; this experiment has no table.",
                                             experiment.empty() ? "unnamed experiment" : experiment,

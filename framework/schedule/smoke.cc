@@ -128,7 +128,8 @@ void replace_path(const sweep::Sweep& sweep, const ExperimentSchema& schema, con
 }
 
 void clamp_count(const Field& field, sweep::Settings& settings) {
-  const bool count = field.name == "num_images" || field.name == kGuessNumImages;
+  const bool count =
+      field.name == "num_images" || field.name == "batch" || field.name == kGuessNumImages;
   if (field.type != FieldType::kInteger || !count) return;
   const auto least = static_cast<int64_t>(std::ceil(field.minimum.value_or(0)));
   const int64_t most = std::max(kSmokeImages, least);

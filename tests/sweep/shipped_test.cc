@@ -137,5 +137,17 @@ TEST_F(ShippedSweepsLoad, ThePublishedModelsWithoutTheirFiles) {
   }
 }
 
+// The shapes are those of files that need not be there.
+TEST_F(ShippedSweepsLoad, TheBenchmarkNeedsNoFiles) {
+  const Sweep sweep = load_sweep(kSweeps / "benchmark_published_shapes.yaml", schemas_);
+  EXPECT_THAT(sweep.points, SizeIs(4 * 2 + 1));
+  EXPECT_THAT(sweep.warnings, IsEmpty());
+  for (const Shipped& shipped : kPublished) {
+    const Model& model = sweep.models.at(shipped.name);
+    EXPECT_EQ(model.shape.tokens(), shipped.flow.tokens);
+    EXPECT_EQ(model.random_weights, 0);
+  }
+}
+
 }  // namespace
 }  // namespace tarflow::sweep

@@ -1,0 +1,20 @@
+// Times of experiment benchmark, beside what the device allows and what the published code takes.
+#pragma once
+
+#include <vector>
+
+#include "analysis/points.h"
+#include "analysis/published.h"
+#include "analysis/table.h"
+
+namespace tarflow::analysis {
+
+// A table a device and compute type, and one of where the time goes. The published code's seconds
+// stand beside a point only where device, batch, compute type, model shape and strategy are theirs.
+// `published` may be nullptr.
+TableSet benchmark_tables(const std::vector<Point>& points, const Published* published);
+
+// The published code's seconds for what the point measured.
+std::optional<double> published_seconds(const Point& point, const Published& published);
+
+}  // namespace tarflow::analysis
