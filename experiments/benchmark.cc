@@ -191,8 +191,8 @@ class Benchmark {
       measure(i);
       share.look();
     }
-    context_.set_all("exclusive", int64_t{context_.exclusive() && share.quiet()});
-    context_.set_all("foreign_cpu_share", share.foreign_share());
+    context_.set_all("exclusive", int64_t{context_.exclusive() && quiet({share.use()})});
+    context_.set_all("foreign_cpu_share", foreign_share({share.use()}));
     context_.set_all("smoke", int64_t{!context_.job().smoke.is_null()});
     context_.set_all("device", device_name(device_));
     context_.set_all("compute", to_string(model_.compute));

@@ -1,3 +1,5 @@
+#include <ATen/ops/empty.h>
+
 #include "framework/kernels/cuda_common.cuh"
 #include "framework/kernels/guided_update.h"
 
@@ -5,9 +7,11 @@ namespace tarflow::kernels {
 namespace {
 
 constexpr int kThreads = 256;
+constexpr int64_t kMostBlocks = 64, kMostSummed = 16;  // of an image; where the change is summed
+constexpr int64_t kElementsEach = 32;                  // of a thread, where the change is summed
 
 // Grid (blocks an image, N). Elements of tokens first+1 .. first+n of image blockIdx.y, in a
-// grid-stride loop.
+// grid-stride loop. `change` takes the sum of each block.
 template <typename Output>
 __global__ void update_kernel(const Output* outputs, const float* z, float* x, double* change,
                               int64_t images, int64_t tokens, int64_t width, int64_t n,
@@ -47,22 +51,41 @@ __global__ void update_kernel(const Output* outputs, const float* z, float* x, d
     if (threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
     __syncthreads();
   }
-  if (threadIdx.x == 0)
-    change[image] += sums[0];  // one block an image when the change is wanted: no race, one order
+  if (threadIdx.x == 0) change[image * gridDim.x + blockIdx.x] = sums[0];
+}
+
+// Adds an image's blocks in their order, so that a sum has the same bits every time.
+__global__ void sum_kernel(const double* parts, int blocks, double* change, int64_t images,
+                           const int* stopped) {
+  const int64_t image = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (image >= images || (stopped && *stopped)) return;
+  double sum = 0;
+  for (int i = 0; i < blocks; ++i) sum += parts[image * blocks + i];
+  change[image] += sum;
 }
 
 template <typename Output>
 void launch(const GuidedUpdate& update, const at::Tensor& outputs) {
   const int64_t images = update.x.size(0), width = update.x.size(2), n = outputs.size(1);
-  double* change = update.change.defined() ? update.change.mutable_data_ptr<double>() : nullptr;
-  const int64_t wanted = (n * width + kThreads - 1) / kThreads;
-  const dim3 grid(static_cast<unsigned>(change ? 1 : std::min<int64_t>(wanted, 64)),
-                  static_cast<unsigned>(images));
+  const bool summed = update.change.defined();
+  // By the work of one image alone: how many there are must not change a sum's bits.
+  const int64_t elements = n * width, each = kThreads * (summed ? kElementsEach : 1),
+                blocks = std::clamp<int64_t>((elements + each - 1) / each, 1,
+                                             summed ? kMostSummed : kMostBlocks);
+  at::Tensor parts;
+  if (summed) parts = at::empty({images, blocks}, update.change.options());
+  const dim3 grid(static_cast<unsigned>(blocks), static_cast<unsigned>(images));
   update_kernel<Output><<<grid, kThreads, 0, stream()>>>(
       static_cast<const Output*>(outputs.const_data_ptr()), update.z.const_data_ptr<float>(),
-      update.x.mutable_data_ptr<float>(), change, images, update.x.size(1), width, n,
-      on_device({update.first, update.counter}), static_cast<float>(update.cfg),
-      static_cast<float>(update.clamp), outputs.size(0) == 2 * images, flag_of(update.stopped));
+      update.x.mutable_data_ptr<float>(), summed ? out_of<double>(parts) : nullptr, images,
+      update.x.size(1), width, n, on_device({update.first, update.counter}),
+      static_cast<float>(update.cfg), static_cast<float>(update.clamp),
+      outputs.size(0) == 2 * images, flag_of(update.stopped));
+  C10_CUDA_KERNEL_LAUNCH_CHECK();
+  if (!summed) return;
+  sum_kernel<<<blocks_for(images, kThreads), kThreads, 0, stream()>>>(
+      data_of<double>(parts), static_cast<int>(blocks), out_of<double>(update.change), images,
+      flag_of(update.stopped));
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 

@@ -7,12 +7,13 @@
 namespace tarflow::kernels {
 
 void residual_norm_cpu(const ResidualNorm& work) {
-  if (work.added.defined()) {
-    work.h.add_(work.added.to(at::kFloat) + work.added_bias.to(at::kFloat));
-  }
+  at::Tensor sum = work.h;
+  if (work.added.defined()) sum = sum + work.added.to(at::kFloat);
+  if (work.shift.defined()) sum = sum + work.shift;
+  if (work.store) work.h.copy_(sum);
   work.out.copy_(work.weight.defined()
-                     ? at::layer_norm(work.h, {work.h.size(-1)}, work.weight, work.bias, 1e-5)
-                     : work.h);
+                     ? at::layer_norm(sum, {sum.size(-1)}, work.weight, work.bias, 1e-5)
+                     : sum);
 }
 
 #ifndef TARFLOW_USE_CUDA

@@ -1,5 +1,5 @@
-// The residual stream between two linear layers: what one gave is added, and LayerNorm makes the
-// next one's input of the sum (method.md section 1).
+// The residual stream between two linear layers: LayerNorm of the sum of the stream, what a layer
+// gave and biases that are pending makes the next layer's input (method.md section 1).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -9,14 +9,15 @@
 namespace tarflow::kernels {
 
 struct ResidualNorm {
-  at::Tensor h;             // (rows, C) fp32: h += added + added_bias
-  at::Tensor added;         // (rows, C) compute type; undefined: nothing is added
-  at::Tensor added_bias;    // (C) compute type, beside `added`
-  at::Tensor weight, bias;  // (C) fp32; undefined: out = h
-  at::Tensor out;           // (rows, C) compute type: LayerNorm(h) in fp32, eps 1e-5, then cast
+  at::Tensor h;             // (rows, C) fp32
+  at::Tensor added;         // (rows, C) compute type, or undefined
+  at::Tensor shift;         // (C) fp32, or undefined: sum = h + added + shift
+  bool store = false;       // h becomes the sum
+  at::Tensor weight, bias;  // (C) fp32; undefined: out = sum
+  at::Tensor out;           // (rows, C) compute type: LayerNorm(sum) in fp32, eps 1e-5, then cast
 };
 
-inline constexpr int64_t kMostNormChannels = 4096;  // a warp of the CUDA twin holds a row
+inline constexpr int64_t kMostNormChannels = 4096;  // a warp or block of the CUDA twin holds a row
 
 void residual_norm(const ResidualNorm& work);
 void residual_norm_cpu(const ResidualNorm& work);

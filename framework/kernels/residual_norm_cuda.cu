@@ -4,109 +4,182 @@
 namespace tarflow::kernels {
 namespace {
 
-constexpr int kWarps = 4;  // rows a block
+constexpr int kWarps = 4;       // rows a block, where a warp has a row
+constexpr int kWarpQuads = 32;  // four channels a lane: what a warp has at once
+constexpr float kEpsilon = 1e-5f;
+constexpr int64_t kFewRows = 4096;  // below it, waiting for memory costs more than its bandwidth
+
+using Quad = Vector<float, 4>;
+
+template <typename T>
+struct Arguments {
+  float* h;
+  const T* added;
+  const float *shift, *weight, *bias;
+  T* out;
+  int64_t rows;
+  int channels;
+  bool store;
+
+  // Channels 4 at .. + 3 of h + added + shift, stored if that is wanted.
+  __device__ Quad sum(int64_t row, int at) const {
+    Quad* const place = reinterpret_cast<Quad*>(h + row * channels) + at;
+    Quad value = *place;
+    if (added) {
+      const auto more = reinterpret_cast<const Vector<T, 4>*>(added + row * channels)[at];
+#pragma unroll
+      for (int j = 0; j < 4; ++j) value.at[j] += as_float(more.at[j]);
+    }
+    if (shift) {
+      const Quad more = reinterpret_cast<const Quad*>(shift)[at];
+#pragma unroll
+      for (int j = 0; j < 4; ++j) value.at[j] += more.at[j];
+    }
+    if (store) *place = value;
+    return value;
+  }
+
+  __device__ void leave(int64_t row, int at, const Quad& value, float mean, float scale,
+                        const Quad& w, const Quad& b) const {
+    Vector<T, 4> result;
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      result.at[j] = from_float<T>((value.at[j] - mean) * scale * w.at[j] + b.at[j]);
+    }
+    reinterpret_cast<Vector<T, 4>*>(out + row * channels)[at] = result;
+  }
+
+  __device__ Quad weight_of(int at) const {
+    return weight ? reinterpret_cast<const Quad*>(weight)[at] : Quad{{1, 1, 1, 1}};
+  }
+  __device__ Quad bias_of(int at) const {
+    return weight ? reinterpret_cast<const Quad*>(bias)[at] : Quad{};
+  }
+};
 
 __device__ float warp_sum(float value) {
+#pragma unroll
   for (int offset = 16; offset > 0; offset /= 2) {
     value += __shfl_xor_sync(0xffffffffu, value, offset);
   }
   return value;
 }
 
-// A warp a row, held in registers: lane i has channels 4 (i + 32 k) .. + 3 for k < kQuads.
+// Many rows: a warp a row, held in registers; lane i has channels 4 (i + 32 k) .. + 3, k < kQuads.
 template <typename T, int kQuads>
-__global__ void __launch_bounds__(32 * kWarps)
-    norm_kernel(float* h, const T* added, const T* added_bias, const float* weight,
-                const float* bias, T* out, int64_t rows, int channels) {
+__global__ void __launch_bounds__(32 * kWarps) norm_rows_kernel(Arguments<T> a) {
   const int lane = threadIdx.x % 32;
   const int64_t row = int64_t{blockIdx.x} * kWarps + threadIdx.x / 32;
-  if (row >= rows) return;  // whole warps
-  using Quad = Vector<float, 4>;
-  Quad* const stream = reinterpret_cast<Quad*>(h + row * channels);
-  const int quads = channels / 4;
+  if (row >= a.rows) return;  // whole warps
+  const int quads = a.channels / 4;
   Quad value[kQuads];
   float sum = 0;
 #pragma unroll
   for (int k = 0; k < kQuads; ++k) {
-    const int at = lane + 32 * k;
-    if (at < quads) {
-      value[k] = stream[at];
-      if (added) {
-        const auto more = reinterpret_cast<const Vector<T, 4>*>(added + row * channels)[at];
-        const auto shift = reinterpret_cast<const Vector<T, 4>*>(added_bias)[at];
-        for (int j = 0; j < 4; ++j) value[k].at[j] += as_float(more.at[j]) + as_float(shift.at[j]);
-        stream[at] = value[k];
-      }
-      for (int j = 0; j < 4; ++j) sum += value[k].at[j];
-    }
+    const int at = lane + kWarpQuads * k;
+    if (at >= quads) continue;
+    value[k] = a.sum(row, at);
+    for (int j = 0; j < 4; ++j) sum += value[k].at[j];
   }
   float mean = 0, scale = 1;
-  if (weight) {
-    mean = warp_sum(sum) / static_cast<float>(channels);
+  if (a.weight) {
+    mean = warp_sum(sum) / static_cast<float>(a.channels);
     float squares = 0;
 #pragma unroll
     for (int k = 0; k < kQuads; ++k) {
-      if (lane + 32 * k < quads) {
-        for (int j = 0; j < 4; ++j) {
-          const float away = value[k].at[j] - mean;
-          squares += away * away;
-        }
+      if (lane + kWarpQuads * k >= quads) continue;
+      for (int j = 0; j < 4; ++j) {
+        const float away = value[k].at[j] - mean;
+        squares += away * away;
       }
     }
-    scale = rsqrtf(warp_sum(squares) / static_cast<float>(channels) + 1e-5f);
+    scale = rsqrtf(warp_sum(squares) / static_cast<float>(a.channels) + kEpsilon);
   }
 #pragma unroll
   for (int k = 0; k < kQuads; ++k) {
-    const int at = lane + 32 * k;
-    if (at < quads) {
-      Vector<T, 4> result;
-      if (weight) {
-        const Quad w = reinterpret_cast<const Quad*>(weight)[at],
-                   b = reinterpret_cast<const Quad*>(bias)[at];
-        for (int j = 0; j < 4; ++j) {
-          result.at[j] = from_float<T>((value[k].at[j] - mean) * scale * w.at[j] + b.at[j]);
-        }
-      } else {
-        for (int j = 0; j < 4; ++j) result.at[j] = from_float<T>(value[k].at[j]);
-      }
-      reinterpret_cast<Vector<T, 4>*>(out + row * channels)[at] = result;
-    }
+    const int at = lane + kWarpQuads * k;
+    if (at < quads) a.leave(row, at, value[k], mean, scale, a.weight_of(at), a.bias_of(at));
   }
 }
 
+// Few rows, channels a multiple of 128: a block a row, four channels a thread, all loads under way
+// at once. Means and squares of equal parts are merged pairwise, so one exchange does.
+template <typename T>
+__global__ void norm_row_kernel(Arguments<T> a) {
+  const int at = threadIdx.x, lane = at % 32, warp = at / 32, warps = blockDim.x / 32;
+  const int64_t row = blockIdx.x;
+  const Quad w = a.weight_of(at), b = a.bias_of(at), value = a.sum(row, at);
+  if (!a.weight) return a.leave(row, at, value, 0, 1, w, b);
+  float mean = 0, squares = 0;
+#pragma unroll
+  for (int j = 0; j < 4; ++j) mean += 0.25f * value.at[j];
+#pragma unroll
+  for (int j = 0; j < 4; ++j) squares += (value.at[j] - mean) * (value.at[j] - mean);
+  float half = 2;  // half of how many channels each of the two has
+#pragma unroll
+  for (int offset = 1; offset < 32; offset *= 2, half *= 2) {
+    const float other = __shfl_xor_sync(0xffffffffu, mean, offset), apart = other - mean;
+    squares += __shfl_xor_sync(0xffffffffu, squares, offset) + apart * apart * half;
+    mean = 0.5f * (mean + other);
+  }
+  __shared__ float means[32], parts[32];
+  if (lane == 0) {
+    means[warp] = mean;
+    parts[warp] = squares;
+  }
+  __syncthreads();
+  mean = squares = 0;
+  for (int i = 0; i < warps; ++i) mean += means[i];
+  mean /= static_cast<float>(warps);
+  for (int i = 0; i < warps; ++i) {
+    squares += parts[i] + 128 * (means[i] - mean) * (means[i] - mean);
+  }
+  const float scale = rsqrtf(squares / static_cast<float>(a.channels) + kEpsilon);
+  a.leave(row, at, value, mean, scale, w, b);
+}
+
 template <typename T, int kQuads>
-void launch(const ResidualNorm& work) {
-  const int64_t rows = work.h.size(0);
-  const unsigned blocks = static_cast<unsigned>((rows + kWarps - 1) / kWarps);
-  norm_kernel<T, kQuads><<<blocks, 32 * kWarps, 0, stream()>>>(
-      out_of<float>(work.h), data_of<T>(work.added), data_of<T>(work.added_bias),
-      data_of<float>(work.weight), data_of<float>(work.bias), out_of<T>(work.out), rows,
-      static_cast<int>(work.h.size(1)));
-  C10_CUDA_KERNEL_LAUNCH_CHECK();
+void launch_rows(const Arguments<T>& arguments) {
+  const unsigned blocks = static_cast<unsigned>((arguments.rows + kWarps - 1) / kWarps);
+  norm_rows_kernel<T, kQuads><<<blocks, 32 * kWarps, 0, stream()>>>(arguments);
 }
 
 template <typename T>
 void launch(const ResidualNorm& work) {
-  const int64_t wanted = (work.h.size(1) + 127) / 128;
-  if (wanted <= 1) return launch<T, 1>(work);
-  if (wanted <= 2) return launch<T, 2>(work);
-  if (wanted <= 4) return launch<T, 4>(work);
-  if (wanted <= 6) return launch<T, 6>(work);
-  if (wanted <= 8) return launch<T, 8>(work);
-  if (wanted <= 16) return launch<T, 16>(work);
-  return launch<T, 32>(work);
+  const Arguments<T> a{out_of<float>(work.h),
+                       data_of<T>(work.added),
+                       data_of<float>(work.shift),
+                       data_of<float>(work.weight),
+                       data_of<float>(work.bias),
+                       out_of<T>(work.out),
+                       work.h.size(0),
+                       static_cast<int>(work.h.size(1)),
+                       work.store};
+  if (a.rows <= kFewRows && a.channels % 128 == 0) {
+    norm_row_kernel<T><<<static_cast<unsigned>(a.rows), a.channels / 4, 0, stream()>>>(a);
+    return;
+  }
+  const int wanted = (a.channels + 127) / 128;
+  if (wanted <= 1) return launch_rows<T, 1>(a);
+  if (wanted <= 2) return launch_rows<T, 2>(a);
+  if (wanted <= 4) return launch_rows<T, 4>(a);
+  if (wanted <= 6) return launch_rows<T, 6>(a);
+  if (wanted <= 8) return launch_rows<T, 8>(a);
+  if (wanted <= 16) return launch_rows<T, 16>(a);
+  launch_rows<T, 32>(a);
 }
 
 }  // namespace
 
 void residual_norm_cuda(const ResidualNorm& work) {
   const c10::cuda::CUDAGuard guard(work.h.device());
-  require_contiguous({work.h, work.added, work.added_bias, work.weight, work.bias, work.out});
+  require_contiguous({work.h, work.added, work.shift, work.weight, work.bias, work.out});
   const int64_t channels = work.h.size(1);
   TORCH_CHECK(channels % 4 == 0 && channels <= kMostNormChannels,
               "residual_norm takes channels in fours, at most ", kMostNormChannels);
   if (work.h.size(0) == 0) return;
   by_type(work.out, [&](auto type) { launch<decltype(type)>(work); });
+  C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
 }  // namespace tarflow::kernels

@@ -60,8 +60,8 @@ class Evaluator {
   Iterate& iterate_from(const at::Tensor& z);
 
   // Evaluating tokens whose inputs did not change again gives what the cache holds; worth leaving
-  // out where a segment over a prefix costs no more than a full pass.
-  virtual bool skips_final_tokens() const = 0;
+  // out of a range of `tokens` where a segment over a prefix costs no more than a full pass.
+  virtual bool skips_final_tokens(int64_t tokens) const = 0;
 
  private:
   Iterate iterate_;

@@ -106,7 +106,7 @@ class CpuEvaluator final : public Evaluator {
     return outputs;
   }
 
-  bool skips_final_tokens() const override { return true; }
+  bool skips_final_tokens(int64_t) const override { return true; }
 
  private:
   // Sequences [lo, hi) with tokens [first, first + n).

@@ -75,6 +75,8 @@ class FusedEvaluator final : public Evaluator {
                        full.dtype(model.dtype()));
     classes_ = at::zeros({batch_, shape.channels}, full);
     position_ = at::zeros({1}, full.dtype(at::kLong));
+    pending_ = at::zeros({shape.layers + 1, shape.channels}, full);
+    middle_ = at::zeros({shape.layers, shape.channels}, full);
     block_ = room_for(model.blocks.at(0));
     // Rows of tokens start at multiples of 16 bytes, as the matrix units want them.
     padded_ = (shape.token_width() + 7) / 8 * 8;
@@ -91,6 +93,11 @@ class FusedEvaluator final : public Evaluator {
     const Listed from = list(weights), to = list(block_);
     at::_foreach_copy_(to.compute, from.compute);
     at::_foreach_copy_(to.full, from.full);
+    for (size_t l = 0; l < weights.layers.size(); ++l) {
+      const int64_t layer = static_cast<int64_t>(l);
+      pending_[layer + 1].copy_(weights.layers[l].down_bias);
+      middle_[layer].copy_(pending_[layer] + weights.layers[l].proj_bias);
+    }
     proj_in_.slice(1, 0, weights.proj_in_weight.size(1)).copy_(weights.proj_in_weight);
     classes_.copy_(weights.proj_in_bias.to(at::kFloat).expand_as(classes_));
     const at::Tensor conditional = class_embedding(model_, weights, labels);
@@ -109,10 +116,15 @@ class FusedEvaluator final : public Evaluator {
     if (n == 1) return step(update);
     // Jacobi over all tokens reads no cache.
     const bool cached = first > 0 || last + 1 < model_.shape.tokens();
+    // So much work is under way before the host has given the next that a graph saves nothing; and
+    // without one the final tokens can be left out, whose number is another each time.
+    if (batch_ * n >= kManyRows) return write(update, {first, {}}, n, cached);
     graphs_.run(key_of(update, first, last), [&] { write(update, {first, {}}, n, cached); });
   }
 
-  bool skips_final_tokens() const override { return false; }
+  bool skips_final_tokens(int64_t tokens) const override {
+    return batch_ * tokens >= 2 * kManyRows && tokens + 1 < model_.shape.tokens();
+  }
   int stop_lag() const override { return stop_lag_; }
 
  private:
@@ -156,24 +168,30 @@ class FusedEvaluator final : public Evaluator {
     kernels::embed({projected.view({images_, n, c}), block_.position, classes_, place,
                     h.view({batch_, n, c})});
     const at::Tensor normed = make({rows, c});
-    kernels::ResidualNorm norm{h,  {}, {},
-                               {}, {}, normed};  // adds the layer before, then normalises
+    kernels::ResidualNorm norm;
+    norm.h = h;
+    norm.out = normed;
     for (size_t l = 0; l < block_.layers.size(); ++l) {
       const LayerWeights& w = block_.layers[l];
+      const int64_t layer = static_cast<int64_t>(l);
+      norm.shift = pending_[layer];
       norm.weight = w.attention_norm_weight;
       norm.bias = w.attention_norm_bias;
       kernels::residual_norm(norm);
       const at::Tensor qkv = at::addmm(w.qkv_bias, normed, w.qkv_weight.t())
                                  .view({batch_, n, 3, model_.shape.heads(), kHeadWidth});
-      const at::Tensor mixed = attend(qkv, cache_[static_cast<int64_t>(l)], place, cached, stopped);
+      const at::Tensor mixed = attend(qkv, cache_[layer], place, cached, stopped);
       norm.added = at::mm(mixed.reshape({rows, c}), w.proj_weight.t());
-      norm.added_bias = w.proj_bias;
+      norm.shift = middle_[layer];
+      norm.store = true;
       norm.weight = w.mlp_norm_weight;
       norm.bias = w.mlp_norm_bias;
       kernels::residual_norm(norm);
-      norm.added = at::mm(widened(normed, w), w.down_weight.t());
-      norm.added_bias = w.down_bias;
+      norm.added = at::Tensor();
+      norm.store = false;
+      add_product(h, widened(normed, w), w.down_weight.t());
     }
+    norm.shift = pending_[static_cast<int64_t>(block_.layers.size())];
     norm.weight = norm.bias = at::Tensor();
     kernels::residual_norm(norm);
     return at::addmm(block_.proj_out_bias, normed, block_.proj_out_weight.t())
@@ -182,6 +200,18 @@ class FusedEvaluator final : public Evaluator {
 
   at::Tensor make(at::IntArrayRef shape) const {
     return at::empty(shape, classes_.options().dtype(model_.dtype()));
+  }
+
+  // h += in weight: over a long sum the matrix units hide the reading and writing of the fp32
+  // stream.
+  void add_product(at::Tensor h, const at::Tensor& in, const at::Tensor& weight) const {
+    if (model_.compute == ComputeType::kFloat32) {
+      at::addmm_out(h, h, in, weight);
+    } else if (h.is_cuda()) {
+      at::addmm_out(h, h, in, weight, /*out_dtype=*/at::kFloat);
+    } else {
+      h.add_(at::mm(in, weight));
+    }
   }
 
   // GELU of the wide layer. In bf16 cuBLAS applies it to its fp32 sums, in the form of tanh: over
@@ -250,6 +280,8 @@ class FusedEvaluator final : public Evaluator {
         at::_efficient_attention_forward(q, k, v, {}, {}, {}, {}, {}, 0.0, kLowerRight));
   }
 
+  static constexpr int64_t kManyRows = 4096;
+
   // A plan of cuDNN's takes tens of milliseconds to make: for a pass that is repeated, not for
   // tests' few tokens.
   static constexpr int64_t kLeastForCudnn = 128;
@@ -262,6 +294,9 @@ class FusedEvaluator final : public Evaluator {
   BlockWeights block_;  // a copy of the one at hand
   at::Tensor proj_in_;  // (C, padded_): its proj_in, zeros beyond D
   int64_t padded_ = 0;
+  // (L + 1, C), (L, C) fp32: biases that layers have given and h lacks, before attention and before
+  // the wide layer.
+  at::Tensor pending_, middle_;
   at::Tensor classes_;     // (B, C) fp32: the bias of proj_in + class
   at::Tensor cache_;       // (L, 2, B, heads, T, 64): keys, then values
   at::Tensor position_;    // (1) int64: the next single step's token

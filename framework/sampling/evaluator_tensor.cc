@@ -43,7 +43,7 @@ class TensorEvaluator final : public Evaluator {
     return at::linear(h.to(model_.dtype()), block_->proj_out_weight, block_->proj_out_bias);
   }
 
-  bool skips_final_tokens() const override { return model_.device.is_cpu(); }
+  bool skips_final_tokens(int64_t) const override { return model_.device.is_cpu(); }
 
  private:
   // Additive mask of queries [first, last) over keys [0, last); undefined where none or the causal

@@ -98,7 +98,7 @@ class Inversion {
   // How many leading inputs of `count` need no further evaluation, given that `final_inputs` were
   // final before the last one; at least one input is evaluated.
   int64_t skip(int64_t final_inputs, int64_t count) const {
-    return evaluator_.skips_final_tokens() ? std::min(final_inputs, count - 1) : 0;
+    return evaluator_.skips_final_tokens(count) ? std::min(final_inputs, count - 1) : 0;
   }
 
   void step(int64_t first, int64_t last, double clamp) {

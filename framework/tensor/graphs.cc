@@ -53,7 +53,13 @@ void Graphs::run(const std::vector<int64_t>& key, const std::function<void()>& w
   }
   if (!found->second) {
     auto record = std::make_unique<Record>();
-    record->record(*pool_, work);
+    try {
+      record->record(*pool_, work);
+    } catch (...) {
+      // A recording that fails may give the pool up.
+      pool_->memory = at::cuda::graph_pool_handle();
+      throw;
+    }
     found->second = std::move(record);
   }
   found->second->graph.replay();

@@ -69,20 +69,35 @@ TEST_P(FusedKernelsTest, EmbeddingAddsPositionAndClass) {
   EXPECT_LT((exact(h) - expected).abs().max().item<double>(), 3e-6);
 }
 
+// Few rows and many, of channels in whole warps and not.
 TEST_P(FusedKernelsTest, ResidualNormAddsAndNormalises) {
-  for (const int64_t c : {64, 128, 192, 768, 1024, 2048}) {
-    const int64_t rows = 7;
-    const at::Tensor h = full({rows, c}), added = random({rows, c}), added_bias = random({c}),
+  for (const auto& [rows, c] : {std::pair<int64_t, int64_t>{7, 64},
+                                {7, 128},
+                                {7, 192},
+                                {7, 768},
+                                {7, 1024},
+                                {5, 2048},
+                                {5, 4096},
+                                {5000, 64},
+                                {5000, 768},
+                                {5000, 1024}}) {
+    SCOPED_TRACE(testing::Message() << rows << " rows of " << c);
+    const at::Tensor h = full({rows, c}), added = random({rows, c}), shift = full({c}),
                      weight = full({c}), bias = full({c}), out = unset({rows, c}, GetParam().type);
-    const at::Tensor before = exact(h), sum = before + exact(added) + exact(added_bias);
-    residual_norm({h, {}, {}, weight, bias, out});
-    expect_close(out, at::layer_norm(before, {c}, exact(weight), exact(bias), 1e-5));
+    const at::Tensor before = exact(h), sum = before + exact(added) + exact(shift);
+    const auto normed = [&](const at::Tensor& of) {
+      return at::layer_norm(of, {c}, exact(weight), exact(bias), 1e-5);
+    };
+    residual_norm({h, {}, {}, false, weight, bias, out});
+    expect_close(out, normed(before));
+    residual_norm({h, {}, shift, false, weight, bias, out});
+    expect_close(out, normed(before + exact(shift)));
     EXPECT_TRUE(at::equal(exact(h), before));
-    residual_norm({h, added, added_bias, weight, bias, out});
-    expect_close(out, at::layer_norm(sum, {c}, exact(weight), exact(bias), 1e-5));
+    residual_norm({h, added, shift, true, weight, bias, out});
+    expect_close(out, normed(sum));
     EXPECT_LT((exact(h) - sum).abs().max().item<double>(), 3e-6);
-    residual_norm({h, added, added_bias, {}, {}, out});
-    expect_close(out, sum + exact(added) + exact(added_bias));
+    residual_norm({h, added, {}, false, {}, {}, out});
+    expect_close(out, sum + exact(added));
   }
 }
 
@@ -202,8 +217,8 @@ TEST_P(FusedKernelsTest, ResidualsAreCountedUntilTheStop) {
   residual(work);
   EXPECT_EQ(work.done.item<int>(), 2);
   EXPECT_EQ(work.change.min().item<double>(), 5.0);
-  EXPECT_DOUBLE_EQ(work.history[0].item<double>(), 3.0);
-  EXPECT_DOUBLE_EQ(work.history[1].item<double>(), 0.99);
+  EXPECT_NEAR(work.history[0].item<double>(), 3.0, 1e-12);
+  EXPECT_NEAR(work.history[1].item<double>(), 0.99, 1e-12);  // of 300 sums
   EXPECT_EQ(work.history[2].item<double>(), 0);
 
   work.stopped.zero_();

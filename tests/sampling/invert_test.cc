@@ -153,7 +153,7 @@ class Unskipping final : public Evaluator {
   at::Tensor evaluate(const at::Tensor& x, int64_t first, int64_t last) override {
     return inner_->evaluate(x, first, last);
   }
-  bool skips_final_tokens() const override { return false; }
+  bool skips_final_tokens(int64_t) const override { return false; }
 
  private:
   std::unique_ptr<Evaluator> inner_;
