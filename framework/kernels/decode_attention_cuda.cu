@@ -1,6 +1,6 @@
-// A pair is a sequence and a head. Where there are many, a warp has a pair to itself; else a block
-// has one, or splits of its keys. A group of lanes reads a key with one 16 byte load a lane and
-// keeps a softmax of its own over the keys it sees; groups, warps and splits are merged at the end.
+// Blocks are (sequence and head) x splits of its keys. A group of lanes reads a key with one 16
+// byte load a lane and keeps a softmax of its own over the keys it sees; groups, warps and splits
+// are merged at the end.
 #include <ATen/ops/empty.h>
 
 #include <cmath>
@@ -11,14 +11,15 @@
 namespace tarflow::kernels {
 namespace {
 
-constexpr int kWidth = 64;            // of a head
-constexpr int kWarps = 4;             // of a block
-constexpr int kUnroll = 4;            // keys and values a group has under way at once
+constexpr int kWidth = 64;  // of a head
+constexpr int kWarps = 4;
+// Keys and values a group has under way at once: many while there are enough, since only then
+// memory is the limit; few for the rest, since keys beyond the end are loads for nothing.
+constexpr int kMany = 8, kFew = 2;
 constexpr int kPartial = kWidth + 2;  // floats a split leaves: mixed values, maximum, sum
 constexpr int64_t kLeastKeys = 64;    // a split has at least
 constexpr int64_t kMostSplits = 32;
 constexpr int64_t kBlocksEachProcessor = 8;
-constexpr int64_t kManyPairs = 12;  // for each processor: enough loads under way
 
 template <typename T>
 struct Arguments {
@@ -27,7 +28,7 @@ struct Arguments {
   float* partial;  // (B heads, splits, kPartial), or null when there is one split
   const int* stopped;
   DevicePosition place;
-  int64_t images, length, pairs;
+  int64_t images, length;
   int heads;
   float scale, other_scale;  // conditional and unconditional rows; in units of log2
 };
@@ -50,9 +51,10 @@ struct Softmax {
 
 template <typename T>
 struct Lanes {
-  static constexpr int kCount = kVectorOf<T>;     // channels of a lane
-  static constexpr int kOfKey = kWidth / kCount;  // lanes of a group
-  static constexpr int kGroups = 32 / kOfKey;     // groups of a warp
+  static constexpr int kCount = kVectorOf<T>;                 // channels of a lane
+  static constexpr int kOfKey = kWidth / kCount;              // lanes of a group
+  static constexpr int kGroups = 32 / kOfKey;                 // groups of a warp
+  static constexpr int64_t kTile = kWarps * kGroups * kMany;  // keys of a block at once
   using Group = Vector<T, kCount>;
 
   // The query's product with a key of the lane's group.
@@ -78,15 +80,15 @@ __device__ Vector<T, kVectorOf<T>> load(const T* from) {
   return value.group;
 }
 
-// The group's share of keys [begin, end) that kTogether warps see; this is number `warp` of them.
-template <typename T, int kTogether>
+// The group's share of keys [begin, end).
+template <typename T, int kUnroll>
 __device__ void attend(const T* keys, const T* values, const float* query, int64_t begin,
-                       int64_t end, int warp, Softmax<kVectorOf<T>>& state) {
+                       int64_t end, Softmax<kVectorOf<T>>& state) {
   using L = Lanes<T>;
-  const int lane = threadIdx.x % 32;
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   const int group = lane / L::kOfKey, at = lane % L::kOfKey * L::kCount;
   constexpr int kAtOnce = L::kGroups * kUnroll;
-  for (int64_t tile = begin + warp * kAtOnce; tile < end; tile += kTogether * kAtOnce) {
+  for (int64_t tile = begin + warp * kAtOnce; tile < end; tile += kWarps * kAtOnce) {
     typename L::Group key[kUnroll], value[kUnroll];
     const int64_t first = tile + group;
 #pragma unroll
@@ -117,9 +119,11 @@ __device__ void attend(const T* keys, const T* values, const float* query, int64
   }
 }
 
+// Merges the groups of a warp, then the warps; the first kWidth threads leave the block's result.
 template <typename T>
-__device__ void merge_groups(Softmax<kVectorOf<T>>& state) {
+__device__ void finish(const Arguments<T>& a, Softmax<kVectorOf<T>>& state) {
   using L = Lanes<T>;
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
 #pragma unroll
   for (int offset = L::kOfKey; offset < 32; offset *= 2) {
     float mixed[L::kCount];
@@ -131,13 +135,6 @@ __device__ void merge_groups(Softmax<kVectorOf<T>>& state) {
     }
     state.merge(maximum, sum, mixed);
   }
-}
-
-// Merges the warps of a block; the first kWidth threads leave its result.
-template <typename T>
-__device__ void merge_warps(const Arguments<T>& a, const Softmax<kVectorOf<T>>& state) {
-  using L = Lanes<T>;
-  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   __shared__ float shared[kWarps][kPartial];
   if (lane < L::kOfKey) {
 #pragma unroll
@@ -166,16 +163,12 @@ __device__ void merge_warps(const Arguments<T>& a, const Softmax<kVectorOf<T>>& 
   }
 }
 
-// kTogether: warps a pair, 1 or all of a block.
-template <typename T, int kTogether>
-__global__ void __launch_bounds__(32 * kWarps, 8) decode_kernel(Arguments<T> a) {
+template <typename T>
+__global__ void __launch_bounds__(32 * kWarps) decode_kernel(Arguments<T> a) {
   using L = Lanes<T>;
-  constexpr bool kAlone = kTogether == 1;
-  const int warp = kAlone ? 0 : threadIdx.x / 32;
-  const int64_t pair = kAlone ? int64_t{blockIdx.x} * kWarps + threadIdx.x / 32 : blockIdx.x;
+  const int64_t pair = blockIdx.x, b = pair / a.heads, head = pair % a.heads;
   const int64_t token = a.place.token();
-  if (token < 0 || token >= a.length || pair >= a.pairs) return;  // whole blocks where they merge
-  const int64_t b = pair / a.heads, head = pair % a.heads;
+  if (token < 0 || token >= a.length) return;
   const int lane = threadIdx.x % 32, at = lane % L::kOfKey * L::kCount;
   const T* const row = a.qkv + (b * 3 * a.heads + head) * kWidth + at;
   const int64_t part = int64_t{a.heads} * kWidth;  // from a query to its key, and on to its value
@@ -190,9 +183,12 @@ __global__ void __launch_bounds__(32 * kWarps, 8) decode_kernel(Arguments<T> a) 
   T* const values = a.values + pair * a.length * kWidth;
   const int64_t share = (token + gridDim.y - 1) / gridDim.y, begin = blockIdx.y * share;
   Softmax<L::kCount> state;
-  attend<T, kTogether>(keys, values, query, begin, min(begin + share, token), warp, state);
+  const int64_t end = min(begin + share, token), count = max(end - begin, int64_t{0});
+  const int64_t whole = begin + count / L::kTile * L::kTile;
+  attend<T, kMany>(keys, values, query, begin, whole, state);
+  attend<T, kFew>(keys, values, query, whole, end, state);
 
-  if (blockIdx.y == gridDim.y - 1 && warp == 0) {  // the new token itself
+  if (blockIdx.y == gridDim.y - 1 && threadIdx.x < 32) {  // the new token itself
     const typename L::Group key = load(row + part), value = load(row + 2 * part);
     const float score = L::product(query, key);
     if (lane < L::kOfKey) {
@@ -207,13 +203,7 @@ __global__ void __launch_bounds__(32 * kWarps, 8) decode_kernel(Arguments<T> a) 
     }
     __syncwarp();
   }
-  merge_groups<T>(state);
-  if constexpr (!kAlone) return merge_warps<T>(a, state);
-  if (lane >= L::kOfKey) return;
-  typename L::Group result;
-#pragma unroll
-  for (int k = 0; k < L::kCount; ++k) result.at[k] = from_float<T>(state.mixed[k] / state.sum);
-  *reinterpret_cast<typename L::Group*>(a.out + pair * kWidth + at) = result;
+  finish<T>(a, state);
 }
 
 // One block a sequence and head, a thread a channel.
@@ -228,15 +218,11 @@ __global__ void merge_kernel(const float* partial, T* out, int splits) {
   out[int64_t{blockIdx.x} * kWidth + threadIdx.x] = from_float<T>(all.mixed[0] / all.sum);
 }
 
-int64_t processor_count() {
+// As many as fill the GPU; few enough that each has keys to read.
+int64_t splits_for(int64_t pairs, int64_t length) {
   int device = 0, processors = 0;
   C10_CUDA_CHECK(cudaGetDevice(&device));
   C10_CUDA_CHECK(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device));
-  return processors;
-}
-
-// As many as fill the GPU; few enough that each has keys to read.
-int64_t splits_for(int64_t processors, int64_t pairs, int64_t length) {
   const int64_t wanted = (kBlocksEachProcessor * processors + pairs - 1) / pairs;
   return std::clamp<int64_t>(std::min(wanted, length / kLeastKeys), 1, kMostSplits);
 }
@@ -244,9 +230,7 @@ int64_t splits_for(int64_t processors, int64_t pairs, int64_t length) {
 template <typename T>
 void launch(const DecodeAttention& work) {
   const int64_t heads = work.keys.size(1), pairs = work.keys.size(0) * heads;
-  const int64_t processors = processor_count();
-  const bool alone = pairs >= kManyPairs * processors;
-  const int64_t splits = alone ? 1 : splits_for(processors, pairs, work.keys.size(2));
+  const int64_t splits = splits_for(pairs, work.keys.size(2));
   at::Tensor partial;
   if (splits > 1) {
     partial = at::empty({pairs, splits, kPartial}, work.keys.options().dtype(at::kFloat));
@@ -261,14 +245,11 @@ void launch(const DecodeAttention& work) {
                                on_device(work.place),
                                work.images,
                                work.keys.size(2),
-                               pairs,
                                static_cast<int>(heads),
                                static_cast<float>(scale),
                                static_cast<float>(scale * work.query_scale)};
-  const int64_t blocks = alone ? (pairs + kWarps - 1) / kWarps : pairs;
-  const dim3 grid(static_cast<unsigned>(blocks), static_cast<unsigned>(splits));
-  const auto kernel = alone ? decode_kernel<T, 1> : decode_kernel<T, kWarps>;
-  kernel<<<grid, 32 * kWarps, 0, stream()>>>(arguments);
+  const dim3 grid(static_cast<unsigned>(pairs), static_cast<unsigned>(splits));
+  decode_kernel<T><<<grid, 32 * kWarps, 0, stream()>>>(arguments);
   C10_CUDA_KERNEL_LAUNCH_CHECK();
   if (splits == 1) return;
   merge_kernel<T><<<static_cast<unsigned>(pairs), kWidth, 0, stream()>>>(
