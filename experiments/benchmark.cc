@@ -297,9 +297,12 @@ class Benchmark {
     const double work = all - by_kind["framework"];
     for (const char* kind : {"gemm", "attention", "norm", "gelu", "update", "copy", "other"})
       context_.set(point, fmt::format("share_{}", kind), by_kind[kind] / work);
-    // A GPU's kernels take as long whether or not they are watched; on a CPU ranges tell.
-    context_.set(point, "own_share",
-                 device_.is_cuda() ? 1 - work / seconds : by_kind["framework"] / all);
+    // Two bounds of a GPU's: kernels over the time unwatched, where clocks may differ, and the gaps
+    // of what was watched, without graphs and with a listener. On a CPU ranges tell.
+    const double watched = by_kind["framework"] / all;
+    context_.set(
+        point, "own_share",
+        device_.is_cuda() ? std::max(0.0, std::min(1 - work / seconds, watched)) : watched);
     const std::vector<std::string> id = {context_.point_id(point)};
     context_.add("benchmark/<point>/kernels/name", id, array_values(std::move(names)));
     context_.add("benchmark/<point>/kernels/kind", id, array_values(std::move(kinds)));
@@ -335,8 +338,8 @@ std::vector<Column> columns() {
       timing("floor_seconds", "s",
              "what these rates allow: of each block the longer of its arithmetic and its bytes"),
       timing("own_share", "",
-             "part of seconds that no kernel and no copy was running; on a CPU outside of all "
-             "operations"),
+             "part of seconds that no kernel and no copy was running: of kernels' time over the "
+             "seconds and gaps while watched the smaller; on a CPU outside of all operations"),
       {"block_passes", ColumnType::kFloat64, "", "tokens evaluated / T, summed over blocks"},
       {"linear_flops", ColumnType::kFloat64, "FLOP", "of the linear layers"},
       {"attention_flops", ColumnType::kFloat64, "FLOP", "of the keys that queries may see"},

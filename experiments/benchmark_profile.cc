@@ -50,12 +50,15 @@ Profile self_times(std::vector<Span> spans) {
 
 Profile device_times(const std::vector<kineto::KinetoEvent>& events) {
   Profile profile;
+  std::vector<std::pair<uint64_t, uint64_t>> busy;
   for (const kineto::KinetoEvent& event : events) {
     if (event.deviceType() != at::DeviceType::CUDA) continue;
     KernelTime& kernel = profile[event.name()];
     kernel.calls += 1;
     kernel.seconds += 1e-9 * static_cast<double>(event.durationNs());
+    busy.emplace_back(event.startNs(), event.startNs() + event.durationNs());
   }
+  if (!busy.empty()) profile[kNoKernel] = {1, seconds_between(std::move(busy))};
   return profile;
 }
 
@@ -69,6 +72,16 @@ Profile thread_times(const std::vector<kineto::KinetoEvent>& events) {
 }
 
 }  // namespace
+
+double seconds_between(std::vector<std::pair<uint64_t, uint64_t>> spans) {
+  std::sort(spans.begin(), spans.end());
+  uint64_t idle = 0, end = spans.empty() ? 0 : spans.front().first;
+  for (const auto& [from, to] : spans) {
+    if (from > end) idle += from - end;
+    end = std::max(end, to);
+  }
+  return 1e-9 * static_cast<double>(idle);
+}
 
 std::string kernel_kind(const std::string& name) {
   std::string lower = name;
@@ -84,7 +97,7 @@ std::string kernel_kind(const std::string& name) {
        {"aten::bmm", "gemm"},       {"norm", "norm"},        {"gelu", "gelu"},
        {"memcpy", "copy"},          {"memset", "copy"},      {"copy", "copy"},
        {"splitk", "gemm"},          {"update", "update"},    {"iteration", "framework"}}};
-  if (lower.starts_with("block ")) return "framework";
+  if (lower.starts_with("block ") || lower == kNoKernel) return "framework";
   for (const auto& [word, kind] : kWords) {
     if (lower.find(word) != std::string::npos) return kind;
   }

@@ -7,6 +7,8 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace tarflow::experiments {
 
@@ -15,11 +17,17 @@ struct KernelTime {
   double calls = 0, seconds = 0;
 };
 
-// By name.
+// By name; of a GPU also kNoKernel.
 using Profile = std::map<std::string, KernelTime>;
 
-// "gemm", "attention", "norm", "gelu", "update", "copy", "framework" (of the CPU's ranges) or
-// "other", by what names of kernels hold.
+// What a profile calls the time between kernels in which none was running.
+inline constexpr const char* kNoKernel = "no kernel";
+
+// Seconds between the first start and the last end that no span covers; spans in nanoseconds.
+double seconds_between(std::vector<std::pair<uint64_t, uint64_t>> spans);
+
+// "gemm", "attention", "norm", "gelu", "update", "copy", "framework" (a CPU's ranges, kNoKernel)
+// or "other", by what names of kernels hold.
 std::string kernel_kind(const std::string& name);
 
 // Collects from construction on what LibTorch's profiler (Kineto) sees: a GPU's kernels and copies,
