@@ -1,8 +1,9 @@
-// Tables and reports as plain values; text.h and markdown.h render them. A new table is one file
-// that returns a Table.
+// Tables and reports as plain values; text.h, markdown.h, latex.h and csv.h render them. A new
+// table is one file that returns a Table.
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,10 @@ struct Cell {
   std::string text;
   bool bold = false;
   std::string note = {};  // footnote of this cell; equal notes share one marker
+  // The number that `text` shows, and its standard error, with all digits: for CSV and for sorting.
+  std::optional<double> value = {}, error = {};
+  bool published = false;                 // by others; not measured here
+  std::vector<std::string> origins = {};  // Point::origin() of the points it tells of
 };
 
 enum class Align { kLeft, kRight };

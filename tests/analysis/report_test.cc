@@ -8,6 +8,7 @@
 
 #include "analysis/command.h"
 #include "analysis/sample_grid.h"
+#include "analysis/sources.h"
 #include "analysis/text.h"
 #include "framework/core/file.h"
 #include "framework/images/decode.h"
