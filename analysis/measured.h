@@ -1,0 +1,34 @@
+// Strategies at their settings, over seeds: what is chosen among.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "analysis/distances.h"
+#include "analysis/points.h"
+
+namespace tarflow::analysis {
+
+// One strategy at one cfg and self_denoising_lr.
+struct Measured {
+  std::string strategy;
+  std::optional<double> cfg, lr;
+  std::vector<Point> points;  // one a seed, in the order of seeds
+  bool sequential = false;
+  std::optional<Estimate> distance;  // over seeds where there are three, else of the first
+  std::optional<double> seconds;     // median of the valid total times; nothing without one
+};
+
+// What may be compared with each other: equal in all but strategy, cfg, self-denoising and seed.
+struct MeasuredFamily {
+  std::string title;  // the model, and what tells it from other families
+  std::string distance_name, device;
+  bool smoke = false;
+  std::vector<Measured> measured;  // For first, then by passes; cfg and lr in order
+};
+
+// `points`: those of experiment evaluate that have a distance; others are left out.
+std::vector<MeasuredFamily> measured_families(const std::vector<Point>& points);
+
+}  // namespace tarflow::analysis
