@@ -23,9 +23,12 @@ auto family_key(const Point& point) {
 }
 
 std::optional<Estimate> distance_over_seeds(const std::vector<Point>& points) {
-  if (points.size() < kFewestSeeds) return distance_of(points.front());
+  std::map<std::optional<double>, double> by_seed;  // the first measurement of each
+  for (const Point& point : points)
+    by_seed.emplace(point.number("seed"), *point.number("distance"));
+  if (by_seed.size() < kFewestSeeds) return distance_of(points.front());
   std::vector<double> values;
-  for (const Point& point : points) values.push_back(*point.number("distance"));
+  for (const auto& [seed, distance] : by_seed) values.push_back(distance);
   const MeanError result = mean_error(values);
   return Estimate{result.mean, result.error};
 }
@@ -62,11 +65,7 @@ MeasuredFamily family_of(std::vector<Point> points, const StrategyNames& names) 
     measured.cfg = std::get<1>(key);
     measured.lr = std::get<2>(key);
     measured.sequential = is_sequential(own.front());
-    measured.seconds = valid_seconds(own);  // of all that were timed, a seed twice as well
-    const auto last = std::unique(own.begin(), own.end(), [](const Point& a, const Point& b) {
-      return a.number("seed") == b.number("seed");
-    });
-    own.erase(last, own.end());
+    measured.seconds = valid_seconds(own);
     measured.distance = distance_over_seeds(own);
     measured.points = std::move(own);
     family.measured.push_back(std::move(measured));
@@ -101,6 +100,13 @@ std::vector<MeasuredFamily> measured_families(const std::vector<Point>& points) 
   }
   for (size_t i = 0; i < families.size(); ++i) families[i].title = titles[i];
   return families;
+}
+
+const Measured* sequential_beside(const MeasuredFamily& family, const Measured& measured) {
+  for (const Measured& other : family.measured) {
+    if (other.sequential && other.cfg == measured.cfg && other.lr == measured.lr) return &other;
+  }
+  return nullptr;
 }
 
 }  // namespace tarflow::analysis

@@ -14,10 +14,11 @@ namespace tarflow::analysis {
 struct Measured {
   std::string strategy;
   std::optional<double> cfg, lr;
-  std::vector<Point> points;  // one a seed, in the order of seeds
+  std::vector<Point> points;  // in the order of seeds; one that was measured again is there twice
   bool sequential = false;
-  std::optional<Estimate> distance;  // over seeds where there are three, else of the first
-  std::optional<double> seconds;     // median of the valid total times; nothing without one
+  // Over seeds where there are three, else of the first; a seed counts once.
+  std::optional<Estimate> distance;
+  std::optional<double> seconds;  // median of the valid total times; nothing without one
 };
 
 // What may be compared with each other: equal in all but strategy, cfg, self-denoising and seed.
@@ -30,5 +31,9 @@ struct MeasuredFamily {
 
 // `points`: those of experiment evaluate that have a distance; others are left out.
 std::vector<MeasuredFamily> measured_families(const std::vector<Point>& points);
+
+// For (or another sequential strategy) at the same cfg and self_denoising_lr; nullptr when it was
+// not measured.
+const Measured* sequential_beside(const MeasuredFamily& family, const Measured& measured);
 
 }  // namespace tarflow::analysis
