@@ -35,16 +35,18 @@ std::optional<std::string> bytes_of(const fs::path& file) {
 class Embedder {
  public:
   // An <img>; where the file is too large for what is left, or absent, a sentence.
-  std::string image(const fs::path& file, const std::string& type, const std::string& alt) {
-    const std::optional<std::string> bytes = bytes_of(file);
+  std::string image(const fs::path& file, const std::string& alt) {
+    const bool drawing = file.extension() == ".svg";
+    std::optional<std::string> bytes = bytes_of(file);
     if (!bytes || bytes->empty()) return "<p class=soft>Not drawn.</p>";
+    if (drawing) bytes = for_both_schemes(std::move(*bytes));
     if (used_ + bytes->size() > kMostPictureBytes) {
       return fmt::format("<p class=soft>Left out to keep this page small: {}.</p>",
                          escape_html(file.filename().string()));
     }
     used_ += bytes->size();
     return fmt::format("<img loading=lazy alt=\"{}\" src=\"data:{};base64,{}\">", escape_html(alt),
-                       type, base64(*bytes));
+                       drawing ? "image/svg+xml" : "image/png", base64(*bytes));
   }
 
  private:
@@ -119,6 +121,10 @@ std::optional<Section> jobs_section(const std::vector<Source>& sources,
   return Section{"jobs", "Jobs without results", text};
 }
 
+std::string alternative(const Plot& plot) {
+  return plot.title + ". " + plot.caption + (plot.values.empty() ? "" : " " + plot.values);
+}
+
 std::optional<Section> plots_section(const Report& report, const fs::path& folder,
                                      Embedder& embedder) {
   if (report.plots.empty()) return std::nullopt;
@@ -146,8 +152,7 @@ std::optional<Section> pictures_section(const Report& report, const fs::path& fo
       alt += fmt::format(" Row {}: {}.", i + 1, picture.row_labels[i]);
     text += fmt::format("<figure class=picture><h3>{}</h3>{}<figcaption>{}</figcaption></figure>\n",
                         escape_html(picture.file.stem().string()),
-                        embedder.image(folder / picture.file, "image/png", alt),
-                        escape_html(picture.caption));
+                        embedder.image(folder / picture.file, alt), escape_html(picture.caption));
   }
   return Section{"pictures", "Pictures", text};
 }

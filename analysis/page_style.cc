@@ -5,9 +5,9 @@ namespace tarflow::analysis {
 // Contrasts of text are 7:1 and more in both schemes. Nothing is loaded: fonts are the reader's.
 const std::string_view kPageStyle = R"(
 :root{color-scheme:light dark;--back:#fff;--text:#1c1c1c;--soft:#4a4a4a;--line:#c8c8c8;--band:#f3f4f6;
---link:#0b4f9c;--focus:#b34700;--warn:#8a1c00;--paper:#fff}
+--link:#0b4f9c;--focus:#b34700;--warn:#8a1c00}
 @media (prefers-color-scheme:dark){:root{--back:#16181c;--text:#ececec;--soft:#bdbdbd;--line:#4a4d54;
---band:#22252b;--link:#8cc4ff;--focus:#ffb454;--warn:#ffab91;--paper:#e9e9e6}}
+--band:#22252b;--link:#8cc4ff;--focus:#ffb454;--warn:#ffab91}}
 *{box-sizing:border-box}
 html{scroll-padding-top:1rem}
 body{margin:0 auto;padding:1rem clamp(.8rem,3vw,2.5rem) 4rem;max-width:84rem;background:var(--back);
@@ -41,12 +41,12 @@ th[aria-sort=descending] button::after{content:"\2193";color:var(--text)}
 .pub{font-style:italic}
 .notes,figcaption,.soft{color:var(--soft);font-size:.9rem}
 .notes p{margin:.2rem 0}
-.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));gap:1.2rem}
+.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),1fr));gap:1.2rem}
 figure{margin:0;min-width:0}
 figure h3{margin:.2rem 0 .4rem}
-figure img{display:block;max-width:100%;height:auto;background:var(--paper);border:1px solid var(--line);
+figure img{display:block;width:100%;max-width:44rem;height:auto;border:1px solid var(--line);
 border-radius:4px}
-.picture img{image-rendering:pixelated}
+.picture img{image-rendering:pixelated;width:auto;max-width:100%}
 details{border:1px solid var(--line);border-radius:4px;margin:.4rem 0;padding:.35rem .7rem}
 summary{cursor:pointer}
 details[open]>summary{margin-bottom:.4rem}
@@ -62,7 +62,7 @@ progress{width:min(100%,30rem);height:1.1rem}
 @media (max-width:36rem){body{font-size:15px}th,td{padding:.2rem .4rem}dl{grid-template-columns:1fr}
 dd{margin-bottom:.3rem}}
 @media print{:root{color-scheme:light;--back:#fff;--text:#000;--soft:#333;--line:#999;--band:#f3f4f6;
---link:#000;--paper:#fff;--warn:#000}
+--link:#000;--warn:#000}
 body{max-width:none;padding:0;font-size:10pt}nav,.skip,th button::after{display:none}
 .scroll{overflow:visible}table{font-size:8pt}th,td{white-space:normal;padding:.12rem .3rem}
 tbody th{position:static}td.l{min-width:0}

@@ -101,14 +101,25 @@ std::string plot_script(const Plot& plot) {
     text += fmt::format("set terminal {}\nset output {}\n{}\n", terminal,
                         gnuplot_text(plot.name + ending), plot.command);
   };
-  draw(fmt::format("svg noenhanced size {},{} font 'sans-serif,13' background rgb 'white'",
+  draw(fmt::format("svg noenhanced size {},{} font 'sans-serif,14' background rgb 'white'",
                    plot.width, plot.height),
        ".svg");
-  draw(fmt::format("pngcairo noenhanced size {},{} font 'sans-serif,13' fontscale 2 linewidth 2 "
+  draw(fmt::format("pngcairo noenhanced size {},{} font 'sans-serif,14' fontscale 2 linewidth 2 "
                    "pointscale 2",
                    2 * plot.width, 2 * plot.height),
        ".png");
   return text + "unset output\n";
+}
+
+std::string for_both_schemes(std::string svg) {
+  // Colours are those of kStyle, as gnuplot writes them; those of data and colour maps stay.
+  static constexpr const char* kScheme =
+      "<style>@media (prefers-color-scheme:dark){rect[fill=\"#ffffff\"]{fill:#16181c}"
+      "[stroke=\"rgb( 32,  32,  32)\"]{stroke:#ececec}[fill=\"rgb(32,32,32)\"]{fill:#ececec}"
+      "[color=\"rgb( 32,  32,  32)\"],[color=black]{color:#ececec}"
+      "[stroke=\"rgb(160, 160, 160)\"]{stroke:#666}}</style>";
+  const size_t place = svg.find("<g id=\"gnuplot_canvas\">");
+  return place == std::string::npos ? svg : svg.insert(place, kScheme);
 }
 
 }  // namespace tarflow::analysis

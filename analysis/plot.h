@@ -15,7 +15,7 @@ struct Plot {
   std::string data;               // NAME.dat
   std::string settings;           // gnuplot's, before the plot
   std::string command;            // the plot itself; reads 'NAME.dat' as `data`
-  int width = 640, height = 440;  // pixels of the SVG; the PNG has twice as many
+  int width = 460, height = 350;  // pixels of the SVG; the PNG has twice as many
 };
 
 inline constexpr size_t kLineTypes = 8;  // of style.gp: colour, dashes and marker differ in each
@@ -38,5 +38,7 @@ void make_names_distinct(std::vector<Plot>& plots);
 std::string plot_style();
 // NAME.gp.
 std::string plot_script(const Plot& plot);
+// The SVG that gnuplot drew, with light ink on a dark ground where its reader prefers that.
+std::string for_both_schemes(std::string svg);
 
 }  // namespace tarflow::analysis
