@@ -61,17 +61,6 @@ class Aside {
   fs::path path_;
 };
 
-// Whether title or introduction hold one of the alternatives.
-bool chosen(const Table& table, std::string_view words) {
-  const std::string text = table.title + "\n" + table.introduction;
-  for (;;) {
-    const size_t bar = words.find(" | ");
-    if (text.find(words.substr(0, bar)) != std::string::npos) return true;
-    if (bar == std::string_view::npos) return false;
-    words.remove_prefix(bar + 3);
-  }
-}
-
 std::string tables_of(const fs::path& document, const Wanted& wanted, const fs::path& record,
                       const fs::path& published) {
   const Aside aside;
@@ -81,7 +70,7 @@ std::string tables_of(const fs::path& document, const Wanted& wanted, const fs::
   if (!report.problems.empty()) throw Error(report.problems.front());
   std::string text;
   for (const Table& table : report.tables) {
-    if (chosen(table, wanted.words)) text += "\n" + render_markdown(table);
+    if (holds_words(table, wanted.words)) text += "\n" + render_markdown(table);
   }
   if (text.empty()) {
     throw misplaced(document, wanted.line,

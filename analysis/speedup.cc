@@ -33,19 +33,13 @@ std::string distance_text(const SpeedupBlock& block) {
   return text + (few.empty() ? "." : ". " + few + ".");
 }
 
-// The distance, with a note when it does not come from as many images as the block's introduction
-// says.
-Cell distance_cell(const Point& point, const SpeedupBlock& block, int decimals) {
+Cell distance_cell(const Point& point, int decimals) {
   const auto distance = distance_of(point);
-  Cell cell{distance ? estimate_text(*distance, decimals) : kNoValue};
+  Cell cell = distance ? estimate_cell(*distance, decimals) : Cell{kNoValue};
+  cell.note.clear();  // the table of distances says why there is no error
   const double nonfinite = point.number("nonfinite_images").value_or(0);
   if (nonfinite > 0) {
     cell.note = fmt::format("{} images had values that are not finite", count_text(nonfinite));
-  }
-  const auto n = point.number("distance_images");
-  if (n && n != block.points.front().number("distance_images")) {
-    cell.note +=
-        fmt::format("{}distance of {} images", cell.note.empty() ? "" : "; ", count_text(*n));
   }
   if (point.flag("smoke") && cell.text != kNoValue) {
     cell.note +=
@@ -73,15 +67,19 @@ std::pair<Cell, Cell> deviation_cells(const Point& point, const Point* reference
       note = fmt::format("{} of {} images have values that are not finite", result.nonfinite,
                          result.images);
     }
-    return {{deviation_text(result.median), false, note},
-            {deviation_text(result.p99), false, note}};
+    return {deviation_cell(result.median, note), deviation_cell(result.p99, note)};
   } catch (const Error& error) {
     return missing(error.what());
   }
 }
 
+// Nothing where there is no distance.
+std::optional<double> distance_images(const Point& point) {
+  return point.number("distance") ? point.number("distance_images") : std::nullopt;
+}
+
 Cell rate_cell(const Point& point, const Point* reference) {
-  if (const auto value = rate(point, reference)) return {fixed(value, 2)};
+  if (const auto value = rate(point, reference)) return number_cell(value, 2);
   if (!reference) return {kNoValue, false, kNoReference};
   const std::string own = invalid_timing(point);
   if (!own.empty()) return {kNoValue, false, own};
@@ -100,7 +98,14 @@ std::string block_title(const SpeedupBlock& block) {
 Cell name_cell(const SpeedupBlock& block, size_t index) {
   const auto& names = block.names;
   const bool repeated = std::count(names.begin(), names.end(), names[index]) > 1;
-  return {names[index], false, repeated ? "point " + block.points[index].id() : ""};
+  Cell cell{names[index]};
+  const Point& point = block.points[index];
+  if (repeated) cell.note = "point " + point.id();
+  const auto same = [&](const Point& other) { return other.id() == point.id(); };
+  if (std::count_if(block.points.begin(), block.points.end(), same) > 1)
+    cell.note = fmt::format("measured more than once: this is of {}", point.source->file.string());
+  cell.origins = {point.origin()};
+  return cell;
 }
 
 int column_decimals(const SpeedupBlock& block, const char* column, int least = 2) {
@@ -118,6 +123,7 @@ Table block_table(const SpeedupBlock& block) {
                    {"images/s"},
                    {"rate"},
                    {"distance"},
+                   {"N"},
                    {"deviation median"},
                    {"deviation p99"},
                    {"passes"}};
@@ -131,14 +137,12 @@ Table block_table(const SpeedupBlock& block) {
     const std::string invalid = invalid_timing(point);
     auto [median, p99] = deviation_cells(point, block.reference(), compared);
     table.rows.push_back({name_cell(block, i),
-                          {fixed(point.number("total_seconds"), total), false, invalid},
-                          {fixed(point.number("sampling_seconds"), sampling), false, invalid},
-                          {fixed(point.number("images_per_second"), speed), false, invalid},
-                          rate_cell(point, block.reference()),
-                          distance_cell(point, block, distance),
-                          std::move(median),
-                          std::move(p99),
-                          {fixed(point.number("block_passes"), 1)}});
+                          number_cell(point.number("total_seconds"), total, invalid),
+                          number_cell(point.number("sampling_seconds"), sampling, invalid),
+                          number_cell(point.number("images_per_second"), speed, invalid),
+                          rate_cell(point, block.reference()), distance_cell(point, distance),
+                          count_cell(distance_images(point)), std::move(median), std::move(p99),
+                          number_cell(point.number("block_passes"), 1)});
   }
   const Point& first = block.points.front();
   const std::string labels = first.text("labels");
@@ -192,13 +196,20 @@ std::vector<Cell> published_row(const std::string& name, const Point* measured,
   const auto ours = [&](const char* column) {
     return measured ? measured->number(column) : std::nullopt;
   };
-  return {{name},
-          {fixed(ours("total_seconds"), decimals_for({ours("total_seconds")})), false, note},
-          {fixed(time, 2)},
+  const auto theirs = [](double value) {
+    Cell cell = number_cell(value, 2);
+    cell.published = true;
+    return cell;
+  };
+  Cell strategy{name};
+  if (measured) strategy.origins = {measured->origin()};
+  return {std::move(strategy),
+          number_cell(ours("total_seconds"), decimals_for({ours("total_seconds")}), note),
+          theirs(time),
           measured ? rate_cell(*measured, reference) : Cell{kNoValue, false, note},
-          {fixed(rate_value, 2)},
-          {fixed(ours("distance"), 2), false, measured ? "" : note},
-          {fixed(distance, 2)}};
+          theirs(rate_value),
+          number_cell(ours("distance"), 2, measured ? "" : note),
+          theirs(distance)};
 }
 
 Table published_table(const SpeedupBlock& block, const Published& published,

@@ -78,8 +78,9 @@ void sort_strategies(std::vector<Point>& points, const StrategyNames& names) {
     return std::tuple(!is_sequential(p), p.number("block_passes").value_or(INFINITY),
                       strategy_name(names, p), p.id());
   };
-  std::sort(points.begin(), points.end(),
-            [&](const Point& a, const Point& b) { return key(a) < key(b); });
+  // Stable, so that measurements of one point stay in the order of their files.
+  std::stable_sort(points.begin(), points.end(),
+                   [&](const Point& a, const Point& b) { return key(a) < key(b); });
 }
 
 std::vector<SpeedupBlock> speedup_blocks(const std::vector<Point>& points) {

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "analysis/plot.h"
@@ -60,6 +61,9 @@ struct Report {
 };
 
 inline constexpr const char* kNoValue = "—";
+
+// Whether title or introduction hold one of the alternatives that " | " parts; "" is held by all.
+bool holds_words(const Table& table, std::string_view words);
 
 // The distinct notes of a table's cells, in reading order.
 std::vector<std::string> cell_notes(const Table& table);

@@ -84,7 +84,7 @@ TEST(Distances, TheSpeedUpTableShowsTheErrorToo) {
   std::string text;
   for (const Table& table : speedup_tables(points_of(sources), nullptr).tables)
     text += render_markdown(table);
-  EXPECT_THAT(text, HasSubstr("| 1.00 | 1.2500 ± 0.0600 | —"));
+  EXPECT_THAT(text, HasSubstr("| 1.00 | 1.2500 ± 0.0600 | 256 | —"));
   EXPECT_THAT(text, HasSubstr("## Distances of demo"));
 }
 

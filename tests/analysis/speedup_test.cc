@@ -54,9 +54,9 @@ TEST(Speedup, ComparesStrategiesWithFor) {
   EXPECT_THAT(text,
               HasSubstr("cpu, fp32, 256 images, seed 0. Distance: FD(small) of 256 images against "
                         "1,000 reference images, 96 features. Deviation of the first 2 images."));
-  EXPECT_THAT(text, HasSubstr("| For | 10.00 | 7.50 | 25.60 | 1.00 | 1.2500 | 0 | 0 | 2.0 |"));
+  EXPECT_THAT(text, HasSubstr("| For | 10.00 | 7.50 | 25.60 | 1.00 | 1.2500 | 256 | 0 | 0 | 2.0 |"));
   EXPECT_THAT(text,
-              HasSubstr("| \\[1-8-4-4\\] | 4.00 | 3.00 | 64.00 | 2.50 | 1.2500 | 0.0500 | 0.0990 | "
+              HasSubstr("| \\[1-8-4-4\\] | 4.00 | 3.00 | 64.00 | 2.50 | 1.2500 | 256 | 0.0500 | 0.0990 | "
                         "12.5 |"));
   EXPECT_THAT(text, HasSubstr("| \\[1-8-4-4\\] | block 1: gs 8 x 4"));
 }
@@ -73,7 +73,7 @@ TEST(Speedup, WithoutForThereIsNoRate) {
   Source source = demo();
   source.sweep.rows.erase(source.sweep.rows.begin());
   const std::string text = markdown_of(source);
-  EXPECT_THAT(text, HasSubstr("| 4.00 | 3.00 | 64.00 | —ᵃ | 1.2500 | —ᵃ | —ᵃ | 12.5 |"));
+  EXPECT_THAT(text, HasSubstr("| 4.00 | 3.00 | 64.00 | —ᵃ | 1.2500 | 256 | —ᵃ | —ᵃ | 12.5 |"));
   EXPECT_THAT(text, HasSubstr("ᵃ no For was measured at these settings"));
 }
 
@@ -158,7 +158,7 @@ TEST(Speedup, MissingImagesAndValuesAreSaid) {
   source.sweep.rows[1]["total_seconds"] = std::nan("");
   source.sweep.rows[1]["nonfinite_images"] = int64_t{3};
   const std::string text = markdown_of(source);
-  EXPECT_THAT(text, HasSubstr("| — | 3.00 | 64.00 | —ᵃ | —ᵇ | —ᶜ | —ᶜ | 12.5 |"));
+  EXPECT_THAT(text, HasSubstr("| — | 3.00 | 64.00 | —ᵃ | —ᵇ | — | —ᶜ | —ᶜ | 12.5 |"));
   EXPECT_THAT(text, HasSubstr("ᵃ a total time is missing"));
   EXPECT_THAT(text, HasSubstr("ᵇ 3 images had values that are not finite"));
   EXPECT_THAT(text, HasSubstr("ᶜ its images before self-denoising were not kept"));
