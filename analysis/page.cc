@@ -130,11 +130,10 @@ std::optional<Section> plots_section(const Report& report, const fs::path& folde
   if (report.plots.empty()) return std::nullopt;
   std::string text = "<div class=plots>\n";
   for (const Plot& plot : report.plots) {
-    text += fmt::format("<figure><h3>{}</h3>{}<figcaption>{}</figcaption></figure>\n",
-                        escape_html(plot.title),
-                        embedder.image(plots_folder(folder) / (plot.name + ".svg"), "image/svg+xml",
-                                       plot.title + ". " + plot.caption),
-                        escape_html(plot.caption));
+    text += fmt::format(
+        "<figure><h3>{}</h3>{}<figcaption>{}</figcaption></figure>\n", escape_html(plot.title),
+        embedder.image(plots_folder(folder) / (plot.name + ".svg"), alternative(plot)),
+        escape_html(plot.caption));
   }
   text +=
       "</div>\n<p class=soft>Scripts, data, SVG and PNG of each plot are in the folder plots "

@@ -23,15 +23,23 @@ record::Row row(const std::string& id, const std::string& strategy, double secon
   return made;
 }
 
-std::vector<MeasuredFamily> families(const Source& source) {
-  return measured_families(points_of({source}));
+// Families and what they point into.
+struct Made {
+  std::vector<Source> sources;
+  std::vector<MeasuredFamily> families;
+};
+
+Made make(std::vector<record::Row> rows) {
+  Made made;
+  made.sources.push_back(testing::make_source("demo", std::move(rows), {}));
+  made.families = measured_families(points_of(made.sources));
+  return made;
 }
 
 TEST(Measured, SeedsOfOneSettingAreOne) {
-  const Source source = testing::make_source(
-      "demo",
-      {row("a", "For", 9, 1.0, 0), row("b", "For", 10, 1.2, 1), row("c", "For", 12, 1.4, 2)}, {});
-  const auto result = families(source);
+  const Made made =
+      make({row("a", "For", 9, 1.0, 0), row("b", "For", 10, 1.2, 1), row("c", "For", 12, 1.4, 2)});
+  const auto& result = made.families;
   ASSERT_THAT(result, SizeIs(1));
   ASSERT_THAT(result[0].measured, SizeIs(1));
   const Measured& measured = result[0].measured[0];
@@ -46,10 +54,9 @@ TEST(Measured, OnlyValidTimesCount) {
                                    row("c", "For", 2, 1.4, 2)};
   rows[0]["exclusive"] = int64_t{0};
   rows[2]["interrupted"] = int64_t{1};
-  EXPECT_THAT(families(testing::make_source("demo", rows, {}))[0].measured[0].seconds,
-              Optional(DoubleEq(10)));
+  EXPECT_THAT(make(rows).families[0].measured[0].seconds, Optional(DoubleEq(10)));
   rows[1]["smoke"] = int64_t{1};
-  const auto result = families(testing::make_source("demo", rows, {}));
+  const auto result = make(rows).families;
   ASSERT_THAT(result, SizeIs(2));  // a smoke run compares with nothing
   for (const MeasuredFamily& family : result) EXPECT_EQ(family.measured[0].seconds, std::nullopt);
 }
@@ -57,19 +64,16 @@ TEST(Measured, OnlyValidTimesCount) {
 TEST(Measured, DevicesAreNeverPutTogether) {
   std::vector<record::Row> rows = {row("a", "For", 9, 1.0), row("b", "For", 10, 1.2)};
   rows[1]["device"] = std::string("gpu");
-  const auto result = families(testing::make_source("demo", rows, {}));
+  const auto result = make(rows).families;
   ASSERT_THAT(result, SizeIs(2));
   EXPECT_EQ(result[0].title, "demo, device cpu");
   EXPECT_EQ(result[1].title, "demo, device gpu");
 }
 
 TEST(Measured, TheSequentialOneBesideAStrategy) {
-  const Source source =
-      testing::make_source("demo",
-                           {row("a", "For", 9, 1.0, 0, 1), row("b", "For", 9, 2.0, 0, 2),
-                            row("c", "J", 3, 2.5, 0, 2), row("d", "J", 3, 2.5, 0, 3)},
-                           {});
-  const auto result = families(source);
+  const Made made = make({row("a", "For", 9, 1.0, 0, 1), row("b", "For", 9, 2.0, 0, 2),
+                          row("c", "J", 3, 2.5, 0, 2), row("d", "J", 3, 2.5, 0, 3)});
+  const auto& result = made.families;
   ASSERT_THAT(result, SizeIs(1));
   const auto& measured = result[0].measured;
   ASSERT_THAT(measured, SizeIs(4));
@@ -80,7 +84,7 @@ TEST(Measured, TheSequentialOneBesideAStrategy) {
 TEST(Measured, PointsWithoutADistanceAreNone) {
   std::vector<record::Row> rows = {row("a", "For", 9, 1.0)};
   rows[0].erase("distance");
-  EXPECT_THAT(families(testing::make_source("demo", rows, {})), IsEmpty());
+  EXPECT_THAT(make(rows).families, IsEmpty());
 }
 
 }  // namespace
