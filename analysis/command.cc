@@ -85,6 +85,7 @@ int print_report(Arguments arguments, std::ostream& out, std::ostream& err, bool
   if (arguments.files.empty()) throw Error("no file named", "name one: analyze results/demo.h5");
   if (arguments.options.published.empty()) arguments.options.published = installed_published_file();
   if (arguments.folder.empty()) arguments.folder = default_report_folder(arguments.files.front());
+  arguments.options.page = true;
   Report report = make_report(arguments.files, arguments.folder, arguments.options);
   const std::vector<std::string> problems = std::exchange(report.problems, {});  // told on `err`
   if (!arguments.tables.empty()) keep_tables(report, arguments.tables);

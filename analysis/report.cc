@@ -11,8 +11,11 @@
 #include "analysis/crm.h"
 #include "analysis/difference.h"
 #include "analysis/format.h"
+#include "analysis/job_folders.h"
 #include "analysis/likelihood.h"
 #include "analysis/markdown.h"
+#include "analysis/page.h"
+#include "analysis/plots.h"
 #include "analysis/published.h"
 #include "analysis/sample_grid.h"
 #include "analysis/sources.h"
@@ -96,6 +99,15 @@ std::optional<Published> published_figures(const std::filesystem::path& file,
   }
 }
 
+void write_page(const Report& report, const std::vector<Source>& sources,
+                const std::vector<Point>& points, const std::filesystem::path& folder) {
+  std::vector<JobFolderState> jobs;
+  for (const Source& source : sources) {
+    for (JobFolderState& job : unmerged_jobs(source)) jobs.push_back(std::move(job));
+  }
+  write_file(folder / "report.html", render_page(report, sources, points, jobs, folder));
+}
+
 }  // namespace
 
 std::filesystem::path default_report_folder(const std::filesystem::path& file) {
@@ -129,8 +141,10 @@ Report make_report(const std::vector<std::filesystem::path>& files,
   for (const Source& source : sources) {
     for (const std::string& line : points_without_results(source)) report.coverage.push_back(line);
   }
+  if (options.page) add_plots(report, points, folder);
   try {
     write_file(folder / "report.md", render_markdown(report));
+    if (options.page) write_page(report, sources, points, folder);
   } catch (const std::exception& error) {
     report.problems.push_back(error.what());
   }

@@ -13,6 +13,7 @@ namespace tarflow::analysis {
 struct ReportOptions {
   std::string norm = "2";           // of CRM and IGM: "2", "1" or "fro"
   std::filesystem::path published;  // file of published figures
+  bool page = false;                // draw plots and write report.html as well
 };
 
 // The folder a report on these files goes to: results/demo.h5 -> results/demo/report, of the first

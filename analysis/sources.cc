@@ -38,19 +38,6 @@ std::string named(const std::vector<std::string>& ids) {
   return text;
 }
 
-// "evaluate of cifar10_demo, [7-8-4-4]": what a job does, as far as job.json tells.
-std::string what_it_does(const Json& job) {
-  const auto text = [&](const char* pointer) {
-    const Json::json_pointer where(pointer);
-    return job.contains(where) && job[where].is_string() ? job[where].get<std::string>() : "";
-  };
-  std::string result = text("/experiment");
-  if (const std::string model = text("/model/name"); !model.empty()) result += " of " + model;
-  if (const std::string name = text("/settings/strategy/name"); !name.empty())
-    result += ", " + name;
-  return result;
-}
-
 // Gives a job's result, whose rows need not name the job, the form of a sweep's. Throws Error when
 // rows are missing or belong to nothing: the file was put together by something that did not end,
 // and its tables would lack rows without a word.
@@ -78,6 +65,18 @@ void require_whole(Source& source) {
 }
 
 }  // namespace
+
+std::string what_it_does(const Json& job) {
+  const auto text = [&](const char* pointer) {
+    const Json::json_pointer where(pointer);
+    return job.contains(where) && job[where].is_string() ? job[where].get<std::string>() : "";
+  };
+  std::string result = text("/experiment");
+  if (const std::string model = text("/model/name"); !model.empty()) result += " of " + model;
+  if (const std::string name = text("/settings/strategy/name"); !name.empty())
+    result += ", " + name;
+  return result;
+}
 
 std::vector<Source> read_sources(const std::vector<std::filesystem::path>& files,
                                  std::vector<std::string>& problems) {
