@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "analysis/best.h"
 #include "analysis/compare.h"
 #include "analysis/condense.h"
 #include "analysis/csv.h"
@@ -43,6 +44,8 @@ struct Arguments {
   std::string format = "text";
   std::string tables;
   std::filesystem::path export_out;
+  BestOptions best;
+  std::string within = "1%";
   ReportOptions options;
 };
 
@@ -78,6 +81,21 @@ int export_points(const Arguments& arguments, std::ostream& out, std::ostream& e
     write_file(arguments.export_out, text.str());
     out << arguments.export_out.string() << ": " << plural(points.size(), "point") << "\n";
   }
+  return told(problems, err);
+}
+
+// The sweep of the fastest strategies.
+int print_best(const Arguments& arguments, std::ostream& out, std::ostream& err) {
+  BestOptions options = arguments.best;
+  options.within = share_from(arguments.within);
+  std::vector<std::string> problems;
+  const std::vector<Source> sources = read_sources(arguments.files, problems);
+  std::vector<Point> points = points_of(sources);
+  std::erase_if(points, [](const Point& p) { return p.text("experiment") != "evaluate"; });
+  Choices best = choose_best(points, options);
+  problems.insert(problems.end(), best.problems.begin(), best.problems.end());
+  if (!best.choices.empty()) out << sweep_of(best.choices, options);
+  if (points.empty() && problems.empty()) problems.push_back("the files hold no evaluate");
   return told(problems, err);
 }
 
@@ -199,6 +217,18 @@ void add_export(CLI::App& app, Arguments& arguments) {
   points->add_option("--out", arguments.export_out, "file to write [printed]");
 }
 
+void add_best(CLI::App& app, Arguments& arguments) {
+  CLI::App* best = app.add_subcommand(
+      "best",
+      "print the fastest strategy whose distance is about For's, with its settings, as a sweep "
+      "file that run_sweep reads");
+  best->add_option("files", arguments.files, "merged sweep files")->required();
+  best->add_option("--within", arguments.within, "how far the distance may be above For's")
+      ->capture_default_str();
+  best->add_flag("--each-setting", arguments.best.each_setting,
+                 "one for each cfg and self_denoising_lr, instead of the best of all");
+}
+
 void add_condense(CLI::App& app, Arguments& arguments) {
   CLI::App* condense = app.add_subcommand("condense",
                                           "write a small copy of a sweep's record: all points, "
@@ -258,6 +288,7 @@ int analyze(int argc, const char* const* argv, std::ostream& out, std::ostream& 
   add_regenerate(app, arguments);
   add_condense(app, arguments);
   add_export(app, arguments);
+  add_best(app, arguments);
   CLI::App* describe = app.add_subcommand(
       "describe-records", "print what the files hold, as docs/records.md does (Markdown)");
   describe->add_option("--schemas", arguments.schemas,
@@ -266,6 +297,7 @@ int analyze(int argc, const char* const* argv, std::ostream& out, std::ostream& 
     app.parse(argc, argv);
     if (digest->parsed()) return print_digests(arguments, out, err);
     if (app.got_subcommand("compare")) return print_comparison(arguments, out, err, terminal);
+    if (app.got_subcommand("best")) return print_best(arguments, out, err);
     if (app.got_subcommand("export")) return export_points(arguments, out, err);
     if (app.got_subcommand("condense")) {
       condense(arguments.condense_in, arguments.condense_out, arguments.condense);
