@@ -10,6 +10,7 @@
 #include "analysis/deviation.h"
 #include "analysis/distances.h"
 #include "analysis/format.h"
+#include "analysis/paper_layout.h"
 #include "analysis/speedup_block.h"
 #include "framework/core/error.h"
 
@@ -316,6 +317,7 @@ TableSet speedup_tables(const std::vector<Point>& points, const Published* publi
   if (points.empty()) return result;
   result.tables.push_back(introduction());
   const std::vector<SpeedupBlock> blocks = speedup_blocks(points);
+  if (auto table = paper_layout(blocks, published)) result.tables.push_back(std::move(*table));
   const auto model_of = [&](const SpeedupBlock& block) {
     return published ? find_model(*published, block.points.front().checkpoint()) : nullptr;
   };

@@ -166,7 +166,7 @@ TEST(Distances, FewerImagesThanFeaturesAreSaidLoudly) {
   EXPECT_THAT(text, HasSubstr("FEWER IMAGES (256) THAN FEATURES (2,048)"));
   EXPECT_THAT(text, HasSubstr("| **256** |"));
   const std::vector<Source> sources = {source};
-  EXPECT_THAT(render_markdown(speedup_tables(points_of(sources), nullptr).tables.at(1)),
+  EXPECT_THAT(render_markdown(speedup_tables(points_of(sources), nullptr).tables.at(2)),
               HasSubstr("FEWER IMAGES (256) THAN FEATURES (2,048)"));
 }
 
