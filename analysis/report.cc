@@ -20,6 +20,7 @@
 #include "analysis/sample_grid.h"
 #include "analysis/sources.h"
 #include "analysis/speedup.h"
+#include "analysis/strips.h"
 #include "framework/core/error.h"
 #include "framework/core/file.h"
 
@@ -31,9 +32,18 @@ void add_pictures(Report& report, const std::vector<Point>& points,
   for (const SampleGrid& grid : sample_grids(points)) {
     try {
       report.pictures.push_back(write_sample_grid(grid, folder));
+      if (has_differences(grid)) report.pictures.push_back(write_difference_grid(grid, folder));
     } catch (const Error& error) {
       report.problems.push_back(error.what());
     }
+  }
+}
+
+void add_strips(Report& report, const Strips& strips, const std::filesystem::path& folder) {
+  try {
+    report.pictures.push_back(write_strips(strips, folder));
+  } catch (const Error& error) {
+    report.problems.push_back(error.what());
   }
 }
 
@@ -72,8 +82,15 @@ void add_tables(Report& report, const std::vector<Point>& points, const Publishe
       add_pictures(report, own, folder);
     } else if (experiment == "convergence") {
       tables = convergence_tables(own);
+    } else if (experiment == "trace") {
+      for (const Strips& strips : trace_strips(own)) add_strips(report, strips, folder);
+      report.coverage.push_back(
+          fmt::format("trace: {} with results, shown in pictures.", plural(own.size(), "point")));
+      name_pictures(report, own);
+      continue;
     } else if (experiment == "compare") {
       tables = difference_tables(own);
+      for (const Strips& strips : compare_strips(own)) add_strips(report, strips, folder);
     } else {
       report.coverage.push_back(fmt::format("{}: {} with results; this experiment has no table.",
                                             experiment.empty() ? "unnamed experiment" : experiment,
