@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <regex>
 #include <string_view>
 #include <utility>
@@ -75,6 +76,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 41> kReplace
 
 // The longest sign that stands at the beginning of `text`; nullptr when it is shown as it is.
 const std::pair<std::string_view, std::string_view>* replacement_of(std::string_view text) {
+  if (std::isalnum(static_cast<unsigned char>(text.front())) || text.front() == ' ') return nullptr;
   const std::pair<std::string_view, std::string_view>* best = nullptr;
   for (const auto& entry : kReplacements) {
     if (text.starts_with(entry.first) && (!best || entry.first.size() > best->first.size()))
@@ -100,7 +102,9 @@ std::string cell_text(const Cell& cell, const std::vector<std::string>& notes) {
   static const std::regex kNumber("(-?)([0-9.]+)(?:e([+-]?)0*([0-9]+))?");
   std::string text;
   std::smatch number;
-  if (std::regex_match(cell.text, number, kNumber) && (number[1].length() || number[4].matched)) {
+  const bool may_be = cell.text.starts_with('-') || cell.text.find('e') != std::string::npos;
+  if (may_be && std::regex_match(cell.text, number, kNumber) &&
+      (number[1].length() || number[4].matched)) {
     text = "$" + number[1].str() + number[2].str();
     if (number[4].matched) {
       text += fmt::format("\\cdot10^{{{}{}}}", number[3].str() == "-" ? "-" : "", number[4].str());

@@ -48,8 +48,13 @@ Cell distance_cell(const Point& point, int decimals) {
   return cell;
 }
 
+// Deviations that are known already, by the images and those they are compared with: points that
+// differ in self-denoising share both.
+using Deviations =
+    std::map<std::pair<const record::Array*, const record::Array*>, std::optional<Deviation>>;
+
 // Median and 99th percentile; `compared` collects the numbers of images.
-std::pair<Cell, Cell> deviation_cells(const Point& point, const Point* reference,
+std::pair<Cell, Cell> deviation_cells(const Point& point, const Point* reference, Deviations& known,
                                       std::set<size_t>& compared) {
   const auto missing = [](const std::string& note) {
     return std::pair(Cell{kNoValue, false, note}, Cell{kNoValue, false, note});
@@ -60,14 +65,15 @@ std::pair<Cell, Cell> deviation_cells(const Point& point, const Point* reference
   if (!images) return missing("its images before self-denoising were not kept");
   if (!exact) return missing("For's images before self-denoising were not kept");
   try {
-    const Deviation result = deviation(*images, *exact);
-    compared.insert(result.images);
+    auto& result = known[{images, exact}];
+    if (!result) result = deviation(*images, *exact);
+    compared.insert(result->images);
     std::string note;
-    if (result.nonfinite > 0) {
-      note = fmt::format("{} of {} images have values that are not finite", result.nonfinite,
-                         result.images);
+    if (result->nonfinite > 0) {
+      note = fmt::format("{} of {} images have values that are not finite", result->nonfinite,
+                         result->images);
     }
-    return {deviation_cell(result.median, note), deviation_cell(result.p99, note)};
+    return {deviation_cell(result->median, note), deviation_cell(result->p99, note)};
   } catch (const Error& error) {
     return missing(error.what());
   }
@@ -94,18 +100,25 @@ std::string block_title(const SpeedupBlock& block) {
                      setting_text(point, "self_denoising_lr"));
 }
 
-// The strategy's name; with the point where the same strategy was measured more than once.
-Cell name_cell(const SpeedupBlock& block, size_t index) {
-  const auto& names = block.names;
-  const bool repeated = std::count(names.begin(), names.end(), names[index]) > 1;
-  Cell cell{names[index]};
-  const Point& point = block.points[index];
-  if (repeated) cell.note = "point " + point.id();
-  const auto same = [&](const Point& other) { return other.id() == point.id(); };
-  if (std::count_if(block.points.begin(), block.points.end(), same) > 1)
-    cell.note = fmt::format("measured more than once: this is of {}", point.source->file.string());
-  cell.origins = {point.origin()};
-  return cell;
+// The strategies' names; with the point where the same strategy was measured more than once, and
+// with the file where the same point was.
+std::vector<Cell> name_cells(const SpeedupBlock& block) {
+  std::map<std::string, int> names, ids;
+  for (const std::string& name : block.names) ++names[name];
+  for (const Point& point : block.points) ++ids[point.id()];
+  std::vector<Cell> cells;
+  for (size_t i = 0; i < block.points.size(); ++i) {
+    const Point& point = block.points[i];
+    Cell cell{block.names[i]};
+    if (names.at(block.names[i]) > 1) cell.note = "point " + point.id();
+    if (ids.at(point.id()) > 1) {
+      cell.note =
+          fmt::format("measured more than once: this is of {}", point.source->file.string());
+    }
+    cell.origins = {point.origin()};
+    cells.push_back(std::move(cell));
+  }
+  return cells;
 }
 
 int column_decimals(const SpeedupBlock& block, const char* column, int least = 2) {
@@ -114,7 +127,7 @@ int column_decimals(const SpeedupBlock& block, const char* column, int least = 2
   return std::max(least, decimals_for(values));
 }
 
-Table block_table(const SpeedupBlock& block) {
+Table block_table(const SpeedupBlock& block, Deviations& deviations) {
   Table table;
   table.title = block_title(block);
   table.columns = {{"strategy", Align::kLeft},
@@ -131,16 +144,18 @@ Table block_table(const SpeedupBlock& block) {
   const int sampling = column_decimals(block, "sampling_seconds");
   const int speed = column_decimals(block, "images_per_second");
   const int distance = column_decimals(block, "distance", 4);
+  const Point* reference = block.reference();
+  std::vector<Cell> names = name_cells(block);
   std::set<size_t> compared;
   for (size_t i = 0; i < block.points.size(); ++i) {
     const Point& point = block.points[i];
     const std::string invalid = invalid_timing(point);
-    auto [median, p99] = deviation_cells(point, block.reference(), compared);
-    table.rows.push_back({name_cell(block, i),
+    auto [median, p99] = deviation_cells(point, reference, deviations, compared);
+    table.rows.push_back({std::move(names[i]),
                           number_cell(point.number("total_seconds"), total, invalid),
                           number_cell(point.number("sampling_seconds"), sampling, invalid),
                           number_cell(point.number("images_per_second"), speed, invalid),
-                          rate_cell(point, block.reference()), distance_cell(point, distance),
+                          rate_cell(point, reference), distance_cell(point, distance),
                           count_cell(distance_images(point)), std::move(median), std::move(p99),
                           number_cell(point.number("block_passes"), 1)});
   }
@@ -313,9 +328,10 @@ TableSet speedup_tables(const std::vector<Point>& points, const Published* publi
       fewest[model] = std::min(fewest.try_emplace(model, count).first->second, count);
     }
   }
+  Deviations deviations;
   for (const SpeedupBlock& block : blocks) {
     result.shown += block.points.size();
-    result.tables.push_back(block_table(block));
+    result.tables.push_back(block_table(block, deviations));
     const PublishedModel* model = model_of(block);
     if (model && differences(block.points.front(), *published, *model).size() == fewest.at(model)) {
       result.tables.push_back(published_table(block, *published, *model));

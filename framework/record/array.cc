@@ -103,9 +103,8 @@ void write_array(hid_t parent, const std::string& name, const Array& array) {
   write_attribute(dataset, "unit", array.unit);
 }
 
-Array read_array(hid_t parent, const std::string& name, const std::string& path) {
+Array read_opened(hid_t dataset, const std::string& path) {
   const std::string what = fmt::format("cannot read the array `{}`", path);
-  const Handle dataset = own(H5Dopen2(parent, name.c_str(), H5P_DEFAULT), H5Dclose, what);
   const Handle type = own(H5Dget_type(dataset), H5Tclose, what);
   Array array;
   array.path = path;
@@ -242,7 +241,9 @@ void write_arrays(hid_t group, const std::vector<Array>& arrays) {
 std::vector<Array> read_arrays(hid_t group) {
   std::vector<Array> arrays;
   each_below(group, "", [&](hid_t parent, const std::string& name, const std::string& path) {
-    arrays.push_back(read_array(parent, name, path));
+    const Handle dataset = own(H5Dopen2(parent, name.c_str(), H5P_DEFAULT), H5Dclose,
+                               fmt::format("cannot read the array `{}`", path));
+    arrays.push_back(read_opened(dataset, path));
   });
   std::sort(arrays.begin(), arrays.end(),
             [](const Array& a, const Array& b) { return a.path < b.path; });
@@ -258,11 +259,16 @@ std::vector<std::string> array_paths(hid_t group) {
 }
 
 std::optional<Array> read_array(hid_t group, const std::string& path) {
-  // HDF5 asks for every group on the way.
-  for (size_t end = path.find('/');; end = path.find('/', end + 1)) {
-    if (H5Lexists(group, path.substr(0, end).c_str(), H5P_DEFAULT) <= 0) return std::nullopt;
-    if (end == std::string::npos) return read_array(group, path, path);
-  }
+  // Asked only when it cannot be opened, as HDF5 looks for every group on the way again.
+  const auto absent = [&] {
+    for (size_t end = path.find('/');; end = path.find('/', end + 1)) {
+      if (H5Lexists(group, path.substr(0, end).c_str(), H5P_DEFAULT) <= 0) return true;
+      if (end == std::string::npos) return false;
+    }
+  };
+  const Handle dataset(H5Dopen2(group, path.c_str(), H5P_DEFAULT), H5Dclose);
+  if (dataset < 0 && absent()) return std::nullopt;
+  return read_opened(dataset, path);
 }
 
 Array make_array(std::string path, std::vector<int64_t> shape, const std::vector<double>& values,
