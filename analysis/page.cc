@@ -77,8 +77,9 @@ std::string bullets(const std::vector<std::string>& lines, const char* kind) {
   return text + "</ul>\n";
 }
 
-Section summary_section(const std::vector<Point>& points) {
-  std::string text = paragraphs(plain_summary(points));
+Section summary_section(const std::vector<Point>& points,
+                        const std::vector<MeasuredFamily>& families) {
+  std::string text = paragraphs(plain_summary(points, families));
   text += "<details><summary>What the words in the tables mean</summary><dl>";
   for (const auto& [word, meaning] : glossary())
     text += fmt::format("<dt>{}<dd>{}", escape_html(word), escape_html(meaning));
@@ -201,14 +202,15 @@ bool still_running(const std::vector<Source>& sources) {
 }  // namespace
 
 std::string render_page(const Report& report, const std::vector<Source>& sources,
-                        const std::vector<Point>& points, const std::vector<JobFolderState>& jobs,
-                        const fs::path& folder) {
+                        const std::vector<Point>& points,
+                        const std::vector<MeasuredFamily>& families,
+                        const std::vector<JobFolderState>& jobs, const fs::path& folder) {
   const Provenance origins = provenance(points);
   Section tables = tables_section(report, origins.anchors);
   const size_t length = tables.body.size() + origins.html.size();
   Embedder embedder(
       std::min(kMostPictureBytes, length < kMostPageBytes ? kMostPageBytes - length : 0));
-  std::vector<Section> sections = {summary_section(points)};
+  std::vector<Section> sections = {summary_section(points, families)};
   const auto add = [&](std::optional<Section> section) {
     if (section) sections.push_back(std::move(*section));
   };

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "analysis/job_folders.h"
+#include "analysis/measured.h"
 #include "analysis/points.h"
 #include "analysis/table.h"
 
@@ -19,7 +20,9 @@ inline constexpr size_t kMostPageBytes = 4'900'000;
 
 // `folder` holds the report's pictures and plots; `jobs`: those of the sweeps' folders of jobs.
 std::string render_page(const Report& report, const std::vector<Source>& sources,
-                        const std::vector<Point>& points, const std::vector<JobFolderState>& jobs,
+                        const std::vector<Point>& points,
+                        const std::vector<MeasuredFamily>& families,
+                        const std::vector<JobFolderState>& jobs,
                         const std::filesystem::path& folder);
 
 }  // namespace tarflow::analysis

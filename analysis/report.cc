@@ -117,12 +117,13 @@ std::optional<Published> published_figures(const std::filesystem::path& file,
 }
 
 void write_page(const Report& report, const std::vector<Source>& sources,
-                const std::vector<Point>& points, const std::filesystem::path& folder) {
+                const std::vector<Point>& points, const std::vector<MeasuredFamily>& families,
+                const std::filesystem::path& folder) {
   std::vector<JobFolderState> jobs;
   for (const Source& source : sources) {
     for (JobFolderState& job : unmerged_jobs(source)) jobs.push_back(std::move(job));
   }
-  write_file(folder / "report.html", render_page(report, sources, points, jobs, folder));
+  write_file(folder / "report.html", render_page(report, sources, points, families, jobs, folder));
 }
 
 }  // namespace
@@ -158,10 +159,14 @@ Report make_report(const std::vector<std::filesystem::path>& files,
   for (const Source& source : sources) {
     for (const std::string& line : points_without_results(source)) report.coverage.push_back(line);
   }
-  if (options.page) add_plots(report, points, folder);
+  std::vector<MeasuredFamily> families;
+  if (options.page) {
+    families = measured_families(points);
+    add_plots(report, points, families, folder);
+  }
   try {
     write_file(folder / "report.md", render_markdown(report));
-    if (options.page) write_page(report, sources, points, folder);
+    if (options.page) write_page(report, sources, points, families, folder);
   } catch (const std::exception& error) {
     report.problems.push_back(error.what());
   }

@@ -85,8 +85,10 @@ class PageTest : public ::testing::Test {
   }
 };
 
-std::string without_data(const std::string& page) {
-  return std::regex_replace(page, std::regex("data:[a-z/+]+;base64,[A-Za-z0-9+/=]*"), "DATA");
+std::string without_data(std::string page) {
+  for (size_t begin; (begin = page.find("data:image/")) != std::string::npos;)
+    page.replace(begin, page.find('"', begin) - begin, "DATA");
+  return page;
 }
 
 TEST_F(PageTest, NeedsNothingBesideIt) {
