@@ -87,12 +87,12 @@ Section summary_section(const std::vector<Point>& points,
 }
 
 std::string progress_html(const Source& source, const SweepProgress& progress) {
-  std::string text =
-      fmt::format("<p>{}: {} of {} done, {} running, {} failed; as of {}.</p>",
-                  escape_html(source.sweep.name), progress.done, plural(progress.jobs, "job"),
-                  progress.running, progress.failed, escape_html(progress.updated));
-  return text + fmt::format("<progress max={} value={} aria-label=\"jobs done\">{}/{}</progress>\n",
-                            progress.jobs, progress.done, progress.done, progress.jobs);
+  return fmt::format(
+      "<p>{0}: {1} of {2} done, {3} running, {4} failed; as of {5}.</p>"
+      "<progress max={6} value={1} aria-label=\"points done\">{1}/{6}</progress>\n",
+      escape_html(source.sweep.name), progress.done, plural(progress.points, "point"),
+      plural(progress.running, "job"), progress.failed, escape_html(progress.updated),
+      progress.points);
 }
 
 std::string job_html(const JobFolderState& job) {

@@ -158,12 +158,12 @@ TEST_F(PageTest, ASweepThatRunsIsShownAndReloaded) {
   const fs::path file = demo();
   const auto progress = [&](bool over) {
     write_json_file(folder_ / "demo" / "progress.json",
-                    {{"jobs", 5}, {"done", 2}, {"running", 1}, {"failed", 0}, {"over", over}});
+                    {{"points", 5}, {"done", 2}, {"running", 1}, {"failed", 0}, {"over", over}});
   };
   progress(false);
   EXPECT_THAT(page(file),
               AllOf(HasSubstr("http-equiv=refresh"), HasSubstr("<progress max=5 value=2"),
-                    HasSubstr("2 of 5 jobs done")));
+                    HasSubstr("2 of 5 points done")));
   progress(true);
   EXPECT_THAT(page(file), Not(AnyOf(HasSubstr("http-equiv=refresh"), HasSubstr("<progress max"))));
 }
