@@ -182,16 +182,20 @@ int regenerate_documents(Arguments arguments, std::ostream& out, std::ostream& e
       err << "analyze: " << file.string() << ": " << absent << " is absent; its tables stay\n";
     }
     if (made.records.empty()) continue;
-    const bool same = made.text == read_file(file);
+    bool same = made.text == read_file(file);
+    for (const auto& [figure, content] : made.figures)
+      same = same && figure_is_current(figure, content);
     if (same) {
       out << file.string() << ": as its records say\n";
     } else if (arguments.check) {
-      err << "analyze: " << file.string() << ": its tables are not those of its records; run\n"
+      err << "analyze: " << file.string()
+          << ": its tables or figures are not those of its records; run\n"
           << "  analyze regenerate " << file.string() << "\n";
       status = 1;
     } else {
+      for (const auto& [figure, content] : made.figures) write_file(figure, content);
       write_file(file, made.text);
-      out << file.string() << ": tables made anew\n";
+      out << file.string() << ": made anew\n";
     }
   }
   return status;
@@ -200,8 +204,8 @@ int regenerate_documents(Arguments arguments, std::ostream& out, std::ostream& e
 void add_regenerate(CLI::App& app, Arguments& arguments) {
   CLI::App* regenerate = app.add_subcommand(
       "regenerate",
-      "make the tables of documents anew from the records that they name: in Markdown, between "
-      "<!-- analyze FILE.h5 --> and <!-- /analyze -->");
+      "make tables and figures of documents anew from the records that they name: in Markdown, "
+      "between <!-- analyze FILE.h5 --> or <!-- analyze FILE.h5 plots --> and <!-- /analyze -->");
   regenerate->add_option("documents", arguments.documents, "Markdown files, or folders of them")
       ->check(CLI::ExistingPath)
       ->capture_default_str();

@@ -9,6 +9,8 @@
 namespace tarflow::analysis {
 namespace {
 
+constexpr size_t kShortRows = 20;  // of a table that is printed on one sheet
+
 // "For", leading to its first origin, and numbers that lead to the others.
 std::string linked(const std::string& text, const Cell& cell, const Anchors& anchors) {
   std::vector<std::string> targets;
@@ -21,8 +23,8 @@ std::string linked(const std::string& text, const Cell& cell, const Anchors& anc
   if (targets.empty()) return text;
   std::string result = fmt::format("<a href=#{}>{}</a>", targets.front(), text);
   for (size_t i = 1; i < targets.size(); ++i) {
-    result +=
-        fmt::format(" <a href=#{} aria-label=\"measurement {}\">{}</a>", targets[i], i + 1, i + 1);
+    result += fmt::format(" <a class=m href=#{} aria-label=\"measurement {}\">{}</a>", targets[i],
+                          i + 1, i + 1);
   }
   return result;
 }
@@ -94,12 +96,12 @@ std::string render_html(const Table& table, const std::string& id, const Anchors
   std::string text = fmt::format("<h3 id={}>{}</h3>\n", id, escape_html(table.title));
   if (table.columns.empty()) return text + "<p>" + escape_html(table.introduction) + "</p>\n";
   const std::vector<std::string> notes = cell_notes(table);
-  text += fmt::format(
-      "<div class=scroll role=region tabindex=0 aria-labelledby={0}>"
-      "<table aria-labelledby={0}>",
-      id);
   if (!table.introduction.empty())
-    text += "<caption>" + escape_html(table.introduction) + "</caption>";
+    text += "<p class=notes>" + escape_html(table.introduction) + "</p>\n";
+  text += fmt::format(
+      "<div class=\"scroll{}\" role=region tabindex=0 aria-labelledby={}><table>"
+      "<caption>{}</caption>",
+      table.rows.size() <= kShortRows ? " short" : "", id, escape_html(table.title));
   text += "\n<thead><tr>";
   for (const TableColumn& column : table.columns) {
     text += fmt::format("<th scope=col{}>{}", column.align == Align::kLeft ? " class=l" : "",

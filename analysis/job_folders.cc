@@ -112,16 +112,20 @@ std::vector<JobFolderState> unmerged_jobs(const Source& source) {
 }
 
 std::optional<SweepProgress> sweep_progress(const Source& source) {
-  const std::optional<Json> json = read_object(sweep_folder(source) / "progress.json");
+  const fs::path file = sweep_folder(source) / "progress.json";
+  const std::optional<Json> json = read_object(file);
   if (!json) return std::nullopt;
   const auto count = [&](const char* name) {
     return static_cast<size_t>(std::max(0.0, number_of(*json, name)));
   };
-  return SweepProgress{count("jobs"),
+  std::error_code ignored;
+  const bool silent =
+      fs::file_time_type::clock::now() - fs::last_write_time(file, ignored) > kSilence;
+  return SweepProgress{count("points"),
                        count("done"),
                        count("running"),
                        count("failed"),
-                       json->value("over", Json(true)) != Json(false),
+                       silent || json->value("over", Json(true)) != Json(false),
                        text_of(*json, "updated")};
 }
 

@@ -1,6 +1,7 @@
 // The folders of jobs beside a merged sweep file: what is under way and what failed.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 namespace tarflow::analysis {
 
 inline constexpr size_t kLastLogLines = 15;
+inline constexpr std::chrono::hours kSilence{24};
 
 // A job that is not in the merged file.
 struct JobFolderState {
@@ -30,7 +32,8 @@ struct JobFolderState {
 
 // How far a sweep is, as run_sweep wrote it into the sweep's folder while it ran.
 struct SweepProgress {
-  size_t jobs = 0, done = 0, running = 0, failed = 0;
+  size_t points = 0, done = 0;     // points
+  size_t running = 0, failed = 0;  // jobs
   bool over = false;
   std::string updated;  // UTC
 };
@@ -39,6 +42,8 @@ struct SweepProgress {
 // first, then by hash. Damaged files in their folders are passed over.
 std::vector<JobFolderState> unmerged_jobs(const Source& source);
 
+// Nothing where the sweep was not watched. One that was not told of for kSilence is over: whoever
+// ran it was killed.
 std::optional<SweepProgress> sweep_progress(const Source& source);
 
 }  // namespace tarflow::analysis

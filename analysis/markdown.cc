@@ -40,6 +40,8 @@ std::string bullet_list(const std::string& title, const std::vector<std::string>
 
 }  // namespace
 
+std::string escape_markdown(std::string_view text) { return escaped(text); }
+
 std::string render_markdown(const Table& table) {
   const std::vector<std::string> notes = cell_notes(table);
   std::string text = fmt::format("## {}\n\n", escaped(table.title));

@@ -81,7 +81,8 @@ std::vector<MeasuredFamily> measured_families(const std::vector<Point>& points) 
   std::map<decltype(family_key(Point{})), std::pair<std::string, std::vector<Point>>> groups;
   for (size_t i = 0; i < points.size(); ++i) {
     const auto distance = points[i].number("distance");
-    if (!distance || !std::isfinite(*distance)) continue;
+    if (points[i].text("experiment") != "evaluate" || !distance || !std::isfinite(*distance))
+      continue;
     auto& [model, own] = groups[family_key(points[i])];
     model = models[i];
     own.push_back(points[i]);

@@ -29,7 +29,7 @@ struct MeasuredFamily {
   std::vector<Measured> measured;  // For first, then by passes; cfg and lr in order
 };
 
-// `points`: those of experiment evaluate that have a distance; others are left out.
+// Of the points of experiment evaluate that have a distance; others are left out.
 std::vector<MeasuredFamily> measured_families(const std::vector<Point>& points);
 
 // For (or another sequential strategy) at the same cfg and self_denoising_lr; nullptr when it was

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <optional>
@@ -17,8 +18,9 @@ namespace tarflow::analysis {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr size_t kShownJobs = 50;    // failed or running ones
-constexpr int kRefreshSeconds = 20;  // while the sweep runs
+constexpr size_t kLargePlot = 150'000;  // bytes of an SVG
+constexpr size_t kShownJobs = 50;       // failed or running ones
+constexpr int kRefreshSeconds = 20;     // while the sweep runs
 
 // A section with its entry in the list of contents.
 struct Section {
@@ -34,23 +36,33 @@ std::optional<std::string> bytes_of(const fs::path& file) {
 // Pictures as data, as long as there is room.
 class Embedder {
  public:
-  // An <img>; where the file is too large for what is left, or absent, a sentence.
+  explicit Embedder(size_t room) : room_(room) {}
+
+  // An <img>; where the file is too large for the room that is left, or absent, a sentence.
   std::string image(const fs::path& file, const std::string& alt) {
-    const bool drawing = file.extension() == ".svg";
-    std::optional<std::string> bytes = bytes_of(file);
+    const std::optional<std::string> bytes = bytes_of(file);
     if (!bytes || bytes->empty()) return "<p class=soft>Not drawn.</p>";
-    if (drawing) bytes = for_both_schemes(std::move(*bytes));
-    if (used_ + bytes->size() > kMostPictureBytes) {
+    const bool drawing = file.extension() == ".svg";
+    const std::string data = base64(drawing ? for_both_schemes(*bytes) : *bytes);
+    if (data.size() > room_) {
       return fmt::format("<p class=soft>Left out to keep this page small: {}.</p>",
                          escape_html(file.filename().string()));
     }
-    used_ += bytes->size();
+    room_ -= data.size();
     return fmt::format("<img loading=lazy alt=\"{}\" src=\"data:{};base64,{}\">", escape_html(alt),
-                       drawing ? "image/svg+xml" : "image/png", base64(*bytes));
+                       drawing ? "image/svg+xml" : "image/png", data);
+  }
+
+  // A plot as SVG, as PNG where it has so many points that this is smaller.
+  std::string plot(const fs::path& folder, const std::string& name, const std::string& alt) {
+    std::error_code absent;
+    const fs::path svg = folder / (name + ".svg"), png = folder / (name + ".png");
+    const bool large = fs::file_size(svg, absent) > kLargePlot && !absent && fs::exists(png);
+    return image(large ? png : svg, alt);
   }
 
  private:
-  size_t used_ = 0;
+  size_t room_;
 };
 
 std::string paragraphs(const std::vector<std::string>& lines) {
@@ -65,8 +77,9 @@ std::string bullets(const std::vector<std::string>& lines, const char* kind) {
   return text + "</ul>\n";
 }
 
-Section summary_section(const std::vector<Point>& points) {
-  std::string text = paragraphs(plain_summary(points));
+Section summary_section(const std::vector<Point>& points,
+                        const std::vector<MeasuredFamily>& families) {
+  std::string text = paragraphs(plain_summary(points, families));
   text += "<details><summary>What the words in the tables mean</summary><dl>";
   for (const auto& [word, meaning] : glossary())
     text += fmt::format("<dt>{}<dd>{}", escape_html(word), escape_html(meaning));
@@ -74,12 +87,12 @@ Section summary_section(const std::vector<Point>& points) {
 }
 
 std::string progress_html(const Source& source, const SweepProgress& progress) {
-  std::string text =
-      fmt::format("<p>{}: {} of {} done, {} running, {} failed; as of {}.</p>",
-                  escape_html(source.sweep.name), progress.done, plural(progress.jobs, "job"),
-                  progress.running, progress.failed, escape_html(progress.updated));
-  return text + fmt::format("<progress max={} value={} aria-label=\"jobs done\">{}/{}</progress>\n",
-                            progress.jobs, progress.done, progress.done, progress.jobs);
+  return fmt::format(
+      "<p>{0}: {1} of {2} done, {3} running, {4} failed; as of {5}.</p>"
+      "<progress max={6} value={1} aria-label=\"points done\">{1}/{6}</progress>\n",
+      escape_html(source.sweep.name), progress.done, plural(progress.points, "point"),
+      plural(progress.running, "job"), progress.failed, escape_html(progress.updated),
+      progress.points);
 }
 
 std::string job_html(const JobFolderState& job) {
@@ -130,10 +143,10 @@ std::optional<Section> plots_section(const Report& report, const fs::path& folde
   if (report.plots.empty()) return std::nullopt;
   std::string text = "<div class=plots>\n";
   for (const Plot& plot : report.plots) {
-    text += fmt::format(
-        "<figure><h3>{}</h3>{}<figcaption>{}</figcaption></figure>\n", escape_html(plot.title),
-        embedder.image(plots_folder(folder) / (plot.name + ".svg"), alternative(plot)),
-        escape_html(plot.caption));
+    text += fmt::format("<figure><h3>{}</h3>{}<figcaption>{}</figcaption></figure>\n",
+                        escape_html(plot.title),
+                        embedder.plot(plots_folder(folder), plot.name, alternative(plot)),
+                        escape_html(plot.caption));
   }
   text +=
       "</div>\n<p class=soft>Scripts, data, SVG and PNG of each plot are in the folder plots "
@@ -189,24 +202,27 @@ bool still_running(const std::vector<Source>& sources) {
 }  // namespace
 
 std::string render_page(const Report& report, const std::vector<Source>& sources,
-                        const std::vector<Point>& points, const std::vector<JobFolderState>& jobs,
-                        const fs::path& folder) {
-  Embedder embedder;
+                        const std::vector<Point>& points,
+                        const std::vector<MeasuredFamily>& families,
+                        const std::vector<JobFolderState>& jobs, const fs::path& folder) {
   const Provenance origins = provenance(points);
-  std::vector<Section> sections = {summary_section(points)};
+  Section tables = tables_section(report, origins.anchors);
+  const size_t length = tables.body.size() + origins.html.size();
+  Embedder embedder(
+      std::min(kMostPictureBytes, length < kMostPageBytes ? kMostPageBytes - length : 0));
+  std::vector<Section> sections = {summary_section(points, families)};
   const auto add = [&](std::optional<Section> section) {
     if (section) sections.push_back(std::move(*section));
   };
+  if (!report.problems.empty())
+    add(Section{"problems", "Problems", bullets(report.problems, " class=problem")});
   add(jobs_section(sources, jobs));
   add(plots_section(report, folder, embedder));
-  add(tables_section(report, origins.anchors));
+  add(std::move(tables));
   add(pictures_section(report, folder, embedder));
-  sections.push_back({"origins", "Where the numbers come from",
-                      "<p>Names in the first column of a table lead here.</p>\n" + origins.html});
-  sections.push_back({"points", "What is shown and what is not", bullets(report.coverage, "")});
-  if (!report.problems.empty())
-    sections.insert(sections.begin() + 1,
-                    {"problems", "Problems", bullets(report.problems, " class=problem")});
+  add(Section{"origins", "Where the numbers come from",
+              "<p>Names in the first column of a table lead here.</p>\n" + origins.html});
+  add(Section{"points", "What is shown and what is not", bullets(report.coverage, "")});
 
   std::string text = head(report, still_running(sources));
   text += fmt::format(

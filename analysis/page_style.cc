@@ -22,9 +22,10 @@ a{color:var(--link)}
 .skip:focus{left:1rem;top:1rem;background:var(--back);padding:.5rem}
 nav ul{list-style:none;padding:0;display:flex;flex-wrap:wrap;gap:.3rem 1.2rem}
 nav a{display:inline-block;padding:.25rem 0}
-.scroll{overflow-x:auto;max-width:100%}
+.scroll{overflow-x:auto;max-width:100%;position:relative}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.92rem}
-caption{text-align:left;color:var(--soft);padding:0 0 .4rem;max-width:72ch}
+caption{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
+.m{font-size:.75em;vertical-align:super}
 th,td{padding:.25rem .6rem;text-align:right;vertical-align:top;white-space:nowrap}
 th{font-weight:600}
 td.l,th.l{text-align:left}
@@ -63,10 +64,10 @@ progress{width:min(100%,30rem);height:1.1rem}
 dd{margin-bottom:.3rem}}
 @media print{:root{color-scheme:light;--back:#fff;--text:#000;--soft:#333;--line:#999;--band:#f3f4f6;
 --link:#000;--warn:#000}
-body{max-width:none;padding:0;font-size:10pt}nav,.skip,th button::after{display:none}
-.scroll{overflow:visible}table{font-size:8pt}th,td{white-space:normal;padding:.12rem .3rem}
+body{max-width:none;padding:0;font-size:10pt}nav,.skip,.m,th button::after{display:none}
+.scroll{overflow:visible}.short{break-inside:avoid}.picture img{max-height:88vh}table{font-size:8pt}th,td{white-space:normal;padding:.12rem .3rem}
 tbody th{position:static}td.l{min-width:0}
-figure,tr{break-inside:avoid}h2,h3{break-after:avoid}thead{display:table-header-group}
+.plots figure,tr{break-inside:avoid}h2,h3{break-after:avoid}thead{display:table-header-group}
 .plots{grid-template-columns:1fr 1fr}a{text-decoration:none}}
 )";
 

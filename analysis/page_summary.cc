@@ -9,7 +9,6 @@
 
 #include "analysis/distances.h"
 #include "analysis/format.h"
-#include "analysis/measured.h"
 
 namespace tarflow::analysis {
 namespace {
@@ -93,14 +92,6 @@ std::string paragraph(const MeasuredFamily& family) {
   return text;
 }
 
-std::vector<Point> of_experiment(const std::vector<Point>& points, const char* experiment) {
-  std::vector<Point> own;
-  for (const Point& point : points) {
-    if (point.text("experiment") == experiment) own.push_back(point);
-  }
-  return own;
-}
-
 // One line a model: which block is hard.
 void add_toughest(std::vector<std::string>& lines, const std::vector<Point>& points) {
   std::set<std::string> said;
@@ -117,7 +108,8 @@ void add_toughest(std::vector<std::string>& lines, const std::vector<Point>& poi
 
 }  // namespace
 
-std::vector<std::string> plain_summary(const std::vector<Point>& points) {
+std::vector<std::string> plain_summary(const std::vector<Point>& points,
+                                       const std::vector<MeasuredFamily>& families) {
   std::vector<std::string> lines = {
       "The model makes images from noise by inverting its blocks one after another. Inside a "
       "block, "
@@ -125,8 +117,7 @@ std::vector<std::string> plain_summary(const std::vector<Point>& points) {
       "tokens of a stretch at once and improve them a few times: more arithmetic, fewer steps that "
       "wait for each other, and images that may differ slightly. This page tells how much time "
       "that saves and what it changes."};
-  add_toughest(lines, of_experiment(points, "igm_crm"));
-  const auto families = measured_families(of_experiment(points, "evaluate"));
+  add_toughest(lines, points);
   for (size_t i = 0; i < std::min(families.size(), kFamilies); ++i)
     lines.push_back(paragraph(families[i]));
   if (families.size() > kFamilies) {

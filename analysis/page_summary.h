@@ -4,12 +4,14 @@
 #include <string>
 #include <vector>
 
+#include "analysis/measured.h"
 #include "analysis/points.h"
 
 namespace tarflow::analysis {
 
 // One paragraph a line, for readers who know neither the paper nor the words of the tables.
-std::vector<std::string> plain_summary(const std::vector<Point>& points);
+std::vector<std::string> plain_summary(const std::vector<Point>& points,
+                                       const std::vector<MeasuredFamily>& families);
 
 // The words of the tables and what they mean.
 std::vector<std::pair<std::string, std::string>> glossary();

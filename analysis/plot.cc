@@ -36,6 +36,7 @@ set xlabel textcolor rgb ink noenhanced
 set ylabel textcolor rgb ink noenhanced
 set cblabel textcolor rgb ink noenhanced
 set format y '%g'
+set pointintervalbox 0
 if (strlen(system('ls own.gp 2>/dev/null')) > 0) { load 'own.gp' }
 )";
 
@@ -116,7 +117,7 @@ std::string for_both_schemes(std::string svg) {
   static constexpr const char* kScheme =
       "<style>@media (prefers-color-scheme:dark){rect[fill=\"#ffffff\"]{fill:#16181c}"
       "[stroke=\"rgb( 32,  32,  32)\"]{stroke:#ececec}[fill=\"rgb(32,32,32)\"]{fill:#ececec}"
-      "[color=\"rgb( 32,  32,  32)\"],[color=black]{color:#ececec}"
+      "[color=\"rgb( 32,  32,  32)\"]{color:#ececec}[color=\"#FFFFFF\"]{color:#16181c}"
       "[stroke=\"rgb(160, 160, 160)\"]{stroke:#666}}</style>";
   const size_t place = svg.find("<g id=\"gnuplot_canvas\">");
   return place == std::string::npos ? svg : svg.insert(place, kScheme);

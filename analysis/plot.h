@@ -11,8 +11,8 @@ namespace tarflow::analysis {
 struct Plot {
   std::string name;               // of its files: NAME.gp, NAME.dat, NAME.svg, NAME.png
   std::string title;              // heading above it
-  std::string caption;   // what is to be seen, in words
-  std::string values;    // those that matter, for who does not see it; may be empty
+  std::string caption;            // what is to be seen, in words
+  std::string values;             // those that matter, for who does not see it; may be empty
   std::string data;               // NAME.dat
   std::string settings;           // gnuplot's, before the plot
   std::string command;            // the plot itself; reads 'NAME.dat' as `data`

@@ -8,17 +8,16 @@
 #include "analysis/curve_plots.h"
 #include "analysis/format.h"
 #include "analysis/gnuplot.h"
-#include "analysis/measured.h"
 #include "framework/core/error.h"
 
 namespace tarflow::analysis {
 namespace {
 
 // The most useful ones first: they are kept where there are too many.
-std::vector<Plot> all_plots(const std::vector<Point>& points) {
+std::vector<Plot> all_plots(const std::vector<Point>& points,
+                            const std::vector<MeasuredFamily>& families) {
   std::map<std::string, std::vector<Point>> experiments;
   for (const Point& point : points) experiments[point.text("experiment")].push_back(point);
-  const auto families = measured_families(experiments["evaluate"]);
   std::vector<Plot> plots;
   for (auto& own :
        {pareto_plots(families), heat_maps(families), convergence_plots(experiments["convergence"]),
@@ -33,9 +32,9 @@ std::vector<Plot> all_plots(const std::vector<Point>& points) {
 std::filesystem::path plots_folder(const std::filesystem::path& folder) { return folder / "plots"; }
 
 void add_plots(Report& report, const std::vector<Point>& points,
-               const std::filesystem::path& folder) {
+               const std::vector<MeasuredFamily>& families, const std::filesystem::path& folder) {
   try {
-    report.plots = all_plots(points);
+    report.plots = all_plots(points, families);
   } catch (const Error& error) {
     report.problems.push_back(error.what());
   }

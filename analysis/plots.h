@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "analysis/measured.h"
 #include "analysis/points.h"
 #include "analysis/table.h"
 
@@ -18,6 +19,6 @@ std::filesystem::path plots_folder(const std::filesystem::path& folder);
 // gnuplot is installed. Report::plots holds those that were written; what is missing is told in
 // Report::coverage and what failed in Report::problems.
 void add_plots(Report& report, const std::vector<Point>& points,
-               const std::filesystem::path& folder);
+               const std::vector<MeasuredFamily>& families, const std::filesystem::path& folder);
 
 }  // namespace tarflow::analysis

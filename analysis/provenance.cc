@@ -113,22 +113,13 @@ class Environments {
   std::map<Settings, size_t> numbers_;
 };
 
-// One measurement: id, job, environment, source and what is its own among the settings.
+// One measurement: id, job, what is its own among the settings, environment.
 std::string entry(const Point& point, size_t number, const Settings& settings,
-                  const Settings& common, Environments& environments) {
-  const Json environment = point.environment();
-  const size_t place = environments.number_of(environment);
+                  const Settings& common, size_t environment) {
   std::string text = fmt::format("<li id=p{}><code>{}</code>, job <code>{}</code>: {}", number,
                                  escape_html(point.id()), escape_html(point.text("job")),
                                  words_of(settings, common));
-  if (place > 0) {
-    text += fmt::format(". <a href=#e{0}>Environment {0}</a>", place);
-    const Json revision = environment.value("git_revision", Json());
-    if (revision.is_string())
-      text += fmt::format(", source {}", escape_html(revision.get<std::string>()));
-    const Json end = environment.value(Json::json_pointer("/at_end/time"), Json());
-    if (end.is_string()) text += fmt::format(", {}", escape_html(end.get<std::string>()));
-  }
+  if (environment > 0) text += fmt::format("; <a href=#e{0}>environment {0}</a>", environment);
   return text + "\n";
 }
 
@@ -139,6 +130,12 @@ Provenance provenance(const std::vector<Point>& points) {
   for (const Point& point : points) experiments[point.text("experiment")].push_back(&point);
   Provenance result;
   Environments environments;
+  std::map<const record::JobRecord*, size_t> by_job;  // read once a job
+  const auto environment_of = [&](const Point& point) {
+    const auto found = by_job.find(point.job);
+    if (found != by_job.end()) return found->second;
+    return by_job[point.job] = environments.number_of(point.environment());
+  };
   size_t number = 0;
   for (const auto& [experiment, own] : experiments) {
     std::vector<Settings> settings(own.size());
@@ -155,7 +152,7 @@ Provenance provenance(const std::vector<Point>& points) {
     for (size_t i = 0; i < own.size(); ++i) {
       ++number;
       result.anchors[own[i]->origin()] = fmt::format("p{}", number);
-      result.html += entry(*own[i], number, settings[i], common, environments);
+      result.html += entry(*own[i], number, settings[i], common, environment_of(*own[i]));
     }
     result.html += "</ul></details>\n";
   }

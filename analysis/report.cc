@@ -20,6 +20,7 @@
 #include "analysis/sample_grid.h"
 #include "analysis/sources.h"
 #include "analysis/speedup.h"
+#include "analysis/strips.h"
 #include "framework/core/error.h"
 #include "framework/core/file.h"
 
@@ -31,9 +32,18 @@ void add_pictures(Report& report, const std::vector<Point>& points,
   for (const SampleGrid& grid : sample_grids(points)) {
     try {
       report.pictures.push_back(write_sample_grid(grid, folder));
+      if (has_differences(grid)) report.pictures.push_back(write_difference_grid(grid, folder));
     } catch (const Error& error) {
       report.problems.push_back(error.what());
     }
+  }
+}
+
+void add_strips(Report& report, const Strips& strips, const std::filesystem::path& folder) {
+  try {
+    report.pictures.push_back(write_strips(strips, folder));
+  } catch (const Error& error) {
+    report.problems.push_back(error.what());
   }
 }
 
@@ -72,8 +82,15 @@ void add_tables(Report& report, const std::vector<Point>& points, const Publishe
       add_pictures(report, own, folder);
     } else if (experiment == "convergence") {
       tables = convergence_tables(own);
+    } else if (experiment == "trace") {
+      for (const Strips& strips : trace_strips(own)) add_strips(report, strips, folder);
+      report.coverage.push_back(
+          fmt::format("trace: {} with results, shown in pictures.", plural(own.size(), "point")));
+      name_pictures(report, own);
+      continue;
     } else if (experiment == "compare") {
       tables = difference_tables(own);
+      for (const Strips& strips : compare_strips(own)) add_strips(report, strips, folder);
     } else {
       report.coverage.push_back(fmt::format("{}: {} with results; this experiment has no table.",
                                             experiment.empty() ? "unnamed experiment" : experiment,
@@ -100,12 +117,13 @@ std::optional<Published> published_figures(const std::filesystem::path& file,
 }
 
 void write_page(const Report& report, const std::vector<Source>& sources,
-                const std::vector<Point>& points, const std::filesystem::path& folder) {
+                const std::vector<Point>& points, const std::vector<MeasuredFamily>& families,
+                const std::filesystem::path& folder) {
   std::vector<JobFolderState> jobs;
   for (const Source& source : sources) {
     for (JobFolderState& job : unmerged_jobs(source)) jobs.push_back(std::move(job));
   }
-  write_file(folder / "report.html", render_page(report, sources, points, jobs, folder));
+  write_file(folder / "report.html", render_page(report, sources, points, families, jobs, folder));
 }
 
 }  // namespace
@@ -141,10 +159,14 @@ Report make_report(const std::vector<std::filesystem::path>& files,
   for (const Source& source : sources) {
     for (const std::string& line : points_without_results(source)) report.coverage.push_back(line);
   }
-  if (options.page) add_plots(report, points, folder);
+  std::vector<MeasuredFamily> families;
+  if (options.page) {
+    families = measured_families(points);
+    add_plots(report, points, families, folder);
+  }
   try {
     write_file(folder / "report.md", render_markdown(report));
-    if (options.page) write_page(report, sources, points, folder);
+    if (options.page) write_page(report, sources, points, families, folder);
   } catch (const std::exception& error) {
     report.problems.push_back(error.what());
   }

@@ -57,7 +57,7 @@ struct Report {
   std::vector<Picture> pictures;
   std::vector<std::string> coverage;  // what is shown, what is left out and why; one line each
   std::vector<std::string> problems;  // what could not be read or written
-  std::vector<Plot> plots;            // as they were written; drawn where gnuplot is installed
+  std::vector<Plot> plots = {};       // as they were written; drawn where gnuplot is installed
 };
 
 inline constexpr const char* kNoValue = "—";
