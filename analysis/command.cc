@@ -1,17 +1,25 @@
 #include "analysis/command.h"
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
+#include <sstream>
 #include <string>
 #include <vector>
 
+#include "analysis/best.h"
 #include "analysis/compare.h"
 #include "analysis/condense.h"
+#include "analysis/csv.h"
+#include "analysis/format.h"
+#include "analysis/latex.h"
 #include "analysis/markdown.h"
 #include "analysis/published.h"
 #include "analysis/regenerate.h"
 #include "analysis/report.h"
+#include "analysis/sources.h"
 #include "analysis/text.h"
 #include "framework/core/error.h"
 #include "framework/core/file.h"
@@ -34,24 +42,83 @@ struct Arguments {
   CondenseOptions condense;
   CompareOptions compare;
   std::string format = "text";
+  std::string tables;
+  std::filesystem::path export_out;
+  BestOptions best;
+  std::string within = "1%";
   ReportOptions options;
 };
+
+// Leaves the tables whose title or introduction holds one of the words, and nothing else.
+void keep_tables(Report& report, const std::string& words) {
+  std::erase_if(report.tables, [&](const Table& table) { return !holds_words(table, words); });
+  if (report.tables.empty()) {
+    throw Error(fmt::format("no table has `{}` in its title or introduction", words),
+                "call it without --table to see all");
+  }
+  report.title.clear();
+  report.summary.clear();
+  report.pictures.clear();
+  report.coverage.clear();
+}
+
+// Tells what went wrong, and the exit status that follows.
+int told(const std::vector<std::string>& problems, std::ostream& err) {
+  for (const std::string& problem : problems) err << "analyze: " << problem << "\n";
+  return problems.empty() ? 0 : 1;
+}
+
+// All points to the file named, or to `out`.
+int export_points(const Arguments& arguments, std::ostream& out, std::ostream& err) {
+  std::vector<std::string> problems;
+  const std::vector<Source> sources = read_sources(arguments.files, problems);
+  const std::vector<Point> points = points_of(sources);
+  if (arguments.export_out.empty()) {
+    write_points_csv(sources, points, out);
+  } else if (!points.empty()) {
+    std::ostringstream text;
+    write_points_csv(sources, points, text);
+    write_file(arguments.export_out, text.str());
+    out << arguments.export_out.string() << ": " << plural(points.size(), "point") << "\n";
+  }
+  return told(problems, err);
+}
+
+// The sweep of the fastest strategies.
+int print_best(const Arguments& arguments, std::ostream& out, std::ostream& err) {
+  BestOptions options = arguments.best;
+  options.within = share_from(arguments.within);
+  std::vector<std::string> problems;
+  const std::vector<Source> sources = read_sources(arguments.files, problems);
+  std::vector<Point> points = points_of(sources);
+  std::erase_if(points, [](const Point& p) { return p.text("experiment") != "evaluate"; });
+  Choices best = choose_best(points, options);
+  problems.insert(problems.end(), best.problems.begin(), best.problems.end());
+  if (!best.choices.empty()) out << sweep_of(best.choices, options);
+  if (points.empty() && problems.empty()) problems.push_back("the files hold no evaluate");
+  return told(problems, err);
+}
 
 int print_report(Arguments arguments, std::ostream& out, std::ostream& err, bool terminal) {
   if (arguments.files.empty()) throw Error("no file named", "name one: analyze results/demo.h5");
   if (arguments.options.published.empty()) arguments.options.published = installed_published_file();
   if (arguments.folder.empty()) arguments.folder = default_report_folder(arguments.files.front());
+  arguments.options.page = true;
   Report report = make_report(arguments.files, arguments.folder, arguments.options);
   const std::vector<std::string> problems = std::exchange(report.problems, {});  // told on `err`
+  if (!arguments.tables.empty()) keep_tables(report, arguments.tables);
   if (arguments.format == "markdown") {
     out << render_markdown(report);
+  } else if (arguments.format == "csv") {
+    out << render_csv(report);
+  } else if (arguments.format == "latex") {
+    out << render_latex(report);
   } else {
     out << render_text(report, {.bold = terminal});
     if (!report.summary.empty()) out << "\nReport folder: " << arguments.folder.string() << "\n";
   }
   out.flush();
-  for (const std::string& problem : problems) err << "analyze: " << problem << "\n";
-  return problems.empty() ? 0 : 1;
+  return told(problems, err);
 }
 
 // A line for each file that can be read; with several, the file's name follows as in sha256sum.
@@ -115,16 +182,20 @@ int regenerate_documents(Arguments arguments, std::ostream& out, std::ostream& e
       err << "analyze: " << file.string() << ": " << absent << " is absent; its tables stay\n";
     }
     if (made.records.empty()) continue;
-    const bool same = made.text == read_file(file);
+    bool same = made.text == read_file(file);
+    for (const auto& [figure, content] : made.figures)
+      same = same && figure_is_current(figure, content);
     if (same) {
       out << file.string() << ": as its records say\n";
     } else if (arguments.check) {
-      err << "analyze: " << file.string() << ": its tables are not those of its records; run\n"
+      err << "analyze: " << file.string()
+          << ": its tables or figures are not those of its records; run\n"
           << "  analyze regenerate " << file.string() << "\n";
       status = 1;
     } else {
+      for (const auto& [figure, content] : made.figures) write_file(figure, content);
       write_file(file, made.text);
-      out << file.string() << ": tables made anew\n";
+      out << file.string() << ": made anew\n";
     }
   }
   return status;
@@ -133,14 +204,33 @@ int regenerate_documents(Arguments arguments, std::ostream& out, std::ostream& e
 void add_regenerate(CLI::App& app, Arguments& arguments) {
   CLI::App* regenerate = app.add_subcommand(
       "regenerate",
-      "make the tables of documents anew from the records that they name: in Markdown, between "
-      "<!-- analyze FILE.h5 --> and <!-- /analyze -->");
+      "make tables and figures of documents anew from the records that they name: in Markdown, "
+      "between <!-- analyze FILE.h5 --> or <!-- analyze FILE.h5 plots --> and <!-- /analyze -->");
   regenerate->add_option("documents", arguments.documents, "Markdown files, or folders of them")
       ->check(CLI::ExistingPath)
       ->capture_default_str();
   regenerate->add_flag("--check", arguments.check,
                        "write nothing; exit status 1 when a document is not as its records say");
   regenerate->add_option("--published", arguments.options.published, "file of published figures");
+}
+
+void add_export(CLI::App& app, Arguments& arguments) {
+  CLI::App* points = app.add_subcommand(
+      "export", "write all points with all columns as CSV; docs/records.md describes the columns");
+  points->add_option("files", arguments.files, "merged sweep files")->required();
+  points->add_option("--out", arguments.export_out, "file to write [printed]");
+}
+
+void add_best(CLI::App& app, Arguments& arguments) {
+  CLI::App* best = app.add_subcommand(
+      "best",
+      "print the fastest strategy whose distance is about For's, with its settings, as a sweep "
+      "file that run_sweep reads");
+  best->add_option("files", arguments.files, "merged sweep files")->required();
+  best->add_option("--within", arguments.within, "how far the distance may be above For's")
+      ->capture_default_str();
+  best->add_flag("--each-setting", arguments.best.each_setting,
+                 "one for each cfg and self_denoising_lr, instead of the best of all");
 }
 
 void add_condense(CLI::App& app, Arguments& arguments) {
@@ -186,8 +276,11 @@ int analyze(int argc, const char* const* argv, std::ostream& out, std::ostream& 
       "--out", arguments.folder,
       "folder for report.md and the sample grid [results/<sweep>/report beside the first file]");
   app.add_option("--format", arguments.format, "what is printed")
-      ->check(CLI::IsMember({"text", "markdown"}))
+      ->check(CLI::IsMember({"text", "markdown", "csv", "latex"}))
       ->capture_default_str();
+  app.add_option("--table", arguments.tables,
+                 "print only the tables whose title or introduction holds these words "
+                 "(alternatives: \"one | other\")");
   app.add_option("--norm", arguments.options.norm, "norm of CRM and IGM")
       ->check(CLI::IsMember({"2", "1", "fro"}))
       ->capture_default_str();
@@ -198,6 +291,8 @@ int analyze(int argc, const char* const* argv, std::ostream& out, std::ostream& 
   add_compare(app, arguments);
   add_regenerate(app, arguments);
   add_condense(app, arguments);
+  add_export(app, arguments);
+  add_best(app, arguments);
   CLI::App* describe = app.add_subcommand(
       "describe-records", "print what the files hold, as docs/records.md does (Markdown)");
   describe->add_option("--schemas", arguments.schemas,
@@ -206,6 +301,8 @@ int analyze(int argc, const char* const* argv, std::ostream& out, std::ostream& 
     app.parse(argc, argv);
     if (digest->parsed()) return print_digests(arguments, out, err);
     if (app.got_subcommand("compare")) return print_comparison(arguments, out, err, terminal);
+    if (app.got_subcommand("best")) return print_best(arguments, out, err);
+    if (app.got_subcommand("export")) return export_points(arguments, out, err);
     if (app.got_subcommand("condense")) {
       condense(arguments.condense_in, arguments.condense_out, arguments.condense);
       return 0;

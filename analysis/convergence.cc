@@ -39,12 +39,14 @@ std::vector<double> numbers_of(const Point& point, const std::string& name, size
   return values;
 }
 
-std::string count_or_never(double count) {
-  return count < 0 ? "never" : fmt::format("{:g}", count);
+Cell count_or_never(double count) {
+  if (count < 0) return {"never"};
+  return {fmt::format("{:g}", count), false, "", count};
 }
 
-std::string significant(double value) {
-  return std::isnan(value) ? kNoValue : fmt::format("{:.3g}", value);
+Cell significant(double value) {
+  if (std::isnan(value)) return {kNoValue};
+  return {fmt::format("{:.3g}", value), false, "", value};
 }
 
 // The largest count of a block's segments, where -1 stands for none that was enough.
@@ -114,17 +116,17 @@ Table table_of(const Point& point, const std::string& name) {
   const std::optional<double> slow = point.number("slowest_block");
   for (size_t b = 0; b < blocks; ++b) {
     const bool bold = slow && *slow == static_cast<double>(b);
-    std::vector<Cell> row = {{std::to_string(b)},
-                             {count_or_never(percent[b]), bold},
-                             {count_or_never(permille[b]), bold},
-                             {deviation_text(distances[(b + 1) * iterations - 1])},
-                             {significant(medians[b])},
-                             {significant(largest[b])}};
+    std::vector<Cell> row = {
+        {std::to_string(b)},         count_or_never(percent[b]),
+        count_or_never(permille[b]), deviation_cell(distances[(b + 1) * iterations - 1]),
+        significant(medians[b]),     significant(largest[b])};
+    row[0].origins = {point.origin()};
+    row[1].bold = row[2].bold = bold;
     if (!segmented.by_block.empty()) {
       const auto found = segmented.by_block.find(b);
       const bool measured = found != segmented.by_block.end();
-      row.push_back({measured ? count_or_never(found->second.first) : kNoValue});
-      row.push_back({measured ? count_or_never(found->second.second) : kNoValue});
+      row.push_back(measured ? count_or_never(found->second.first) : Cell{kNoValue});
+      row.push_back(measured ? count_or_never(found->second.second) : Cell{kNoValue});
     }
     table.rows.push_back(std::move(row));
   }

@@ -47,6 +47,16 @@ bool dominant_in(const PublishedModel& model, size_t block) {
          model.dominant.end();
 }
 
+Cell published_cell(const PublishedModel& model, size_t block) {
+  Cell cell = number_cell(model.crm_percent[block], 2);
+  cell.bold = dominant_in(model, block);
+  cell.published = true;
+  return cell;
+}
+
+// Four significant digits.
+Cell metric_cell(double value) { return {fmt::format("{:.4g}", value), false, "", value}; }
+
 const char* guess_name(Guess guess) { return guess == Guess::kZ ? "z" : "zero"; }
 
 // Where IGM_z <= IGM_0, z (method.md section 3).
@@ -81,14 +91,14 @@ Table crm_table(const std::vector<Measured>& models, const Published* published,
       if (block >= m.metrics.crm.size()) {
         row.push_back({kNoValue});
       } else {
-        row.push_back({fmt::format("{:.2f}", m.metrics.crm_percent[block]),
-                       dominant_blocks(m.metrics.crm)[block]});
+        Cell cell = number_cell(m.metrics.crm_percent[block], 2);
+        cell.bold = dominant_blocks(m.metrics.crm)[block];
+        cell.origins = {m.point.origin()};
+        row.push_back(std::move(cell));
       }
       if (!m.published) continue;
-      row.push_back(block < m.published->crm_percent.size()
-                        ? Cell{fmt::format("{:.2f}", m.published->crm_percent[block]),
-                               dominant_in(*m.published, block)}
-                        : Cell{kNoValue});
+      row.push_back(block < m.published->crm_percent.size() ? published_cell(*m.published, block)
+                                                            : Cell{kNoValue});
     }
     table.rows.push_back(std::move(row));
   }
@@ -115,18 +125,21 @@ Table guess_table(const Measured& m, const std::string& norm) {
   for (size_t block = 0; block < m.metrics.crm.size(); ++block) {
     const Guess guess = best_guess(m.metrics, block);
     std::vector<Cell> row = {{std::to_string(block)},
-                             {fmt::format("{:.4g}", m.metrics.crm[block])},
-                             {fmt::format("{:.4g}", m.metrics.igm_z[block])},
-                             {fmt::format("{:.4g}", m.metrics.igm_zero[block])},
+                             metric_cell(m.metrics.crm[block]),
+                             metric_cell(m.metrics.igm_z[block]),
+                             metric_cell(m.metrics.igm_zero[block]),
                              {guess_name(guess)}};
     if (m.published) {
       const bool known = block < m.published->strategy.blocks.size();
       const BlockStrategy* theirs =
           known ? &m.published->strategy.block(static_cast<int>(block)) : nullptr;
-      row.push_back({!theirs                ? kNoValue
-                     : theirs->sequential() ? "none (sequential)"
-                                            : guess_name(theirs->guess)});
+      Cell cell{!theirs                ? kNoValue
+                : theirs->sequential() ? "none (sequential)"
+                                       : guess_name(theirs->guess)};
+      cell.published = known;
+      row.push_back(std::move(cell));
     }
+    row.front().origins = {m.point.origin()};
     table.rows.push_back(std::move(row));
     list.insert(list.begin(), guess == Guess::kZ ? 0 : 1);
   }

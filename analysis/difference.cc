@@ -20,11 +20,6 @@ std::string title_of(const Point& point, const std::string& model) {
       setting_text(point, "seed"));
 }
 
-Cell deviation_cell(const Point& point, const std::string& column) {
-  const std::optional<double> value = point.number(column);
-  return {value ? deviation_text(*value) : kNoValue};
-}
-
 std::vector<Cell> row_of(const Point& point, const std::string& name) {
   Cell strategy{name};
   if (point.number("nonfinite_images").value_or(0) > 0) {
@@ -32,12 +27,11 @@ std::vector<Cell> row_of(const Point& point, const std::string& name) {
                                 count_text(*point.number("nonfinite_images")));
   }
   if (point.flag("smoke")) strategy.note = "smoke run: the figures mean nothing";
-  const std::optional<double> images = point.number("images_compared");
-  return {strategy,
-          deviation_cell(point, "deviation_median"),
-          deviation_cell(point, "deviation_p99"),
-          deviation_cell(point, "deviation_max"),
-          {images ? count_text(*images) : kNoValue}};
+  strategy.origins = {point.origin()};
+  return {strategy, deviation_cell(point.number("deviation_median")),
+          deviation_cell(point.number("deviation_p99")),
+          deviation_cell(point.number("deviation_max")),
+          count_cell(point.number("images_compared"))};
 }
 
 }  // namespace

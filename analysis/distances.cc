@@ -107,24 +107,25 @@ Values numbers_of(const std::vector<const Point*>& points, const char* column) {
   return values;
 }
 
-Cell estimate_cell(const Estimate& estimate, int decimals, bool with_sign = false) {
-  Cell cell{estimate_text(estimate, decimals), false, estimate.unknown};
-  if (with_sign && estimate.value > 0) cell.text = "+" + cell.text;
+Cell signed_cell(const Estimate& estimate, int decimals) {
+  Cell cell = estimate_cell(estimate, decimals);
+  if (estimate.value > 0) cell.text = "+" + cell.text;
   return cell;
 }
 
-Cell over_seeds_cell(const Values& values, int decimals, bool with_sign = false) {
+Estimate over_seeds(const Values& values) {
   const MeanError result = mean_error(values);
-  return estimate_cell({result.mean, result.error}, decimals, with_sign);
+  return {result.mean, result.error};
 }
 
 Cell distance_cell(const Row& row) {
-  if (row.over_seeds()) return over_seeds_cell(numbers_of(row.points, "distance"), kDecimals);
+  if (row.over_seeds())
+    return estimate_cell(over_seeds(numbers_of(row.points, "distance")), kDecimals);
   return estimate_cell(*distance_of(row.first()), kDecimals);
 }
 
 Cell difference_cell(const Row& row) {
-  if (is_sequential(row.first())) return {"0"};
+  if (is_sequential(row.first())) return {"0", false, "", 0.0};
   if (!row.series->reference) return {kNoValue, false, "no For was measured at these settings"};
   Values differences;
   std::optional<Estimate> single;
@@ -135,11 +136,11 @@ Cell difference_cell(const Row& row) {
     if (single) differences.push_back(single->value);
   }
   if (differences.empty()) return {kNoValue, false, "no For was measured on this noise"};
-  if (!row.over_seeds()) return estimate_cell(*single, kDecimals, true);
+  if (!row.over_seeds()) return signed_cell(*single, kDecimals);
   if (differences.size() < kFewestSeeds)
     return {kNoValue, false,
             fmt::format("For was measured with {} of the seeds", differences.size())};
-  Cell cell = over_seeds_cell(differences, kDecimals, true);
+  Cell cell = signed_cell(over_seeds(differences), kDecimals);
   if (differences.size() < row.points.size())
     cell.note = fmt::format("over the {} seeds of For", differences.size());
   return cell;
@@ -150,7 +151,8 @@ Cell images_cell(const Row& row, const std::string& said) {
   Values counts = numbers_of(row.points, "distance_images");
   if (counts.empty()) return {kNoValue};
   const auto [least, most] = std::minmax_element(counts.begin(), counts.end());
-  Cell cell{count_text(*least)};
+  Cell cell = count_cell(*least);
+  if (*most != *least) cell.value.reset();
   if (*most != *least) cell.text += " to " + count_text(*most);
   double nonfinite = 0;
   for (const double n : numbers_of(row.points, "nonfinite_images")) nonfinite += n;
@@ -171,7 +173,7 @@ Cell mean_cell(const Row& row, const char* column, int decimals) {
   if (values.empty()) return {kNoValue};
   double sum = 0;
   for (const double value : values) sum += value;
-  return {fixed(sum / static_cast<double>(values.size()), decimals)};
+  return number_cell(sum / static_cast<double>(values.size()), decimals);
 }
 
 std::string introduction_of(const Family& family) {
@@ -234,6 +236,7 @@ Table family_table(const Family& family) {
   for (const Row& row : rows) {
     const Point& first = row.first();
     std::vector<Cell> cells = {{row.series->name}, {setting_text(first, "cfg")}};
+    for (const Point* point : row.points) cells.front().origins.push_back(point->origin());
     if (family.several_temperatures) cells.push_back({setting_text(first, "attn_temp")});
     cells.push_back({setting_text(first, "self_denoising_lr")});
     cells.push_back({row.over_seeds() ? fmt::format("{} seeds", row.points.size())
@@ -252,6 +255,21 @@ Table family_table(const Family& family) {
   return table;
 }
 
+// Puts the point into the series of its strategy, from the index `begin` on. A seed that is there
+// already was measured again: that is another series, so that no measurement hides another or
+// counts as another seed.
+void series_for(std::vector<Series>& series, size_t begin, const std::string& name,
+                const Point& point) {
+  for (int measurement = 1;; ++measurement) {
+    const std::string own =
+        measurement == 1 ? name : fmt::format("{}, measured again ({})", name, measurement);
+    auto found = std::find_if(series.begin() + static_cast<long>(begin), series.end(),
+                              [&](const Series& other) { return other.name == own; });
+    if (found == series.end()) found = series.insert(found, Series{own, {}});
+    if (found->seeds.emplace(point.number("seed"), point).second) return;
+  }
+}
+
 // The points of one family as series: settings in order, and in each For first.
 Family family_of(std::vector<Point> points, const StrategyNames& names) {
   Family family;
@@ -266,12 +284,7 @@ Family family_of(std::vector<Point> points, const StrategyNames& names) {
     sort_strategies(own, names);
     const size_t begin = family.series.size();
     for (const Point& point : own) {
-      const std::string& name = strategy_name(names, point);
-      const auto same = [&](const Series& series) { return series.name == name; };
-      auto series =
-          std::find_if(family.series.begin() + static_cast<long>(begin), family.series.end(), same);
-      if (series == family.series.end()) series = family.series.insert(series, Series{name, {}});
-      series->seeds.emplace(point.number("seed"), point);  // one of each seed
+      series_for(family.series, begin, strategy_name(names, point), point);
     }
     spans.emplace_back(begin, family.series.size());
   }
@@ -320,6 +333,11 @@ std::string estimate_text(const Estimate& estimate, int decimals) {
   std::string text = fmt::format("{:.{}f}", estimate.value, decimals);
   if (estimate.error) text += fmt::format(" ± {:.{}f}", *estimate.error, decimals);
   return text;
+}
+
+Cell estimate_cell(const Estimate& estimate, int decimals) {
+  return {estimate_text(estimate, decimals), false, estimate.unknown, estimate.value,
+          estimate.error};
 }
 
 std::string too_few_images(const Point& point) {

@@ -29,6 +29,9 @@ std::optional<Estimate> difference_of(const Point& point, const Point& reference
 // "1.2500 ± 0.0123", without the error when it is not known.
 std::string estimate_text(const Estimate& estimate, int decimals);
 
+// The same with its numbers, noted where there is no error.
+Cell estimate_cell(const Estimate& estimate, int decimals);
+
 // "FEWER IMAGES (128) THAN FEATURES (2,048): ..." where that is so, else "".
 std::string too_few_images(const Point& point);
 

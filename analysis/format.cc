@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "analysis/table.h"
-
 namespace tarflow::analysis {
 
 int decimals_for(const std::vector<std::optional<double>>& values) {
@@ -35,6 +33,22 @@ std::string count_text(double value) {
     text += digits[i];
   }
   return text;
+}
+
+std::string plural(size_t count, const std::string& noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
+Cell number_cell(std::optional<double> value, int decimals, std::string note) {
+  return {fixed(value, decimals), false, std::move(note), value};
+}
+
+Cell count_cell(std::optional<double> value) {
+  return {value ? count_text(*value) : kNoValue, false, "", value};
+}
+
+Cell deviation_cell(std::optional<double> value, std::string note) {
+  return {value ? deviation_text(*value) : kNoValue, false, std::move(note), value};
 }
 
 }  // namespace tarflow::analysis

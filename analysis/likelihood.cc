@@ -31,10 +31,11 @@ constexpr Quantity kNats = {
     "models "
     "of different noise cannot be compared, and is no bits per dimension."};
 
-std::string with_error(const Point& point, const Quantity& quantity) {
-  const std::string value = fixed(point.number(quantity.column), kDecimals);
-  const auto error = point.number(quantity.error_column);
-  return error ? fmt::format("{} ± {}", value, fixed(error, kDecimals)) : value;
+Cell with_error(const Point& point, const Quantity& quantity) {
+  Cell cell = number_cell(point.number(quantity.column), kDecimals);
+  cell.error = point.number(quantity.error_column);
+  if (cell.error) cell.text += fmt::format(" ± {}", fixed(cell.error, kDecimals));
+  return cell;
 }
 
 Table table_of(const std::vector<Point>& points, const std::vector<std::string>& names,
@@ -54,9 +55,10 @@ Table table_of(const std::vector<Point>& points, const std::vector<std::string>&
     std::vector<Cell> row = {{names[i]},
                              {point.text("images")},
                              {point.text("labels")},
-                             {count_text(point.number("images_used").value_or(0))},
+                             count_cell(point.number("images_used")),
                              {setting_text(point, "draws")},
-                             {with_error(point, quantity)}};
+                             with_error(point, quantity)};
+    row.front().origins = {point.origin()};
     if (noisy) row.insert(row.end() - 1, {setting_text(point, "noise_std")});
     table.rows.push_back(std::move(row));
     smoke = smoke || point.flag("smoke");

@@ -40,6 +40,8 @@ std::string bullet_list(const std::string& title, const std::vector<std::string>
 
 }  // namespace
 
+std::string escape_markdown(std::string_view text) { return escaped(text); }
+
 std::string render_markdown(const Table& table) {
   const std::vector<std::string> notes = cell_notes(table);
   std::string text = fmt::format("## {}\n\n", escaped(table.title));
@@ -66,9 +68,10 @@ std::string render_markdown(const Table& table) {
 }
 
 std::string render_markdown(const Report& report) {
-  std::string text = fmt::format("# {}\n", escaped(report.title));
+  std::string text = report.title.empty() ? "" : fmt::format("# {}\n", escaped(report.title));
   for (const std::string& line : report.summary) text += fmt::format("\n{}\n", escaped(line));
-  for (const Table& table : report.tables) text += fmt::format("\n{}", render_markdown(table));
+  for (const Table& table : report.tables)
+    text += (text.empty() ? "" : "\n") + render_markdown(table);
   for (const Picture& picture : report.pictures) {
     const std::string caption = escaped(picture.caption);
     text += fmt::format("\n## {}\n\n![{}]({})\n\n{}\n\n", escaped(picture.file.stem().string()),

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <map>
@@ -51,13 +52,34 @@ std::optional<double> Point::number(const std::string& column) const {
 
 bool Point::flag(const std::string& column) const { return number(column).value_or(0) != 0; }
 
+std::string Point::origin() const {
+  return fmt::format("{}#{}/{}", source ? source->file.string() : "", text("job"), id());
+}
+
 const record::Array* Point::array(const std::string& path) const {
   if (!job) return nullptr;
   const std::string own = id();
+  if (source && source->stored) {
+    const record::Array* array = source->stored->array(job->hash, path);
+    return array && (array->point.empty() || array->point == own) ? array : nullptr;
+  }
   for (const record::Array& array : job->arrays) {
     if (array.path == path && (array.point.empty() || array.point == own)) return &array;
   }
   return nullptr;
+}
+
+std::vector<std::string> Point::array_paths() const {
+  std::vector<std::string> paths;
+  if (!job) return paths;
+  if (source && source->stored) return source->stored->array_paths(job->hash);
+  for (const record::Array& array : job->arrays) paths.push_back(array.path);
+  return paths;
+}
+
+Json Point::environment() const {
+  if (!job) return {};
+  return source && source->stored ? source->stored->environment(job->hash) : job->environment;
 }
 
 std::string Point::checkpoint() const {
@@ -97,13 +119,17 @@ std::string Point::content_sha256(const std::string& field) const {
 
 std::vector<Point> points_of(const std::vector<Source>& sources) {
   std::vector<Point> points;
-  std::set<std::pair<std::string, std::string>> seen;
+  std::map<std::pair<std::string, std::string>, std::vector<const record::Row*>> seen;
   for (const Source& source : sources) {
     for (const record::Row& row : source.sweep.rows) {
-      Point point{&row, nullptr};
+      Point point{&row, nullptr, &source};
       const auto job = source.sweep.jobs.find(point.text("job"));
       if (job != source.sweep.jobs.end()) point.job = &job->second;
-      if (seen.insert({point.id(), point.text("job")}).second) points.push_back(point);
+      auto& known = seen[{point.id(), point.text("job")}];
+      const auto same = [&](const record::Row* other) { return *other == row; };
+      if (std::any_of(known.begin(), known.end(), same)) continue;
+      known.push_back(&row);
+      points.push_back(point);
     }
   }
   return points;
@@ -134,6 +160,8 @@ std::vector<std::string> distinct_names(const std::vector<Point>& points,
   std::vector<std::string> names = model_names(points);
   for (const std::string& column : columns) add_differing(names, points, column);
   tell_apart(names, points, [](const Point& p) { return "point " + p.id(); });
+  tell_apart(names, points,
+             [](const Point& p) { return p.source ? p.source->file.string() : std::string(); });
   return names;
 }
 

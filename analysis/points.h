@@ -2,11 +2,13 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "framework/core/shape.h"
+#include "framework/record/opened.h"
 #include "framework/record/record.h"
 
 namespace tarflow::analysis {
@@ -18,12 +20,16 @@ inline constexpr const char* kSampledImages = "images/before_denoising";
 struct Source {
   std::filesystem::path file;
   record::SweepRecord sweep;
+  // Holds the arrays and environments of jobs that were read from a file; nullptr where the jobs of
+  // `sweep` hold their own.
+  std::shared_ptr<record::StoredJobs> stored = {};
 };
 
 // One row of results and the job it comes from. Points into the sources, which must outlive it.
 struct Point {
   const record::Row* row = nullptr;
   const record::JobRecord* job = nullptr;  // nullptr when the file lacks the job
+  const Source* source = nullptr;          // nullptr when it is in none
 
   // The value of a column; "" or nothing where it is absent or NaN.
   std::string text(const std::string& column) const;
@@ -31,8 +37,13 @@ struct Point {
   bool flag(const std::string& column) const;  // present and not 0
 
   std::string id() const { return text("point"); }
+  // "FILE#JOB/POINT": tells this measurement from others of the same point in other files.
+  std::string origin() const;
   // An array of the job that belongs to this point or to the whole job; nullptr when there is none.
+  // Throws Error when it cannot be read.
   const record::Array* array(const std::string& path) const;
+  std::vector<std::string> array_paths() const;  // all of its job's, sorted
+  Json environment() const;                      // of its job; null where it is not known
   // From job.json's model; "" where the job names none.
   std::string checkpoint() const;         // file name
   std::string checkpoint_sha256() const;  // in hexadecimal
@@ -41,8 +52,9 @@ struct Point {
   std::string content_sha256(const std::string& field) const;
 };
 
-// Every point once, although files may overlap (the same point of the same job), ordered by file,
-// then point id.
+// Every measurement once, ordered by file, then point id. Copies (the same point of the same job
+// with equal cells) count once, wherever their files are; a point that was measured again is there
+// for each measurement.
 std::vector<Point> points_of(const std::vector<Source>& sources);
 
 // The model's name of each point, with the start of its checkpoint's hash where models of one name
@@ -54,7 +66,8 @@ void add_differing(std::vector<std::string>& names, const std::vector<Point>& po
                    const std::string& column);
 
 // Names that tell the points of a list apart: model_names, and what differs among points of the
-// same name (the given columns in order, at last the point id).
+// same name (the given columns in order, at last the point id, and the file where a point was
+// measured more than once).
 std::vector<std::string> distinct_names(const std::vector<Point>& points,
                                         const std::vector<std::string>& columns);
 

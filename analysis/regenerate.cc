@@ -7,7 +7,9 @@
 #include <sstream>
 #include <string_view>
 
+#include "analysis/gnuplot.h"
 #include "analysis/markdown.h"
+#include "analysis/plots.h"
 #include "analysis/report.h"
 #include "framework/core/error.h"
 #include "framework/core/file.h"
@@ -16,13 +18,15 @@ namespace tarflow::analysis {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::string_view kOpen = "<!-- analyze ", kClose = "<!-- /analyze -->", kEnd = " -->";
+constexpr std::string_view kOpen = "<!-- analyze ", kClose = "<!-- /analyze -->", kEnd = " -->",
+                           kPlots = " plots";
 
 // What a mark asks for.
 struct Wanted {
   std::string file;   // as written
   std::string words;  // alternatives, parted by " | "; "" takes all tables
   size_t line = 0;    // of the mark, from 1
+  bool plots = false;
 };
 
 Error misplaced(const fs::path& document, size_t line, const std::string& what) {
@@ -37,7 +41,10 @@ Wanted read_mark(const fs::path& document, std::string_view line, size_t number)
   line.remove_suffix(kEnd.size());
   const size_t colon = line.find(": ");
   if (colon == std::string_view::npos) return {std::string(line), "", number};
-  return {std::string(line.substr(0, colon)), std::string(line.substr(colon + 2)), number};
+  Wanted wanted{std::string(line.substr(0, colon)), std::string(line.substr(colon + 2)), number};
+  wanted.plots = wanted.file.ends_with(kPlots);
+  if (wanted.plots) wanted.file.resize(wanted.file.size() - kPlots.size());
+  return wanted;
 }
 
 // A folder for the pictures of a report, which documents do not show; removed with the value.
@@ -61,33 +68,46 @@ class Aside {
   fs::path path_;
 };
 
-// Whether title or introduction hold one of the alternatives.
-bool chosen(const Table& table, std::string_view words) {
-  const std::string text = table.title + "\n" + table.introduction;
-  for (;;) {
-    const size_t bar = words.find(" | ");
-    if (text.find(words.substr(0, bar)) != std::string::npos) return true;
-    if (bar == std::string_view::npos) return false;
-    words.remove_prefix(bar + 3);
+// The report's plots as they stand in the document; their files are added to `figures`.
+std::string plots_of(const fs::path& document, const Wanted& wanted, const Report& report,
+                     const fs::path& drawn, std::map<fs::path, std::string>& figures) {
+  const fs::path folder = document.parent_path() / "figures";
+  std::string text;
+  for (const Plot& plot : report.plots) {
+    Table named;
+    named.title = plot.title;
+    if (!holds_words(named, wanted.words)) continue;
+    if (find_gnuplot().empty())
+      throw Error("gnuplot, which draws the figures, is not installed", "apt install gnuplot-nox",
+                  {document.string(), static_cast<int>(wanted.line), 1});
+    for (const char* ending : {".gp", ".dat", ".svg"})
+      figures[folder / (plot.name + ending)] = read_file(drawn / (plot.name + ending));
+    figures[folder / "style.gp"] = plot_style();
+    text += fmt::format("\n![{}](figures/{}.svg)\n\n{}: {}\n", escape_markdown(plot.title),
+                        plot.name, escape_markdown(plot.title), escape_markdown(plot.caption));
   }
+  return text;
 }
 
 std::string tables_of(const fs::path& document, const Wanted& wanted, const fs::path& record,
-                      const fs::path& published) {
+                      const fs::path& published, std::map<fs::path, std::string>& figures) {
   const Aside aside;
   ReportOptions options;
   options.published = published;
+  options.page = wanted.plots;
   const Report report = make_report({record}, aside.path(), options);
   if (!report.problems.empty()) throw Error(report.problems.front());
   std::string text;
+  if (wanted.plots) text = plots_of(document, wanted, report, plots_folder(aside.path()), figures);
   for (const Table& table : report.tables) {
-    if (chosen(table, wanted.words)) text += "\n" + render_markdown(table);
+    if (!wanted.plots && holds_words(table, wanted.words)) text += "\n" + render_markdown(table);
   }
   if (text.empty()) {
     throw misplaced(document, wanted.line,
                     wanted.words.empty()
                         ? fmt::format("{} gives no table", wanted.file)
-                        : fmt::format("no table of {} has `{}`", wanted.file, wanted.words));
+                        : fmt::format("no {} of {} has `{}`", wanted.plots ? "plot" : "table",
+                                      wanted.file, wanted.words));
   }
   return text + "\n";
 }
@@ -118,7 +138,7 @@ Regenerated regenerate(const fs::path& document, const fs::path& published) {
     std::error_code ignored;
     if (fs::exists(record, ignored)) {
       result.records.push_back(record);
-      result.text += tables_of(document, *open, record, published);
+      result.text += tables_of(document, *open, record, published, result.figures);
     } else {
       result.absent.push_back(open->file);
       result.text += kept;
@@ -128,6 +148,17 @@ Regenerated regenerate(const fs::path& document, const fs::path& published) {
   }
   if (open) throw misplaced(document, open->line, "this mark is not closed");
   return result;
+}
+
+bool figure_is_current(const fs::path& file, const std::string& made) {
+  if (!fs::exists(file)) return false;
+  const std::string there = read_file(file);
+  if (there == made || file.extension() != ".svg") return there == made;
+  const auto version = [](const std::string& svg) {
+    const size_t place = svg.find("<desc>");
+    return svg.substr(place, svg.find('\n', place) - place);
+  };
+  return version(there) != version(made);
 }
 
 }  // namespace tarflow::analysis

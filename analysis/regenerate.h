@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@ struct Regenerated {
   std::string text;                            // the document with its tables made anew
   std::vector<std::filesystem::path> records;  // files it takes tables from, as they were opened
   std::vector<std::string> absent;             // those that are not there; their tables stay
+  std::map<std::filesystem::path, std::string> figures;  // files of its figures, by path
 };
 
 // A document (Markdown) says where tables come from by two comments, each a line of its own,
@@ -18,10 +20,16 @@ struct Regenerated {
 //   <!-- /analyze -->
 // between which stand the tables of the report on that merged sweep file (a path from the
 // document's folder). `<!-- analyze FILE: words | words -->` takes only tables whose title or
-// introduction holds one of these. Everything else is kept as it is. `published`: file of published
-// figures. Throws Error, with file and line, for marks that do not pair, for a file that cannot be
-// read and for words that no table holds.
+// introduction holds one of these; `FILE plots: words` takes plots
+// instead, whose script, data and SVG go into figures/ beside the document. Everything else is kept
+// as it is. `published`: file of published figures. Throws Error, with file and line, for marks
+// that do not pair, for a file that cannot be read and for words that no table holds. Throws Error
+// where a document has figures and gnuplot is not installed.
 Regenerated regenerate(const std::filesystem::path& document,
                        const std::filesystem::path& published);
+
+// Whether the figure's file is as it was made anew. SVGs differ between versions of gnuplot, so
+// they are compared only where both are of one; scripts and data always.
+bool figure_is_current(const std::filesystem::path& file, const std::string& made);
 
 }  // namespace tarflow::analysis

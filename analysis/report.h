@@ -13,19 +13,12 @@ namespace tarflow::analysis {
 struct ReportOptions {
   std::string norm = "2";           // of CRM and IGM: "2", "1" or "fro"
   std::filesystem::path published;  // file of published figures
+  bool page = false;                // draw plots and write report.html as well
 };
 
 // The folder a report on these files goes to: results/demo.h5 -> results/demo/report, of the first
 // file.
 std::filesystem::path default_report_folder(const std::filesystem::path& file);
-
-// Reads what can be read; files that cannot, and why, are added to `problems`.
-std::vector<Source> read_sources(const std::vector<std::filesystem::path>& files,
-                                 std::vector<std::string>& problems);
-
-// Jobs without results, one line each: those of the sweep's folder of jobs (results/demo/jobs
-// beside results/demo.h5) that are not in the file, and points of merged jobs that have no row.
-std::vector<std::string> points_without_results(const Source& source);
 
 // Writes the sample grids and report.md into `folder`. Nothing that goes wrong with one file, table
 // or picture costs the others: it is named in Report::problems.

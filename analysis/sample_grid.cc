@@ -16,8 +16,6 @@
 namespace tarflow::analysis {
 namespace {
 
-constexpr int kLeastPixels = 96;  // smaller images are enlarged by whole factors to about this
-
 // Points whose images are not another point's too.
 std::vector<Point> with_own_images(const std::vector<Point>& points) {
   std::vector<Point> own;
@@ -43,9 +41,13 @@ SampleGrid make_grid(std::vector<Point> points, const StrategyNames& names) {
     add_differing(settings_texts, points, column);
   }
   SampleGrid grid;
+  const Point* exact = nullptr;  // sequential ones stand first in each setting
   for (size_t i = 0; i < std::min(points.size(), kGridRows); ++i) {
-    grid.rows.push_back(
-        {strategy_name(names, points[i]) + settings_texts[i], points[i].array(kSampledImages)});
+    if (exact && settings(*exact) != settings(points[i])) exact = nullptr;
+    grid.rows.push_back({strategy_name(names, points[i]) + settings_texts[i],
+                         points[i].array(kSampledImages),
+                         exact ? exact->array(kSampledImages) : nullptr});
+    if (!exact && is_sequential(points[i])) exact = &points[i];
   }
   grid.left_out = points.size() - grid.rows.size();
   return grid;
@@ -68,21 +70,61 @@ void name_grids(std::vector<SampleGrid>& grids) {
   }
 }
 
-images::StripRow strip_row(const SampleRow& row) {
-  const std::vector<int64_t>& shape = row.images->shape;
+// The values of the first images, at most kGridColumns.
+std::vector<float> first_values(const record::Array& images, const std::string& label) {
+  const std::vector<int64_t>& shape = images.shape;
   if (shape.size() != 4 || shape[1] != 3 || shape[2] < 1 || shape[3] < 1) {
-    throw Error(fmt::format("the images of {} are not of shape (n,3,H,W)", row.label));
+    throw Error(fmt::format("the images of {} are not of shape (n,3,H,W)", label));
   }
-  const std::vector<double> values = record::to_doubles(*row.images);
-  const std::vector<float> floats(values.begin(), values.end());
+  const std::vector<double> values = record::to_doubles(images);
+  const int64_t count = std::min(shape[0], kGridColumns) * shape[1] * shape[2] * shape[3];
+  return {values.begin(), values.begin() + count};
+}
+
+images::StripRow strip_of(const std::string& label, const std::vector<float>& values,
+                          const std::vector<int64_t>& shape) {
   const size_t size = static_cast<size_t>(shape[1] * shape[2] * shape[3]);
-  images::StripRow strip{row.label, {}};
-  for (int64_t i = 0; i < std::min(shape[0], kGridColumns); ++i) {
-    strip.images.push_back(images::to_image({floats.data() + static_cast<size_t>(i) * size, size},
-                                            static_cast<int>(shape[3]),
-                                            static_cast<int>(shape[2])));
+  images::StripRow strip{label, {}};
+  for (size_t begin = 0; begin + size <= values.size(); begin += size) {
+    strip.images.push_back(images::to_image(
+        {values.data() + begin, size}, static_cast<int>(shape[3]), static_cast<int>(shape[2])));
   }
   return strip;
+}
+
+images::StripRow strip_row(const SampleRow& row) {
+  return strip_of(row.label, first_values(*row.images, row.label), row.images->shape);
+}
+
+images::StripRow difference_row(const SampleRow& row) {
+  std::vector<float> values = first_values(*row.images, row.label);
+  const std::vector<float> exact = first_values(*row.exact, row.label);
+  const auto& shape = row.images->shape;
+  if (!std::equal(shape.begin() + 1, shape.end(), row.exact->shape.begin() + 1))
+    throw Error(fmt::format("the images of {} are of another size than For's", row.label));
+  values.resize(std::min(values.size(), exact.size()));
+  const auto seen = [](float value) { return std::clamp(value, -1.0f, 1.0f); };
+  for (size_t i = 0; i < values.size(); ++i)
+    values[i] = kAmplification * (seen(values[i]) - seen(exact[i]));
+  return strip_of(row.label, values, shape);
+}
+
+// Writes the rows and says so in `picture`; returns the number of columns.
+size_t write_rows(const std::vector<images::StripRow>& rows, const std::filesystem::path& folder,
+                  Picture& picture) {
+  size_t columns = 0;
+  int width = 1;
+  for (const images::StripRow& row : rows) {
+    picture.row_labels.push_back(row.label);
+    columns = std::max(columns, row.images.size());
+    for (const images::Image& image : row.images) width = std::max(width, image.width);
+  }
+  images::StripOptions options;
+  options.zoom = std::max(1, kLeastPixels / width);
+  options.padding = 4;
+  options.text_scale = 2;
+  images::write_png(folder / picture.file, images::strips(rows, {}, options));
+  return columns;
 }
 
 }  // namespace
@@ -107,19 +149,8 @@ Picture write_sample_grid(const SampleGrid& grid, const std::filesystem::path& f
   Picture picture;
   picture.file = grid.name + ".png";
   std::vector<images::StripRow> rows;
-  size_t columns = 0;
-  int width = 0;
-  for (const SampleRow& row : grid.rows) {
-    rows.push_back(strip_row(row));
-    picture.row_labels.push_back(row.label);
-    columns = std::max(columns, rows.back().images.size());
-    width = std::max(width, static_cast<int>(row.images->shape[3]));
-  }
-  images::StripOptions options;
-  options.zoom = std::max(1, kLeastPixels / std::max(1, width));
-  options.padding = 4;
-  options.text_scale = 2;
-  images::write_png(folder / picture.file, images::strips(rows, {}, options));
+  for (const SampleRow& row : grid.rows) rows.push_back(strip_row(row));
+  const size_t columns = write_rows(rows, folder, picture);
   picture.caption = fmt::format(
       "Samples of {}, before self-denoising: strategies below each other, the first {} images side "
       "by "
@@ -128,6 +159,26 @@ Picture write_sample_grid(const SampleGrid& grid, const std::filesystem::path& f
   if (grid.left_out > 0) {
     picture.caption += fmt::format(" {} more rows are left out.", grid.left_out);
   }
+  return picture;
+}
+
+bool has_differences(const SampleGrid& grid) {
+  return std::any_of(grid.rows.begin(), grid.rows.end(),
+                     [](const SampleRow& row) { return row.exact != nullptr; });
+}
+
+Picture write_difference_grid(const SampleGrid& grid, const std::filesystem::path& folder) {
+  Picture picture;
+  picture.file = grid.name + "_difference.png";
+  std::vector<images::StripRow> rows;
+  for (const SampleRow& row : grid.rows) {
+    if (row.exact) rows.push_back(difference_row(row));
+  }
+  write_rows(rows, folder, picture);
+  picture.caption = fmt::format(
+      "Differences from For's samples of {}, {:g} times enlarged: grey is none, lighter and darker "
+      "is more. Rows and columns as in the grid of samples.",
+      grid.title, kAmplification);
   return picture;
 }
 

@@ -13,6 +13,7 @@ namespace tarflow::analysis {
 struct SampleRow {
   std::string label;
   const record::Array* images = nullptr;  // (n,3,H,W) before self-denoising
+  const record::Array* exact = nullptr;   // For's from the same noise; nullptr: none, or it is For
 };
 
 // Rows of one model and seed.
@@ -23,6 +24,8 @@ struct SampleGrid {
   size_t left_out = 0;          // rows beyond kGridRows
 };
 
+inline constexpr int kLeastPixels =
+    96;  // smaller images are enlarged by whole factors to about this
 inline constexpr int64_t kGridColumns = 8;  // images a row at most
 inline constexpr size_t kGridRows = 64;     // rows at most; a larger picture shows nothing
 
@@ -32,5 +35,13 @@ std::vector<SampleGrid> sample_grids(const std::vector<Point>& points);
 
 // Writes folder/<name>.png. Throws Error naming it.
 Picture write_sample_grid(const SampleGrid& grid, const std::filesystem::path& folder);
+
+inline constexpr float kAmplification = 2;  // of differences in pictures
+
+// Whether any row has images to be compared with.
+bool has_differences(const SampleGrid& grid);
+// Writes folder/<name>_difference.png: of each such row its difference from For's images, grey
+// where there is none. Throws Error naming it.
+Picture write_difference_grid(const SampleGrid& grid, const std::filesystem::path& folder);
 
 }  // namespace tarflow::analysis

@@ -10,6 +10,7 @@
 #include "analysis/deviation.h"
 #include "analysis/distances.h"
 #include "analysis/format.h"
+#include "analysis/paper_layout.h"
 #include "analysis/speedup_block.h"
 #include "framework/core/error.h"
 
@@ -33,19 +34,13 @@ std::string distance_text(const SpeedupBlock& block) {
   return text + (few.empty() ? "." : ". " + few + ".");
 }
 
-// The distance, with a note when it does not come from as many images as the block's introduction
-// says.
-Cell distance_cell(const Point& point, const SpeedupBlock& block, int decimals) {
+Cell distance_cell(const Point& point, int decimals) {
   const auto distance = distance_of(point);
-  Cell cell{distance ? estimate_text(*distance, decimals) : kNoValue};
+  Cell cell = distance ? estimate_cell(*distance, decimals) : Cell{kNoValue};
+  cell.note.clear();  // the table of distances says why there is no error
   const double nonfinite = point.number("nonfinite_images").value_or(0);
   if (nonfinite > 0) {
     cell.note = fmt::format("{} images had values that are not finite", count_text(nonfinite));
-  }
-  const auto n = point.number("distance_images");
-  if (n && n != block.points.front().number("distance_images")) {
-    cell.note +=
-        fmt::format("{}distance of {} images", cell.note.empty() ? "" : "; ", count_text(*n));
   }
   if (point.flag("smoke") && cell.text != kNoValue) {
     cell.note +=
@@ -54,8 +49,13 @@ Cell distance_cell(const Point& point, const SpeedupBlock& block, int decimals) 
   return cell;
 }
 
+// Deviations that are known already, by the images and those they are compared with: points that
+// differ in self-denoising share both.
+using Deviations =
+    std::map<std::pair<const record::Array*, const record::Array*>, std::optional<Deviation>>;
+
 // Median and 99th percentile; `compared` collects the numbers of images.
-std::pair<Cell, Cell> deviation_cells(const Point& point, const Point* reference,
+std::pair<Cell, Cell> deviation_cells(const Point& point, const Point* reference, Deviations& known,
                                       std::set<size_t>& compared) {
   const auto missing = [](const std::string& note) {
     return std::pair(Cell{kNoValue, false, note}, Cell{kNoValue, false, note});
@@ -66,22 +66,27 @@ std::pair<Cell, Cell> deviation_cells(const Point& point, const Point* reference
   if (!images) return missing("its images before self-denoising were not kept");
   if (!exact) return missing("For's images before self-denoising were not kept");
   try {
-    const Deviation result = deviation(*images, *exact);
-    compared.insert(result.images);
+    auto& result = known[{images, exact}];
+    if (!result) result = deviation(*images, *exact);
+    compared.insert(result->images);
     std::string note;
-    if (result.nonfinite > 0) {
-      note = fmt::format("{} of {} images have values that are not finite", result.nonfinite,
-                         result.images);
+    if (result->nonfinite > 0) {
+      note = fmt::format("{} of {} images have values that are not finite", result->nonfinite,
+                         result->images);
     }
-    return {{deviation_text(result.median), false, note},
-            {deviation_text(result.p99), false, note}};
+    return {deviation_cell(result->median, note), deviation_cell(result->p99, note)};
   } catch (const Error& error) {
     return missing(error.what());
   }
 }
 
+// Nothing where there is no distance.
+std::optional<double> distance_images(const Point& point) {
+  return point.number("distance") ? point.number("distance_images") : std::nullopt;
+}
+
 Cell rate_cell(const Point& point, const Point* reference) {
-  if (const auto value = rate(point, reference)) return {fixed(value, 2)};
+  if (const auto value = rate(point, reference)) return number_cell(value, 2);
   if (!reference) return {kNoValue, false, kNoReference};
   const std::string own = invalid_timing(point);
   if (!own.empty()) return {kNoValue, false, own};
@@ -96,11 +101,25 @@ std::string block_title(const SpeedupBlock& block) {
                      setting_text(point, "self_denoising_lr"));
 }
 
-// The strategy's name; with the point where the same strategy was measured more than once.
-Cell name_cell(const SpeedupBlock& block, size_t index) {
-  const auto& names = block.names;
-  const bool repeated = std::count(names.begin(), names.end(), names[index]) > 1;
-  return {names[index], false, repeated ? "point " + block.points[index].id() : ""};
+// The strategies' names; with the point where the same strategy was measured more than once, and
+// with the file where the same point was.
+std::vector<Cell> name_cells(const SpeedupBlock& block) {
+  std::map<std::string, int> names, ids;
+  for (const std::string& name : block.names) ++names[name];
+  for (const Point& point : block.points) ++ids[point.id()];
+  std::vector<Cell> cells;
+  for (size_t i = 0; i < block.points.size(); ++i) {
+    const Point& point = block.points[i];
+    Cell cell{block.names[i]};
+    if (names.at(block.names[i]) > 1) cell.note = "point " + point.id();
+    if (ids.at(point.id()) > 1) {
+      cell.note =
+          fmt::format("measured more than once: this is of {}", point.source->file.string());
+    }
+    cell.origins = {point.origin()};
+    cells.push_back(std::move(cell));
+  }
+  return cells;
 }
 
 int column_decimals(const SpeedupBlock& block, const char* column, int least = 2) {
@@ -109,7 +128,7 @@ int column_decimals(const SpeedupBlock& block, const char* column, int least = 2
   return std::max(least, decimals_for(values));
 }
 
-Table block_table(const SpeedupBlock& block) {
+Table block_table(const SpeedupBlock& block, Deviations& deviations) {
   Table table;
   table.title = block_title(block);
   table.columns = {{"strategy", Align::kLeft},
@@ -118,6 +137,7 @@ Table block_table(const SpeedupBlock& block) {
                    {"images/s"},
                    {"rate"},
                    {"distance"},
+                   {"N"},
                    {"deviation median"},
                    {"deviation p99"},
                    {"passes"}};
@@ -125,20 +145,20 @@ Table block_table(const SpeedupBlock& block) {
   const int sampling = column_decimals(block, "sampling_seconds");
   const int speed = column_decimals(block, "images_per_second");
   const int distance = column_decimals(block, "distance", 4);
+  const Point* reference = block.reference();
+  std::vector<Cell> names = name_cells(block);
   std::set<size_t> compared;
   for (size_t i = 0; i < block.points.size(); ++i) {
     const Point& point = block.points[i];
     const std::string invalid = invalid_timing(point);
-    auto [median, p99] = deviation_cells(point, block.reference(), compared);
-    table.rows.push_back({name_cell(block, i),
-                          {fixed(point.number("total_seconds"), total), false, invalid},
-                          {fixed(point.number("sampling_seconds"), sampling), false, invalid},
-                          {fixed(point.number("images_per_second"), speed), false, invalid},
-                          rate_cell(point, block.reference()),
-                          distance_cell(point, block, distance),
-                          std::move(median),
-                          std::move(p99),
-                          {fixed(point.number("block_passes"), 1)}});
+    auto [median, p99] = deviation_cells(point, reference, deviations, compared);
+    table.rows.push_back({std::move(names[i]),
+                          number_cell(point.number("total_seconds"), total, invalid),
+                          number_cell(point.number("sampling_seconds"), sampling, invalid),
+                          number_cell(point.number("images_per_second"), speed, invalid),
+                          rate_cell(point, reference), distance_cell(point, distance),
+                          count_cell(distance_images(point)), std::move(median), std::move(p99),
+                          number_cell(point.number("block_passes"), 1)});
   }
   const Point& first = block.points.front();
   const std::string labels = first.text("labels");
@@ -192,13 +212,20 @@ std::vector<Cell> published_row(const std::string& name, const Point* measured,
   const auto ours = [&](const char* column) {
     return measured ? measured->number(column) : std::nullopt;
   };
-  return {{name},
-          {fixed(ours("total_seconds"), decimals_for({ours("total_seconds")})), false, note},
-          {fixed(time, 2)},
+  const auto theirs = [](double value) {
+    Cell cell = number_cell(value, 2);
+    cell.published = true;
+    return cell;
+  };
+  Cell strategy{name};
+  if (measured) strategy.origins = {measured->origin()};
+  return {std::move(strategy),
+          number_cell(ours("total_seconds"), decimals_for({ours("total_seconds")}), note),
+          theirs(time),
           measured ? rate_cell(*measured, reference) : Cell{kNoValue, false, note},
-          {fixed(rate_value, 2)},
-          {fixed(ours("distance"), 2), false, measured ? "" : note},
-          {fixed(distance, 2)}};
+          theirs(rate_value),
+          number_cell(ours("distance"), 2, measured ? "" : note),
+          theirs(distance)};
 }
 
 Table published_table(const SpeedupBlock& block, const Published& published,
@@ -290,6 +317,7 @@ TableSet speedup_tables(const std::vector<Point>& points, const Published* publi
   if (points.empty()) return result;
   result.tables.push_back(introduction());
   const std::vector<SpeedupBlock> blocks = speedup_blocks(points);
+  if (auto table = paper_layout(blocks, published)) result.tables.push_back(std::move(*table));
   const auto model_of = [&](const SpeedupBlock& block) {
     return published ? find_model(*published, block.points.front().checkpoint()) : nullptr;
   };
@@ -302,9 +330,10 @@ TableSet speedup_tables(const std::vector<Point>& points, const Published* publi
       fewest[model] = std::min(fewest.try_emplace(model, count).first->second, count);
     }
   }
+  Deviations deviations;
   for (const SpeedupBlock& block : blocks) {
     result.shown += block.points.size();
-    result.tables.push_back(block_table(block));
+    result.tables.push_back(block_table(block, deviations));
     const PublishedModel* model = model_of(block);
     if (model && differences(block.points.front(), *published, *model).size() == fewest.at(model)) {
       result.tables.push_back(published_table(block, *published, *model));

@@ -74,12 +74,16 @@ const std::string& strategy_name(const StrategyNames& names, const Point& point)
 }
 
 void sort_strategies(std::vector<Point>& points, const StrategyNames& names) {
-  const auto key = [&](const Point& p) {
+  const auto key_of = [&](const Point& p) {
     return std::tuple(!is_sequential(p), p.number("block_passes").value_or(INFINITY),
                       strategy_name(names, p), p.id());
   };
-  std::sort(points.begin(), points.end(),
-            [&](const Point& a, const Point& b) { return key(a) < key(b); });
+  std::vector<std::pair<decltype(key_of(points.front())), Point>> keyed;
+  for (const Point& point : points) keyed.emplace_back(key_of(point), point);
+  // Stable, so that measurements of one point stay in the order of their files.
+  std::stable_sort(keyed.begin(), keyed.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  for (size_t i = 0; i < points.size(); ++i) points[i] = keyed[i].second;
 }
 
 std::vector<SpeedupBlock> speedup_blocks(const std::vector<Point>& points) {

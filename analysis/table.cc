@@ -32,4 +32,14 @@ std::string note_mark(const Cell& cell, const std::vector<std::string>& notes) {
   return found == notes.end() ? "" : note_mark(static_cast<size_t>(found - notes.begin()));
 }
 
+bool holds_words(const Table& table, std::string_view words) {
+  const std::string text = table.title + "\n" + table.introduction;
+  for (;;) {
+    const size_t bar = words.find(" | ");
+    if (text.find(words.substr(0, bar)) != std::string::npos) return true;
+    if (bar == std::string_view::npos) return false;
+    words.remove_prefix(bar + 3);
+  }
+}
+
 }  // namespace tarflow::analysis

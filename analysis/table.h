@@ -1,10 +1,14 @@
-// Tables and reports as plain values; text.h and markdown.h render them. A new table is one file
-// that returns a Table.
+// Tables and reports as plain values; text.h, markdown.h, latex.h and csv.h render them. A new
+// table is one file that returns a Table.
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include "analysis/plot.h"
 
 namespace tarflow::analysis {
 
@@ -12,6 +16,10 @@ struct Cell {
   std::string text;
   bool bold = false;
   std::string note = {};  // footnote of this cell; equal notes share one marker
+  // The number that `text` shows, and its standard error, with all digits: for CSV and for sorting.
+  std::optional<double> value = {}, error = {};
+  bool published = false;                 // by others; not measured here
+  std::vector<std::string> origins = {};  // Point::origin() of the points it tells of
 };
 
 enum class Align { kLeft, kRight };
@@ -49,9 +57,13 @@ struct Report {
   std::vector<Picture> pictures;
   std::vector<std::string> coverage;  // what is shown, what is left out and why; one line each
   std::vector<std::string> problems;  // what could not be read or written
+  std::vector<Plot> plots = {};       // as they were written; drawn where gnuplot is installed
 };
 
 inline constexpr const char* kNoValue = "—";
+
+// Whether title or introduction hold one of the alternatives that " | " parts; "" is held by all.
+bool holds_words(const Table& table, std::string_view words);
 
 // The distinct notes of a table's cells, in reading order.
 std::vector<std::string> cell_notes(const Table& table);

@@ -204,9 +204,12 @@ std::string render_text(const Table& table, const TextStyle& style) {
 }
 
 std::string render_text(const Report& report, const TextStyle& style) {
-  std::string text = strong(report.title, style) + "\n";
+  std::string text = report.title.empty() ? "" : strong(report.title, style) + "\n";
   for (const std::string& line : report.summary) text += paragraph(line, style.width);
-  for (const Table& table : report.tables) text.append("\n").append(render_text(table, style));
+  for (const Table& table : report.tables) {
+    if (!text.empty()) text += '\n';
+    text += render_text(table, style);
+  }
   const auto heading = [&](const std::string& title) {
     text.append("\n").append(strong(title, style)).append("\n");
   };

@@ -11,19 +11,18 @@ namespace {
 // wcwidth and mbrtowc follow the thread's locale; the program's own may be plain "C".
 class Utf8Locale {
  public:
-  Utf8Locale() : locale_(newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr)) {
-    if (locale_) previous_ = uselocale(locale_);
+  Utf8Locale() {
+    // Loading one takes longer than a page of text, so that it is kept.
+    static const locale_t kLocale = newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr);
+    if (kLocale) previous_ = uselocale(kLocale);
   }
   ~Utf8Locale() {
-    if (!locale_) return;
-    uselocale(previous_);
-    freelocale(locale_);
+    if (previous_) uselocale(previous_);
   }
   Utf8Locale(const Utf8Locale&) = delete;
   Utf8Locale& operator=(const Utf8Locale&) = delete;
 
  private:
-  locale_t locale_;
   locale_t previous_ = nullptr;
 };
 
@@ -36,6 +35,7 @@ struct Character {
 // The first character of `text`; what a terminal must not get (control characters, bytes that are
 // not UTF-8) is one column wide and shown as a question mark.
 Character first_character(std::string_view text) {
+  if (text.front() >= ' ' && text.front() <= '~') return {1, 1, true};
   wchar_t wide = 0;
   std::mbstate_t state{};
   const size_t bytes = std::mbrtowc(&wide, text.data(), text.size(), &state);

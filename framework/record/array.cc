@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 
 #include "framework/record/hdf5.h"
 
@@ -102,9 +103,8 @@ void write_array(hid_t parent, const std::string& name, const Array& array) {
   write_attribute(dataset, "unit", array.unit);
 }
 
-Array read_array(hid_t parent, const std::string& name, const std::string& path) {
+Array read_opened(hid_t dataset, const std::string& path) {
   const std::string what = fmt::format("cannot read the array `{}`", path);
-  const Handle dataset = own(H5Dopen2(parent, name.c_str(), H5P_DEFAULT), H5Dclose, what);
   const Handle type = own(H5Dget_type(dataset), H5Tclose, what);
   Array array;
   array.path = path;
@@ -133,16 +133,19 @@ Array read_array(hid_t parent, const std::string& name, const std::string& path)
   return array;
 }
 
-void read_below(hid_t group, const std::string& prefix, std::vector<Array>& arrays) {
+// Calls `take` with each dataset below: its group, its name there and its path.
+using TakeDataset = std::function<void(hid_t, const std::string&, const std::string&)>;
+
+void each_below(hid_t group, const std::string& prefix, const TakeDataset& take) {
   for (const std::string& name : member_names(group)) {
     const std::string path = prefix + name;
     H5O_info_t info;
     check(H5Oget_info_by_name(group, name.c_str(), &info, H5P_DEFAULT),
           fmt::format("cannot read `{}`", path));
     if (info.type == H5O_TYPE_GROUP) {
-      read_below(open_group(group, name), path + "/", arrays);
+      each_below(open_group(group, name), path + "/", take);
     } else {
-      arrays.push_back(read_array(group, name, path));
+      take(group, name, path);
     }
   }
 }
@@ -237,10 +240,35 @@ void write_arrays(hid_t group, const std::vector<Array>& arrays) {
 
 std::vector<Array> read_arrays(hid_t group) {
   std::vector<Array> arrays;
-  read_below(group, "", arrays);
+  each_below(group, "", [&](hid_t parent, const std::string& name, const std::string& path) {
+    const Handle dataset = own(H5Dopen2(parent, name.c_str(), H5P_DEFAULT), H5Dclose,
+                               fmt::format("cannot read the array `{}`", path));
+    arrays.push_back(read_opened(dataset, path));
+  });
   std::sort(arrays.begin(), arrays.end(),
             [](const Array& a, const Array& b) { return a.path < b.path; });
   return arrays;
+}
+
+std::vector<std::string> array_paths(hid_t group) {
+  std::vector<std::string> paths;
+  each_below(group, "",
+             [&](hid_t, const std::string&, const std::string& path) { paths.push_back(path); });
+  std::sort(paths.begin(), paths.end());
+  return paths;
+}
+
+std::optional<Array> read_array(hid_t group, const std::string& path) {
+  // Asked only when it cannot be opened, as HDF5 looks for every group on the way again.
+  const auto absent = [&] {
+    for (size_t end = path.find('/');; end = path.find('/', end + 1)) {
+      if (H5Lexists(group, path.substr(0, end).c_str(), H5P_DEFAULT) <= 0) return true;
+      if (end == std::string::npos) return false;
+    }
+  };
+  const Handle dataset(H5Dopen2(group, path.c_str(), H5P_DEFAULT), H5Dclose);
+  if (dataset < 0 && absent()) return std::nullopt;
+  return read_opened(dataset, path);
 }
 
 Array make_array(std::string path, std::vector<int64_t> shape, const std::vector<double>& values,

@@ -3,6 +3,7 @@
 
 #include <hdf5.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,5 +27,9 @@ std::string read_text(hid_t group, const std::string& name);
 void write_arrays(hid_t group, const std::vector<Array>& arrays);
 // All below the group, sorted by path.
 std::vector<Array> read_arrays(hid_t group);
+// The array at this path below the group; nothing where there is none.
+std::optional<Array> read_array(hid_t group, const std::string& path);
+// The paths of all arrays below the group, sorted.
+std::vector<std::string> array_paths(hid_t group);
 
 }  // namespace tarflow::record

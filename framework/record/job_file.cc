@@ -14,26 +14,6 @@ namespace tarflow::record {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr const char* kJobText = "job.json";
-constexpr const char* kEnvironmentText = "environment.json";
-
-// Runs `action`; what it throws is said to be about `file`.
-template <typename Action>
-auto about(const fs::path& file, const char* verb, const Action& action) {
-  const QuietHdf5 quiet;
-  try {
-    return action();
-  } catch (const Error& failure) {
-    Problem problem = failure.problems().front();
-    if (problem.what.find(file.string()) == std::string::npos) {
-      problem.what = fmt::format("cannot {} {}: {}", verb, file.string(), problem.what);
-    }
-    throw Error(problem);
-  } catch (const Json::exception& failure) {
-    throw Error(fmt::format("cannot {} {}: {}", verb, file.string(), failure.what()));
-  }
-}
-
 std::string text_of(const Json& json) {
   return json.dump(2, ' ', false, Json::error_handler_t::replace);
 }
@@ -49,17 +29,6 @@ std::string take_text(JobRecord& job, const std::string& path) {
   std::string text = std::move(found->strings.front());
   job.arrays.erase(found);
   return text;
-}
-
-FileContent read_content(hid_t file) {
-  FileContent content;
-  content.kind = read_text_attribute(file, "kind");
-  content.name = read_text_attribute(file, "name");
-  KnownColumns known;
-  const ColumnList columns = read_columns(file, known);
-  content.rows = unpacked(read_packed(file, columns));
-  content.columns = *columns;
-  return content;
 }
 
 // 0 when job.json has none, as before version 2.
@@ -83,6 +52,17 @@ JobRecord read_job_group(hid_t jobs, const std::string& hash) {
 }
 
 }  // namespace
+
+FileContent read_content(hid_t file) {
+  FileContent content;
+  content.kind = read_text_attribute(file, "kind");
+  content.name = read_text_attribute(file, "name");
+  KnownColumns known;
+  const ColumnList columns = read_columns(file, known);
+  content.rows = unpacked(read_packed(file, columns));
+  content.columns = *columns;
+  return content;
+}
 
 void write_job_group(hid_t jobs, const JobRecord& job) {
   std::vector<Array> arrays = job.arrays;

@@ -2,6 +2,7 @@
 // many files are read without their arrays, and a merge copies one job at a time.
 #pragma once
 
+#include <fmt/format.h>
 #include <hdf5.h>
 
 #include <filesystem>
@@ -16,6 +17,25 @@
 namespace tarflow::record {
 
 inline constexpr const char* kJobsGroup = "jobs";
+inline constexpr const char* kJobText = "job.json";
+inline constexpr const char* kEnvironmentText = "environment.json";
+
+// Runs `action`; what it throws is said to be about `file`.
+template <typename Action>
+auto about(const std::filesystem::path& file, const char* verb, const Action& action) {
+  const QuietHdf5 quiet;
+  try {
+    return action();
+  } catch (const Error& failure) {
+    Problem problem = failure.problems().front();
+    if (problem.what.find(file.string()) == std::string::npos) {
+      problem.what = fmt::format("cannot {} {}: {}", verb, file.string(), problem.what);
+    }
+    throw Error(problem);
+  } catch (const Json::exception& failure) {
+    throw Error(fmt::format("cannot {} {}: {}", verb, file.string(), failure.what()));
+  }
+}
 
 struct FileContent {
   std::string kind;  // "job" or "sweep"
@@ -33,6 +53,8 @@ struct FileHead {
   int64_t generation = 0;  // of a job: job.json's, 0 when it has none
 };
 
+// Columns and rows of an open file.
+FileContent read_content(hid_t file);
 // Columns and rows alone. Checks the whole file.
 FileContent read_table(const std::filesystem::path& file);
 FileHead read_head(const std::filesystem::path& file, KnownColumns& known);

@@ -13,18 +13,22 @@
 #include "framework/record/record.h"
 #include "framework/schedule/cancel.h"
 #include "framework/schedule/file_facts.h"
+#include "framework/schedule/host.h"
 #include "framework/schedule/lease.h"
+#include "framework/schedule/live_page.h"
 #include "framework/schedule/look.h"
 #include "framework/schedule/plan.h"
 #include "framework/schedule/runner.h"
 #include "framework/schedule/slurm_run.h"
 #include "framework/schedule/smoke.h"
+#include "framework/schedule/status.h"
 
 namespace tarflow::schedule {
 namespace fs = std::filesystem;
 namespace {
 
 constexpr std::chrono::seconds kCancelPoll{2};  // kind to shared file systems
+constexpr std::chrono::seconds kPageInterval{60};
 
 void complain(const std::string& text) { std::fputs((text + "\n").c_str(), stderr); }
 
@@ -53,25 +57,6 @@ std::vector<Task> tasks_of(const Plan& plan, const ExperimentSchemas& schemas,
   return tasks;
 }
 
-// Runs what is pending. `lease` is kept alive meanwhile.
-Ran run_jobs(const Plan& plan, const ExperimentSchemas& schemas, const RunOptions& options,
-             Lease& lease, Estimator& estimator) {
-  const HeldSignals signals;
-  const std::vector<Task> tasks = tasks_of(plan, schemas, estimator);
-  double cost = 0;
-  for (const Task& task : tasks) cost += task.cost;
-  Progress progress(stderr, ::isatty(STDERR_FILENO) != 0, tasks.size(), cost);
-  RunnerOptions runner;
-  runner.jobs_folder = plan.jobs_folder();
-  runner.worker = options.programs / "run_job";
-  runner.beat = [&] { lease.beat(); };
-  runner.cancelled = cancel_asked(plan.folder, kCancelPoll);
-  runner.done = [&](const Job& job, double seconds) {
-    estimator.learn_result(job, seconds, JobFolder{plan.jobs_folder() / job.hash}.result());
-  };
-  return Runner(runner, Pool(this_machine()), signals, progress).run(tasks);
-}
-
 // What a merge has to take for `done`.
 std::vector<record::JobFile> files_to_merge(const DonePoints& done) {
   std::map<fs::path, record::JobFile> by_file;
@@ -86,6 +71,55 @@ std::vector<record::JobFile> files_to_merge(const DonePoints& done) {
     files.push_back(std::move(file));
   }
   return files;
+}
+
+// How far the sweep is, for its page.
+void write_progress(const Plan& plan, size_t done, bool over) {
+  size_t running = 0, failed = 0;
+  for (const JobStatus& status : job_states(plan, !over, {})) {
+    running += status.state == JobState::kRunning;
+    failed += status.state == JobState::kFailed;
+  }
+  write_json_file(plan.folder / "progress.json", {{"points", point_count(plan.all)},
+                                                  {"done", done},
+                                                  {"running", running},
+                                                  {"failed", failed},
+                                                  {"over", over},
+                                                  {"updated", utc_now()}});
+}
+
+// What is done so far, merged, and its report. Nothing that fails here stops a sweep: the tables
+// at its end tell.
+void make_live_page(const Plan& plan, JobIndex& index, const fs::path& analyze) {
+  try {
+    const DonePoints done = index.find_done(plan.all);
+    if (done.by_key.empty()) return;
+    write_progress(plan, done.by_key.size(), false);
+    record::merge(plan.record(), plan.sweep.name, files_to_merge(done));
+    output_of({analyze.string(), plan.record().string()});
+  } catch (const std::exception&) {
+  }
+}
+
+// Runs what is pending. `lease` is kept alive meanwhile.
+Ran run_jobs(const Plan& plan, const ExperimentSchemas& schemas, const RunOptions& options,
+             Lease& lease, JobIndex& index, Estimator& estimator) {
+  const HeldSignals signals;
+  LivePage page([&] { make_live_page(plan, index, options.programs / "analyze"); }, kPageInterval);
+  const std::vector<Task> tasks = tasks_of(plan, schemas, estimator);
+  double cost = 0;
+  for (const Task& task : tasks) cost += task.cost;
+  Progress progress(stderr, ::isatty(STDERR_FILENO) != 0, tasks.size(), cost);
+  RunnerOptions runner;
+  runner.jobs_folder = plan.jobs_folder();
+  runner.worker = options.programs / "run_job";
+  runner.beat = [&] { lease.beat(); };
+  runner.cancelled = cancel_asked(plan.folder, kCancelPoll);
+  runner.done = [&](const Job& job, double seconds) {
+    estimator.learn_result(job, seconds, JobFolder{plan.jobs_folder() / job.hash}.result());
+    page.job_ended();
+  };
+  return Runner(runner, Pool(this_machine()), signals, progress).run(tasks);
 }
 
 // All done points into results/<sweep>.h5 and its tables on stdout. Returns the exit status.
@@ -156,13 +190,14 @@ int run_plan(Plan plan, const ExperimentSchemas& schemas, const RunOptions& opti
     return run_plan_on_slurm(plan, standing, schemas, options, profile, lease, index);
   }
   Estimator estimator(schemas, plan.device, plan.cache());
-  const Ran ran = run_jobs(plan, schemas, options, lease, estimator);
+  const Ran ran = run_jobs(plan, schemas, options, lease, index, estimator);
   if (ran.aborted) {
     say_how_it_went(plan, ran);
     return kInterrupted;
   }
   const DonePoints done = index.find_done(plan.all);
   index.save();
+  if (fs::exists(plan.folder / "progress.json")) write_progress(plan, done.by_key.size(), true);
   const int status = merge_and_analyze(plan, done, options.programs / "analyze");
   say_how_it_went(plan, ran);
   if (ran.interrupted) return kInterrupted;

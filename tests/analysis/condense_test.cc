@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "analysis/report.h"
+#include "analysis/sources.h"
 #include "framework/core/error.h"
 #include "tests/analysis/sweeps.h"
 

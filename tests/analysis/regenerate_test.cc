@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "analysis/command.h"
+#include "analysis/gnuplot.h"
 #include "framework/core/error.h"
 #include "framework/core/file.h"
 #include "tests/analysis/sweeps.h"
@@ -42,6 +43,21 @@ class RegenerateTest : public ::testing::Test {
     record::write_job(file, job);
     fs::remove(folder_ / "demo.h5");
     record::merge(folder_ / "demo.h5", "demo", std::vector<fs::path>{file});
+  }
+
+  // For at two cfg.
+  void two_settings() {
+    record::JobRecord job = testing::make_job("j1", "evaluate", "small.pth", {"p1", "p2"});
+    for (const double cfg : {0.0, 1.0}) {
+      job.rows.push_back(
+          testing::evaluate_row(cfg > 0 ? "p2" : "p1", "j1", "For", "blocks 1-0: sequential", 2));
+      job.rows.back()["cfg"] = cfg;
+      job.rows.back()["distance"] = 1 + cfg;
+    }
+    job.columns = testing::columns_of(job.rows);
+    record::write_job(folder_ / "j1.h5", job);
+    fs::remove(folder_ / "demo.h5");
+    record::merge(folder_ / "demo.h5", "demo", std::vector<fs::path>{folder_ / "j1.h5"});
   }
 
   fs::path document(const std::string& text) {
@@ -136,6 +152,29 @@ TEST_F(RegenerateTest, TheCommandWritesAndChecks) {
   EXPECT_EQ(command(check), 1);
 }
 
+TEST_F(RegenerateTest, FiguresGoBesideTheDocumentAndAreChecked) {
+  if (find_gnuplot().empty()) GTEST_SKIP() << "gnuplot is not installed";
+  two_settings();
+  const std::string mark = "<!-- analyze ../demo.h5 plots: cfg -->\n";
+  const Regenerated result = made(mark + kClose);
+  ASSERT_EQ(result.figures.size(), 4u);  // script, data, SVG, and the style of all
+  EXPECT_THAT(result.text, HasSubstr("](figures/heat_map_demo_For.svg)"));
+  EXPECT_THAT(error_of("<!-- analyze ../demo.h5 plots: nothing -->\n" + kClose),
+              HasSubstr("no plot of"));
+  const fs::path svg = folder_ / "docs" / "figures" / "heat_map_demo_For.svg";
+  const std::string& drawn = result.figures.at(svg);
+  EXPECT_FALSE(figure_is_current(svg, drawn));  // absent
+  write_file(svg, drawn);
+  EXPECT_TRUE(figure_is_current(svg, drawn));
+  std::string other = drawn;
+  other.replace(other.find("</svg>"), 6, "<g/></svg>");
+  write_file(svg, other);
+  EXPECT_FALSE(figure_is_current(svg, drawn));
+  other.replace(other.find("GNUPLOT"), 7, "GNUPLOT 9");  // another version draws otherwise
+  write_file(svg, other);
+  EXPECT_TRUE(figure_is_current(svg, drawn));
+}
+
 // The documents that are shipped. A record that is not in this checkout skips by name.
 TEST(Documents, HoldTheTablesOfTheirRecords) {
   const fs::path docs = fs::path(TARFLOW_SOURCE_DIR) / "docs";
@@ -146,6 +185,9 @@ TEST(Documents, HoldTheTablesOfTheirRecords) {
     const Regenerated made = regenerate(entry.path(), testing::published_file());
     EXPECT_EQ(made.text, read_file(entry.path()))
         << "run: analyze regenerate " << entry.path().string();
+    for (const auto& [figure, content] : made.figures)
+      EXPECT_TRUE(figure_is_current(figure, content))
+          << figure.string() << "; run: analyze regenerate " << entry.path().string();
     records += made.records.size();
     absent.insert(absent.end(), made.absent.begin(), made.absent.end());
   }

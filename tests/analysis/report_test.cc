@@ -6,21 +6,25 @@
 #include <fstream>
 #include <sstream>
 
-#include "analysis/command.h"
+#include "analysis/markdown.h"
 #include "analysis/sample_grid.h"
+#include "analysis/sources.h"
 #include "analysis/text.h"
 #include "framework/core/file.h"
 #include "framework/images/decode.h"
+#include "tests/analysis/call.h"
 #include "tests/analysis/sweeps.h"
 
 namespace tarflow::analysis {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::call;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::Outcome;
 using ::testing::StartsWith;
 
 // A folder of results of its own for each test.
@@ -111,7 +115,8 @@ TEST_F(ReportTest, UnusableFilesAreNamedAndCostNothing) {
     const char* names[] = {"empty.h5", "foreign.h5", "damaged.h5", "none.h5"};
     EXPECT_THAT(result.problems[i], HasSubstr(names[i]));
   }
-  EXPECT_EQ(result.tables.size(), 6u);  // CRM, guesses, speed-up, its block, distances, strategies
+  EXPECT_EQ(result.tables.size(),
+            7u);  // CRM, guesses, speed-up, as in the paper, its block, distances, strategies
   EXPECT_THAT(read_file(folder_ / "report" / "report.md"), HasSubstr("## Problems"));
 }
 
@@ -150,7 +155,7 @@ TEST_F(ReportTest, OverlappingFilesShowPointsOnce) {
   const fs::path file = demo(), copy = folder_ / "copy.h5";
   fs::copy_file(file, copy);
   const Report result = report({file, copy});
-  EXPECT_EQ(result.tables.size(), 6u);
+  EXPECT_EQ(result.tables.size(), 7u);
   EXPECT_THAT(result.coverage, Contains("3 points in more than one file: shown once."));
 }
 
@@ -167,20 +172,7 @@ TEST_F(ReportTest, ExperimentsWithoutTableAreCounted) {
 TEST_F(ReportTest, MissingPublishedFiguresCostOnlyThemselves) {
   const Report result = make_report({demo()}, folder_ / "report", {"2", folder_ / "no.yaml"});
   EXPECT_THAT(result.problems, ElementsAre(HasSubstr("no.yaml")));
-  EXPECT_EQ(result.tables.size(), 6u);
-}
-
-struct Outcome {
-  int status;
-  std::string out, err;
-};
-
-Outcome call(std::vector<std::string> arguments) {
-  std::vector<const char*> argv = {"analyze"};
-  for (const std::string& argument : arguments) argv.push_back(argument.c_str());
-  std::ostringstream out, err;
-  const int status = analyze(static_cast<int>(argv.size()), argv.data(), out, err, false);
-  return {status, out.str(), err.str()};
+  EXPECT_EQ(result.tables.size(), 7u);
 }
 
 TEST_F(ReportTest, CommandPrintsAndWrites) {
@@ -195,6 +187,48 @@ TEST_F(ReportTest, CommandPrintsAndWrites) {
                                  testing::published_file().string()});
   EXPECT_EQ(markdown.out, golden("report.md"));
   EXPECT_EQ(read_file(folder_ / "other/report.md"), golden("report.md"));
+}
+
+TEST_F(ReportTest, CommandPrintsCsvAndLatexOfTheTablesAskedFor) {
+  const std::string file = demo().string();
+  const Outcome csv = call({file, "--format", "csv", "--table", "Convergence ranking"});
+  EXPECT_EQ(csv.out, "block,demo,bold\n0,12.5,\n1,12.5,\n2,75,demo\n");
+  const Outcome latex = call({file, "--format", "latex", "--table", "Convergence | Initial"});
+  EXPECT_THAT(latex.out, StartsWith("% \\usepackage{array,booktabs,longtable}\n\n\\begin{table}"));
+  EXPECT_THAT(latex.out, HasSubstr("Initial guesses of demo"));
+  EXPECT_THAT(latex.out, ::testing::Not(HasSubstr("Strategies")));
+  const Outcome text = call({file, "--table", "Initial"});
+  EXPECT_THAT(text.out, StartsWith("Initial guesses of demo"));
+  const Outcome none = call({file, "--table", "no such table"});
+  EXPECT_EQ(none.status, 1);
+  EXPECT_THAT(none.err, HasSubstr("no such table"));
+}
+
+TEST_F(ReportTest, CommandExportsAllPoints) {
+  const fs::path file = demo(), bad = folder_ / "bad.h5", out = folder_ / "points.csv";
+  const Outcome printed = call({"export", file.string()});
+  EXPECT_EQ(printed.status, 0);
+  EXPECT_THAT(printed.out, StartsWith("file,point,job,experiment,"));
+  EXPECT_EQ(std::count(printed.out.begin(), printed.out.end(), '\n'), 4);
+  write_file(bad, "no record");
+  const Outcome written = call({"export", file.string(), bad.string(), "--out", out.string()});
+  EXPECT_EQ(written.status, 1);
+  EXPECT_THAT(written.err, HasSubstr("bad.h5"));
+  EXPECT_EQ(read_file(out), printed.out);
+}
+
+TEST_F(ReportTest, APointMeasuredTwiceIsShownTwice) {
+  const fs::path file = demo(), again = folder_ / "again.h5";
+  record::JobRecord job = testing::make_job("j1", "evaluate", "small.pth", {"p1"});
+  record::merge(
+      again, "demo",
+      {write_job(job, {testing::evaluate_row("p1", "j1", "For", "blocks 2-0: sequential", 20)})});
+  const std::string text = render_markdown(report({file, again}).tables.at(4));
+  EXPECT_THAT(text, HasSubstr("| Forᵃ | 10.00 |"));
+  EXPECT_THAT(text, HasSubstr("| Forᵇ | 20.00 |"));
+  EXPECT_THAT(text, HasSubstr("ᵇ measured more than once: this is of "));
+  const std::string distances = render_markdown(report({file, again}).tables.at(5));
+  EXPECT_THAT(distances, HasSubstr("| For, measured again (2) |"));
 }
 
 TEST_F(ReportTest, CommandReportsTheNormAsked) {

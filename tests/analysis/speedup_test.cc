@@ -54,10 +54,12 @@ TEST(Speedup, ComparesStrategiesWithFor) {
   EXPECT_THAT(text,
               HasSubstr("cpu, fp32, 256 images, seed 0. Distance: FD(small) of 256 images against "
                         "1,000 reference images, 96 features. Deviation of the first 2 images."));
-  EXPECT_THAT(text, HasSubstr("| For | 10.00 | 7.50 | 25.60 | 1.00 | 1.2500 | 0 | 0 | 2.0 |"));
   EXPECT_THAT(text,
-              HasSubstr("| \\[1-8-4-4\\] | 4.00 | 3.00 | 64.00 | 2.50 | 1.2500 | 0.0500 | 0.0990 | "
-                        "12.5 |"));
+              HasSubstr("| For | 10.00 | 7.50 | 25.60 | 1.00 | 1.2500 | 256 | 0 | 0 | 2.0 |"));
+  EXPECT_THAT(
+      text,
+      HasSubstr("| \\[1-8-4-4\\] | 4.00 | 3.00 | 64.00 | 2.50 | 1.2500 | 256 | 0.0500 | 0.0990 | "
+                "12.5 |"));
   EXPECT_THAT(text, HasSubstr("| \\[1-8-4-4\\] | block 1: gs 8 x 4"));
 }
 
@@ -73,7 +75,7 @@ TEST(Speedup, WithoutForThereIsNoRate) {
   Source source = demo();
   source.sweep.rows.erase(source.sweep.rows.begin());
   const std::string text = markdown_of(source);
-  EXPECT_THAT(text, HasSubstr("| 4.00 | 3.00 | 64.00 | —ᵃ | 1.2500 | —ᵃ | —ᵃ | 12.5 |"));
+  EXPECT_THAT(text, HasSubstr("| 4.00 | 3.00 | 64.00 | —ᵃ | 1.2500 | 256 | —ᵃ | —ᵃ | 12.5 |"));
   EXPECT_THAT(text, HasSubstr("ᵃ no For was measured at these settings"));
 }
 
@@ -158,7 +160,7 @@ TEST(Speedup, MissingImagesAndValuesAreSaid) {
   source.sweep.rows[1]["total_seconds"] = std::nan("");
   source.sweep.rows[1]["nonfinite_images"] = int64_t{3};
   const std::string text = markdown_of(source);
-  EXPECT_THAT(text, HasSubstr("| — | 3.00 | 64.00 | —ᵃ | —ᵇ | —ᶜ | —ᶜ | 12.5 |"));
+  EXPECT_THAT(text, HasSubstr("| — | 3.00 | 64.00 | —ᵃ | —ᵇ | — | —ᶜ | —ᶜ | 12.5 |"));
   EXPECT_THAT(text, HasSubstr("ᵃ a total time is missing"));
   EXPECT_THAT(text, HasSubstr("ᵇ 3 images had values that are not finite"));
   EXPECT_THAT(text, HasSubstr("ᶜ its images before self-denoising were not kept"));
@@ -182,6 +184,10 @@ TEST(Speedup, PublishedFiguresStandBesideTheSameStrategy) {
   EXPECT_THAT(text, HasSubstr("| For | 10.00 | 12.16 | 1.00 | 1.00 | 1.25 | 4.42 |"));
   EXPECT_THAT(text,
               HasSubstr("| \\[0/7-256/8-1/13-6\\] | 4.00 | 4.97 | 2.50 | 2.51ᵃ | 1.25 | 4.42 |"));
+  EXPECT_THAT(text, HasSubstr("|  | demo | Img64cond (published) |"));
+  EXPECT_THAT(text, HasSubstr("| \"For\" time | 10.00 | 12.16 |"));
+  EXPECT_THAT(text, HasSubstr("| strategy | \\[1-8-4-4\\] | \\[0/7-256/8-1/13-6\\] |"));
+  EXPECT_THAT(text, HasSubstr("| rate | 2.50 | 2.51 |"));
   EXPECT_THAT(text, HasSubstr("ᵃ as printed; the published times give 2.45"));
   EXPECT_THAT(
       text, HasSubstr("cfg 1 (published 2), self-denoising 0 (published 1), images 256 (published "
@@ -189,6 +195,18 @@ TEST(Speedup, PublishedFiguresStandBesideTheSameStrategy) {
   EXPECT_THAT(text, HasSubstr("8 A800, 50,000 images, batch 1,024, bfloat16"));
   EXPECT_THAT(text, HasSubstr("unit not stated"));
   EXPECT_THAT(markdown_of(demo(), &published), Not(HasSubstr("ublished")));
+}
+
+TEST(Speedup, ThePapersLayoutTakesValidTimesWithinOnePercentOnly) {
+  Source source = demo();
+  EXPECT_THAT(markdown_of(source), HasSubstr("| rate | 2.50 |\n"));
+  source.sweep.rows[1]["distance"] = 1.25 * 1.02;
+  EXPECT_THAT(markdown_of(source), HasSubstr("no strategy is within 1 % of For's distance"));
+  source.sweep.rows[1]["distance"] = 1.25;
+  source.sweep.rows[1]["exclusive"] = int64_t{0};
+  EXPECT_THAT(markdown_of(source), HasSubstr("no strategy is within 1 % of For's distance"));
+  source.sweep.rows[0]["interrupted"] = int64_t{1};
+  EXPECT_THAT(markdown_of(source), Not(HasSubstr("paper's layout")));
 }
 
 TEST(Speedup, PublishedFiguresStandBesideTheNearestSettingsOnly) {

@@ -1,0 +1,263 @@
+#include "analysis/best.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <map>
+
+#include "analysis/format.h"
+#include "framework/core/error.h"
+#include "framework/core/statistics.h"
+#include "framework/core/strategy.h"
+
+namespace tarflow::analysis {
+namespace {
+
+bool counts(const Measured& measured) { return measured.distance && measured.seconds; }
+
+// The sequential one of the smallest distance; among those at the setting of `beside` where given.
+const Measured* best_reference(const MeasuredFamily& family, const Measured* beside) {
+  const Measured* best = nullptr;
+  for (const Measured& measured : family.measured) {
+    if (!measured.sequential || !counts(measured)) continue;
+    if (beside && (measured.cfg != beside->cfg || measured.lr != beside->lr)) continue;
+    if (!best || measured.distance->value < best->distance->value) best = &measured;
+  }
+  return best;
+}
+
+const Measured& fastest(const MeasuredFamily& family, const Measured& reference,
+                        const BestOptions& options) {
+  const double limit = reference.distance->value * (1 + options.within);
+  const Measured* best = &reference;
+  for (const Measured& measured : family.measured) {
+    const bool here =
+        !options.each_setting || (measured.cfg == reference.cfg && measured.lr == reference.lr);
+    if (here && counts(measured) && measured.distance->value <= limit &&
+        *measured.seconds < *best->seconds) {
+      best = &measured;
+    }
+  }
+  return *best;
+}
+
+// What of job.json holds for the point: the settings of the job and its own.
+Json settings_of(const Point& point) {
+  Json settings = Json::object();
+  const auto add = [&](const Json& owner) {
+    if (owner.is_object() && owner.contains("settings") && owner["settings"].is_object())
+      settings.update(owner["settings"]);
+  };
+  if (!point.job) return settings;
+  add(point.job->job);
+  const auto points = point.job->job.find("points");
+  if (points == point.job->job.end() || !points->is_array()) return settings;
+  for (const Json& other : *points) {
+    if (other.is_object() && other.value("id", "") == point.id()) add(other);
+  }
+  return settings;
+}
+
+// JSON is YAML, but for texts in which JSON leaves signs that YAML does not print.
+std::string yaml_value(const Json& value) {
+  return value.dump(-1, ' ', true, Json::error_handler_t::replace);
+}
+
+std::string block_text(const Json& block) {
+  if (block.value("segments", 0) == 0) return "sequential";
+  std::string text;
+  for (const char* key : {"segments", "max_iterations", "guess", "clamp", "stop"}) {
+    if (!block.contains(key)) continue;
+    const Json& value = block[key];
+    text += fmt::format("{}{}: {}", text.empty() ? "" : ", ", key,
+                        value.is_string() ? value.get<std::string>() : yaml_value(value));
+  }
+  return "{" + text + "}";
+}
+
+// Blocks by their number in the checkpoint; the record lists them in sampling order.
+std::string strategy_text(const Json& strategy, const std::string& indent) {
+  const auto& blocks = strategy.at("blocks");
+  std::string text = fmt::format("{}label: {}\n{}blocks:\n", indent,
+                                 yaml_value(strategy.value("name", "")), indent);
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    text += fmt::format("{}  {}: {}\n", indent, blocks.size() - 1 - i, block_text(blocks[i]));
+  }
+  return text;
+}
+
+// Models by the name they get in the sweep: that of the record, with a number where it is taken.
+class Models {
+ public:
+  const std::string& name_of(const Point& point) {
+    const Json::json_pointer where("/model");
+    if (!point.job || !point.job->job.contains(where) ||
+        point.job->job[where].value("checkpoint", "").empty()) {
+      throw Error(fmt::format("the record of point {} names no checkpoint", point.id()),
+                  "write the strategy into a sweep of your own");
+    }
+    const Json& model = point.job->job[where];
+    const std::string checkpoint = model["checkpoint"];
+    for (int number = 1;; ++number) {
+      std::string name = model.value("name", "model");
+      if (number > 1) name += fmt::format("_{}", number);
+      const auto [entry, fresh] = models_.try_emplace(name, checkpoint, std::optional<double>{});
+      if (entry->second.first != checkpoint) continue;
+      const Json::json_pointer noise("/shape/noise_std");
+      if (model.contains(noise) && model[noise].is_number() && model[noise] > 0)
+        entry->second.second = model[noise].get<double>();
+      return entry->first;
+    }
+  }
+
+  std::string text() const {
+    std::string text = "models:\n";
+    for (const auto& [name, model] : models_) {
+      text += fmt::format("  {}:\n    checkpoint: {}\n", yaml_value(name), yaml_value(model.first));
+      if (model.second) text += fmt::format("    noise_std: {}\n", *model.second);
+    }
+    return text;
+  }
+
+ private:
+  std::map<std::string, std::pair<std::string, std::optional<double>>> models_;
+};
+
+std::string measured_text(const Measured& measured) {
+  return fmt::format("{} at cfg {}, self_denoising_lr {}: {} s, {} {}", measured.strategy,
+                     setting_text(measured.points.front(), "cfg"),
+                     setting_text(measured.points.front(), "self_denoising_lr"),
+                     fixed(measured.seconds, decimals_for({measured.seconds})),
+                     measured.points.front().text("distance_name"),
+                     estimate_text(*measured.distance, 4));
+}
+
+// The chosen distance minus For's: over seeds that both have where there are three, else of one
+// noise with what is known of its error.
+std::optional<Estimate> difference_of(const Choice& choice) {
+  std::map<std::optional<double>, const Point*> references;
+  for (const Point& point : choice.reference.points)
+    references.emplace(point.number("seed"), &point);
+  std::map<std::optional<double>, Estimate> by_seed;
+  for (const Point& point : choice.chosen.points) {
+    const auto found = references.find(point.number("seed"));
+    if (found == references.end()) continue;
+    if (const auto difference = difference_of(point, *found->second))
+      by_seed.emplace(found->first, *difference);
+  }
+  if (by_seed.empty()) return std::nullopt;
+  if (by_seed.size() < kFewestSeeds) return by_seed.begin()->second;
+  std::vector<double> values;
+  for (const auto& [seed, difference] : by_seed) values.push_back(difference.value);
+  const MeanError result = mean_error(values);
+  return Estimate{result.mean, result.error};
+}
+
+// What is known of the difference, and whether it may be more than was asked for.
+std::vector<std::string> difference_texts(const Choice& choice, const BestOptions& options) {
+  const auto difference = difference_of(choice);
+  if (!difference) return {"the two have no noise in common: their difference has no error"};
+  std::vector<std::string> texts = {"difference of the distances on the same noise: " +
+                                    estimate_text(*difference, 4)};
+  const double margin = options.within * choice.reference.distance->value;
+  if (!difference->error) {
+    texts.push_back(difference->unknown);
+  } else if (difference->value + 2 * *difference->error > margin) {
+    texts.push_back(fmt::format(
+        "two standard errors reach beyond the margin of {:.4f}: more images or seeds would tell",
+        margin));
+  }
+  return texts;
+}
+
+bool same(const Measured& a, const Measured& b) {
+  return a.strategy == b.strategy && a.cfg == b.cfg && a.lr == b.lr;
+}
+
+std::string comment(const std::string& text) { return "    # " + text + "\n"; }
+
+std::string entry_of(const Choice& choice, const BestOptions& options, Models& models) {
+  const Point& point = choice.chosen.points.front();
+  Json settings = settings_of(point);
+  const auto strategy = settings.find("strategy");
+  if (strategy == settings.end() || !strategy->is_object() || !strategy->contains("blocks")) {
+    throw Error(fmt::format("the record of point {} does not state its strategy", point.id()),
+                "write it into a sweep of your own");
+  }
+  std::string text = "  - evaluate:\n";
+  text += comment(
+      fmt::format("{}, {}, {}", choice.family, point.text("device"), point.text("compute")));
+  text += comment(measured_text(choice.chosen));
+  if (same(choice.chosen, choice.reference)) {
+    text += comment("nothing else is as good and faster");
+  } else {
+    text += comment(fmt::format("{:.2f} times as fast as {}",
+                                *choice.reference.seconds / *choice.chosen.seconds,
+                                measured_text(choice.reference)));
+    for (const std::string& line : difference_texts(choice, options)) text += comment(line);
+  }
+  text += fmt::format("      model: {}\n      strategy:\n{}", yaml_value(models.name_of(point)),
+                      strategy_text(*strategy, "        "));
+  for (const auto& [name, value] : settings.items()) {
+    if (name != "model" && name != "strategy" && !value.is_null())
+      text += fmt::format("      {}: {}\n", name, yaml_value(value));
+  }
+  return text;
+}
+
+}  // namespace
+
+double share_from(const std::string& text) {
+  const bool percent = text.ends_with('%');
+  const std::string digits = percent ? text.substr(0, text.size() - 1) : text;
+  char* end = nullptr;
+  const double value = std::strtod(digits.c_str(), &end);
+  if (digits.empty() || *end != '\0' || !std::isfinite(value) || value < 0) {
+    throw Error(fmt::format("`{}` is no share", text), "write --within 1% or --within 0.01");
+  }
+  return percent ? value / 100 : value;
+}
+
+Choices choose_best(const std::vector<Point>& points, const BestOptions& options) {
+  Choices result;
+  for (const MeasuredFamily& family : measured_families(points)) {
+    if (family.smoke) {
+      result.problems.push_back(family.title + ": a trial run, whose times mean nothing");
+      continue;
+    }
+    std::vector<const Measured*> references;
+    if (!options.each_setting) {
+      references.push_back(best_reference(family, nullptr));
+    } else {
+      for (const Measured& measured : family.measured) {
+        if (measured.sequential) references.push_back(best_reference(family, &measured));
+      }
+    }
+    std::erase(references, nullptr);
+    if (references.empty()) {
+      result.problems.push_back(fmt::format(
+          "{}: no For with a distance and a valid time to compare with; times are valid where the "
+          "job had its device to itself and was not interrupted",
+          family.title));
+    }
+    for (const Measured* reference : references) {
+      result.choices.push_back({fastest(family, *reference, options), *reference, family.title});
+    }
+  }
+  return result;
+}
+
+std::string sweep_of(const std::vector<Choice>& choices, const BestOptions& options) {
+  Models models;
+  std::string entries;
+  for (const Choice& choice : choices) entries += entry_of(choice, options, models);
+  return fmt::format(
+             "# The fastest strategies whose distance is at most {:g} % above For's. Paths are "
+             "those of the run\n# that was measured.\n",
+             100 * options.within) +
+         models.text() + "experiments:\n" + entries;
+}
+
+}  // namespace tarflow::analysis

@@ -1,0 +1,43 @@
+// The fastest strategy that samples as well as For, as a sweep file.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "analysis/measured.h"
+#include "analysis/points.h"
+
+namespace tarflow::analysis {
+
+struct BestOptions {
+  double within = 0.01;       // of For's distance that a strategy may lose
+  bool each_setting = false;  // one choice for each cfg and self_denoising_lr
+};
+
+// "1%" or "0.01". Throws Error.
+double share_from(const std::string& text);
+
+struct Choice {
+  Measured chosen, reference;  // For may be its own choice
+  std::string family;          // what was measured: the model, and what tells it from others
+};
+
+struct Choices {
+  std::vector<Choice> choices;
+  std::vector<std::string> problems;  // families without a choice, and why
+};
+
+// For each family of measured points (measured.h), trial runs left out: the smallest time among all
+// strategies whose distance is at most (1 + within) times For's. Only valid times count. For is
+// taken where its distance is smallest, and so is the choice whatever its cfg and
+// self_denoising_lr; with each_setting, both at each of these. Temperatures and devices are never
+// mixed.
+Choices choose_best(const std::vector<Point>& points, const BestOptions& options);
+
+// A sweep of one evaluate a choice, with the settings and the paths that were recorded, as
+// run_sweep reads it. Comments say what was chosen, from what, and when the errors of the distances
+// leave it open. Throws Error where the record lacks what it takes.
+std::string sweep_of(const std::vector<Choice>& choices, const BestOptions& options);
+
+}  // namespace tarflow::analysis

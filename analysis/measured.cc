@@ -1,0 +1,113 @@
+#include "analysis/measured.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <tuple>
+
+#include "analysis/deviation.h"
+#include "analysis/speedup_block.h"
+#include "framework/core/statistics.h"
+
+namespace tarflow::analysis {
+namespace {
+
+auto family_key(const Point& point) {
+  const auto t = [&](const char* column) { return point.text(column); };
+  const auto n = [&](const char* column) { return point.number(column); };
+  return std::tuple(t("model"), point.checkpoint_sha256(), t("device"), t("compute"),
+                    n("num_images"), n("chunk"), n("attn_temp"), t("labels"), t("nonfinite"),
+                    t("distance_name"), n("features"), n("reference_images"),
+                    point.content_sha256("extractor"), point.content_sha256("reference"),
+                    n("smoke"));
+}
+
+std::optional<Estimate> distance_over_seeds(const std::vector<Point>& points) {
+  std::map<std::optional<double>, double> by_seed;  // the first measurement of each
+  for (const Point& point : points)
+    by_seed.emplace(point.number("seed"), *point.number("distance"));
+  if (by_seed.size() < kFewestSeeds) return distance_of(points.front());
+  std::vector<double> values;
+  for (const auto& [seed, distance] : by_seed) values.push_back(distance);
+  const MeanError result = mean_error(values);
+  return Estimate{result.mean, result.error};
+}
+
+std::optional<double> valid_seconds(const std::vector<Point>& points) {
+  std::vector<double> values;
+  for (const Point& point : points) {
+    const auto seconds = point.number("total_seconds");
+    if (seconds && *seconds > 0 && invalid_timing(point).empty()) values.push_back(*seconds);
+  }
+  if (values.empty()) return std::nullopt;
+  return quantile(std::move(values), 0.5);
+}
+
+MeasuredFamily family_of(std::vector<Point> points, const StrategyNames& names) {
+  MeasuredFamily family;
+  family.distance_name = points.front().text("distance_name");
+  family.device = points.front().text("device");
+  family.smoke = points.front().flag("smoke");
+  sort_strategies(points, names);
+  using Key = std::tuple<size_t, std::optional<double>, std::optional<double>>;
+  std::map<std::string, size_t> order;  // of strategies
+  std::map<Key, std::vector<Point>> groups;
+  for (const Point& point : points) {
+    const size_t place = order.try_emplace(strategy_name(names, point), order.size()).first->second;
+    groups[{place, point.number("cfg"), point.number("self_denoising_lr")}].push_back(point);
+  }
+  for (auto& [key, own] : groups) {
+    std::stable_sort(own.begin(), own.end(), [](const Point& a, const Point& b) {
+      return a.number("seed") < b.number("seed");
+    });
+    Measured measured;
+    measured.strategy = strategy_name(names, own.front());
+    measured.cfg = std::get<1>(key);
+    measured.lr = std::get<2>(key);
+    measured.sequential = is_sequential(own.front());
+    measured.seconds = valid_seconds(own);
+    measured.distance = distance_over_seeds(own);
+    measured.points = std::move(own);
+    family.measured.push_back(std::move(measured));
+  }
+  return family;
+}
+
+}  // namespace
+
+std::vector<MeasuredFamily> measured_families(const std::vector<Point>& points) {
+  const StrategyNames names = strategy_names(points);
+  const std::vector<std::string> models = model_names(points);
+  std::map<decltype(family_key(Point{})), std::pair<std::string, std::vector<Point>>> groups;
+  for (size_t i = 0; i < points.size(); ++i) {
+    const auto distance = points[i].number("distance");
+    if (points[i].text("experiment") != "evaluate" || !distance || !std::isfinite(*distance))
+      continue;
+    auto& [model, own] = groups[family_key(points[i])];
+    model = models[i];
+    own.push_back(points[i]);
+  }
+  std::vector<MeasuredFamily> families;
+  std::vector<std::string> titles;
+  std::vector<Point> firsts;
+  for (auto& [key, group] : groups) {
+    titles.push_back(group.first);
+    firsts.push_back(group.second.front());
+    families.push_back(family_of(std::move(group.second), names));
+  }
+  for (const char* column : {"device", "compute", "num_images", "attn_temp", "labels", "reference",
+                             "distance_name", "chunk", "smoke"}) {
+    add_differing(titles, firsts, column);
+  }
+  for (size_t i = 0; i < families.size(); ++i) families[i].title = titles[i];
+  return families;
+}
+
+const Measured* sequential_beside(const MeasuredFamily& family, const Measured& measured) {
+  for (const Measured& other : family.measured) {
+    if (other.sequential && other.cfg == measured.cfg && other.lr == measured.lr) return &other;
+  }
+  return nullptr;
+}
+
+}  // namespace tarflow::analysis

@@ -1,0 +1,39 @@
+// Strategies at their settings, over seeds: what is chosen among.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "analysis/distances.h"
+#include "analysis/points.h"
+
+namespace tarflow::analysis {
+
+// One strategy at one cfg and self_denoising_lr.
+struct Measured {
+  std::string strategy;
+  std::optional<double> cfg, lr;
+  std::vector<Point> points;  // in the order of seeds; one that was measured again is there twice
+  bool sequential = false;
+  // Over seeds where there are three, else of the first; a seed counts once.
+  std::optional<Estimate> distance;
+  std::optional<double> seconds;  // median of the valid total times; nothing without one
+};
+
+// What may be compared with each other: equal in all but strategy, cfg, self-denoising and seed.
+struct MeasuredFamily {
+  std::string title;  // the model, and what tells it from other families
+  std::string distance_name, device;
+  bool smoke = false;
+  std::vector<Measured> measured;  // For first, then by passes; cfg and lr in order
+};
+
+// Of the points of experiment evaluate that have a distance; others are left out.
+std::vector<MeasuredFamily> measured_families(const std::vector<Point>& points);
+
+// For (or another sequential strategy) at the same cfg and self_denoising_lr; nullptr when it was
+// not measured.
+const Measured* sequential_beside(const MeasuredFamily& family, const Measured& measured);
+
+}  // namespace tarflow::analysis

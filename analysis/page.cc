@@ -1,0 +1,245 @@
+#include "analysis/page.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <optional>
+
+#include "analysis/format.h"
+#include "analysis/html.h"
+#include "analysis/page_style.h"
+#include "analysis/page_summary.h"
+#include "analysis/plots.h"
+#include "analysis/provenance.h"
+
+namespace tarflow::analysis {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr size_t kLargePlot = 150'000;  // bytes of an SVG
+constexpr size_t kShownJobs = 50;       // failed or running ones
+constexpr int kRefreshSeconds = 20;     // while the sweep runs
+
+// A section with its entry in the list of contents.
+struct Section {
+  std::string id, title, body;
+};
+
+std::optional<std::string> bytes_of(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  if (!in) return std::nullopt;
+  return std::string(std::istreambuf_iterator<char>(in), {});
+}
+
+// Pictures as data, as long as there is room.
+class Embedder {
+ public:
+  explicit Embedder(size_t room) : room_(room) {}
+
+  // An <img>; where the file is too large for the room that is left, or absent, a sentence.
+  std::string image(const fs::path& file, const std::string& alt) {
+    const std::optional<std::string> bytes = bytes_of(file);
+    if (!bytes || bytes->empty()) return "<p class=soft>Not drawn.</p>";
+    const bool drawing = file.extension() == ".svg";
+    const std::string data = base64(drawing ? for_both_schemes(*bytes) : *bytes);
+    if (data.size() > room_) {
+      return fmt::format("<p class=soft>Left out to keep this page small: {}.</p>",
+                         escape_html(file.filename().string()));
+    }
+    room_ -= data.size();
+    return fmt::format("<img loading=lazy alt=\"{}\" src=\"data:{};base64,{}\">", escape_html(alt),
+                       drawing ? "image/svg+xml" : "image/png", data);
+  }
+
+  // A plot as SVG, as PNG where it has so many points that this is smaller.
+  std::string plot(const fs::path& folder, const std::string& name, const std::string& alt) {
+    std::error_code absent;
+    const fs::path svg = folder / (name + ".svg"), png = folder / (name + ".png");
+    const bool large = fs::file_size(svg, absent) > kLargePlot && !absent && fs::exists(png);
+    return image(large ? png : svg, alt);
+  }
+
+ private:
+  size_t room_;
+};
+
+std::string paragraphs(const std::vector<std::string>& lines) {
+  std::string text;
+  for (const std::string& line : lines) text += "<p>" + escape_html(line) + "</p>\n";
+  return text;
+}
+
+std::string bullets(const std::vector<std::string>& lines, const char* kind) {
+  std::string text = fmt::format("<ul{}>\n", kind);
+  for (const std::string& line : lines) text += "<li>" + escape_html(line) + "\n";
+  return text + "</ul>\n";
+}
+
+Section summary_section(const std::vector<Point>& points,
+                        const std::vector<MeasuredFamily>& families) {
+  std::string text = paragraphs(plain_summary(points, families));
+  text += "<details><summary>What the words in the tables mean</summary><dl>";
+  for (const auto& [word, meaning] : glossary())
+    text += fmt::format("<dt>{}<dd>{}", escape_html(word), escape_html(meaning));
+  return {"summary", "In short", text + "</dl></details>\n"};
+}
+
+std::string progress_html(const Source& source, const SweepProgress& progress) {
+  return fmt::format(
+      "<p>{0}: {1} of {2} done, {3} running, {4} failed; as of {5}.</p>"
+      "<progress max={6} value={1} aria-label=\"points done\">{1}/{6}</progress>\n",
+      escape_html(source.sweep.name), progress.done, plural(progress.points, "point"),
+      plural(progress.running, "job"), progress.failed, escape_html(progress.updated),
+      progress.points);
+}
+
+std::string job_html(const JobFolderState& job) {
+  std::string state = job.failed()          ? job.outcome
+                      : job.attempts == 0   ? "waiting"
+                      : job.outcome.empty() ? "running, or its driver was killed"
+                                            : job.outcome;
+  std::string text =
+      fmt::format("<details><summary><b>{}</b>: {}, {} (job <code>{}</code>)</summary>\n<dl>",
+                  escape_html(state), escape_html(job.what), plural(job.points, "point"),
+                  escape_html(job.hash));
+  const auto entry = [&](const char* name, const std::string& value) {
+    if (!value.empty()) text += fmt::format("<dt>{}<dd>{}", name, escape_html(value));
+  };
+  entry("reason", job.reason);
+  entry("progress", job.progress);
+  entry("attempts", job.attempts > 0 ? std::to_string(job.attempts) : "");
+  entry("last start", job.start);
+  entry("folder", job.path.string());
+  text += "</dl>";
+  if (!job.last_lines.empty()) {
+    text += fmt::format("<p>Last lines of its log:</p><pre tabindex=0>{}</pre>",
+                        escape_html(job.last_lines));
+  }
+  return text + "</details>\n";
+}
+
+std::optional<Section> jobs_section(const std::vector<Source>& sources,
+                                    const std::vector<JobFolderState>& jobs) {
+  std::string text;
+  for (const Source& source : sources) {
+    const auto progress = sweep_progress(source);
+    if (progress && !progress->over) text += progress_html(source, *progress);
+  }
+  for (size_t i = 0; i < std::min(jobs.size(), kShownJobs); ++i) text += job_html(jobs[i]);
+  if (jobs.size() > kShownJobs)
+    text += fmt::format("<p>And {} more.</p>", plural(jobs.size() - kShownJobs, "job"));
+  if (text.empty()) return std::nullopt;
+  return Section{"jobs", "Jobs without results", text};
+}
+
+std::string alternative(const Plot& plot) {
+  return plot.title + ". " + plot.caption + (plot.values.empty() ? "" : " " + plot.values);
+}
+
+std::optional<Section> plots_section(const Report& report, const fs::path& folder,
+                                     Embedder& embedder) {
+  if (report.plots.empty()) return std::nullopt;
+  std::string text = "<div class=plots>\n";
+  for (const Plot& plot : report.plots) {
+    text += fmt::format("<figure><h3>{}</h3>{}<figcaption>{}</figcaption></figure>\n",
+                        escape_html(plot.title),
+                        embedder.plot(plots_folder(folder), plot.name, alternative(plot)),
+                        escape_html(plot.caption));
+  }
+  text +=
+      "</div>\n<p class=soft>Scripts, data, SVG and PNG of each plot are in the folder plots "
+      "beside this page; settings of your own go into plots/own.gp.</p>\n";
+  return Section{"plots", "Plots", text};
+}
+
+std::optional<Section> pictures_section(const Report& report, const fs::path& folder,
+                                        Embedder& embedder) {
+  if (report.pictures.empty()) return std::nullopt;
+  std::string text;
+  for (const Picture& picture : report.pictures) {
+    std::string alt = picture.caption;
+    for (size_t i = 0; i < picture.row_labels.size(); ++i)
+      alt += fmt::format(" Row {}: {}.", i + 1, picture.row_labels[i]);
+    text += fmt::format("<figure class=picture><h3>{}</h3>{}<figcaption>{}</figcaption></figure>\n",
+                        escape_html(picture.file.stem().string()),
+                        embedder.image(folder / picture.file, alt), escape_html(picture.caption));
+  }
+  return Section{"pictures", "Pictures", text};
+}
+
+Section tables_section(const Report& report, const Anchors& anchors) {
+  std::string text;
+  for (size_t i = 0; i < report.tables.size(); ++i)
+    text += render_html(report.tables[i], fmt::format("t{}", i + 1), anchors);
+  return {"tables", "Tables", text};
+}
+
+std::string head(const Report& report, bool running) {
+  // Nothing may be loaded, whatever a name in a sweep file contains.
+  std::string text = fmt::format(
+      "<!doctype html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n"
+      "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; img-src data:; "
+      "style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action "
+      "'none'\">\n"
+      "<meta name=viewport content=\"width=device-width,initial-scale=1\">\n"
+      "<meta name=color-scheme content=\"light dark\">\n{}<title>{}</title>\n<style>{}</style>\n"
+      "</head>\n",
+      running ? fmt::format("<meta http-equiv=refresh content={}>\n", kRefreshSeconds) : "",
+      escape_html(report.title), kPageStyle);
+  return text;
+}
+
+bool still_running(const std::vector<Source>& sources) {
+  for (const Source& source : sources) {
+    const auto progress = sweep_progress(source);
+    if (progress && !progress->over) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::string render_page(const Report& report, const std::vector<Source>& sources,
+                        const std::vector<Point>& points,
+                        const std::vector<MeasuredFamily>& families,
+                        const std::vector<JobFolderState>& jobs, const fs::path& folder) {
+  const Provenance origins = provenance(points);
+  Section tables = tables_section(report, origins.anchors);
+  const size_t length = tables.body.size() + origins.html.size();
+  Embedder embedder(
+      std::min(kMostPictureBytes, length < kMostPageBytes ? kMostPageBytes - length : 0));
+  std::vector<Section> sections = {summary_section(points, families)};
+  const auto add = [&](std::optional<Section> section) {
+    if (section) sections.push_back(std::move(*section));
+  };
+  if (!report.problems.empty())
+    add(Section{"problems", "Problems", bullets(report.problems, " class=problem")});
+  add(jobs_section(sources, jobs));
+  add(plots_section(report, folder, embedder));
+  add(std::move(tables));
+  add(pictures_section(report, folder, embedder));
+  add(Section{"origins", "Where the numbers come from",
+              "<p>Names in the first column of a table lead here.</p>\n" + origins.html});
+  add(Section{"points", "What is shown and what is not", bullets(report.coverage, "")});
+
+  std::string text = head(report, still_running(sources));
+  text += fmt::format(
+      "<body>\n<a class=skip href=#main>Skip to the results</a>\n<header><h1>{}</h1>"
+      "\n{}</header>\n<nav aria-label=Contents><ul>\n",
+      escape_html(report.title), paragraphs(report.summary));
+  for (const Section& section : sections)
+    text += fmt::format("<li><a href=#{}>{}</a>\n", section.id, section.title);
+  text += "</ul></nav>\n<main id=main tabindex=-1>\n";
+  for (const Section& section : sections) {
+    text +=
+        fmt::format("<section aria-labelledby={0}-h id={0}><h2 id={0}-h>{1}</h2>\n{2}</section>\n",
+                    section.id, section.title, section.body);
+  }
+  text += "</main>\n<script>";
+  text += kPageScript;
+  return text + "</script>\n</body>\n</html>\n";
+}
+
+}  // namespace tarflow::analysis

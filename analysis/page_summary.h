@@ -1,0 +1,19 @@
+// A report in plain words.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "analysis/measured.h"
+#include "analysis/points.h"
+
+namespace tarflow::analysis {
+
+// One paragraph a line, for readers who know neither the paper nor the words of the tables.
+std::vector<std::string> plain_summary(const std::vector<Point>& points,
+                                       const std::vector<MeasuredFamily>& families);
+
+// The words of the tables and what they mean.
+std::vector<std::pair<std::string, std::string>> glossary();
+
+}  // namespace tarflow::analysis

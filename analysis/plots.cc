@@ -1,0 +1,62 @@
+#include "analysis/plots.h"
+
+#include <fmt/format.h>
+
+#include <map>
+
+#include "analysis/choice_plots.h"
+#include "analysis/curve_plots.h"
+#include "analysis/format.h"
+#include "analysis/gnuplot.h"
+#include "framework/core/error.h"
+
+namespace tarflow::analysis {
+namespace {
+
+// The most useful ones first: they are kept where there are too many.
+std::vector<Plot> all_plots(const std::vector<Point>& points,
+                            const std::vector<MeasuredFamily>& families) {
+  std::map<std::string, std::vector<Point>> experiments;
+  for (const Point& point : points) experiments[point.text("experiment")].push_back(point);
+  std::vector<Plot> plots;
+  for (auto& own :
+       {pareto_plots(families), heat_maps(families), convergence_plots(experiments["convergence"]),
+        kernel_plots(experiments["benchmark"])}) {
+    plots.insert(plots.end(), own.begin(), own.end());
+  }
+  return plots;
+}
+
+}  // namespace
+
+std::filesystem::path plots_folder(const std::filesystem::path& folder) { return folder / "plots"; }
+
+void add_plots(Report& report, const std::vector<Point>& points,
+               const std::vector<MeasuredFamily>& families, const std::filesystem::path& folder) {
+  try {
+    report.plots = all_plots(points, families);
+  } catch (const Error& error) {
+    report.problems.push_back(error.what());
+  }
+  if (report.plots.size() > kMostPlots) {
+    report.coverage.push_back(fmt::format("{} plots are left out, of {}.",
+                                          report.plots.size() - kMostPlots, report.plots.size()));
+    report.plots.resize(kMostPlots);
+  }
+  make_names_distinct(report.plots);
+  std::vector<std::string> problems = write_plots(report.plots, plots_folder(folder));
+  if (!report.plots.empty() && problems.empty()) {
+    if (const std::filesystem::path gnuplot = find_gnuplot(); gnuplot.empty()) {
+      report.coverage.push_back(fmt::format(
+          "{} not drawn, as gnuplot is not installed (Debian: apt install gnuplot-nox); scripts "
+          "and data are in {}.",
+          report.plots.size() == 1 ? "1 plot is" : fmt::format("{} plots are", report.plots.size()),
+          plots_folder(folder).string()));
+    } else {
+      problems = draw_plots(report.plots, plots_folder(folder), gnuplot);
+    }
+  }
+  report.problems.insert(report.problems.end(), problems.begin(), problems.end());
+}
+
+}  // namespace tarflow::analysis

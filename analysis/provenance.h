@@ -1,0 +1,21 @@
+// Where the numbers of a page come from: each measurement with its job, settings, environment and
+// state of the source.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "analysis/html.h"
+#include "analysis/points.h"
+
+namespace tarflow::analysis {
+
+struct Provenance {
+  std::string html;  // sections below a heading
+  Anchors anchors;   // by Point::origin()
+};
+
+// Settings that all points of an experiment share are told once, as are environments.
+Provenance provenance(const std::vector<Point>& points);
+
+}  // namespace tarflow::analysis

@@ -1,0 +1,129 @@
+#include "analysis/best.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "framework/core/error.h"
+#include "framework/core/strategy.h"
+#include "tests/analysis/sweeps.h"
+
+namespace tarflow::analysis {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::SizeIs;
+
+// One job a strategy, seed 0 unless told.
+struct Run {
+  std::string id, strategy;
+  double seconds, distance, cfg = 1;
+};
+
+Source source_of(const std::vector<Run>& runs) {
+  std::vector<record::Row> rows;
+  std::vector<record::JobRecord> jobs;
+  for (const Run& run : runs) {
+    const bool sequential = run.strategy == "For";
+    record::Row row = testing::evaluate_row(
+        run.id, "j" + run.id, run.strategy,
+        sequential ? "blocks 1-0: sequential" : "block 1: gs; block 0: " + run.strategy,
+        run.seconds);
+    row["distance"] = run.distance;
+    row["cfg"] = run.cfg;
+    rows.push_back(row);
+    record::JobRecord job =
+        testing::make_job("j" + run.id, "evaluate", "small_model_4_64_2_2_0.05.pth", {run.id});
+    Strategy strategy{run.strategy, std::vector<BlockStrategy>(2)};
+    if (!sequential) strategy.blocks[0] = {8, 4, Guess::kZ, 3, StopRule::kPublished, 1e-6};
+    job.job["settings"] = {{"strategy", to_json(strategy)}, {"cfg", run.cfg}, {"labels", nullptr}};
+    job.job["points"][0]["settings"] = {{"self_denoising_lr", 0.5}, {"reference", "/data/x"}};
+    jobs.push_back(std::move(job));
+  }
+  return testing::make_source("s", std::move(rows), std::move(jobs));
+}
+
+std::string chosen(const Choices& choices) {
+  std::string text;
+  for (const Choice& choice : choices.choices) text += choice.chosen.points.front().id() + " ";
+  return text;
+}
+
+TEST(Best, IsTheFastestWithinTheShareOfFor) {
+  const std::vector<Source> sources = {source_of(
+      {{"p1", "For", 10, 1.0}, {"p2", "a", 5, 1.009}, {"p3", "b", 4, 1.02}, {"p4", "c", 8, 0.9}})};
+  const std::vector<Point> points = points_of(sources);
+  EXPECT_EQ(chosen(choose_best(points, {.within = 0.01})), "p2 ");
+  EXPECT_EQ(chosen(choose_best(points, {.within = 0.03})), "p3 ");
+  EXPECT_EQ(chosen(choose_best(points, {.within = 0})), "p4 ");
+}
+
+TEST(Best, ForIsTakenWhereItIsBest) {
+  const std::vector<Source> sources = {source_of({{"p1", "For", 10, 1.0, 1},
+                                                  {"p2", "a", 5, 1.0, 1},
+                                                  {"p3", "For", 10, 0.8, 2},
+                                                  {"p4", "a", 6, 0.8, 2},
+                                                  {"p5", "For", 1, 3.0, 0}})};
+  const std::vector<Point> points = points_of(sources);
+  EXPECT_EQ(chosen(choose_best(points, {})), "p4 ");
+  EXPECT_EQ(chosen(choose_best(points, {.each_setting = true})), "p5 p2 p4 ");
+}
+
+TEST(Best, TimesThatAreNotValidDoNotCount) {
+  Source source = source_of({{"p1", "For", 10, 1.0}, {"p2", "a", 5, 1.0}, {"p3", "b", 8, 1.0}});
+  source.sweep.rows[1]["exclusive"] = int64_t{0};
+  const std::vector<Source> sources = {source};
+  EXPECT_EQ(chosen(choose_best(points_of(sources), {})), "p3 ");
+  source.sweep.rows[0]["interrupted"] = int64_t{1};
+  const std::vector<Source> without_for = {source};
+  const Choices none = choose_best(points_of(without_for), {});
+  EXPECT_THAT(none.choices, IsEmpty());
+  ASSERT_THAT(none.problems, SizeIs(1));
+  EXPECT_THAT(none.problems[0], HasSubstr("demo: no For with a distance and a valid time"));
+}
+
+TEST(Best, DevicesAndTrialsAreNotMixed) {
+  Source source = source_of({{"p1", "For", 10, 1.0}, {"p2", "a", 5, 1.0}, {"p3", "For", 3, 1.0}});
+  source.sweep.rows[1]["device"] = source.sweep.rows[2]["device"] = std::string("gpu");
+  source.sweep.rows[1]["smoke"] = int64_t{1};
+  const std::vector<Source> sources = {source};
+  const Choices choices = choose_best(points_of(sources), {});
+  EXPECT_EQ(chosen(choices), "p1 p3 ");
+  EXPECT_THAT(choices.problems, ::testing::ElementsAre(HasSubstr("trial run")));
+}
+
+TEST(Best, IsASweepWithAllSettings) {
+  const std::vector<Source> sources = {
+      source_of({{"p1", "For", 10, 1.0}, {"p2", "[1-8-4-4]", 5, 1.0}})};
+  const BestOptions options;
+  const std::string text = sweep_of(choose_best(points_of(sources), options).choices, options);
+  EXPECT_THAT(text,
+              HasSubstr("  \"m\":\n    checkpoint: \"/somewhere/small_model_4_64_2_2_0.05.pth\""));
+  EXPECT_THAT(text, HasSubstr("        label: \"[1-8-4-4]\"\n        blocks:\n"
+                              "          1: {segments: 8, max_iterations: 4, guess: z, clamp: 3.0, "
+                              "stop: {\"published\":1e-06}}\n"
+                              "          0: sequential\n"));
+  EXPECT_THAT(text, HasSubstr("      self_denoising_lr: 0.5\n"));
+  EXPECT_THAT(text, HasSubstr("      reference: \"/data/x\"\n"));
+  EXPECT_THAT(text, Not(HasSubstr("labels")));
+  EXPECT_THAT(text, HasSubstr("2.00 times as fast as For"));
+  EXPECT_THAT(text, HasSubstr("no error was measured"));
+}
+
+TEST(Best, NeedsTheRecordedStrategyAndCheckpoint) {
+  Source source = source_of({{"p1", "For", 10, 1.0}});
+  source.sweep.jobs.at("jp1").job["model"].erase("checkpoint");
+  const std::vector<Source> sources = {source};
+  EXPECT_THROW(sweep_of(choose_best(points_of(sources), {}).choices, {}), Error);
+}
+
+TEST(Best, SharesAreFractionsOrPercent) {
+  EXPECT_EQ(share_from("1%"), 0.01);
+  EXPECT_EQ(share_from("0.5"), 0.5);
+  for (const char* text : {"", "%", "x", "-1%", "1 %x", "nan", "inf"})
+    EXPECT_THROW(share_from(text), Error) << text;
+}
+
+}  // namespace
+}  // namespace tarflow::analysis
