@@ -64,9 +64,9 @@ std::string curve_command(size_t rows, size_t iterations, const char* columns, c
   return text;
 }
 
+// The colour map beside curves that take their colours from it.
 std::string colour_key(size_t rows, const char* noun) {
   if (rows <= kLineTypes) return "";
-  // The lines themselves have fixed colours: the bar is drawn for a plot of nothing.
   return fmt::format("set cbrange [0:{}]\nset cblabel '{}'\n", rows - 1, noun);
 }
 
