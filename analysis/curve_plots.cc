@@ -163,10 +163,11 @@ Plot kernel_plot(const std::string& title, const std::vector<Point>& points,
     plot.data += "  # " + data_text(names[row]) + "\n";
     tics += fmt::format("{}{} {}", row ? ", " : "", gnuplot_text(names[row]), row);
   }
-  plot.height = 150 + 34 * static_cast<int>(points.size());
+  plot.width = 640;
+  plot.height = 260 + 34 * static_cast<int>(points.size());  // the key takes most of 260
   plot.settings = fmt::format(
       "set xlabel 'share of the time, percent'\nset xrange [0:100]\nset yrange [{}:-0.6]\n"
-      "set ytics ({}) noenhanced\n",
+      "set ytics ({}) noenhanced\nset key maxrows 3\n",
       points.size() - 0.4, tics);
   plot.command = "plot ";
   for (size_t kind = 0; kind < kKernels.size(); ++kind) {
