@@ -64,15 +64,16 @@ std::string curve_command(size_t rows, size_t iterations, const char* columns, c
   return text;
 }
 
+// The colour map beside curves that take their colours from it.
 std::string colour_key(size_t rows, const char* noun) {
   if (rows <= kLineTypes) return "";
-  // The lines themselves have fixed colours: the bar is drawn for a plot of nothing.
   return fmt::format("set cbrange [0:{}]\nset cblabel '{}'\n", rows - 1, noun);
 }
 
 constexpr const char* kIterations =
-    "set xlabel 'iteration'\nset ylabel 'distance to the sequential solution, relative'\n"
-    "set logscale y\nset format y '10^{%T}'\nset ytics enhanced\n";
+    "set xlabel 'iteration'\nset ylabel 'relative distance to X*'\n"
+    "set logscale y\nset format y '1e%T'\n";
+constexpr int kHeight = 430;  // with a key of eight lines
 
 Plot block_plot(const Point& point, const std::string& name, const Curves& curves) {
   Plot plot;
@@ -84,6 +85,7 @@ Plot block_plot(const Point& point, const std::string& name, const Curves& curve
       "images, cfg {}, guess {}. The steeper, the fewer iterations it needs.",
       setting_text(point, "num_images"), setting_text(point, "cfg"), point.text("guess"));
   plot.data = curve_data(curves, 0, curves.rows);
+  plot.height = kHeight;
   plot.settings = kIterations + colour_key(curves.rows, "block");
   plot.command = curve_command(curves.rows, curves.iterations, "1:2", "block");
   return plot;
@@ -98,10 +100,10 @@ Plot residual_plot(const std::string& name, const Curves& curves) {
       "step over images and dimensions; upwards, how far the iterate truly is from the sequential "
       "solution. A stop at a residual leaves the error that the line has there.";
   plot.data = curve_data(curves, 0, curves.rows);
+  plot.height = kHeight;
   plot.settings =
-      "set xlabel 'residual |x^k - x^{k-1}| / (N D)' enhanced\n"
-      "set ylabel 'true error, relative'\nset logscale xy\n"
-      "set format x '10^{%T}'\nset format y '10^{%T}'\nset xtics enhanced\nset ytics enhanced\n" +
+      "set xlabel 'residual |x(k) - x(k-1)| / (N D)'\nset ylabel 'true error, relative'\n"
+      "set logscale xy\nset format x '1e%T'\nset format y '1e%T'\nset xtics 100\n" +
       colour_key(curves.rows, "block");
   plot.command = curve_command(curves.rows, curves.iterations, "3:2", "block");
   return plot;
@@ -124,6 +126,7 @@ std::vector<Plot> segment_plots(const Point& point, const std::string& name) {
         "line a segment, over the tokens it writes, on a logarithmic axis.",
         blocks[i], segments);
     plot.data = curve_data(*curves, i * segments, segments);
+    plot.height = kHeight;
     plot.settings = kIterations + colour_key(segments, "segment");
     plot.command = curve_command(segments, curves->iterations, "1:2", "segment");
     plots.push_back(std::move(plot));
@@ -160,10 +163,11 @@ Plot kernel_plot(const std::string& title, const std::vector<Point>& points,
     plot.data += "  # " + data_text(names[row]) + "\n";
     tics += fmt::format("{}{} {}", row ? ", " : "", gnuplot_text(names[row]), row);
   }
-  plot.height = 150 + 34 * static_cast<int>(points.size());
+  plot.width = 640;
+  plot.height = 260 + 34 * static_cast<int>(points.size());  // the key takes most of 260
   plot.settings = fmt::format(
       "set xlabel 'share of the time, percent'\nset xrange [0:100]\nset yrange [{}:-0.6]\n"
-      "set ytics ({}) noenhanced\n",
+      "set ytics ({}) noenhanced\nset key maxrows 3\n",
       points.size() - 0.4, tics);
   plot.command = "plot ";
   for (size_t kind = 0; kind < kKernels.size(); ++kind) {

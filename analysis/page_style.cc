@@ -42,7 +42,7 @@ th[aria-sort=descending] button::after{content:"\2193";color:var(--text)}
 .pub{font-style:italic}
 .notes,figcaption,.soft{color:var(--soft);font-size:.9rem}
 .notes p{margin:.2rem 0}
-.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),1fr));gap:1.2rem}
+.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,21rem),1fr));gap:1.2rem}
 figure{margin:0;min-width:0}
 figure h3{margin:.2rem 0 .4rem}
 figure img{display:block;width:100%;max-width:44rem;height:auto;border:1px solid var(--line);

@@ -110,13 +110,17 @@ TEST(CurvePlots, ALineABlockAndASegment) {
   EXPECT_THAT(plots[2].command, AllOf(HasSubstr("index 15"), HasSubstr("palette frac 1.0000")));
 }
 
-TEST(CurvePlots, SharesOfKernelsAddUp) {
+Source benchmark() {
   record::Row row = testing::evaluate_row("p1", "j1", "For", "blocks 1-0: sequential", 1);
   row["experiment"] = std::string("benchmark");
   row["share_gemm"] = 0.5;
   row["share_attention"] = 0.25;
   row["share_other"] = 0.25;
-  const std::vector<Source> sources = {testing::make_source("demo", {row}, {})};
+  return testing::make_source("demo", {row}, {});
+}
+
+TEST(CurvePlots, SharesOfKernelsAddUp) {
+  const std::vector<Source> sources = {benchmark()};
   const auto plots = kernel_plots(points_of(sources));
   ASSERT_THAT(plots, SizeIs(1));
   EXPECT_THAT(plots[0].data, HasSubstr("0 0 50 50 75 75 75 75 75 75 75 75 75 75 100"));
@@ -134,10 +138,11 @@ TEST(Gnuplot, DrawsAllKindsAndRunsNothing) {
   MeasuredFamily named = family({measured("For", 10, 1.0), measured(evil, 2, 1.5)});
   named.distance_name = named.title = evil;
   for (Plot& plot : pareto_plots({named})) plots.push_back(std::move(plot));
-  const std::vector<Source> sources = {convergence(12, 4)};
+  const std::vector<Source> sources = {convergence(12, 4)}, times = {benchmark()};
   for (Plot& plot : convergence_plots(points_of(sources))) plots.push_back(std::move(plot));
+  for (Plot& plot : kernel_plots(points_of(times))) plots.push_back(std::move(plot));
   make_names_distinct(plots);
-  EXPECT_THAT(plots, SizeIs(5));
+  EXPECT_THAT(plots, SizeIs(6));
   EXPECT_THAT(write_plots(plots, folder), IsEmpty());
   EXPECT_THAT(draw_plots(plots, folder, gnuplot), IsEmpty());
   for (const Plot& plot : plots) {
