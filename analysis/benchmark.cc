@@ -3,10 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <tuple>
-#include <utility>
 
 #include "analysis/format.h"
 #include "framework/core/strategy.h"
@@ -14,18 +12,9 @@
 namespace tarflow::analysis {
 namespace {
 
-constexpr std::array<std::pair<const char*, const char*>, 7> kKinds{
-    {{"share_gemm", "matrix products"},
-     {"share_attention", "attention"},
-     {"share_norm", "norm"},
-     {"share_gelu", "GELU"},
-     {"share_update", "update"},
-     {"share_copy", "copies"},
-     {"share_other", "other"}}};
-
 Cell scaled_cell(const Point& point, const char* column, double unit, int decimals) {
   const std::optional<double> value = point.number(column);
-  return {fixed(value ? std::optional(*value / unit) : std::nullopt, decimals)};
+  return number_cell(value ? std::optional(*value / unit) : std::nullopt, decimals);
 }
 
 Cell percent_cell(const Point& point, const char* column) {
@@ -33,7 +22,7 @@ Cell percent_cell(const Point& point, const char* column) {
 }
 
 Cell seconds_cell(const Point& point, int decimals) {
-  Cell cell{fixed(point.number("seconds"), decimals)};
+  Cell cell = number_cell(point.number("seconds"), decimals);
   if (point.flag("smoke")) {
     cell.note = "smoke run: the time means nothing";
   } else if (!point.flag("exclusive")) {
@@ -47,13 +36,14 @@ Cell spread_cell(const Point& point) {
   const auto least = point.number("seconds_min"), most = point.number("seconds_max"),
              median = point.number("seconds");
   if (!least || !most || !median || *median <= 0) return {kNoValue};
-  return {fmt::format("±{:.1f} %", 50 * (*most - *least) / *median)};
+  const double percent = 50 * (*most - *least) / *median;
+  return {.text = fmt::format("±{:.1f} %", percent), .value = percent};
 }
 
 Cell quotient_cell(std::optional<double> numerator, std::optional<double> denominator,
                    int decimals) {
   if (!numerator || !denominator || *denominator <= 0) return {kNoValue};
-  return {fixed(*numerator / *denominator, decimals)};
+  return number_cell(*numerator / *denominator, decimals);
 }
 
 struct Named {
@@ -65,12 +55,12 @@ std::vector<Cell> time_row(const Named& named, const Published* published, int d
   const Point& point = named.point;
   const auto seconds = point.number("seconds");
   const auto theirs = published ? published_seconds(point, *published) : std::nullopt;
-  return {{named.model},
+  return {{.text = named.model, .origins = {point.origin()}},
           {point.text("strategy")},
-          {count_text(point.number("batch").value_or(0))},
+          count_cell(point.number("batch")),
           seconds_cell(point, decimals),
           spread_cell(point),
-          {fixed(theirs, 2)},
+          {.text = fixed(theirs, 2), .value = theirs, .published = theirs.has_value()},
           quotient_cell(theirs, seconds, 1),
           quotient_cell(seconds, point.number("floor_seconds"), 2),
           scaled_cell(point, "achieved_flops", 1e12, 1),
@@ -136,13 +126,14 @@ std::optional<Table> share_table(const std::string& title, const std::vector<Nam
   table.title = "Where the time goes: " + title;
   table.introduction = "Percent of the time of all kernels, in one profiled sampling.";
   table.columns = {{"model", Align::kLeft}, {"strategy", Align::kLeft}, {"batch"}};
-  for (const auto& [column, name] : kKinds) table.columns.push_back({name});
+  for (const auto& [column, name] : kKernelKinds) table.columns.push_back({name});
   for (const Named& named : group) {
     if (!named.point.number("share_gemm")) continue;
-    std::vector<Cell> row = {{named.model},
+    std::vector<Cell> row = {{.text = named.model, .origins = {named.point.origin()}},
                              {named.point.text("strategy")},
-                             {count_text(named.point.number("batch").value_or(0))}};
-    for (const auto& [column, name] : kKinds) row.push_back(percent_cell(named.point, column));
+                             count_cell(named.point.number("batch"))};
+    for (const auto& [column, name] : kKernelKinds)
+      row.push_back(percent_cell(named.point, column));
     table.rows.push_back(std::move(row));
   }
   if (table.rows.empty()) return std::nullopt;

@@ -1,6 +1,8 @@
 // Times of experiment benchmark, beside what the device allows and what the published code takes.
 #pragma once
 
+#include <array>
+#include <utility>
 #include <vector>
 
 #include "analysis/points.h"
@@ -8,6 +10,16 @@
 #include "analysis/table.h"
 
 namespace tarflow::analysis {
+
+// Columns of kinds of kernels, and what they are called.
+inline constexpr std::array<std::pair<const char*, const char*>, 7> kKernelKinds{
+    {{"share_gemm", "matrix products"},
+     {"share_attention", "attention"},
+     {"share_norm", "norm"},
+     {"share_gelu", "GELU"},
+     {"share_update", "update"},
+     {"share_copy", "copies"},
+     {"share_other", "other"}}};
 
 // A table a device and compute type, and one of where the time goes. The published code's seconds
 // stand beside a point only where device, batch, compute type, model shape and strategy are theirs.

@@ -3,9 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <optional>
+
+#include "analysis/benchmark.h"
 
 namespace tarflow::analysis {
 namespace {
@@ -134,15 +135,6 @@ std::vector<Plot> segment_plots(const Point& point, const std::string& name) {
   return plots;
 }
 
-constexpr std::array<std::pair<const char*, const char*>, 7> kKernels{
-    {{"share_gemm", "matrix products"},
-     {"share_attention", "attention"},
-     {"share_norm", "norm"},
-     {"share_gelu", "GELU"},
-     {"share_update", "update"},
-     {"share_copy", "copies"},
-     {"share_other", "other"}}};
-
 // A bar a point: for each kind of kernel where its part begins and ends, in percent.
 Plot kernel_plot(const std::string& title, const std::vector<Point>& points,
                  const std::vector<std::string>& names) {
@@ -155,7 +147,7 @@ Plot kernel_plot(const std::string& title, const std::vector<Point>& points,
   for (size_t row = 0; row < points.size(); ++row) {
     double begin = 0;
     plot.data += fmt::format("{}", row);
-    for (const auto& [column, kind] : kKernels) {
+    for (const auto& [column, kind] : kKernelKinds) {
       const double end = begin + 100 * points[row].number(column).value_or(0);
       plot.data += fmt::format(" {} {}", begin, end);
       begin = end;
@@ -170,12 +162,12 @@ Plot kernel_plot(const std::string& title, const std::vector<Point>& points,
       "set ytics ({}) noenhanced\nset key maxrows 3\n",
       points.size() - 0.4, tics);
   plot.command = "plot ";
-  for (size_t kind = 0; kind < kKernels.size(); ++kind) {
+  for (size_t kind = 0; kind < kKernelKinds.size(); ++kind) {
     // Fill patterns tell the kinds apart where colours do not.
     plot.command += fmt::format(
         "{0}data using {1}:1:{1}:{2}:($1-0.35):($1+0.35) with boxxyerror lt {3} dt solid lw 1 "
         "fillstyle pattern {3} title '{4}'",
-        kind ? ", \\\n  " : "", 2 * kind + 2, 2 * kind + 3, kind + 1, kKernels[kind].second);
+        kind ? ", \\\n  " : "", 2 * kind + 2, 2 * kind + 3, kind + 1, kKernelKinds[kind].second);
   }
   return plot;
 }

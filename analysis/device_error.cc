@@ -10,10 +10,9 @@ namespace tarflow::analysis {
 namespace {
 
 std::vector<Cell> row_of(const Point& point, const std::string& name, const std::string& prefix) {
-  std::vector<Cell> row = {{name}};
+  std::vector<Cell> row = {{.text = name, .origins = {point.origin()}}};
   for (const char* end : {"_median", "_p99", "_max"}) {
-    const auto value = point.number(prefix + end);
-    row.push_back({value ? deviation_text(*value) : kNoValue});
+    row.push_back(deviation_cell(point.number(prefix + end)));
   }
   if (point.flag("smoke")) row.front().note = "smoke run: the figures mean nothing";
   return row;
