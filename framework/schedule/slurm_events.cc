@@ -2,12 +2,25 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "framework/schedule/attempts.h"
 
 namespace tarflow::schedule {
 namespace fs = std::filesystem;
+namespace {
+
+// By the last word of its program, whatever was judged of the task afterwards. One that ended with
+// jobs left may be started again by Slurm, and so may one that started since.
+bool finished(const std::vector<TaskEvent>& events) {
+  const auto last = std::find_if(events.rbegin(), events.rend(), [](const TaskEvent& event) {
+    return event.what == "start" || event.what == "end";
+  });
+  return last != events.rend() && last->what == "end" && last->left == 0;
+}
+
+}  // namespace
 
 fs::path events_file(const SubmissionFolder& folder, size_t task) {
   return folder.path / fmt::format("task-{}.events.jsonl", task);
@@ -59,6 +72,14 @@ std::vector<TaskEvent> read_events(const SubmissionFolder& folder, size_t task) 
     }
   }
   return events;
+}
+
+bool all_tasks_finished(const SubmissionFolder& folder, const Submission& submission) {
+  // From the last task on: while some are at work it is the likeliest, and one file is read.
+  for (size_t task = submission.tasks.size(); task-- > 0;) {
+    if (!finished(read_events(folder, task))) return false;
+  }
+  return true;
 }
 
 }  // namespace tarflow::schedule

@@ -37,4 +37,7 @@ void append_event(const SubmissionFolder& folder, const TaskEvent& event);
 // Of one task, in order; lines that are damaged are passed over.
 std::vector<TaskEvent> read_events(const SubmissionFolder& folder, size_t task);
 
+// All tasks wrote down that they ended with nothing left to do, so that Slurm need not be asked.
+bool all_tasks_finished(const SubmissionFolder& folder, const Submission& submission);
+
 }  // namespace tarflow::schedule

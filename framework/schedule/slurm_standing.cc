@@ -6,6 +6,7 @@
 
 #include "framework/core/error.h"
 #include "framework/schedule/job_folder.h"
+#include "framework/schedule/slurm_events.h"
 
 namespace tarflow::schedule {
 namespace fs = std::filesystem;
@@ -45,6 +46,7 @@ Standing standing_of(const fs::path& sweep_folder, Queue& queue, const Patience&
   std::erase_if(open, [](const KnownSubmission& known) { return !known.submission.open(); });
   std::vector<WantedArray> arrays;
   for (const KnownSubmission& known : open) {
+    if (all_tasks_finished(known.folder, known.submission)) continue;
     arrays.push_back({known.submission.job_id, known.submission.tasks.size()});
   }
   Standing standing;

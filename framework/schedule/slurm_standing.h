@@ -30,9 +30,10 @@ struct Standing {
   TaskStates states;                         // of all their tasks
 };
 
-// Asks Slurm about the submissions that are not over, and not at all where there are none. What it
-// learns is noted (numbers that were never noted, submissions that are over), so that the caller
-// must hold the sweep's lease. Throws Error when Slurm cannot be asked.
+// Asks Slurm about the submissions that are not over by their tasks' own words, and not at all
+// where there are none. What it learns is noted (numbers that were never noted, submissions that
+// are over), so that the caller must hold the sweep's lease. Throws Error when Slurm cannot be
+// asked.
 Standing standing_of(const std::filesystem::path& sweep_folder, Queue& queue,
                      const Patience& patience, const std::function<void(const Problem&)>& complain);
 

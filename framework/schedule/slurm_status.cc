@@ -16,7 +16,8 @@ std::optional<TaskStates> ask(const std::vector<KnownSubmission>& known, Queue& 
                               std::vector<std::string>& notes) {
   std::vector<WantedArray> arrays;
   for (const KnownSubmission& one : known) {
-    if (one.submission.open() && !one.submission.job_id.empty()) {
+    if (one.submission.open() && !one.submission.job_id.empty() &&
+        !all_tasks_finished(one.folder, one.submission)) {
       arrays.push_back({one.submission.job_id, one.submission.tasks.size()});
     }
   }

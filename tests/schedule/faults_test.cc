@@ -27,6 +27,7 @@ class Faults : public RunSweep {
                    options.c_str()) == 0;
   }
   void TearDown() override {
+    RunSweep::TearDown();
     if (mounted_) ::umount((house_ / "results").c_str());
   }
 
@@ -117,7 +118,7 @@ TEST_F(Faults, AClockThatJumpsWhileRunningEndsNothing) {
                                            {"FAKETIME_DONT_FAKE_MONOTONIC", "1"},
                                            {"FAKE_WORKER", "wait_for_file 2"},
                                            {"FAKE_WORKER_FILE", house_ / "go"}});
-  while (!fs::exists(house_ / "started")) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  wait_for_worker();
   write_file(house_ / "clock", "+30d");
   EXPECT_EQ(run_beside("demo.yaml").status, 2) << "the lease still holds";
   write_file(house_ / "clock", "-30d");

@@ -92,7 +92,7 @@ TEST_F(Life, AForcedRunThatIsKilledLosesNothing) {
   const std::string digest = record::digest(record());
   fs::remove(house_ / "started");
   const pid_t driver = start("demo.yaml --force", {{"FAKE_WORKER", "block 2"}});
-  while (!fs::exists(house_ / "started")) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  wait_for_worker();
   ::kill(driver, SIGKILL);
   wait(driver);
   EXPECT_EQ(run().status, 0);
@@ -165,10 +165,10 @@ TEST_F(Life, WatchEndsWithTheRun) {
   EXPECT_EQ(run("demo.yaml --watch").status, 0) << "nobody is at work";
   const auto [driver, worker] = start_blocked(2, "stoppable");
   const pid_t watch = start("demo.yaml --watch", {}, "2");
-  while (!fs::exists(house_ / "out2") ||
-         read_file(house_ / "out2").find("running") == std::string::npos) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  }
+  wait_until("--watch to show what runs", [&] {
+    return fs::exists(house_ / "out2") &&
+           read_file(house_ / "out2").find("running") != std::string::npos;
+  });
   ::kill(driver, SIGINT);
   wait(driver);
   EXPECT_EQ(wait(watch, "2").status, 0);

@@ -11,7 +11,9 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
+#include <set>
 #include <sstream>
+#include <stdexcept>
 #include <thread>
 
 #include "framework/record/record.h"
@@ -26,6 +28,17 @@ struct Finished {
   int status = 0;  // exit status; 128 + signal
   std::string out, err;
 };
+
+// Returns when `is_so`; throws, which fails the test, when it is not in a time in which it is on
+// the slowest machine.
+template <typename Condition>
+void wait_until(const std::string& what, const Condition& is_so) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(120);
+  while (!is_so()) {
+    if (std::chrono::steady_clock::now() > end) throw std::runtime_error("waited in vain: " + what);
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+}
 
 class RunSweep : public ::testing::Test {
  protected:
@@ -52,7 +65,7 @@ class RunSweep : public ::testing::Test {
               const std::map<std::string, std::string>& variables = {},
               const std::string& suffix = "") {
     const pid_t process = ::fork();
-    if (process != 0) return process;
+    if (process != 0) return *running_.insert(process).first;
     ::setenv("FAKE_WORKER_RUNS", (house_ / "runs").c_str(), 1);
     ::setenv("FAKE_WORKER_STARTED", (house_ / "started").c_str(), 1);
     ::setenv("FAKE_WORKER_SCHEMAS", (house_ / "share/experiments.json").c_str(), 1);
@@ -66,7 +79,9 @@ class RunSweep : public ::testing::Test {
 
   Finished wait(pid_t process, const std::string& suffix = "") {
     int status = 0;
-    ::waitpid(process, &status, 0);
+    wait_until(fmt::format("process {} to end", process),
+               [&] { return ::waitpid(process, &status, WNOHANG) != 0; });
+    running_.erase(process);
     return {WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status),
             read_file(house_ / ("out" + suffix)), read_file(house_ / ("err" + suffix))};
   }
@@ -76,14 +91,17 @@ class RunSweep : public ::testing::Test {
     return wait(start(arguments, {{"FAKE_WORKER", behaviour}}));
   }
 
+  void wait_for_worker() {
+    wait_until("the worker to say that it runs", [&] { return fs::exists(house_ / "started"); });
+  }
+
   // Starts a run whose job of `value` blocks, and waits until it does. Returns run_sweep and the
   // worker.
   std::pair<pid_t, pid_t> start_blocked(int value, const std::string& how = "block") {
     fs::remove(house_ / "started");
     fs::remove(house_ / "runs");
     const pid_t driver = start("demo.yaml", {{"FAKE_WORKER", fmt::format("{} {}", how, value)}});
-    while (!fs::exists(house_ / "started"))
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    wait_for_worker();
     return {driver, std::stoi(read_file(house_ / "started"))};
   }
 
@@ -113,7 +131,16 @@ class RunSweep : public ::testing::Test {
     return {};
   }
 
+  // A test that gave up waiting leaves nothing behind.
+  void TearDown() override {
+    for (const pid_t process : running_) {
+      ::kill(process, SIGKILL);
+      ::waitpid(process, nullptr, 0);
+    }
+  }
+
   Scratch house_;
+  std::set<pid_t> running_;
 };
 
 }  // namespace tarflow::schedule

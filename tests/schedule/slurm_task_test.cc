@@ -22,6 +22,7 @@ echo "$*" >> asked
 case $1 in show) cat shown ;; esac
 )";
 constexpr auto kSqueue = R"(#!/bin/sh
+echo "squeue $*" >> asked
 cat queued
 )";
 constexpr auto kSacct = R"(#!/bin/sh
@@ -89,10 +90,8 @@ class ClusterTasks : public RunSweep {
   Finished run_task(const std::string& behaviour = "", int restart = 0) {
     return wait(start_task(behaviour, restart));
   }
-  void wait_for_worker() {
-    while (!fs::exists(house_ / "started"))
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
+  // A run on this machine, which has Slurm's programs.
+  Finished run_here() { return wait(start("demo.yaml", {{"PATH", path()}})); }
 
   // "start", "job done", "told USR2", ...: what was noted.
   std::vector<std::string> noted() {
@@ -118,8 +117,30 @@ TEST_F(ClusterTasks, RunsItsJobsOneAfterAnotherAndNotesIt) {
   EXPECT_EQ(read_events(folder_, 0).front().host, "n1");
   EXPECT_THAT(task.out, HasSubstr((job_folder_of(1) / "log.txt").string()));
   EXPECT_EQ(asked(), "");
-  EXPECT_EQ(run().status, 0);
+  EXPECT_EQ(run_here().status, 0);
+  EXPECT_EQ(asked(), "") << "the task itself says that it ended";
   EXPECT_EQ(record::digest(record()), undisturbed());
+}
+
+TEST_F(ClusterTasks, ARunOnThisMachineLeavesItsJobsToSlurmWhileTheyMayRunThere) {
+  write_submission(folder_, submission_);
+  write_file(house_ / "queued", "7|0|PENDING||0:00|Priority\n");
+  const Finished queued = run_here();
+  EXPECT_THAT(queued.err, HasSubstr("6 points left to Slurm, which has 3 jobs"));
+  EXPECT_THAT(asked(), HasSubstr("squeue"));
+  EXPECT_EQ(started_jobs(), 0u);
+  const pid_t task = start_task("stoppable 2");
+  wait_for_worker();
+  ::kill(task, SIGUSR2);
+  wait(task);
+  fs::remove(house_ / "asked");
+  EXPECT_THAT(run_here().err, HasSubstr("4 points left to Slurm"))
+      << "a task that ended with jobs left is asked about: it queued again";
+  EXPECT_THAT(asked(), HasSubstr("squeue"));
+  ASSERT_EQ(run_task("", 1).status, 0);
+  fs::remove(house_ / "asked");
+  EXPECT_THAT(status("7|0|COMPLETED|n1|1:05|None\n"), HasSubstr("6 of 6 points done"));
+  EXPECT_EQ(asked(), "") << "neither does --status ask about what is over";
 }
 
 TEST_F(ClusterTasks, JobsThatAreDoneArePassedOver) {
