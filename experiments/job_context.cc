@@ -106,11 +106,20 @@ void JobContext::progress(const std::string& phase, int64_t done, int64_t total,
   if (!comm().first()) return;
   const std::optional<double> left = seconds_left(phase, done, total);
   const Clock::time_point now = Clock::now();
+  if (work_start_ == Clock::time_point{}) {
+    work_start_ = now;
+    done_before_ = total > 0 ? static_cast<double>(done) / static_cast<double>(total) : 0;
+  }
   if (done < total && now - last_progress_ < std::chrono::milliseconds(300)) return;
   last_progress_ = now;
-  Json state = {{"phase", phase},          {"done", done},
-                {"total", total},          {"images_per_second", images_per_second},
-                {"resumable", resumable_}, {"updated", ++updates_}};
+  Json state = {{"phase", phase},
+                {"done", done},
+                {"total", total},
+                {"images_per_second", images_per_second},
+                {"resumable", resumable_},
+                {"updated", ++updates_},
+                {"working_seconds", std::chrono::duration<double>(now - work_start_).count()},
+                {"done_before", done_before_}};
   if (left) state["seconds_left"] = *left;
   // Renamed into place without fsync: losing it in a crash costs nothing.
   const std::filesystem::path aside = folder_ / ".progress.json.part";

@@ -75,7 +75,8 @@ class JobContext {
   [[noreturn]] void stop() const;
 
   // Says how far the job is; written to progress.json at most a few times a second. The time left
-  // is estimated from the first call of a phase on.
+  // is estimated from the first call of a phase on. With the first call of all, which comes before
+  // the first image, starting is over and the job's own work begins.
   void progress(const std::string& phase, int64_t done, int64_t total,
                 double images_per_second = 0);
   // Whether a job that is stopped goes on from where it was, for whoever decides what to stop.
@@ -105,6 +106,8 @@ class JobContext {
 
   std::string phase_;
   Clock::time_point phase_start_{}, last_progress_{};
+  Clock::time_point work_start_{};
+  double done_before_ = 0;   // the part of the job that earlier attempts did
   int64_t phase_first_ = 0;  // done when the phase started
   int64_t updates_ = 0;
   bool resumable_ = false;

@@ -49,24 +49,23 @@ Estimator::Estimator(const ExperimentSchemas& schemas, std::string device,
       add({json.at("device").get<std::string>(), json.at("experiment").get<std::string>(),
            json.at("model").get<std::string>(), json.at("settings").get<std::string>(),
            json.at("images").get<double>(), json.at("flops").get<double>(),
-           json.at("seconds").get<double>(), json.at("bytes").get<double>(),
-           json.value("devices", 1.0)});
+           json.at("working").get<double>(), json.at("startup").get<double>(),
+           json.at("bytes").get<double>(), json.at("devices").get<double>()});
     } catch (const Json::exception&) {
-      // Half a line of a killed run.
+      // Half a line of a killed run, or one of an earlier version, which did not tell starting
+      // from working.
     }
   }
 }
 
 void Estimator::add(const Cost& cost) {
-  if (cost.device != device_ || cost.seconds <= 0) return;
-  start_seconds_ = known_ == 0 ? cost.seconds : std::min(start_seconds_, cost.seconds);
-  ++known_;
+  if (cost.device != device_ || cost.working + cost.startup <= 0) return;
   const auto add_to = [&](Sum& sum) {
     sum.jobs += 1;
-    sum.devices += cost.devices;
     sum.images += cost.images;
     sum.flops += cost.flops;
-    sum.seconds += cost.seconds * cost.devices;
+    sum.startup += cost.startup;
+    sum.working += cost.working * cost.devices;
     sum.bytes += cost.bytes;
   };
   const std::string model = cost.experiment + "\n" + cost.model;
@@ -160,7 +159,7 @@ double Estimator::flops(const Job& job) {
 }
 
 Cost Estimator::cost_of(const Job& job) {
-  Cost cost{device_, job.experiment, "", settings_text(job), 0, 0, 0, 0, devices_of(*job.run)};
+  Cost cost{device_, job.experiment, "", settings_text(job), 0, 0, 0, 0, 0, devices_of(*job.run)};
   if (!job.model.is_null()) cost.model = job.model.at("sha256").get<std::string>();
   cost.images = number_or(job.settings, "num_images", 0);
   cost.flops = flops(job);
@@ -176,16 +175,16 @@ Estimate Estimator::estimate(const Job& job) {
   const auto alike = alike_.find(model + "\n" + cost.settings);
   const auto earlier = of_model_.find(model);
   if (alike != alike_.end() && alike->second.images > 0) {
-    // What every job takes to start does not grow with its images.
-    const double working = alike->second.seconds - alike->second.devices * start_seconds_;
-    result.seconds = start_seconds_ + working / alike->second.images * cost.images / cost.devices;
+    const Sum& sum = alike->second;
+    result.seconds = sum.startup_of_one() + sum.working / sum.images * cost.images / cost.devices;
     result.source = fmt::format("{:g} earlier job{} with these settings", alike->second.jobs,
                                 alike->second.jobs == 1 ? "" : "s");
   } else if (earlier != of_model_.end() && cost.flops > 0 && earlier->second.flops > 0) {
-    result.seconds = flops * earlier->second.seconds / earlier->second.flops;
+    const Sum& sum = earlier->second;
+    result.seconds = sum.startup_of_one() + flops * sum.working / sum.flops;
     result.source = "earlier jobs of this model here, by FLOPs";
   } else if (cost.flops > 0 && knows_device()) {
-    result.seconds = flops * of_device_.seconds / of_device_.flops;
+    result.seconds = of_device_.startup_of_one() + flops * of_device_.working / of_device_.flops;
     result.source = "earlier jobs of other models here, by FLOPs";
   } else if (cost.flops > 0 && device_rate_ > 0) {
     result.seconds = flops / device_rate_;
@@ -202,15 +201,20 @@ Estimate Estimator::estimate(const Job& job) {
   return result;
 }
 
-void Estimator::learn_result(const Job& job, double seconds, const std::filesystem::path& result) {
+void Estimator::learn_result(const Job& job, double seconds, const JobFolder& folder) {
   std::error_code failed;
-  const auto bytes = std::filesystem::file_size(result, failed);
-  if (!failed && job.smoke.is_null()) learn(job, seconds, static_cast<double>(bytes));
+  const auto bytes = std::filesystem::file_size(folder.result(), failed);
+  const WorkerProgress progress = read_progress(folder.progress());
+  if (failed || !job.smoke.is_null() || progress.done_before > 0) return;
+  // A worker that does not tell is taken to have worked all the time.
+  const double working = progress.working_seconds > 0 ? progress.working_seconds : seconds;
+  learn(job, seconds, std::max(0.0, seconds - working), static_cast<double>(bytes));
 }
 
-void Estimator::learn(const Job& job, double seconds, double bytes) {
+void Estimator::learn(const Job& job, double seconds, double startup, double bytes) {
   Cost cost = cost_of(job);
-  cost.seconds = seconds;
+  cost.working = seconds - startup;
+  cost.startup = startup;
   cost.bytes = bytes;
   add(cost);
   try {
@@ -222,7 +226,8 @@ void Estimator::learn(const Job& job, double seconds, double bytes) {
                                   {"settings", cost.settings},
                                   {"images", cost.images},
                                   {"flops", cost.flops},
-                                  {"seconds", cost.seconds},
+                                  {"working", cost.working},
+                                  {"startup", cost.startup},
                                   {"devices", cost.devices},
                                   {"bytes", cost.bytes}}));
   } catch (const Error&) {

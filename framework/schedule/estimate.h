@@ -12,6 +12,7 @@
 #include "framework/core/experiment.h"
 #include "framework/core/shape.h"
 #include "framework/schedule/job.h"
+#include "framework/schedule/job_folder.h"
 
 namespace tarflow::schedule {
 
@@ -20,7 +21,8 @@ struct Cost {
   std::string device, experiment, model, settings;  // model: SHA-256 of its checkpoint
   double images = 0;
   double flops = 0;    // at most, as estimated
-  double seconds = 0;  // of its worker, set-up included
+  double working = 0;  // seconds that grow with the images
+  double startup = 0;  // seconds that do not: starting, loading the model, warming up, writing
   double bytes = 0;    // of its result
   double devices = 1;  // it ran on at once
 };
@@ -48,15 +50,19 @@ class Estimator {
   // Floating point operations of a job at most: iterations may stop earlier. 0 when unknown.
   double flops(const Job& job);
 
-  // Remembers what a job took. A cache that cannot be written costs the estimate and nothing else.
-  void learn(const Job& job, double seconds, double bytes);
-  // The same of a job whose result lies there; nothing of one that is gone, or of a trial run.
-  void learn_result(const Job& job, double seconds, const std::filesystem::path& result);
+  // Remembers what a job took, of that `startup` before and after its images. A cache that cannot
+  // be written costs the estimate and nothing else.
+  void learn(const Job& job, double seconds, double startup, double bytes);
+  // The same of a job whose attempt took so long, by what lies in its folder; nothing of one whose
+  // result is gone, of a trial run, or of a job that was only ended by this attempt.
+  void learn_result(const Job& job, double seconds, const JobFolder& folder);
 
  private:
   struct Sum {
-    double jobs = 0, devices = 0, images = 0, flops = 0, bytes = 0;
-    double seconds = 0;  // times devices
+    double jobs = 0, images = 0, flops = 0, bytes = 0, startup = 0;
+    double working = 0;  // times devices
+
+    double startup_of_one() const { return startup / jobs; }
   };
 
   Cost cost_of(const Job& job);
@@ -72,8 +78,6 @@ class Estimator {
   std::unordered_map<std::string, Sum> alike_, of_model_;
   Sum of_device_;
   double device_rate_ = 0;
-  double start_seconds_ = 0;  // of the quickest earlier job: what it takes to start one, at most
-  size_t known_ = 0;
   // By settings that are kept alive, since the address of one that is gone may be another's.
   std::unordered_map<sweep::SettingPtr, double> passes_;  // FLOPs an image by strategy, unguided
   std::unordered_map<sweep::SettingPtr, std::string> texts_;

@@ -41,6 +41,8 @@ WorkerProgress worker_progress_from_json(const Json& json) {
   progress.total = number_or_zero(json, "total");
   progress.images_per_second = number_or_zero(json, "images_per_second");
   progress.seconds_left = number_or_zero(json, "seconds_left");
+  progress.working_seconds = number_or_zero(json, "working_seconds");
+  progress.done_before = number_or_zero(json, "done_before");
   const auto phase = json.find("phase");
   if (phase != json.end() && phase->is_string()) progress.phase = phase->get<std::string>();
   return progress;

@@ -13,13 +13,17 @@
 namespace tarflow::schedule {
 
 // What a worker writes to progress.json: {"done", "total", "phase", "images_per_second",
-// "seconds_left"}, all optional.
+// "seconds_left", "working_seconds", "done_before"}, all optional.
 struct WorkerProgress {
   double done = 0;
   double total = 0;  // 0: unknown
   std::string phase;
   double images_per_second = 0;  // 0: unknown
   double seconds_left = 0;       // 0: unknown
+  // Since it had all it needed to begin with the first image: without starting, loading the model
+  // and warming up. 0: unknown.
+  double working_seconds = 0;
+  double done_before = 0;  // 0..1: the part of the job that earlier attempts did
 
   double fraction() const;  // of the job, 0..1
 };

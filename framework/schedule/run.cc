@@ -116,7 +116,7 @@ Ran run_jobs(const Plan& plan, const ExperimentSchemas& schemas, const RunOption
   runner.beat = [&] { lease.beat(); };
   runner.cancelled = cancel_asked(plan.folder, kCancelPoll);
   runner.done = [&](const Job& job, double seconds) {
-    estimator.learn_result(job, seconds, JobFolder{plan.jobs_folder() / job.hash}.result());
+    estimator.learn_result(job, seconds, JobFolder{plan.jobs_folder() / job.hash});
     page.job_ended();
   };
   return Runner(runner, Pool(this_machine()), signals, progress).run(tasks);

@@ -150,7 +150,7 @@ SlurmRan run_on_slurm(const Plan& plan, const Standing& standing, const Experime
   SlurmOptions slurm = slurm_options(plan, options, profile);
   slurm.beat = [&lease] { lease.beat(); };
   slurm.done = [&](const Job& job, double seconds) {
-    estimator.learn_result(job, seconds, JobFolder{plan.jobs_folder() / job.hash}.result());
+    estimator.learn_result(job, seconds, JobFolder{plan.jobs_folder() / job.hash});
   };
   SlurmDriver driver(slurm, plan, schemas, estimator);
   SlurmRan ran = driver.submit(plan.pending, standing);

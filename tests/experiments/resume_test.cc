@@ -129,6 +129,7 @@ TEST_F(Resume, StoppedAndContinuedHasTheUndisturbedDigest) {
   EXPECT_THAT(log_of(folder), HasSubstr(" of 300; to be continued"));
   expect_finishes(folder);
   EXPECT_THAT(log_of(folder), HasSubstr("continued at chunk "));
+  EXPECT_GT(read_json_file(folder / "progress.json").at("done_before"), 0.0);
   for (const record::Row& row : record::read_job(folder / "result.h5").rows)
     EXPECT_EQ(whole(row, "interrupted"), 1);
 }
@@ -218,6 +219,8 @@ TEST_F(Resume, TheLogSaysWhatAStopCosts) {
   EXPECT_THAT(log_of(folder), HasSubstr("the job will start anew"));
   EXPECT_FALSE(fs::exists(folder / "partial.h5"));
   EXPECT_EQ(progress.at("resumable"), false);
+  EXPECT_EQ(progress.at("done_before"), 0.0);
+  EXPECT_GT(progress.at("working_seconds"), 0.0);
   EXPECT_EQ(progress.at("phase"), "sampling");
   EXPECT_EQ(progress.at("total"), 3000);
   EXPECT_GT(progress.at("updated").get<int>(), 1);

@@ -11,6 +11,7 @@
 namespace tarflow::schedule {
 namespace {
 
+namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 
 const ModelShape kShape{32, 4, 128, 2, 2, 10, 0.05};
@@ -69,7 +70,7 @@ TEST(Estimate, PointsThatShareAJobAddUpTheirStrategies) {
   const double pass = 64 * kShape.block_flops_per_token(32);
   const Job both = job_with({strategy(0, 0), strategy(8, 5)});
   EXPECT_DOUBLE_EQ(estimator.flops(both), 10 * 2 * (1 + 5) * pass);
-  estimator.learn(both, 60, 1000);
+  estimator.learn(both, 60, 0, 1000);
   EXPECT_THAT(estimator.estimate(both).source, HasSubstr("these settings"));
   const Job other = job_with({strategy(0, 0), strategy(8, 2)});
   EXPECT_DOUBLE_EQ(*estimator.estimate(other).seconds, 30)
@@ -87,17 +88,16 @@ TEST(Estimate, ComesFromTheNearestKnowledgeAndSaysFromWhich) {
     estimator.set_device_rate(1e9);
     EXPECT_DOUBLE_EQ(*estimator.estimate(job).seconds, estimator.flops(job) / 1e9);
     EXPECT_THAT(estimator.estimate(job).source, HasSubstr("at the 0.001 TFLOP/s"));
-    estimator.learn(job_of("evaluate", 50, 1, strategy(8, 5), "other"), 20, 1000);
+    estimator.learn(job_of("evaluate", 50, 1, strategy(8, 5), "other"), 20, 0, 1000);
   }
   Estimator estimator(known, "gpu", folder.path());
   EXPECT_NEAR(*estimator.estimate(job).seconds, 20.0 * 100 / 50 / 2 / 5, 1e-9);
   EXPECT_THAT(estimator.estimate(job).source, HasSubstr("other models"));
-  estimator.learn(job_of("evaluate", 50, 1, strategy(8, 5)), 40, 5000);
+  estimator.learn(job_of("evaluate", 50, 1, strategy(8, 5)), 40, 0, 5000);
   EXPECT_NEAR(*estimator.estimate(job).seconds, 40.0 * 100 / 50 / 2 / 5, 1e-9);
   EXPECT_THAT(estimator.estimate(job).source, HasSubstr("this model"));
   EXPECT_DOUBLE_EQ(*estimator.estimate(job).bytes, 5000);
-  estimator.learn(job_of("evaluate", 50, 0, strategy(0, 0)), 3, 5000);
-  estimator.learn(job_of("evaluate", 10, 0, strategy(2, 1)), 1, 5000);
+  estimator.learn(job_of("evaluate", 50, 0, strategy(0, 0)), 3, 1, 5000);
   EXPECT_DOUBLE_EQ(*estimator.estimate(job).seconds, 1 + 2 * 2) << "a second goes into starting";
   EXPECT_EQ(estimator.estimate(job).source, "1 earlier job with these settings");
 }
@@ -113,9 +113,8 @@ TEST(Estimate, SeveralGpusShareTheWorkAndProcessesOnTheCpuDoNot) {
     job.run = run;
     return job;
   };
-  Estimator(known, "gpu", folder.path()).learn(job_on(4, 1, 400), 30, 100);
+  Estimator(known, "gpu", folder.path()).learn(job_on(4, 1, 400), 30, 10, 100);
   Estimator estimator(known, "gpu", folder.path());
-  estimator.learn(job_on(1, 1, 0), 10, 100);  // what it takes to start
   EXPECT_DOUBLE_EQ(*estimator.estimate(job_on(4, 1, 800)).seconds, 10 + 2 * 20);
   EXPECT_DOUBLE_EQ(*estimator.estimate(job_on(2, 1, 400)).seconds, 10 + 2 * 20);
   EXPECT_DOUBLE_EQ(estimator.estimate(job_on(2, 1, 400)).devices, 2);
@@ -124,11 +123,41 @@ TEST(Estimate, SeveralGpusShareTheWorkAndProcessesOnTheCpuDoNot) {
   EXPECT_DOUBLE_EQ(estimator.estimate(job_on(0, 4, 100)).devices, 1);
 }
 
+TEST(Estimate, ASmallJobThatStartedSlowlyMakesNoLongJobOfALargerOne) {
+  const Scratch folder;
+  const ExperimentSchemas known = schemas();
+  const auto learn_result = [&](Estimator& estimator, const Job& job, const Json& progress) {
+    const JobFolder done{folder / "job"};
+    fs::create_directories(done.path);
+    write_file(done.result(), "result");
+    write_json_file(done.progress(), progress);
+    estimator.learn_result(job, 20, done);
+  };
+  const Job small = job_of("evaluate", 8, 0, strategy(0, 0));
+  {
+    Estimator estimator(known, "gpu", folder.path());
+    learn_result(estimator, small, {{"working_seconds", 0.5}, {"done_before", 0.75}});
+    EXPECT_FALSE(estimator.estimate(small).seconds) << "the rest of a job tells nothing of it";
+    learn_result(estimator, small, {{"working_seconds", 0.5}});
+  }
+  Estimator estimator(known, "gpu", folder.path());
+  EXPECT_DOUBLE_EQ(*estimator.estimate(small).seconds, 20);
+  const Job large = job_of("evaluate", 8000, 0, strategy(0, 0));
+  EXPECT_NEAR(*estimator.estimate(large).seconds, 19.5 + 500, 1e-6);
+  const Job other = job_of("evaluate", 8000, 1, strategy(0, 0));
+  EXPECT_NEAR(*estimator.estimate(other).seconds, 19.5 + 2 * 500, 1e-6) << "by FLOPs";
+  EXPECT_NEAR(*estimator.estimate(job_of("look", 8000, 0, nullptr)).seconds, 19.5 + 500, 1e-6)
+      << "by FLOPs of another experiment";
+  learn_result(estimator, job_of("look", 8, 0, nullptr), Json::object());
+  EXPECT_NEAR(*estimator.estimate(job_of("look", 16, 0, nullptr)).seconds, 40, 1e-6)
+      << "a worker that does not tell worked all the time";
+}
+
 TEST(Estimate, OtherDevicesAndDamagedLinesTellNothing) {
   const Scratch folder;
   const ExperimentSchemas known = schemas();
   const Job job = job_of("evaluate", 100, 0, strategy(0, 0));
-  Estimator(known, "gpu", folder.path()).learn(job, 5, 100);
+  Estimator(known, "gpu", folder.path()).learn(job, 5, 0, 100);
   std::ofstream(folder / "costs.jsonl", std::ios::app) << "{\"device\": \"gpu\", \"half\n[3]\n";
   EXPECT_FALSE(Estimator(known, "cpu", folder.path()).estimate(job).seconds);
   EXPECT_DOUBLE_EQ(*Estimator(known, "gpu", folder.path()).estimate(job).seconds, 5);
