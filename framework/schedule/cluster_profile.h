@@ -27,7 +27,7 @@ struct ClusterProfile {
   double time =
       0;  // seconds an allocation may take, where the sweep has no time_limit; 0: not stated
   double signal_lead = 120;         // seconds before that at which USR2 is sent; 0: never
-  int64_t max_parallel = 0;         // tasks of an array at once; 0: no limit
+  int64_t max_parallel = 0;         // tasks of a sweep at once; 0: no limit
   int64_t max_array = 0;            // tasks of an array; 0: what Slurm allows
   int64_t jobs_per_allocation = 1;  // one after another, at most
   double pack_time =

@@ -202,7 +202,7 @@ std::vector<Key> numbers() {
             "How long before its end a task is told to keep what it has reached and to "
             "queue again; 0: never."},
            seconds("signal_lead", &P::signal_lead, 0)},
-          {{"max_parallel", "Tasks of an array at once; 0: no limit."},
+          {{"max_parallel", "Tasks of a sweep at once; 0: no limit."},
            count("max_parallel", &P::max_parallel, 0)},
           {{"max_array", "Tasks of an array; 0: what the cluster allows."},
            count("max_array", &P::max_array, 0)},

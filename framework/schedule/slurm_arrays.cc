@@ -1,6 +1,7 @@
 #include "framework/schedule/slurm_arrays.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace tarflow::schedule {
 namespace {
@@ -49,6 +50,23 @@ std::vector<TaskArray> arrays_of(const std::vector<QueuedJob>& jobs, const Clust
     }
   }
   return arrays;
+}
+
+Turns::Turns(int64_t max_parallel, std::vector<std::string> open)
+    : most_(max_parallel), room_(open.empty() ? max_parallel : 0), now_(std::move(open)) {}
+
+Turns::Turn Turns::next(size_t tasks) {
+  if (most_ == 0) return {};
+  const int64_t wish = std::min(static_cast<int64_t>(tasks), most_);
+  // With less than half of what it could use it is better off waiting for all of it.
+  if (2 * room_ < wish) {
+    before_ = std::move(now_);
+    now_.clear();
+    room_ = most_;
+  }
+  const int64_t parallel = std::min(wish, room_);
+  room_ -= parallel;
+  return {parallel, before_};
 }
 
 }  // namespace tarflow::schedule

@@ -116,12 +116,21 @@ QueuedJob SlurmDriver::queued(const Tracked& tracked) const {
   return job;
 }
 
+std::vector<std::string> SlurmDriver::open_arrays() const {
+  std::set<std::string> open;
+  for (const auto& [hash, tracked] : tracked_) {
+    if (tracked.state == State::kQueued) open.insert(tracked.task.array);
+  }
+  return {open.begin(), open.end()};
+}
+
 // Those whose makers have numbers first, then those that wait for them.
 void SlurmDriver::submit_due() {
   std::set<std::string> awaited;
   for (const auto& [hash, tracked] : tracked_) {
     for (const Tracked* maker : makers(tracked)) awaited.insert(maker->job->hash);
   }
+  Turns turns(options_.profile.max_parallel, open_arrays());
   for (;;) {
     std::vector<QueuedJob> ready;
     for (const std::string& hash : order_) {
@@ -133,7 +142,7 @@ void SlurmDriver::submit_due() {
     if (ready.empty()) return;
     if (!facts_) facts_ = cluster_facts(patience());
     for (const TaskArray& array : arrays_of(ready, options_.profile, facts_->most_tasks)) {
-      give(array);
+      give(array, turns);
     }
   }
 }
@@ -144,12 +153,14 @@ std::vector<std::string> SlurmDriver::nodes_to_avoid() const {
   return bad_nodes(ended);
 }
 
-Submission SlurmDriver::submission_of(const TaskArray& array) const {
+Submission SlurmDriver::submission_of(const TaskArray& array, Turns::Turn turn) const {
   Submission submission;
   submission.cluster = facts_->name;
   submission.run = array.run;
   submission.after = array.after;
+  submission.behind = std::move(turn.behind);
   submission.profile = options_.profile;
+  submission.profile.max_parallel = turn.parallel;
   for (const std::string& node : nodes_to_avoid()) {
     std::string& exclude = submission.profile.exclude;
     exclude += (exclude.empty() ? "" : ",") + node;
@@ -165,14 +176,15 @@ Submission SlurmDriver::submission_of(const TaskArray& array) const {
   return submission;
 }
 
-void SlurmDriver::give(const TaskArray& array) {
-  Submission submission = submission_of(array);
+void SlurmDriver::give(const TaskArray& array, Turns& turns) {
+  Submission submission = submission_of(array, turns.next(array.tasks.size()));
   if (dry_) {
     submission.name = fmt::format("array{}", ran_.arrays.size() + 1);
     submission.job_name = fmt::format("{}-{}", plan_.sweep.name, submission.name);
     submission.job_id = fmt::format("ARRAY{}", ran_.arrays.size() + 1);
     const SubmissionFolder folder{fs::absolute(slurm_folder(plan_.folder) / submission.name)};
     scripts_ += sbatch_text(submission, folder, fs::current_path()) + "\n";
+    turns.given(submission.job_id);
     return note(submission, folder);
   }
   for (const std::vector<std::string>& task : submission.tasks) {
@@ -184,6 +196,7 @@ void SlurmDriver::give(const TaskArray& array) {
   }
   const SubmissionFolder folder = new_submission(fs::absolute(plan_.folder), submission);
   schedule::submit(folder, submission, fs::current_path(), patience());
+  turns.given(submission.job_id);
   note(submission, folder);
 }
 

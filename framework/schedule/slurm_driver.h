@@ -68,8 +68,9 @@ class SlurmDriver {
 
   void track(std::shared_ptr<const Job> job, State state);
   void submit_due();
-  Submission submission_of(const TaskArray& array) const;
-  void give(const TaskArray& array);
+  std::vector<std::string> open_arrays() const;
+  Submission submission_of(const TaskArray& array, Turns::Turn turn) const;
+  void give(const TaskArray& array, Turns& turns);
   void note(const Submission& submission, const SubmissionFolder& folder);
   QueuedJob queued(const Tracked& tracked) const;
   // The jobs that make the files it reads, as far as they are tracked.

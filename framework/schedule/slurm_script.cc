@@ -98,11 +98,21 @@ void add_end(Lines& lines, const Submission& submission) {
     lines.option(fmt::format("--signal=B:USR2@{:.0f}", std::max(1.0, std::ceil(lead))));
   }
   lines.option(profile.requeue ? "--requeue" : "--no-requeue");
+}
+
+void add_dependencies(Lines& lines, const Submission& submission) {
+  std::vector<std::string> dependencies;
   if (!submission.after.empty()) {
-    lines.comment("These write files that the jobs here read.");
-    lines.option(fmt::format("--dependency=afterok:{}", fmt::join(submission.after, ":")));
-    lines.option("--kill-on-invalid-dep=yes");
+    lines.comment("afterok: these write files that the jobs here read.");
+    dependencies.push_back(fmt::format("afterok:{}", fmt::join(submission.after, ":")));
   }
+  if (!submission.behind.empty()) {
+    lines.comment("afterany: only one after the other they keep to max_parallel.");
+    dependencies.push_back(fmt::format("afterany:{}", fmt::join(submission.behind, ":")));
+  }
+  if (dependencies.empty()) return;
+  lines.option(fmt::format("--dependency={}", fmt::join(dependencies, ",")));
+  if (!submission.after.empty()) lines.option("--kill-on-invalid-dep=yes");
 }
 
 std::string array_text(const Submission& submission) {
@@ -172,6 +182,7 @@ std::string sbatch_text(const Submission& submission, const SubmissionFolder& fo
   add_place(lines, submission.profile);
   add_needs(lines, submission.profile, submission.run);
   add_end(lines, submission);
+  add_dependencies(lines, submission);
   if (!submission.profile.extra.empty()) lines.comment("From the profile's `extra`.");
   for (const std::string& extra : submission.profile.extra) lines.option(extra);
   lines.blank();

@@ -64,11 +64,13 @@ Standing standing_of(const fs::path& sweep_folder, Queue& queue, const Patience&
 }
 
 void take_back(Standing& standing, const Patience& patience) {
+  // First: tasks look there before they begin or queue again, and with the end of one array
+  // another may begin.
   for (KnownSubmission& known : standing.submissions) {
-    known.submission.cancelled = true;  // first: its tasks look there before they queue again
+    known.submission.cancelled = true;
     write_submission(known.folder, known.submission);
-    cancel(known.submission, patience);
   }
+  for (const KnownSubmission& known : standing.submissions) cancel(known.submission, patience);
 }
 
 NotHeld not_held(const Jobs& jobs, const Standing& standing, const fs::path& jobs_folder) {

@@ -39,6 +39,7 @@ Json to_json(const Submission& submission) {
           {"cluster", submission.cluster},
           {"submitted", submission.submitted},
           {"after", submission.after},
+          {"behind", submission.behind},
           {"tasks", submission.tasks},
           {"timed", submission.timed},
           {"run", to_json(submission.run)},
@@ -58,6 +59,7 @@ Submission submission_from_json(const Json& json) {
     submission.cluster = json.at("cluster").get<std::string>();
     submission.submitted = json.at("submitted").get<std::string>();
     submission.after = json.at("after").get<std::vector<std::string>>();
+    submission.behind = json.value("behind", std::vector<std::string>());
     submission.tasks = json.at("tasks").get<std::vector<std::vector<std::string>>>();
     submission.timed = json.at("timed").get<std::set<std::string>>();
     submission.run = run_settings_from_json(json.at("run"));

@@ -23,6 +23,8 @@ struct Submission {
   std::string cluster;             // as ClusterName in slurm.conf; "" where it cannot be told
   std::string submitted;           // UTC
   std::vector<std::string> after;  // numbers of arrays that have to end well first
+  // And of arrays that have to end, well or not, since `max_parallel` holds for all together.
+  std::vector<std::string> behind;
   std::vector<std::vector<std::string>> tasks;  // hashes of the jobs of each array task, in order
   std::set<std::string> timed;                  // of these, those that measure time
   sweep::RunSettings run;                       // of all its jobs

@@ -1,5 +1,6 @@
 #include "framework/schedule/slurm_script.h"
 
+#include <fmt/ranges.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -75,6 +76,7 @@ extra: [--mail-type=FAIL, "--comment='a b'"]
   submission.run.gpus = 2;
   submission.run.time_limit = 600;
   submission.after = {"123_4", "123_5"};
+  submission.behind = {"120", "121"};
   expect_golden("university", submission);
 }
 
@@ -213,6 +215,32 @@ TEST(SlurmArrays, AJobThatOthersWaitForHasItsTaskToItself) {
   ClusterProfile profile;
   profile.jobs_per_allocation = 10;
   EXPECT_EQ(made.dealt(profile), "0|1|2,3");
+}
+
+// "7", or "7 after a,b", of arrays that are called a, b, ...
+std::vector<std::string> turns(int64_t max_parallel, const std::vector<size_t>& arrays,
+                               const std::vector<std::string>& open = {}) {
+  Turns turns(max_parallel, open);
+  std::vector<std::string> texts;
+  for (const size_t tasks : arrays) {
+    const Turns::Turn turn = turns.next(tasks);
+    turns.given(std::string(1, static_cast<char>('a' + texts.size())));
+    texts.push_back(fmt::format("{}{}{}", turn.parallel, turn.behind.empty() ? "" : " after ",
+                                fmt::join(turn.behind, ",")));
+  }
+  return texts;
+}
+
+TEST(SlurmArrays, TogetherKeepToMaxParallel) {
+  EXPECT_THAT(turns(0, {100, 100}, {"9"}), ElementsAre("0", "0")) << "no limit";
+  EXPECT_THAT(turns(20, {1000, 1000, 300}), ElementsAre("20", "20 after a", "20 after b"));
+  EXPECT_THAT(turns(20, {1, 1000, 6}), ElementsAre("1", "19", "6 after a,b"))
+      << "one small array holds nothing up";
+  EXPECT_THAT(turns(20, {15, 1000}), ElementsAre("15", "20 after a"))
+      << "nor does it leave a few places to a large one";
+  EXPECT_THAT(turns(2, {1, 1, 1, 1, 1}),
+              ElementsAre("1", "1", "1 after a,b", "1 after a,b", "1 after c,d"));
+  EXPECT_THAT(turns(4, {2, 2}, {"7", "8"}), ElementsAre("2 after 7,8", "2 after 7,8"));
 }
 
 }  // namespace

@@ -228,6 +228,16 @@ TEST_F(ClusterTasks, StatusTellsWhereJobsAreAndWhatTheyWaitFor) {
                     HasSubstr((job_folder_of(2) / "log.txt").lexically_relative(house_.path()))));
 }
 
+TEST_F(ClusterTasks, ArraysOfASweepTogetherKeepToMaxParallel) {
+  write_file(house_ / "split.yaml",
+             "executor: slurm\ngpu_request: none\nmax_array: 2\nmax_parallel: 1\n");
+  const Finished dry =
+      wait(start("demo.yaml --dry-run --cluster ./split.yaml", {{"PATH", path()}}));
+  EXPECT_EQ(dry.status, 0) << dry.err;
+  EXPECT_THAT(dry.out, AllOf(HasSubstr("--array=0-1%1\n"), HasSubstr("--array=0-0%1\n"),
+                             HasSubstr("--dependency=afterany:ARRAY1\n")));
+}
+
 TEST_F(ClusterTasks, OutsideOfATaskItSaysWhatIsMissing) {
   write_submission(folder_, submission_);
   const Finished task = wait(start("--cluster-task " + folder_.path.string()));
