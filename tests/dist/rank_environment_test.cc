@@ -33,6 +33,13 @@ std::string error_of(const Variables& variables, RanksFrom from = RanksFrom::kAu
   return error_of([&] { rank_place(variables, from); });
 }
 
+// The same place whether `from` is named or recognised.
+RankPlace place_of(const Variables& variables, RanksFrom from) {
+  const RankPlace place = rank_place(variables, RanksFrom::kAuto);
+  EXPECT_EQ(rank_place(variables, from), place);
+  return place;
+}
+
 const Variables kTorchrun = {{"RANK", "5"},
                              {"WORLD_SIZE", "8"},
                              {"LOCAL_RANK", "1"},
@@ -66,17 +73,15 @@ TEST(RankEnvironment, NoneIsOneProcessWhateverTheEnvironmentSays) {
 }
 
 TEST(RankEnvironment, TorchrunSaysEverything) {
-  for (const RanksFrom from : {RanksFrom::kAuto, RanksFrom::kTorchrun}) {
-    const RankPlace place = rank_place(kTorchrun, from);
-    EXPECT_EQ(place.rank, 5);
-    EXPECT_EQ(place.size, 8);
-    EXPECT_EQ(place.local_rank, 1);
-    EXPECT_EQ(place.local_size, 4);
-    EXPECT_EQ(place.address, "node7");
-    EXPECT_EQ(place.port, 29400);
-    EXPECT_EQ(place.source, "torchrun");
-    EXPECT_FALSE(place.store_is_theirs);
-  }
+  const RankPlace place = place_of(kTorchrun, RanksFrom::kTorchrun);
+  EXPECT_EQ(place.rank, 5);
+  EXPECT_EQ(place.size, 8);
+  EXPECT_EQ(place.local_rank, 1);
+  EXPECT_EQ(place.local_size, 4);
+  EXPECT_EQ(place.address, "node7");
+  EXPECT_EQ(place.port, 29400);
+  EXPECT_EQ(place.source, "torchrun");
+  EXPECT_FALSE(place.store_is_theirs);
 }
 
 TEST(RankEnvironment, TheStoreOfTorchrunIsJoinedAndNotOpenedAnew) {
@@ -115,17 +120,15 @@ TEST(RankEnvironment, NumbersThatContradictEachOtherAreNamed) {
 }
 
 TEST(RankEnvironment, AStepOfSlurmSaysEverything) {
-  for (const RanksFrom from : {RanksFrom::kAuto, RanksFrom::kSlurm}) {
-    const RankPlace place = rank_place(kSlurm, from);
-    EXPECT_EQ(place.rank, 3);
-    EXPECT_EQ(place.size, 4);
-    EXPECT_EQ(place.local_rank, 1);
-    EXPECT_EQ(place.address, "gpu07");
-    EXPECT_EQ(place.other_address, "10.0.0.7");
-    EXPECT_EQ(place.source, "slurm");
-    EXPECT_EQ(place.run, "1234.0.");
-    EXPECT_GE(place.port, 10240);
-  }
+  const RankPlace place = place_of(kSlurm, RanksFrom::kSlurm);
+  EXPECT_EQ(place.rank, 3);
+  EXPECT_EQ(place.size, 4);
+  EXPECT_EQ(place.local_rank, 1);
+  EXPECT_EQ(place.address, "gpu07");
+  EXPECT_EQ(place.other_address, "10.0.0.7");
+  EXPECT_EQ(place.source, "slurm");
+  EXPECT_EQ(place.run, "1234.0.");
+  EXPECT_GE(place.port, 10240);
 }
 
 TEST(RankEnvironment, StepsOfOneJobHaveTheirOwnPorts) {
@@ -166,14 +169,12 @@ TEST(RankEnvironment, WhatAStepLacksIsNamed) {
 }
 
 TEST(RankEnvironment, OpenMpiOnOneHostNeedsNoAddress) {
-  for (const RanksFrom from : {RanksFrom::kAuto, RanksFrom::kMpi}) {
-    const RankPlace place = rank_place(kOpenMpi, from);
-    EXPECT_EQ(place.rank, 1);
-    EXPECT_EQ(place.size, 2);
-    EXPECT_EQ(place.local_rank, 1);
-    EXPECT_EQ(place.address, "127.0.0.1");
-    EXPECT_NE(place.port, 0);
-  }
+  const RankPlace place = place_of(kOpenMpi, RanksFrom::kMpi);
+  EXPECT_EQ(place.rank, 1);
+  EXPECT_EQ(place.size, 2);
+  EXPECT_EQ(place.local_rank, 1);
+  EXPECT_EQ(place.address, "127.0.0.1");
+  EXPECT_NE(place.port, 0);
 }
 
 TEST(RankEnvironment, MpiOnSeveralHostsIsNeverTakenForLocalhost) {
@@ -186,14 +187,12 @@ TEST(RankEnvironment, MpiOnSeveralHostsIsNeverTakenForLocalhost) {
 }
 
 TEST(RankEnvironment, MpichSaysEverythingButTheAddress) {
-  for (const RanksFrom from : {RanksFrom::kAuto, RanksFrom::kMpi}) {
-    const RankPlace place = rank_place(kMpich, from);
-    EXPECT_EQ(place.rank, 2);
-    EXPECT_EQ(place.size, 4);
-    EXPECT_EQ(place.local_rank, 0);
-    EXPECT_EQ(place.address, "node1");
-    EXPECT_EQ(place.port, 29500);
-  }
+  const RankPlace place = place_of(kMpich, RanksFrom::kMpi);
+  EXPECT_EQ(place.rank, 2);
+  EXPECT_EQ(place.size, 4);
+  EXPECT_EQ(place.local_rank, 0);
+  EXPECT_EQ(place.address, "node1");
+  EXPECT_EQ(place.port, 29500);
   EXPECT_THAT(error_of(without(kMpich, "MASTER_PORT")), HasSubstr("MASTER_PORT is not set"));
   EXPECT_THAT(error_of(without(kMpich, "MASTER_ADDR")), HasSubstr("MASTER_ADDR is not set"));
   EXPECT_THAT(error_of(without(kMpich, "PMI_SIZE")), HasSubstr("PMI_SIZE is not set"));
