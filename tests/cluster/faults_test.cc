@@ -2,6 +2,8 @@
 // it is, every point ends in the record with the numbers of an undisturbed run.
 #include <gmock/gmock.h>
 
+#include <stdexcept>
+
 #include "tests/cluster/sweeps.h"
 
 namespace tarflow::cluster {
@@ -27,6 +29,30 @@ class Faults : public OnSlurm {
   // Again after a fault that leaves jobs undone: they, and they alone, are computed.
   void run_again() { EXPECT_EQ(end_of(start_on_slurm()), 0) << printed(); }
 
+  struct Frozen {
+    pid_t driver = 0;
+    Worker worker;
+  };
+  // The sweep, with one worker frozen in the middle of its job.
+  Frozen start_and_freeze_one() {
+    const pid_t driver = start_on_slurm();
+    const auto worker = freeze_one();
+    if (!worker) throw std::runtime_error("no worker was caught in the middle of its job");
+    return {driver, *worker};
+  }
+
+  void expect_told(const Worker& worker) {
+    EXPECT_TRUE(eventually([&] {
+      return awaits(worker.pid, SIGTERM) || awaits(worker.pid, SIGUSR2);
+    })) << "the worker was not told";
+  }
+
+  void expect_continued(pid_t driver) {
+    EXPECT_EQ(end_of(driver), 0) << printed();
+    EXPECT_GE(continued(), 1);
+    expect_as_undisturbed(kPoints);
+  }
+
   // As messages name it.
   std::string log_of(const Worker& worker) const {
     return (worker.folder / "log.txt").lexically_relative(house_.path()).string();
@@ -42,44 +68,32 @@ class Faults : public OnSlurm {
 
 TEST_F(Faults, APreemptedJobWritesWhatItHasAndGoesOnFromThere) {
   profile("partition: low\n");
-  const pid_t driver = start_on_slurm();
-  const auto worker = freeze_one();
-  ASSERT_TRUE(worker);
+  const auto [driver, worker] = start_and_freeze_one();
   const Answer other =
       (*slurm_)("sbatch --parsable -p high -N 2 -n 4 -o /dev/null --wrap 'sleep 1'");
   ASSERT_EQ(other.status, 0) << other.text;
-  EXPECT_TRUE(eventually([&] {
-    return awaits(worker->pid, SIGTERM) || awaits(worker->pid, SIGUSR2);
-  })) << "the worker was not told";
-  thaw(*worker);
-  EXPECT_EQ(end_of(driver), 0) << printed();
-  EXPECT_GE(continued(), 1);
-  expect_as_undisturbed(kPoints);
+  expect_told(worker);
+  thaw(worker);
+  expect_continued(driver);
 }
 
 TEST_F(Faults, AJobOnANodeThatGoesDownIsComputedOnAnother) {
-  const pid_t driver = start_on_slurm();
-  const auto worker = freeze_one();
-  ASSERT_TRUE(worker);
-  slurm_->kill_node(worker->node());
+  const auto [driver, worker] = start_and_freeze_one();
+  slurm_->kill_node(worker.node());
   const Answer down =
-      (*slurm_)("scontrol update NodeName=" + worker->node() + " State=DOWN Reason=power");
+      (*slurm_)("scontrol update NodeName=" + worker.node() + " State=DOWN Reason=power");
   ASSERT_EQ(down.status, 0) << down.text;
-  EXPECT_EQ(end_of(driver), 0) << printed();
-  EXPECT_GE(continued(), 1);
-  expect_as_undisturbed(kPoints);
+  expect_continued(driver);
 }
 
 TEST_F(Faults, ATaskThatSomebodyCancelsIsShownAndComputedWhenRunAgain) {
-  const pid_t driver = start_on_slurm();
-  const auto worker = freeze_one();
-  ASSERT_TRUE(worker);
-  const Answer cancelled = (*slurm_)("scancel " + worker->task());
+  const auto [driver, worker] = start_and_freeze_one();
+  const Answer cancelled = (*slurm_)("scancel " + worker.task());
   ASSERT_EQ(cancelled.status, 0) << cancelled.text;
-  thaw(*worker);
+  thaw(worker);
   EXPECT_EQ(end_of(driver), 1) << printed();
   EXPECT_THAT(printed(), HasSubstr("cancel"));
-  EXPECT_THAT(printed(), HasSubstr(log_of(*worker)));
+  EXPECT_THAT(printed(), HasSubstr(log_of(worker)));
   EXPECT_EQ(points_in("results"), kPoints - 1);
   EXPECT_EQ(queue(), "");
   run_again();
@@ -88,28 +102,20 @@ TEST_F(Faults, ATaskThatSomebodyCancelsIsShownAndComputedWhenRunAgain) {
 
 TEST_F(Faults, AheadOfTheTimeLimitAJobMakesRoomAndGoesOn) {
   profile("partition: main\ntime: 60\nsignal_lead: 50\n");
-  const pid_t driver = start_on_slurm();
-  const auto worker = freeze_one();
-  ASSERT_TRUE(worker);
-  EXPECT_TRUE(eventually([&] {
-    return awaits(worker->pid, SIGTERM) || awaits(worker->pid, SIGUSR2);
-  })) << "the worker was not told";
-  thaw(*worker);
-  EXPECT_EQ(end_of(driver), 0) << printed();
-  EXPECT_GE(continued(), 1);
-  expect_as_undisturbed(kPoints);
+  const auto [driver, worker] = start_and_freeze_one();
+  expect_told(worker);
+  thaw(worker);
+  expect_continued(driver);
 }
 
 TEST_F(Faults, ATimeLimitThatIsHitIsShownAsSuch) {
   sweep("trial_sweep", kImages, "{strategy: [For], cfg: [0, 1]}");
   profile("partition: main\ntime: 60\nsignal_lead: 0\nmax_resubmissions: 0\n");
-  const pid_t driver = start_on_slurm();
-  const auto worker = freeze_one();  // and never thawed, as one that hangs
-  ASSERT_TRUE(worker);
+  const auto [driver, worker] = start_and_freeze_one();  // never thawed, as one that hangs
   EXPECT_EQ(end_of(driver), 1) << printed();
   EXPECT_THAT(printed(), HasSubstr("time limit"));
-  EXPECT_THAT(printed(), HasSubstr(log_of(*worker)));
-  EXPECT_FALSE(has_result(*worker));
+  EXPECT_THAT(printed(), HasSubstr(log_of(worker)));
+  EXPECT_FALSE(has_result(worker));
   profile("partition: main\n");
   run_again();
   EXPECT_GE(continued(), 1);
@@ -117,13 +123,11 @@ TEST_F(Faults, ATimeLimitThatIsHitIsShownAsSuch) {
 }
 
 TEST_F(Faults, AControllerThatIsKilledIsWaitedFor) {
-  const pid_t driver = start_on_slurm();
-  const auto worker = freeze_one();
-  ASSERT_TRUE(worker);
+  const auto [driver, worker] = start_and_freeze_one();
   wait_for_saved_state();
   slurm_->kill_controller();
-  thaw(*worker);
-  EXPECT_TRUE(eventually([&] { return has_result(*worker); }));
+  thaw(worker);
+  EXPECT_TRUE(eventually([&] { return has_result(worker); }));
   slurm_->start_controller();
   EXPECT_EQ(end_of(driver), 0) << printed();
   EXPECT_EQ(submissions().size(), 1u);
@@ -131,16 +135,14 @@ TEST_F(Faults, AControllerThatIsKilledIsWaitedFor) {
 }
 
 TEST_F(Faults, ADriverThatIsKilledFindsItsJobsAgain) {
-  const pid_t driver = start_on_slurm();
-  const auto worker = freeze_one();
-  ASSERT_TRUE(worker);
+  const auto [driver, worker] = start_and_freeze_one();
   ::kill(driver, SIGKILL);
   EXPECT_EQ(end_of(driver), 128 + SIGKILL);
-  EXPECT_THAT(queue(), HasSubstr(worker->task() + " R")) << "the job runs on";
+  EXPECT_THAT(queue(), HasSubstr(worker.task() + " R")) << "the job runs on";
   EXPECT_EQ(run("trial_sweep.yaml --cluster trial.yaml --status", "status"), 0);
-  EXPECT_THAT(printed("status"), HasSubstr(worker->node()));
+  EXPECT_THAT(printed("status"), HasSubstr(worker.node()));
   const pid_t again = start_on_slurm();
-  thaw(*worker);
+  thaw(worker);
   EXPECT_EQ(end_of(again), 0) << printed();
   EXPECT_EQ(submissions().size(), 1u) << "it submitted again what was running";
   expect_as_undisturbed(kPoints);
@@ -148,13 +150,9 @@ TEST_F(Faults, ADriverThatIsKilledFindsItsJobsAgain) {
 
 TEST_F(Faults, AWorkerThatIsKilledIsTriedAgainAndGoesOn) {
   sweep("trial_sweep", kImages, kGrid, "retries: 1, backoff: 1 s");
-  const pid_t driver = start_on_slurm();
-  const auto worker = freeze_one();
-  ASSERT_TRUE(worker);
-  ::kill(worker->pid, SIGKILL);
-  EXPECT_EQ(end_of(driver), 0) << printed();
-  EXPECT_GE(continued(), 1);
-  expect_as_undisturbed(kPoints);
+  const auto [driver, worker] = start_and_freeze_one();
+  ::kill(worker.pid, SIGKILL);
+  expect_continued(driver);
 }
 
 TEST_F(Faults, WhatSlurmRefusesIsSaidInItsWords) {
@@ -168,15 +166,13 @@ TEST_F(Faults, WhatSlurmRefusesIsSaidInItsWords) {
 }
 
 TEST_F(Faults, CancelEndsWhatIsOnTheClusterAndKeepsWhatIsDone) {
-  const pid_t driver = start_on_slurm();
-  const auto worker = freeze_one();
-  ASSERT_TRUE(worker);
+  const auto [driver, worker] = start_and_freeze_one();
   EXPECT_EQ(run("trial_sweep.yaml --cluster trial.yaml --cancel", "cancel"), 0)
       << printed("cancel");
-  thaw(*worker);
+  thaw(worker);
   EXPECT_THAT(end_of(driver), AnyOf(1, 130)) << printed();
   EXPECT_TRUE(eventually([&] { return queue().empty(); })) << queue();
-  EXPECT_FALSE(has_result(*worker));
+  EXPECT_FALSE(has_result(worker));
   run_again();
   expect_as_undisturbed(kPoints);
 }
