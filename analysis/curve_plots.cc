@@ -159,7 +159,8 @@ Plot kernel_plot(const std::string& title, const std::vector<Point>& points,
   plot.height = 260 + 34 * static_cast<int>(points.size());  // the key takes most of 260
   plot.settings = fmt::format(
       "set xlabel 'share of the time, percent'\nset xrange [0:100]\nset yrange [{}:-0.6]\n"
-      "set ytics ({}) noenhanced\nset key maxrows 3\n",
+      "set ytics ({}) noenhanced\n"
+      "set key at screen 0.5, screen 0.02 center bottom horizontal maxcols 4\nset bmargin 7\n",
       points.size() - 0.4, tics);
   plot.command = "plot ";
   for (size_t kind = 0; kind < kKernelKinds.size(); ++kind) {

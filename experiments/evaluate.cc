@@ -71,6 +71,7 @@ class Evaluation {
     restore(partial);
     if (comm_.any(context_.stop_requested())) stop(nullptr);
     warm_up();
+    context_.work_begins();
     if (!sample(partial)) stop(&partial);
     if (!comm_.first()) return;
     FeatureReport features(context_, settings_);

@@ -222,6 +222,7 @@ std::vector<Strategy> chosen_strategies(JobContext& context, std::vector<Strateg
     require_choice(open, settings, model);
     if (!metrics) {
       metrics = measure_guesses(context, settings, model);
+      context.work_begins();
       context.add("guess/igm_z", {}, array_values(metrics->igm_z));
       context.add("guess/igm_zero", {}, array_values(metrics->igm_zero));
     }

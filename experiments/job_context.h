@@ -75,10 +75,12 @@ class JobContext {
   [[noreturn]] void stop() const;
 
   // Says how far the job is; written to progress.json at most a few times a second. The time left
-  // is estimated from the first call of a phase on. With the first call of all, which comes before
-  // the first image, starting is over and the job's own work begins.
+  // is estimated from the first call of a phase on. With the first call, before the first image,
+  // starting is over and the job's own work begins.
   void progress(const std::string& phase, int64_t done, int64_t total,
                 double images_per_second = 0);
+  // All that was told so far belonged to starting: guesses, statistics of a reference.
+  void work_begins() { work_start_ = {}; }
   // Whether a job that is stopped goes on from where it was, for whoever decides what to stop.
   void set_resumable(bool resumable) { resumable_ = resumable; }
   // A line in the job's log.

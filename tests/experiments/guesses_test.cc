@@ -136,7 +136,7 @@ TEST_F(Guesses, StatedOnesAreKeptAndSequentialBlocksHaveNone) {
 TEST_F(Guesses, WithoutImagesAreAMistakeInTheFile) {
   EXPECT_EQ(wait(start(sample_ + "{name: \"[1-4-1-1]\", guess: auto}}\n")), 2);
   const std::string log = read_file(folder_ / "log");
-  EXPECT_THAT(log, HasSubstr("toy.yaml:5:39"));
+  EXPECT_THAT(log, HasSubstr("toy.yaml:6:39"));
   EXPECT_THAT(log, HasSubstr("`guess: auto` needs real images"));
   EXPECT_THAT(log, HasSubstr("guess_images: FOLDER"));
   EXPECT_FALSE(fs::exists(folder_ / "results/toy.h5"));
