@@ -166,7 +166,8 @@ class Evaluation {
   // All chunks that are not done; false when the job was asked to stop before the last.
   bool sample(PartialFile& partial) {
     DeviceShare share(device_);
-    times_.assign(2 + totals_.rates.size() + totals_.features.size(), 0);
+    times_ = {0, 0, std::vector<double>(totals_.rates.size()),
+              std::vector<double>(totals_.features.size())};
     rank_times_.assign(static_cast<size_t>(comm_.size()), times_);
     summing_.assign(totals_.features.size(), 0);
     const EvaluateTotals earlier = totals_;
@@ -215,7 +216,7 @@ class Evaluation {
     Piece piece;
     sample_chunk(chunk, piece);
     for (size_t rate = 0; rate < totals_.rates.size(); ++rate) measure(rate, chunk, piece);
-    piece["times"] = at::tensor(times_, at::kDouble);
+    piece["times"] = times_.packed();
     return piece;
   }
 
@@ -226,7 +227,7 @@ class Evaluation {
     sampler_.prepare(chunk.count);
     const Stopwatch sampling(device_);
     const SampleResult result = sampler_.sample(noise, labels);
-    times_[0] += sampling.seconds();
+    times_.sampling += sampling.seconds();
     WorkTotals work;
     work.add(result, chunk.count);
     piece = work.tensors();
@@ -236,7 +237,7 @@ class Evaluation {
     if (!differentiate_) return;
     const Stopwatch gradient(device_);
     gradient_ = sampler_.gradient(images_, labels);
-    times_[1] += gradient.seconds();
+    times_.gradient += gradient.seconds();
   }
 
   // The images of one rate, and what the extractors see in them.
@@ -244,7 +245,7 @@ class Evaluation {
     const double lr = totals_.rates[index].lr;
     const Stopwatch denoising(device_);
     at::Tensor images = lr == 0 ? images_ : self_denoise(model_, images_, gradient_, lr);
-    times_[2 + index] += denoising.seconds();
+    times_.denoising[index] += denoising.seconds();
     images = finite_images(images, lr, chunk);
     piece[nonfinite_name(index)] = at::full({}, chunk.count - images.size(0), at::kLong);
     for (size_t f = 0; f < totals_.features.size(); ++f) {
@@ -252,7 +253,7 @@ class Evaluation {
       const Stopwatch watch(device_);
       piece[features_name(f)] =
           extractors_.at(totals_.features[f].extractor)->features(metrics::to_uint8(images));
-      times_[2 + totals_.rates.size() + f] += watch.seconds();
+      times_.features[f] += watch.seconds();
     }
   }
 
@@ -279,27 +280,22 @@ class Evaluation {
       summing_[f] += watch.seconds();
       own.keep_first(features->second, settings_.kept_features);
     }
-    const at::Tensor times = piece.at("times");
-    rank_times_[static_cast<size_t>(chunk.index % comm_.size())].assign(
-        times.const_data_ptr<double>(), times.const_data_ptr<double>() + times.numel());
+    rank_times_[static_cast<size_t>(chunk.index % comm_.size())].unpack(piece.at("times"));
     totals_.chunks_done = chunk.index + 1;
   }
 
   // Of each time that of the rank that took longest, after those of earlier starts of the job.
   void set_times(const EvaluateTotals& earlier, double loop, double gather) {
-    std::vector<double> longest = rank_times_.front();
-    for (const std::vector<double>& times : rank_times_) {
-      for (size_t i = 0; i < longest.size(); ++i) longest[i] = std::max(longest[i], times[i]);
-    }
+    RankTimes longest = rank_times_.front();
+    for (const RankTimes& times : rank_times_) longest.raise_to(times);
     totals_.seconds = earlier.seconds + loop;
     totals_.gather_seconds = earlier.gather_seconds + gather;
-    totals_.sampling_seconds = earlier.sampling_seconds + longest[0];
-    totals_.gradient_seconds = earlier.gradient_seconds + longest[1];
+    totals_.sampling_seconds = earlier.sampling_seconds + longest.sampling;
+    totals_.gradient_seconds = earlier.gradient_seconds + longest.gradient;
     for (size_t i = 0; i < totals_.rates.size(); ++i)
-      totals_.rates[i].seconds = earlier.rates[i].seconds + longest[2 + i];
+      totals_.rates[i].seconds = earlier.rates[i].seconds + longest.denoising[i];
     for (size_t f = 0; f < totals_.features.size(); ++f) {
-      totals_.features[f].seconds =
-          earlier.features[f].seconds + summing_[f] + longest[2 + totals_.rates.size() + f];
+      totals_.features[f].seconds = earlier.features[f].seconds + summing_[f] + longest.features[f];
     }
   }
 
@@ -365,12 +361,11 @@ class Evaluation {
   EvaluateTotals totals_;
   std::vector<PointParts> points_;
   bool differentiate_ = false, continued_ = false;
-  at::Tensor images_, gradient_;  // of the chunk at hand
-  // Sampling, gradient, then by rate and by extractor: of this rank, and as rank 0 last heard.
-  std::vector<double> times_;
-  std::vector<std::vector<double>> rank_times_;
-  std::vector<double> summing_;  // moments, by extractor
-  std::vector<DeviceUse> uses_;  // by rank
+  at::Tensor images_, gradient_;       // of the chunk at hand
+  RankTimes times_;                    // of this rank
+  std::vector<RankTimes> rank_times_;  // as rank 0 last heard
+  std::vector<double> summing_;        // moments, by extractor
+  std::vector<DeviceUse> uses_;        // by rank
 };
 
 void run(JobContext& context) { Evaluation(context).run(); }

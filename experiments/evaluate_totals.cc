@@ -85,6 +85,23 @@ void FeatureTotals::keep_first(const at::Tensor& features, int64_t most) {
   kept_count += kept.back().size(0);
 }
 
+at::Tensor RankTimes::packed() const {
+  std::vector<double> values{sampling, gradient};
+  values.insert(values.end(), denoising.begin(), denoising.end());
+  values.insert(values.end(), features.begin(), features.end());
+  return at::tensor(values, at::kDouble);
+}
+
+void RankTimes::unpack(const at::Tensor& packed) {
+  const double* next = packed.const_data_ptr<double>();
+  sampling = *next++;
+  gradient = *next++;
+  for (double& seconds : denoising) seconds = *next++;
+  for (double& seconds : features) seconds = *next++;
+}
+
+void RankTimes::raise_to(const RankTimes& other) { unpack(at::maximum(packed(), other.packed())); }
+
 void EvaluateTotals::keep_first(const at::Tensor& images) {
   const int64_t missing = kKeptImages - kept_count;
   if (missing <= 0) return;

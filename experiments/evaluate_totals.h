@@ -35,6 +35,16 @@ struct FeatureTotals {
   void keep_first(const at::Tensor& features, int64_t most);
 };
 
+// Seconds that one rank has worked.
+struct RankTimes {
+  double sampling = 0, gradient = 0;
+  std::vector<double> denoising, features;  // as EvaluateTotals::rates and ::features
+
+  at::Tensor packed() const;              // float64, for the way to rank 0
+  void unpack(const at::Tensor& packed);  // of one with as many rates and features
+  void raise_to(const RankTimes& other);  // the longer of each
+};
+
 struct EvaluateTotals {
   int64_t chunks_done = 0;
   double sampling_seconds = 0, gradient_seconds = 0, gather_seconds = 0;
