@@ -36,6 +36,7 @@ void append_event(const SubmissionFolder& folder, const TaskEvent& event) {
   if (!event.outcome.empty()) json["outcome"] = event.outcome;
   if (!event.text.empty()) json["text"] = event.text;
   if (event.silent) json["silent"] = true;
+  if (event.unable) json["unable"] = true;
   if (event.reached > 0) json["reached"] = event.reached;
   if (event.seconds > 0) json["seconds"] = event.seconds;
   if (event.what == "end") {
@@ -62,6 +63,7 @@ std::vector<TaskEvent> read_events(const SubmissionFolder& folder, size_t task) 
       event.outcome = json.value("outcome", "");
       event.text = json.value("text", "");
       event.silent = json.value("silent", false);
+      event.unable = json.value("unable", false);
       event.reached = json.value("reached", 0.0);
       event.seconds = json.value("seconds", 0.0);
       event.left = json.value("left", size_t{0});

@@ -19,10 +19,11 @@ struct TaskEvent {
   size_t task = 0;
   int restart = 0;      // SLURM_RESTART_COUNT: which start of the task it was
   std::string job;      // hash
-  std::string outcome;  // of a job: "done", "again" (failed, tried again), "failed" (for good),
-                        // "stopped"
+  std::string outcome;  // of a job: "done", "again" (failed, tried again, maybe elsewhere),
+                        // "failed" (for good), "stopped"
   std::string text;     // the reason, the signal's name
   bool silent = false;  // the job's worker failed before it printed anything
+  bool unable = false;  // the worker could not be run on this node: a library or a file is missing
   double reached = 0;   // of a stopped job, 0..1: how far it came
   double seconds = 0;   // that the attempt took
   size_t left = 0;      // at the end: jobs of the task that are to be run yet

@@ -117,6 +117,14 @@ Verdict of_waiting(Verdict verdict, const TaskState& state) {
   return verdict;
 }
 
+std::string ended_early(const TaskEvidence& evidence) {
+  for (auto event = evidence.events.rbegin(); event != evidence.events.rend(); ++event) {
+    if (event->what == "start") break;
+    if (event->unable) return fmt::format("{} cannot run the worker: {}", event->host, event->text);
+  }
+  return "it ended before all of its jobs were done";
+}
+
 // A batch script that ended by itself, before or after run_sweep took over.
 void judge_failed(const TaskEvidence& evidence, const LastStart& last, Verdict& verdict) {
   const TaskState& state = *evidence.state;
@@ -124,7 +132,7 @@ void judge_failed(const TaskEvidence& evidence, const LastStart& last, Verdict& 
   verdict.what = What::kResubmit;
   if (last.started && last.ended) {
     verdict.reason = last.refused.empty()
-                         ? "it ended before all of its jobs were done"
+                         ? ended_early(evidence)
                          : fmt::format(
                                "it was told to end ({}) and could not be put back into the "
                                "queue: {}",
@@ -202,7 +210,7 @@ void judge_lost(const TaskEvidence& evidence, Verdict& verdict) {
     verdict.reason = fmt::format("it was told to end ({}) and could not be put back: {}", last.told,
                                  last.refused);
   } else if (last.ended) {
-    verdict.reason = "it ended before all of its jobs were done";
+    verdict.reason = ended_early(evidence);
   } else if (last.started) {
     verdict.reason =
         fmt::format("Slurm knows nothing of it any more; it was last seen{}", on_nodes(evidence));
@@ -233,7 +241,7 @@ void add_events(const std::vector<TaskEvent>& events, std::map<std::string, Repu
     explained = explained || event.what == "told" || event.what == "end";
     if (event.what != "job") continue;
     node.good = node.good || event.outcome == "done" || event.outcome == "stopped";
-    node.marks += event.silent;
+    node.marks += event.silent || event.unable;
   }
 }
 

@@ -56,11 +56,15 @@ class ClusterTask {
     note(event("start"));
     say(fmt::format("task {} of {}, start {}, on {}", place_.task, submission_.job_name,
                     place_.restart + 1, place_.node));
+    bool elsewhere = false;
     for (const std::string& hash : submission_.tasks.at(place_.task)) {
       if (failed_before(hash)) continue;
-      (stopping() ? Result::kLeft : do_job(hash)) == Result::kLeft ? left_.push_back(hash) : void();
+      const Result result = stopping() ? Result::kLeft : do_job(hash);
+      if (result != Result::kOver) left_.push_back(hash);
+      elsewhere = elsewhere || result == Result::kElsewhere;
     }
-    if (!left_.empty() && !superseded_) make_room();
+    // Put back into the queue, the task might well come to this node again.
+    if (!left_.empty() && !superseded_ && (stopping() || !elsewhere)) make_room();
     TaskEvent end = event("end");
     end.left = left_.size();
     end.failed = failed_;
@@ -70,7 +74,7 @@ class ClusterTask {
   }
 
  private:
-  enum class Result { kOver, kLeft };
+  enum class Result { kOver, kLeft, kElsewhere };
 
   TaskEvent event(const std::string& what, const std::string& text = "") const {
     TaskEvent event;
@@ -135,7 +139,14 @@ class ClusterTask {
     say(fmt::format("job {} failed: {}", hash, reason));
   }
 
-  // kLeft: it stopped, or is to be tried again.
+  // The worker or a library of it is not there, or is none for this processor.
+  static bool cannot_run(const Exit& exit) {
+    constexpr int kNotExecutable = 126, kNotFound = 127, kOfSignal = 128;  // of shells and srun
+    return exit.signal == SIGILL || exit.code == kNotExecutable || exit.code == kNotFound ||
+           exit.code == kOfSignal + SIGILL;
+  }
+
+  // kLeft: it stopped, or is to be tried again. kElsewhere: again, but not on this node.
   Result attempt(const Job& job, const JobFolder& folder, int number) {
     const bool timed = submission_.timed.contains(job.hash);
     Attempting attempting(job, folder, launch_of(submission_, place_, timed), signals_);
@@ -143,6 +154,7 @@ class ClusterTask {
     std::optional<Outcome> outcome;
     while (!(outcome = attempting.poll())) look_after(attempting);
     worker_told_ = !stopping() && outcome->exit.code == kStoppedExit;
+    Result result = Result::kLeft;
     TaskEvent ended = event("job", outcome->reason);
     ended.job = job.hash;
     ended.seconds = outcome->seconds;
@@ -154,19 +166,21 @@ class ClusterTask {
       stopped_ = ended;
     } else {
       const bool again = number <= run_->retries;
-      ended.outcome = again ? "again" : "failed";
+      ended.unable = cannot_run(outcome->exit);
+      ended.outcome = again || ended.unable ? "again" : "failed";
       ended.silent = outcome->log_end.empty();
       if (ended.silent) {
         ended.text +=
             fmt::format("; it printed nothing, see {}", folder_.output(place_.task).string());
       }
-      failed_ += !again;
+      failed_ += ended.outcome == "failed";
+      if (!again && ended.unable) result = Result::kElsewhere;
     }
     note(ended);
     say(fmt::format("job {} {} after {}{}", job.hash,
                     ended.outcome == "again" ? "failed, it is tried again," : ended.outcome,
                     duration(outcome->seconds), ended.text.empty() ? "" : ": " + ended.text));
-    return ended.outcome == "done" || ended.outcome == "failed" ? Result::kOver : Result::kLeft;
+    return ended.outcome == "done" || ended.outcome == "failed" ? Result::kOver : result;
   }
 
   void look_after(Attempting& attempting) {

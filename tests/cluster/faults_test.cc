@@ -58,6 +58,19 @@ class Faults : public OnSlurm {
     return (worker.folder / "log.txt").lexically_relative(house_.path()).string();
   }
 
+  // Programs that are whole but for one node, where run_job cannot be run.
+  void break_programs_on(const std::string& node) {
+    const fs::path programs = house_ / "bin", whole = fs::path(TARFLOW_RUN_SWEEP).parent_path();
+    fs::create_directory(programs);
+    fs::create_directory_symlink(whole / "../share", house_ / "share");
+    for (const char* name : {"run_sweep", "analyze"}) fs::copy_file(whole / name, programs / name);
+    write_file(programs / "run_job",
+               fmt::format("#!/bin/sh\n[ \"$SLURMD_NODENAME\" = {} ] && exit 127\nexec {} \"$@\"\n",
+                           node, (whole / "run_job").string()));
+    fs::permissions(programs / "run_job", fs::perms::owner_all);
+    run_sweep_ = programs / "run_sweep";
+  }
+
   // Slurm may have its own ideas of when it starts jobs again; what it has in mind is written down.
   void wait_for_saved_state() {
     const fs::path file = slurm_->configuration().parent_path() / "state/job_state";
@@ -84,6 +97,21 @@ TEST_F(Faults, AJobOnANodeThatGoesDownIsComputedOnAnother) {
       (*slurm_)("scontrol update NodeName=" + worker.node() + " State=DOWN Reason=power");
   ASSERT_EQ(down.status, 0) << down.text;
   expect_continued(driver);
+}
+
+TEST_F(Faults, ANodeThatCannotRunTheWorkerIsLeftOutOnTheRetry) {
+  break_programs_on("n1");
+  sweep("trial_sweep", kImages / 10, kGrid, "retries: 1, backoff: 0.1");
+  EXPECT_EQ(end_of(start_on_slurm()), 0) << printed();
+  EXPECT_THAT(printed(), HasSubstr("n1 cannot run the worker"));
+  bool left_out = false;
+  for (const fs::path& folder : submissions()) {
+    left_out =
+        left_out || read_file(folder / "submission.json").find("\"n1\"") != std::string::npos;
+  }
+  EXPECT_TRUE(left_out) << "no later submission excludes n1";
+  run_sweep_ = TARFLOW_RUN_SWEEP;
+  expect_as_undisturbed(kPoints);
 }
 
 TEST_F(Faults, ATaskThatSomebodyCancelsIsShownAndComputedWhenRunAgain) {

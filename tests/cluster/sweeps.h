@@ -84,7 +84,7 @@ class OnSlurm : public ::testing::Test {
       ::setenv("XDG_CONFIG_HOME", (house_ / "home").c_str(), 1);
       if (::chdir(house_.path().c_str()) != 0) ::_exit(99);
       const std::string line =
-          fmt::format("exec {} {} >>{}.log 2>&1 </dev/null", TARFLOW_RUN_SWEEP, words, log);
+          fmt::format("exec {} {} >>{}.log 2>&1 </dev/null", run_sweep_.string(), words, log);
       ::execl("/bin/sh", "sh", "-c", line.c_str(), nullptr);
       ::_exit(99);
     }
@@ -205,6 +205,7 @@ class OnSlurm : public ::testing::Test {
 
   schedule::Scratch house_;
   std::unique_ptr<Slurm> slurm_;
+  fs::path run_sweep_ = TARFLOW_RUN_SWEEP;
 
  private:
   // Whether a run_sweep is alive.

@@ -4,6 +4,7 @@
 //   fail      prints 30 lines and ends with status 3
 //   crash     ends by SIGABRT
 //   nothing   ends well without a result
+//   missing   ends as a program does of which a library is missing
 //   garbage   ends well with a result that is none
 //   other     ends well with the result of another job
 //   late      writes its result and then ends by SIGABRT
@@ -115,6 +116,10 @@ int work(const std::filesystem::path& folder, const std::string& arguments) {
   }
   if (what == "crash") ::raise(SIGABRT);
   if (what == "nothing") return 0;
+  if (what == "missing") {
+    fmt::print("error while loading shared libraries\n");
+    return 127;
+  }
   if (what == "block") {
     std::ofstream(folder / ".result.h5.123.part") << "half";
     write_file(variable("FAKE_WORKER_STARTED"), fmt::format("{}", ::getpid()));

@@ -197,6 +197,20 @@ TEST(SlurmFaults, AWorkerThatDiesBeforeItLogsHasSlurmsOutputNamed) {
   EXPECT_EQ(judged(evidence, state("FAILED", "NonZeroExitCode", 0, 1)).log, "slurm/x/task-0.out");
 }
 
+TEST(SlurmFaults, ATaskOnANodeThatCannotRunItsWorkerIsSubmittedAgainWithoutTheNode) {
+  TaskEvidence evidence = at_work();
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    evidence.events.push_back(job_event("a", "again", "the worker ended with exit code 127"));
+    evidence.events.back().unable = true;
+  }
+  evidence.events.push_back(event("end"));
+  const Verdict verdict = judged(evidence, state("FAILED", "NonZeroExitCode", 0, 75));
+  EXPECT_EQ(verdict.what, What::kResubmit);
+  EXPECT_THAT(verdict.reason, AllOf(HasSubstr("n1 cannot run the worker"), HasSubstr("127")));
+  EXPECT_THAT(verdict.left, testing::Contains("a"));
+  EXPECT_THAT(bad_nodes({evidence}), ElementsAre("n1"));
+}
+
 TEST(SlurmFaults, ATaskThatCouldNotQueueAgainIsSubmittedAgain) {
   TaskEvidence evidence = at_work();
   TaskEvent refused = event("refused");

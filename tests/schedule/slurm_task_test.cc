@@ -173,6 +173,18 @@ TEST_F(ClusterTasks, AWorkerThatEndsBeforeItPrintsHasSlurmsOutputNamed) {
   EXPECT_THAT(read_events(folder_, 0)[1].text, HasSubstr(folder_.output(0).string()));
 }
 
+TEST_F(ClusterTasks, AWorkerThatANodeCannotRunIsLeftForAnotherNode) {
+  submission_.run.retries = 1;
+  EXPECT_EQ(run_task("missing 1").status, 75);
+  EXPECT_THAT(noted(),
+              ElementsAre("start", "job again", "job again", "job done", "job done", "end"))
+      << "and not put back into the queue, which might lead here again";
+  const std::vector<TaskEvent> events = read_events(folder_, 0);
+  EXPECT_TRUE(events[1].unable && events[2].unable);
+  EXPECT_EQ(events.back().left, 1u);
+  EXPECT_EQ(events.back().failed, 0u);
+}
+
 TEST_F(ClusterTasks, AheadOfItsEndItStopsTheWorkerAndQueuesAgain) {
   const pid_t task = start_task("stoppable 2");
   wait_for_worker();
