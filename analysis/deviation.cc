@@ -7,8 +7,10 @@
 #include <cmath>
 #include <limits>
 #include <span>
+#include <vector>
 
 #include "framework/core/error.h"
+#include "framework/core/statistics.h"
 
 namespace tarflow::analysis {
 namespace {
@@ -36,15 +38,6 @@ size_t values_per_image(const record::Array& images, const record::Array& refere
 }
 
 }  // namespace
-
-double quantile(std::vector<double> values, double q) {
-  std::sort(values.begin(), values.end());
-  const double rank = q * static_cast<double>(values.size() - 1);
-  const size_t below = static_cast<size_t>(rank);
-  const double fraction = rank - static_cast<double>(below);
-  if (fraction == 0 || values[below] == values[below + 1]) return values[below];
-  return values[below] + fraction * (values[below + 1] - values[below]);
-}
 
 Deviation deviation(const record::Array& images, const record::Array& reference) {
   const size_t width = values_per_image(images, reference);

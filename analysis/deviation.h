@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <vector>
 
 #include "framework/record/record.h"
 
@@ -22,8 +21,5 @@ struct Deviation {
 // Reference images that are not finite are passed over. Throws Error when the shapes do not fit or
 // nothing is left to compare.
 Deviation deviation(const record::Array& images, const record::Array& reference);
-
-// Linear interpolation at rank q * (n - 1), 0 <= q <= 1, as numpy does. `values` not empty.
-double quantile(std::vector<double> values, double q);
 
 }  // namespace tarflow::analysis

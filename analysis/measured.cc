@@ -5,7 +5,6 @@
 #include <map>
 #include <tuple>
 
-#include "analysis/deviation.h"
 #include "analysis/speedup_block.h"
 #include "framework/core/statistics.h"
 

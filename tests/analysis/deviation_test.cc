@@ -20,14 +20,6 @@ record::Array flat_images(const std::vector<float>& values) {
   return testing::images_array(static_cast<int64_t>(values.size()), 2, all);
 }
 
-TEST(Quantile, InterpolatesBetweenRanks) {
-  EXPECT_DOUBLE_EQ(quantile({3, 1, 2}, 0.5), 2);
-  EXPECT_DOUBLE_EQ(quantile({4, 1, 2, 3}, 0.5), 2.5);
-  EXPECT_DOUBLE_EQ(quantile({0, 10, 20, 30, 40}, 0.99), 39.6);  // numpy.percentile(..., 99)
-  EXPECT_DOUBLE_EQ(quantile({7}, 0.99), 7);
-  EXPECT_TRUE(std::isinf(quantile({1, INFINITY, INFINITY}, 0.75)));
-}
-
 TEST(Deviation, IsTheImagesRmsOverTheReferencesRms) {
   // Reference rms: sqrt((1 + 9 + 9 + 1) / 4) = sqrt(5); differences 0, 1, 2, 3.
   const Deviation result = deviation(flat_images({1, 2, 5, 2}), flat_images({1, 3, 3, -1}));

@@ -40,8 +40,9 @@ TEST(Statistics, ListsThatDoNotFitAreRefused) {
 TEST(Quantile, InterpolatesBetweenRanks) {
   EXPECT_DOUBLE_EQ(quantile({3, 1, 2}, 0.5), 2);
   EXPECT_DOUBLE_EQ(quantile({4, 1, 2, 3}, 0.5), 2.5);
-  EXPECT_DOUBLE_EQ(quantile({0, 100}, 0.99), 99);
+  EXPECT_DOUBLE_EQ(quantile({0, 10, 20, 30, 40}, 0.99), 39.6);  // numpy.percentile(..., 99)
   EXPECT_DOUBLE_EQ(quantile({7}, 0.99), 7);
+  EXPECT_TRUE(std::isinf(quantile({1, INFINITY, INFINITY}, 0.75)));
 }
 
 }  // namespace

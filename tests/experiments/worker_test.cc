@@ -54,7 +54,7 @@ class Worker : public Programs {
         "{published: "
         "1.0e-9}}}}}\n" +
         "  - benchmark: {batch: 2, warm_up: 0, repeats: 1, strategy: \"[1-4-2-3]\"}\n" +
-        "  - device_error: {compute_type: bfloat16, num_images: 2, strategy: For}\n" +
+        "  - device_error: {compute_type: bfloat16, num_images: 2" + chosen + "}\n" +
         "  - convergence: {num_images: 2, segments: 4, max_iterations: 3}\n" +
         "  - trace: {num_images: 2" + chosen + "}\n  - compare: {num_images: 2" + chosen + "}\n");
   }
