@@ -6,6 +6,7 @@
 #include <fstream>
 #include <iterator>
 #include <optional>
+#include <utility>
 
 #include "analysis/format.h"
 #include "analysis/html.h"
@@ -176,6 +177,24 @@ Section tables_section(const Report& report, const Anchors& anchors) {
   return {"tables", "Tables", text};
 }
 
+// The tables and where their numbers come from, as far as `most_bytes` allow.
+std::pair<Section, Section> tables_and_origins(const Report& report,
+                                               const std::vector<Point>& points,
+                                               size_t most_bytes) {
+  const auto made = [&](Detail detail, const char* introduction) {
+    const Provenance origins = provenance(points, detail);
+    return std::pair{tables_section(report, origins.anchors),
+                     Section{"origins", "Where the numbers come from",
+                             fmt::format("<p>{}</p>\n", introduction) + origins.html}};
+  };
+  auto both =
+      made(Detail::kEachPoint, "Names in the first column of a table lead to a point here.");
+  if (both.first.body.size() + both.second.body.size() <= most_bytes) return both;
+  return made(Detail::kShared,
+              "There are so many points that the settings of each are left out here: "
+              "<code>analyze export</code> writes the columns of all as CSV.");
+}
+
 std::string head(const Report& report, bool running) {
   // Nothing may be loaded, whatever a name in a sweep file contains.
   std::string text = fmt::format(
@@ -204,12 +223,11 @@ bool still_running(const std::vector<Source>& sources) {
 std::string render_page(const Report& report, const std::vector<Source>& sources,
                         const std::vector<Point>& points,
                         const std::vector<MeasuredFamily>& families,
-                        const std::vector<JobFolderState>& jobs, const fs::path& folder) {
-  const Provenance origins = provenance(points);
-  Section tables = tables_section(report, origins.anchors);
-  const size_t length = tables.body.size() + origins.html.size();
-  Embedder embedder(
-      std::min(kMostPictureBytes, length < kMostPageBytes ? kMostPageBytes - length : 0));
+                        const std::vector<JobFolderState>& jobs, const fs::path& folder,
+                        size_t most_bytes) {
+  auto [tables, origins] = tables_and_origins(report, points, most_bytes);
+  const size_t length = tables.body.size() + origins.body.size();
+  Embedder embedder(std::min(kMostPictureBytes, length < most_bytes ? most_bytes - length : 0));
   std::vector<Section> sections = {summary_section(points, families)};
   const auto add = [&](std::optional<Section> section) {
     if (section) sections.push_back(std::move(*section));
@@ -220,8 +238,7 @@ std::string render_page(const Report& report, const std::vector<Source>& sources
   add(plots_section(report, folder, embedder));
   add(std::move(tables));
   add(pictures_section(report, folder, embedder));
-  add(Section{"origins", "Where the numbers come from",
-              "<p>Names in the first column of a table lead here.</p>\n" + origins.html});
+  add(std::move(origins));
   add(Section{"points", "What is shown and what is not", bullets(report.coverage, "")});
 
   std::string text = head(report, still_running(sources));

@@ -14,7 +14,8 @@ namespace tarflow::analysis {
 
 // What pictures and plots may take of the page, in bytes of text; a long report leaves them less,
 // so that the page stays below kMostPageBytes. What does not fit stays in the folder, and the page
-// says so.
+// says so. Where not even the tables fit with the settings of each point, these are left to
+// `analyze export`.
 inline constexpr size_t kMostPictureBytes = 3'000'000;
 inline constexpr size_t kMostPageBytes = 4'900'000;
 
@@ -23,6 +24,7 @@ std::string render_page(const Report& report, const std::vector<Source>& sources
                         const std::vector<Point>& points,
                         const std::vector<MeasuredFamily>& families,
                         const std::vector<JobFolderState>& jobs,
-                        const std::filesystem::path& folder);
+                        const std::filesystem::path& folder,
+                        size_t most_bytes = kMostPageBytes);
 
 }  // namespace tarflow::analysis

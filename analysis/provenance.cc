@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <map>
+#include <set>
 
 namespace tarflow::analysis {
 namespace {
@@ -45,15 +46,6 @@ Settings common_to(const std::vector<Settings>& all) {
     });
   }
   return common;
-}
-
-std::string words_of(const Settings& settings, const Settings& but) {
-  std::string text;
-  for (const auto& [name, value] : settings) {
-    if (but.contains(name)) continue;
-    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", escape_html(name), escape_html(value));
-  }
-  return text;
 }
 
 std::string definition_list(const Settings& settings) {
@@ -113,21 +105,71 @@ class Environments {
   std::map<Settings, size_t> numbers_;
 };
 
-// One measurement: id, job, what is its own among the settings, environment.
-std::string entry(const Point& point, size_t number, const Settings& settings,
-                  const Settings& common, size_t environment) {
-  std::string text = fmt::format("<li id=p{}><code>{}</code>, job <code>{}</code>: {}", number,
-                                 escape_html(point.id()), escape_html(point.text("job")),
-                                 words_of(settings, common));
-  if (environment > 0) text += fmt::format("; <a href=#e{0}>environment {0}</a>", environment);
-  return text + "\n";
+// Points of one experiment, and what tells them apart.
+struct Experiment {
+  std::string name;
+  std::vector<const Point*> points;
+  std::vector<Settings> settings;  // of each point
+  Settings common;
+};
+
+std::vector<Experiment> experiments_of(const std::vector<Point>& points) {
+  std::map<std::string, std::vector<const Point*>> by_name;
+  for (const Point& point : points) by_name[point.text("experiment")].push_back(&point);
+  std::vector<Experiment> experiments;
+  for (auto& [name, own] : by_name) {
+    Experiment experiment{name, std::move(own), {}, {}};
+    for (const Point* point : experiment.points) {
+      Settings& settings = experiment.settings.emplace_back();
+      if (point->job) add_settings(settings, point->job->job);
+      add_settings(settings, part_of(*point));
+    }
+    experiment.common = common_to(experiment.settings);
+    experiments.push_back(std::move(experiment));
+  }
+  return experiments;
+}
+
+// A row a measurement: id, job, environment, and a column a setting that is not common to all. Rows
+// are short, for there may be many thousand.
+std::string points_table(const Experiment& experiment, size_t first_number,
+                         const std::vector<size_t>& environments) {
+  std::set<std::string> columns;
+  for (const Settings& settings : experiment.settings) {
+    for (const auto& [name, value] : settings) {
+      if (!experiment.common.contains(name)) columns.insert(name);
+    }
+  }
+  const std::string what = fmt::format(
+      "Each point of {}: its job, its own settings, where and with which source it was "
+      "computed",
+      escape_html(experiment.name));
+  std::string text = fmt::format(
+      "<details><summary>{0}</summary>\n<div class=scroll role=region tabindex=0 "
+      "aria-label=\"Each point of {1}\"><table><caption>{0}</caption>\n<thead><tr><th scope=col "
+      "class=l>point<th scope=col class=l>job<th scope=col>environment",
+      what, escape_html(experiment.name));
+  for (const std::string& name : columns)
+    text += fmt::format("<th scope=col>{}", escape_html(name));
+  text += "</thead>\n<tbody>";
+  for (size_t i = 0; i < experiment.points.size(); ++i) {
+    const Point& point = *experiment.points[i];
+    text += fmt::format("\n<tr id=p{}><th scope=row>{}<td>{}", first_number + i,
+                        escape_html(point.id()), escape_html(point.text("job")));
+    text +=
+        environments[i] > 0 ? fmt::format("<td><a href=#e{0}>{0}</a>", environments[i]) : "<td>";
+    const Settings& settings = experiment.settings[i];
+    for (const std::string& name : columns) {
+      const auto found = settings.find(name);
+      text += "<td>" + (found == settings.end() ? "" : escape_html(found->second));
+    }
+  }
+  return text + "\n</tbody></table></div></details>\n";
 }
 
 }  // namespace
 
-Provenance provenance(const std::vector<Point>& points) {
-  std::map<std::string, std::vector<const Point*>> experiments;
-  for (const Point& point : points) experiments[point.text("experiment")].push_back(&point);
+Provenance provenance(const std::vector<Point>& points, Detail detail) {
   Provenance result;
   Environments environments;
   std::map<const record::JobRecord*, size_t> by_job;  // read once a job
@@ -136,25 +178,19 @@ Provenance provenance(const std::vector<Point>& points) {
     if (found != by_job.end()) return found->second;
     return by_job[point.job] = environments.number_of(point.environment());
   };
-  size_t number = 0;
-  for (const auto& [experiment, own] : experiments) {
-    std::vector<Settings> settings(own.size());
-    for (size_t i = 0; i < own.size(); ++i) {
-      if (own[i]->job) add_settings(settings[i], own[i]->job->job);
-      add_settings(settings[i], part_of(*own[i]));
-    }
-    const Settings common = common_to(settings);
+  size_t number = 1;  // of an experiment's first point
+  for (const Experiment& experiment : experiments_of(points)) {
     result.html += fmt::format(
         "<h3>{0}</h3>\n<details class=print><summary>Settings that all {1} points of {0} share"
-        "</summary>{2}</details>\n<details><summary>Each point of {0}: its job, its own settings, "
-        "where and with which source it was computed</summary><ul class=points>\n",
-        escape_html(experiment), own.size(), definition_list(common));
-    for (size_t i = 0; i < own.size(); ++i) {
-      ++number;
-      result.anchors[own[i]->origin()] = fmt::format("p{}", number);
-      result.html += entry(*own[i], number, settings[i], common, environment_of(*own[i]));
-    }
-    result.html += "</ul></details>\n";
+        "</summary>{2}</details>\n",
+        escape_html(experiment.name), experiment.points.size(), definition_list(experiment.common));
+    std::vector<size_t> where;
+    for (const Point* point : experiment.points) where.push_back(environment_of(*point));
+    if (detail == Detail::kShared) continue;
+    for (size_t i = 0; i < experiment.points.size(); ++i)
+      result.anchors[experiment.points[i]->origin()] = fmt::format("p{}", number + i);
+    result.html += points_table(experiment, number, where);
+    number += experiment.points.size();
   }
   const std::string list = environments.html();
   if (!list.empty()) result.html += "<h3>Environments</h3>\n" + list;

@@ -15,7 +15,10 @@ struct Provenance {
   Anchors anchors;   // by Point::origin()
 };
 
+// kShared leaves out what is each point's own, and the anchors with it.
+enum class Detail { kEachPoint, kShared };
+
 // Settings that all points of an experiment share are told once, as are environments.
-Provenance provenance(const std::vector<Point>& points);
+Provenance provenance(const std::vector<Point>& points, Detail detail);
 
 }  // namespace tarflow::analysis

@@ -32,6 +32,12 @@ inline record::JobRecord many_points_job(size_t number, size_t rates, const Many
       strategy == 0
           ? "blocks 1-0: sequential"
           : fmt::format("block 1: gs 8 x {} guess z; block 0: jacobi 4 guess z", strategy);
+  job.environment = {{"git_revision", "0123456789abcdef"}, {"cpu", "a CPU"}};
+  job.job["settings"] = {{"cfg", cfg},
+                         {"strategy", {{"name", name}}},
+                         {"seed", seed},
+                         {"num_images", 256},
+                         {"extractor", "/somewhere/extractor.pt"}};
   for (size_t i = 0; i < rates; ++i) {
     record::Row row = evaluate_row(ids[i], hash, name, blocks, 1.0 + static_cast<double>(strategy));
     row["cfg"] = cfg;
@@ -40,6 +46,7 @@ inline record::JobRecord many_points_job(size_t number, size_t rates, const Many
     row["distance"] = 1.0 + 0.01 * static_cast<double>(strategy) + std::abs(cfg - 1);
     row["distance_error"] = 0.01;
     job.rows.push_back(std::move(row));
+    job.job["points"][i]["settings"] = {{"self_denoising_lr", 0.5 * static_cast<double>(i)}};
     const std::string folder = "jackknife/" + ids[i] + "/";
     job.arrays.push_back(
         record::make_array(folder + "count", {10}, std::vector<int64_t>(10, 25), "", "images"));

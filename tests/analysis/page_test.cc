@@ -9,6 +9,7 @@
 
 #include "analysis/html.h"
 #include "analysis/report.h"
+#include "analysis/sources.h"
 #include "framework/core/file.h"
 #include "tests/analysis/sweeps.h"
 
@@ -145,13 +146,29 @@ TEST_F(PageTest, NumbersLeadToTheirJobSettingsAndSource) {
   const std::string text = page(demo());
   std::smatch link;
   ASSERT_TRUE(std::regex_search(text, link, std::regex("<a href=#(p[0-9]+)>\\[1-8-4-4\\]</a>")));
-  const size_t place = text.find("<li id=" + link[1].str() + ">");
+  const size_t place = text.find("<tr id=" + link[1].str() + ">");
   ASSERT_NE(place, std::string::npos);
   const std::string entry = text.substr(place, text.find('\n', place) - place);
-  EXPECT_THAT(entry, AllOf(HasSubstr("job <code>j1"), HasSubstr("cfg "), HasSubstr("#e1")));
+  EXPECT_THAT(entry, AllOf(HasSubstr("<td>j1<td>"), HasSubstr("#e1"),
+                           AnyOf(HasSubstr("<td>0.0"), HasSubstr("<td>1.0"))));
+  EXPECT_THAT(text, HasSubstr("environment<th scope=col>cfg</thead>"));
   const size_t environment = text.find("<details id=e1");
   ASSERT_NE(environment, std::string::npos);
   EXPECT_THAT(text.substr(environment), HasSubstr("abc123"));
+}
+
+// So that a page of very many points can be opened, each link leading somewhere.
+TEST_F(PageTest, SettingsOfEachPointAreLeftOutWhereThereIsNoRoomAndItSaysSo) {
+  std::vector<std::string> problems;
+  const std::vector<Source> sources = read_sources({demo()}, problems);
+  const std::vector<Point> points = points_of(sources);
+  Report made = report(folder_ / "demo.h5");
+  const auto page_within = [&](size_t bytes) {
+    return render_page(made, sources, points, {}, {}, folder_ / "demo" / "report", bytes);
+  };
+  EXPECT_THAT(page_within(100'000), AllOf(HasSubstr("<tr id=p1>"), HasSubstr("href=#p1>")));
+  EXPECT_THAT(page_within(100), AllOf(Not(HasSubstr("id=p1")), Not(HasSubstr("href=#p1")),
+                                      HasSubstr("analyze export"), HasSubstr("<details id=e1")));
 }
 
 TEST_F(PageTest, ASweepThatRunsIsShownAndReloaded) {
