@@ -157,8 +157,19 @@ std::optional<double> published_seconds(const Point& point, const Published& pub
   return std::nullopt;
 }
 
-TableSet benchmark_tables(const std::vector<Point>& points, const Published* published) {
+std::vector<Point> neighbours_together(std::vector<Point> points) {
+  const auto place = [](const Point& point) {
+    return std::tuple(point.text("model"), point.text("strategy") != "For", point.text("strategy"),
+                      point.number("batch").value_or(0));
+  };
+  std::stable_sort(points.begin(), points.end(),
+                   [&](const Point& a, const Point& b) { return place(a) < place(b); });
+  return points;
+}
+
+TableSet benchmark_tables(const std::vector<Point>& measured, const Published* published) {
   TableSet result;
+  const std::vector<Point> points = neighbours_together(measured);
   const std::vector<std::string> models = model_names(points);
   std::map<std::string, std::vector<Named>> groups;
   for (size_t i = 0; i < points.size(); ++i) {
@@ -167,13 +178,6 @@ TableSet benchmark_tables(const std::vector<Point>& points, const Published* pub
     groups[title].push_back({points[i], models[i]});
   }
   for (auto& [title, group] : groups) {
-    std::stable_sort(group.begin(), group.end(), [](const Named& a, const Named& b) {
-      const auto key = [](const Named& named) {
-        return std::tuple(named.model, named.point.text("strategy") != "For",
-                          named.point.text("strategy"), named.point.number("batch").value_or(0));
-      };
-      return key(a) < key(b);
-    });
     result.tables.push_back(time_table(title, group, published));
     if (auto shares = share_table(title, group)) result.tables.push_back(std::move(*shares));
     result.shown += group.size();

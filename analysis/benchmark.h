@@ -21,10 +21,13 @@ inline constexpr std::array<std::pair<const char*, const char*>, 7> kKernelKinds
      {"share_copy", "copies"},
      {"share_other", "other"}}};
 
+// By model, the sequential strategy first, then by strategy and batch.
+std::vector<Point> neighbours_together(std::vector<Point> points);
+
 // A table a device and compute type, and one of where the time goes. The published code's seconds
 // stand beside a point only where device, batch, compute type, model shape and strategy are theirs.
 // `published` may be nullptr.
-TableSet benchmark_tables(const std::vector<Point>& points, const Published* published);
+TableSet benchmark_tables(const std::vector<Point>& measured, const Published* published);
 
 // The published code's seconds for what the point measured.
 std::optional<double> published_seconds(const Point& point, const Published& published);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "analysis/format.h"
 #include "framework/core/error.h"
@@ -172,9 +173,11 @@ BlockMetrics block_metrics(const Point& point, const std::string& norm) {
   return metrics;
 }
 
-TableSet crm_tables(const std::vector<Point>& points, const Published* published,
-                    const std::string& norm) {
-  TableSet result;
+namespace {
+
+// Adds what the points have in one norm.
+void add_tables(TableSet& result, const std::vector<Point>& points, const Published* published,
+                const std::string& norm) {
   std::vector<Measured> models;
   std::vector<Point> usable;
   for (const Point& point : points) {
@@ -190,10 +193,36 @@ TableSet crm_tables(const std::vector<Point>& points, const Published* published
   for (size_t i = 0; i < models.size(); ++i) models[i].name = names[i];
   std::sort(models.begin(), models.end(),
             [](const Measured& a, const Measured& b) { return a.name < b.name; });
-  result.shown = models.size();
-  if (models.empty()) return result;
+  result.shown += models.size();
+  if (models.empty()) return;
   result.tables.push_back(crm_table(models, published, norm));
   for (const Measured& m : models) result.tables.push_back(guess_table(m, norm));
+}
+
+// The paper's norm 2, or the first that was measured instead.
+std::string default_norm(const Point& point) {
+  const std::vector<std::string> paths = point.array_paths();
+  for (const std::string norm : {"2", "1", "fro"}) {
+    const std::string folder = "igm_crm/norm_" + norm + "/";
+    const auto has = [&](const std::string& path) { return path.starts_with(folder); };
+    if (std::any_of(paths.begin(), paths.end(), has)) return norm;
+  }
+  return "2";
+}
+
+}  // namespace
+
+TableSet crm_tables(const std::vector<Point>& points, const Published* published,
+                    const std::string& norm) {
+  TableSet result;
+  std::map<std::string, std::vector<Point>> by_norm;
+  for (const Point& point : points)
+    by_norm[norm.empty() ? default_norm(point) : norm].push_back(point);
+  // Norm 2 first, for others are shown only where it is absent.
+  std::vector<std::string> norms;
+  for (const auto& [one, own] : by_norm)
+    norms.insert(one == "2" ? norms.begin() : norms.end(), one);
+  for (const std::string& one : norms) add_tables(result, by_norm.at(one), published, one);
   return result;
 }
 

@@ -27,7 +27,7 @@ struct BlockMetrics {
 BlockMetrics block_metrics(const Point& point, const std::string& norm);
 
 // CRM of all models, then the initial guesses of each. `points`: those of experiment igm_crm.
-// `published` may be null.
+// `published` may be null. `norm`: "" for 2, and for points without it in a table of another norm.
 TableSet crm_tables(const std::vector<Point>& points, const Published* published,
                     const std::string& norm);
 

@@ -190,7 +190,8 @@ std::vector<Plot> convergence_plots(const std::vector<Point>& points) {
   return plots;
 }
 
-std::vector<Plot> kernel_plots(const std::vector<Point>& points) {
+std::vector<Plot> kernel_plots(const std::vector<Point>& measured) {
+  const std::vector<Point> points = neighbours_together(measured);
   const std::vector<std::string> models = model_names(points);
   std::map<std::string, std::pair<std::vector<Point>, std::vector<std::string>>> groups;
   for (size_t i = 0; i < points.size(); ++i) {

@@ -16,6 +16,6 @@ std::vector<Plot> convergence_plots(const std::vector<Point>& points);
 
 // Shares of the time of all kernels, of the points of experiment benchmark that have them: bars of
 // a device and compute type below each other.
-std::vector<Plot> kernel_plots(const std::vector<Point>& points);
+std::vector<Plot> kernel_plots(const std::vector<Point>& measured);
 
 }  // namespace tarflow::analysis

@@ -11,7 +11,7 @@
 namespace tarflow::analysis {
 
 struct ReportOptions {
-  std::string norm = "2";           // of CRM and IGM: "2", "1" or "fro"
+  std::string norm;                 // of CRM and IGM: "2", "1", "fro", or "" as crm_tables says
   std::filesystem::path published;  // file of published figures
   bool page = false;                // draw plots and write report.html as well
 };

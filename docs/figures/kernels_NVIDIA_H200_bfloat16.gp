@@ -4,7 +4,7 @@ load 'style.gp'
 set xlabel 'share of the time, percent'
 set xrange [0:100]
 set yrange [8.6:-0.6]
-set ytics ('img64cond [0/7-256/8-1/13-6] × 128' 0, 'afhq [7-8-32-10] × 1' 1, 'img64cond For × 128' 2, 'img128cond [6-8-32-10] × 128' 3, 'img64uncond [0/6-8-32-20] × 128' 4, 'afhq [7-8-32-10] × 128' 5, 'img64uncond For × 128' 6, 'img128cond For × 128' 7, 'afhq For × 128' 8) noenhanced
+set ytics ('afhq For × 128' 0, 'afhq [7-8-32-10] × 1' 1, 'afhq [7-8-32-10] × 128' 2, 'img128cond For × 128' 3, 'img128cond [6-8-32-10] × 128' 4, 'img64cond For × 128' 5, 'img64cond [0/7-256/8-1/13-6] × 128' 6, 'img64uncond For × 128' 7, 'img64uncond [0/6-8-32-20] × 128' 8) noenhanced
 set key at screen 0.5, screen 0.02 center bottom horizontal maxcols 4
 set bmargin 7
 set terminal svg noenhanced size 640,566 font 'sans-serif,14' background rgb 'white'

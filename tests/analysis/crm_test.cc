@@ -82,6 +82,21 @@ TEST(CrmTables, NamesPointsItCannotShow) {
   EXPECT_THROW(block_metrics(points_of(sources)[0], "fro"), Error);
 }
 
+TEST(CrmTables, PointsMeasuredInAnotherNormAloneHaveATableOfTheirOwn) {
+  Source source = two_models();
+  source.sweep.jobs.at("j2").arrays = testing::metric_arrays("fro", {1, 2}, {2, 1}, {3, 1});
+  const std::vector<Source> sources = {source};
+  const TableSet set = crm_tables(points_of(sources), nullptr, "");
+  EXPECT_EQ(set.shown, 2u);
+  EXPECT_THAT(set.left_out, ::testing::IsEmpty());
+  ASSERT_EQ(set.tables.size(), 4u);
+  EXPECT_THAT(set.tables[0].title, HasSubstr("norm 2"));
+  EXPECT_THAT(render_markdown(set.tables[0]), HasSubstr("| block | afhq |"));
+  EXPECT_THAT(set.tables[2].title, HasSubstr("norm fro"));
+  EXPECT_THAT(render_markdown(set.tables[2]), HasSubstr("| block | small |"));
+  EXPECT_EQ(crm_tables(points_of(sources), nullptr, "2").left_out.size(), 1u);
+}
+
 TEST(CrmTables, TellEqualModelNamesApart) {
   Source source = two_models();
   source.sweep.rows[1]["model"] = std::string("afhq");
