@@ -15,7 +15,9 @@ namespace {
 
 constexpr size_t kLabelledCells = 8;     // columns and rows beyond which cells show no numbers
 constexpr size_t kNamedStrategies = 12;  // in the key of a Pareto plot
-constexpr double kTold = 2;              // standard errors at which two distances differ
+constexpr int kParetoHeight = 320;       // without its key
+constexpr int kKeyLine = 22;
+constexpr double kTold = 2;  // standard errors at which two distances differ
 
 std::string setting(std::optional<double> value) {
   return value ? fmt::format("{}", *value) : kNoValue;
@@ -184,19 +186,33 @@ std::vector<Group> groups_of(const MeasuredFamily& family,
   return groups;
 }
 
-std::string pareto_line(const Measured& measured) {
-  return fmt::format(
-      "{} {} {} {}\n", data_log_number(*measured.seconds), data_number(measured.distance->value),
-      data_number(measured.distance->error.value_or(0)),
-      data_text(fmt::format("cfg {}, lr {}", setting(measured.cfg), setting(measured.lr))));
+std::string settings_text(const Measured& measured) {
+  return fmt::format("cfg {}, lr {}", setting(measured.cfg), setting(measured.lr));
+}
+
+std::string pareto_line(const Measured& measured, const std::string& label) {
+  return fmt::format("{} {} {} {}\n", data_log_number(*measured.seconds),
+                     data_number(measured.distance->value),
+                     data_number(measured.distance->error.value_or(0)), data_text(label));
+}
+
+// Labelled where the settings change, lest labels of neighbours cover each other. They stand below
+// the front, where no other point can be.
+std::string front_data(const std::vector<const Measured*>& front) {
+  std::string data, last;
+  for (const Measured* measured : front) {
+    const std::string label = settings_text(*measured);
+    data += pareto_line(*measured, label == last ? "" : label);
+    last = label;
+  }
+  return data;
 }
 
 std::string front_text(const std::vector<const Measured*>& front) {
   std::vector<std::string> names;
   for (const Measured* measured : front) {
-    names.push_back(fmt::format("{} at cfg {}, lr {}: {:.3g} s, {}", measured->strategy,
-                                setting(measured->cfg), setting(measured->lr), *measured->seconds,
-                                estimate(*measured)));
+    names.push_back(fmt::format("{} at {}: {:.3g} s, {}", measured->strategy,
+                                settings_text(*measured), *measured->seconds, estimate(*measured)));
   }
   return fmt::format("None is faster and nearer than: {}.", fmt::join(names, "; "));
 }
@@ -234,28 +250,30 @@ Plot pareto_plot(const MeasuredFamily& family, const std::vector<const Measured*
   plot.values = front_text(front);
   plot.data =
       "# seconds, distance, its standard error, settings; a block a strategy, the last: the "
-      "front\n";
+      "front, labelled where settings change\n";
   plot.settings = fmt::format(
       "set xlabel 'total time, s'\nset ylabel {}\nset logscale x\nset format x '%g'\n"
-      "set offsets 0, 0, graph 0.05, graph 0.05\n{}",
+      "set offsets 0, 0, graph 0.05, graph 0.12\n{}",
       gnuplot_text(family.distance_name), time_axis(family));
   plot.command = "plot ";
   size_t index = 0;
   for (const Group& group : groups_of(family, front)) {
     plot.data += "# " + data_text(group.title) + "\n";
-    for (const Measured* measured : group.members) plot.data += pareto_line(*measured);
+    for (const Measured* measured : group.members)
+      plot.data += pareto_line(*measured, settings_text(*measured));
     plot.data += "\n\n";
     plot.command +=
         fmt::format("data index {} using 1:2:3 with yerrorbars lt {} dt solid title {}, \\\n  ",
                     index, index + 1, gnuplot_text(group.title));
     ++index;
   }
-  for (const Measured* measured : front) plot.data += pareto_line(*measured);
+  plot.data += front_data(front);
+  plot.height = kParetoHeight + kKeyLine * static_cast<int>(index + 1);
   plot.command += fmt::format(
       "data index {0} using 1:2 with steps lc rgb ink lw 1 dt (6,4) title 'not beaten'", index);
   if (front.size() <= kLabelledCells) {
     plot.command += fmt::format(
-        ", \\\n  data index {} using 1:2:4 with labels left offset 0.8,0.6 textcolor rgb ink "
+        ", \\\n  data index {} using 1:2:4 with labels left offset 0.6,-0.7 textcolor rgb ink "
         "notitle",
         index);
   }

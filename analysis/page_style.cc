@@ -72,7 +72,8 @@ tbody th{position:static}td.l{min-width:0}
 )";
 
 // Sorting by any column: a number where the cell begins with one, else the text; cells without a
-// value stay last. Equal rows keep their order. A link to something inside closed details opens
+// value stay last. Equal rows keep their order. Tables whose first column has no heading have a model
+// a column, and no order to choose. A link to something inside closed details opens
 // them.
 const std::string_view kPageScript = R"(
 'use strict';
@@ -100,6 +101,7 @@ function sort(table,column,descending){
 }
 document.querySelectorAll('main table').forEach(function(table){
   if(!table.tHead||table.tBodies[0].rows.length<2)return;
+  if(table.tHead.rows[0].cells[0].textContent.trim()==='')return;
   Array.from(table.tHead.rows[0].cells).forEach(function(head,column){
     const button=document.createElement('button');
     button.type='button';

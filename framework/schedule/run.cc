@@ -101,11 +101,18 @@ void make_live_page(const Plan& plan, JobIndex& index, const fs::path& analyze) 
   }
 }
 
+LivePage live_page(const Plan& plan, JobIndex& index, const RunOptions& options) {
+  return {[&plan, &index, analyze = options.programs / "analyze"] {
+            make_live_page(plan, index, analyze);
+          },
+          kPageInterval};
+}
+
 // Runs what is pending. `lease` is kept alive meanwhile.
 Ran run_jobs(const Plan& plan, const ExperimentSchemas& schemas, const RunOptions& options,
              Lease& lease, JobIndex& index, Estimator& estimator) {
   const HeldSignals signals;
-  LivePage page([&] { make_live_page(plan, index, options.programs / "analyze"); }, kPageInterval);
+  LivePage page = live_page(plan, index, options);
   const std::vector<Task> tasks = tasks_of(plan, schemas, estimator);
   double cost = 0;
   for (const Task& task : tasks) cost += task.cost;
@@ -168,10 +175,14 @@ int run_plan_on_slurm(const Plan& plan, const Standing& standing, const Experime
                       const RunOptions& options, const ClusterProfile& profile, Lease& lease,
                       JobIndex& index) {
   Estimator estimator(schemas, plan.device, plan.cache());
-  const SlurmRan ran = run_on_slurm(plan, standing, schemas, options, profile, lease, estimator);
+  LivePage page = live_page(plan, index, options);
+  const SlurmRan ran = run_on_slurm(plan, standing, schemas, options, profile, lease, estimator,
+                                    [&] { page.job_ended(); });
   const DonePoints done = index.find_done(plan.all);
   index.save();
   const bool any = !done.by_key.empty();
+  const bool left_running = ran.interrupted || (!options.wait && ran.submitted + ran.held > 0);
+  if (any) write_progress(plan, done.by_key.size(), !left_running);
   const int status = any ? merge_and_analyze(plan, done, options.programs / "analyze") : kAllDone;
   say_how_it_went(plan, {ran.failed, false, false, ran.failed_fast});
   if (ran.interrupted) return kInterrupted;

@@ -146,11 +146,12 @@ Standing leave_to_slurm(Plan& plan, const ClusterProfile& profile, Lease& lease)
 
 SlurmRan run_on_slurm(const Plan& plan, const Standing& standing, const ExperimentSchemas& schemas,
                       const RunOptions& options, const ClusterProfile& profile, Lease& lease,
-                      Estimator& estimator) {
+                      Estimator& estimator, const std::function<void()>& job_ended) {
   SlurmOptions slurm = slurm_options(plan, options, profile);
   slurm.beat = [&lease] { lease.beat(); };
   slurm.done = [&](const Job& job, double seconds) {
     estimator.learn_result(job, seconds, JobFolder{plan.jobs_folder() / job.hash});
+    job_ended();
   };
   SlurmDriver driver(slurm, plan, schemas, estimator);
   SlurmRan ran = driver.submit(plan.pending, standing);

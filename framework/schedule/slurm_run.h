@@ -23,10 +23,11 @@ PlanOptions plan_options(const RunOptions& options, const ClusterProfile& profil
 // Where Slurm cannot be asked, what was given to it counts as its. The caller holds the lease.
 Standing leave_to_slurm(Plan& plan, const ClusterProfile& profile, Lease& lease);
 
-// Submits plan.pending; with --wait, until everything has ended.
+// Submits plan.pending; with --wait, until everything has ended: `job_ended` is called after each
+// job that has its result.
 SlurmRan run_on_slurm(const Plan& plan, const Standing& standing, const ExperimentSchemas& schemas,
                       const RunOptions& options, const ClusterProfile& profile, Lease& lease,
-                      Estimator& estimator);
+                      Estimator& estimator, const std::function<void()>& job_ended);
 
 // What --dry-run says beside the plan.
 std::string dry_run_on_slurm(const Plan& plan, const ExperimentSchemas& schemas,

@@ -202,6 +202,9 @@ std::string status_text(const Plan& plan, const ClusterView& cluster) {
   std::string text = summary(plan, states);
   for (const std::string& note : cluster.notes) text += note + "\n";
   if (alive) text += fmt::format("run_sweep is at work: {}\n", holder->str());
+  const fs::path page = plan.folder / "report" / "report.html";
+  if (std::error_code absent; fs::exists(page, absent))
+    text += fmt::format("what is done so far: {}\n", page.string());
   size_t failed = 0;
   bool selectable = true;  // all of them, by --retry-failed
   for (const JobStatus& status : states) {

@@ -19,6 +19,10 @@ TEST_F(Arrays, FortyPointsOnTwoNodesEqualALocalRun) {
   EXPECT_EQ(tasks_of(submissions()[0]).size(), 40u);
   EXPECT_EQ(nodes_used(), (std::set<std::string>{"n1", "n2"}));
   EXPECT_EQ(queue(), "");
+  const Json progress = read_json_file(house_ / "results/trial_sweep/progress.json");
+  EXPECT_EQ(progress.at("done"), 40);
+  EXPECT_EQ(progress.at("over"), true);
+  EXPECT_TRUE(fs::exists(house_ / "results/trial_sweep/report/report.html"));
   expect_as_undisturbed(40);
 }
 

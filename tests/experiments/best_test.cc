@@ -1,4 +1,5 @@
 // What `analyze best` prints is a sweep that runs as it stands and means the very point it chose.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -43,7 +44,7 @@ TEST_F(Best, IsReadUnchangedAndIsThePointThatWasMeasured) {
     write_valid(folder_ / "valid.h5", fastest);
     ASSERT_EQ(shell(analyze + " best valid.h5 --within 100000% --each-setting > toy.yaml"), 0);
     const std::string sweep = read_file(folder_ / "toy.yaml");
-    EXPECT_THAT(sweep, HasSubstr("label: \"" + fastest + "\""));
+    EXPECT_THAT(sweep, HasSubstr(fmt::format("label: \"{}\"", fastest)));
     ASSERT_EQ(shell(std::string(TARFLOW_RUN_SWEEP) + " toy.yaml > again.log 2>&1"), 0)
         << sweep << read_file(folder_ / "again.log");
     EXPECT_THAT(read_file(folder_ / "again.log"), HasSubstr("0 jobs to run, 2 of its points done"))

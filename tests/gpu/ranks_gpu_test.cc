@@ -39,7 +39,9 @@ TEST(RanksOnGpus, TensorsOfEveryGpuArriveOnThatOfRankZero) {
             for (const auto& [name, tensor] : own(rank, gpu(0))) {
               const at::Tensor& found = all[static_cast<size_t>(rank)].at(name);
               EXPECT_TRUE(found.cpu().equal(tensor.cpu())) << name << " of rank " << rank;
-              if (tensor.numel() > 0) EXPECT_EQ(found.device(), tensor.device()) << name;
+              if (tensor.numel() > 0) {
+                EXPECT_EQ(found.device(), tensor.device()) << name;
+              }
             }
           }
         }

@@ -98,7 +98,9 @@ TEST_P(FusedTest, InversionsAgreeWithThePlainEvaluator) {
       expect_close(got, expected);
       EXPECT_EQ(work.iterations, expected_work.iterations);
       EXPECT_GE(work.token_evaluations, expected_work.token_evaluations);  // it skips no tokens
-      if (plan.sequential()) EXPECT_EQ(work.token_evaluations, expected_work.token_evaluations);
+      if (plan.sequential()) {
+        EXPECT_EQ(work.token_evaluations, expected_work.token_evaluations);
+      }
       ASSERT_EQ(work.residuals.size(), expected_work.residuals.size());
       for (size_t i = 0; i < work.residuals.size(); ++i) {
         const double reference = expected_work.residuals[i];

@@ -385,9 +385,13 @@ TEST_F(UseTest, RunSettingsOfTheSweepAndOfAnExperiment) {
   EXPECT_EQ(own.backoff, 30);
   EXPECT_EQ(own.time_limit, 7200);
   const RunSettings& shared = *sweep.points.at(1).run;
-  EXPECT_EQ(shared,
-            (RunSettings{
-                .workers = 2, .retries = 1, .backoff = 30, .fail_fast = true, .time_limit = 600}));
+  RunSettings expected;
+  expected.workers = 2;
+  expected.retries = 1;
+  expected.backoff = 30;
+  expected.fail_fast = true;
+  expected.time_limit = 600;
+  EXPECT_EQ(shared, expected);
   EXPECT_EQ(sweep.points[0].id, load(evaluate_with("")).points[0].id);
 }
 
