@@ -8,7 +8,7 @@ namespace tarflow::experiments {
 
 // What one process and everybody used of a host and a device during a stretch.
 struct DeviceUse {
-  std::string host;
+  std::string host = {};
   double busy = -1;  // CPU seconds of everybody; -1 where they cannot be read
   double own = 0;    // CPU seconds of this process
   double wall = 0;   // seconds

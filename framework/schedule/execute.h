@@ -36,7 +36,7 @@ struct Launch {
   std::map<std::string, std::string> variables;  // of its environment
   // Words before the worker's: a program (a path) that starts its processes, and options of that.
   std::vector<std::string> before = {};
-  std::string place;          // for attempts.jsonl: see Attempt
+  std::string place = {};     // for attempts.jsonl: see Attempt
   int stop_signal = SIGTERM;  // that asks it to end
   // What else is known of why it failed; "" for nothing.
   std::function<std::string(const Exit&)> explain = [](const Exit&) { return std::string(); };
