@@ -64,7 +64,13 @@ void add(const KnownSubmission& known, size_t task, const std::optional<TaskStat
     here.nodes = evidence.state->nodes;
     here.elapsed = evidence.state->elapsed;
   }
-  for (const std::string& hash : verdict.left) view.jobs[hash] = here;
+  // What --cancel took back has not failed: it waits to be run again, and its attempts say the
+  // rest.
+  const bool over =
+      verdict.what == Verdict::What::kFailed || verdict.what == Verdict::What::kResubmit;
+  if (!submission.cancelled || !over) {
+    for (const std::string& hash : verdict.left) view.jobs[hash] = here;
+  }
   for (const Verdict::Failed& failed : verdict.failed) {
     ClusterJob& job = view.jobs[failed.job] = here;
     job.failed = true;

@@ -238,6 +238,11 @@ TEST_F(ClusterTasks, StatusTellsWhereJobsAreAndWhatTheyWaitFor) {
   EXPECT_THAT(status("7|0|CANCELLED|n1|1:05|None\n"),
               AllOf(HasSubstr("2 of 6 points done, 2 jobs failed"), HasSubstr("it was cancelled"),
                     HasSubstr((job_folder_of(2) / "log.txt").lexically_relative(house_.path()))));
+  submission_.cancelled = true;
+  for (const char* known : {"7|0|CANCELLED|n1|1:05|None\n", ""}) {
+    EXPECT_THAT(status(known), AllOf(HasSubstr("2 of 6 points done, 2 jobs interrupted"),
+                                     Not(HasSubstr("failed")), Not(HasSubstr("lost"))));
+  }
 }
 
 TEST_F(ClusterTasks, ArraysOfASweepTogetherKeepToMaxParallel) {
