@@ -32,17 +32,20 @@ class Best : public Programs {
   int shell(const std::string& command) const {
     return std::system(("cd " + folder_.string() + " && " + command).c_str());
   }
+
+  const std::string analyze_ = (fs::path(TARFLOW_RUN_SWEEP).parent_path() / "analyze").string();
 };
+
+const std::string analyze = (fs::path(TARFLOW_RUN_SWEEP).parent_path() / "analyze").string();
 
 TEST_F(Best, IsReadUnchangedAndIsThePointThatWasMeasured) {
   run("  - evaluate:\n      num_images: 4\n      extractor: " +
       asset("cifar10_extractor.pt").string() + "\n      reference: " + asset("cifar10").string() +
       "\n      grid:\n        strategy: [For, \"[1-4-2-2]\", {label: loose, blocks: {else: "
       "{segments: 1, max_iterations: 3, guess: zero}}}]\n        self_denoising_lr: [0, 0.7]\n");
-  const std::string analyze = (fs::path(TARFLOW_RUN_SWEEP).parent_path() / "analyze").string();
   for (const std::string fastest : {"For", "[1-4-2-2]", "loose"}) {
     write_valid(folder_ / "valid.h5", fastest);
-    ASSERT_EQ(shell(analyze + " best valid.h5 --within 100000% --each-setting > toy.yaml"), 0);
+    ASSERT_EQ(shell(analyze_ + " best valid.h5 --within 100000% --each-setting > toy.yaml"), 0);
     const std::string sweep = read_file(folder_ / "toy.yaml");
     EXPECT_THAT(sweep, HasSubstr(fmt::format("label: \"{}\"", fastest)));
     ASSERT_EQ(shell(std::string(TARFLOW_RUN_SWEEP) + " toy.yaml > again.log 2>&1"), 0)
@@ -50,6 +53,11 @@ TEST_F(Best, IsReadUnchangedAndIsThePointThatWasMeasured) {
     EXPECT_THAT(read_file(folder_ / "again.log"), HasSubstr("0 jobs to run, 2 of its points done"))
         << sweep;
   }
+}
+
+TEST_F(Best, OutputThatCannotBeWrittenIsAFailure) {
+  EXPECT_NE(shell(analyze_ + " describe-records > /dev/full 2> told.log"), 0);
+  EXPECT_THAT(read_file(folder_ / "told.log"), HasSubstr("standard output"));
 }
 
 }  // namespace
