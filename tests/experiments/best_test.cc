@@ -36,8 +36,6 @@ class Best : public Programs {
   const std::string analyze_ = (fs::path(TARFLOW_RUN_SWEEP).parent_path() / "analyze").string();
 };
 
-const std::string analyze = (fs::path(TARFLOW_RUN_SWEEP).parent_path() / "analyze").string();
-
 TEST_F(Best, IsReadUnchangedAndIsThePointThatWasMeasured) {
   run("  - evaluate:\n      num_images: 4\n      extractor: " +
       asset("cifar10_extractor.pt").string() + "\n      reference: " + asset("cifar10").string() +
