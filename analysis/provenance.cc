@@ -181,9 +181,13 @@ Provenance provenance(const std::vector<Point>& points, Detail detail) {
   size_t number = 1;  // of an experiment's first point
   for (const Experiment& experiment : experiments_of(points)) {
     result.html += fmt::format(
-        "<h3>{0}</h3>\n<details class=print><summary>Settings that all {1} points of {0} share"
-        "</summary>{2}</details>\n",
-        escape_html(experiment.name), experiment.points.size(), definition_list(experiment.common));
+        "<h3>{0}</h3>\n<details class=print><summary>Settings {1} of {0}</summary>"
+        "{2}</details>\n",
+        escape_html(experiment.name),
+        experiment.points.size() == 1
+            ? "of the only point"
+            : fmt::format("shared by all {} points", experiment.points.size()),
+        definition_list(experiment.common));
     std::vector<size_t> where;
     for (const Point* point : experiment.points) where.push_back(environment_of(*point));
     if (detail == Detail::kShared) continue;

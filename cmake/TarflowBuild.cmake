@@ -94,6 +94,8 @@ function(tarflow_test room)
   target_compile_definitions(test_${room} PRIVATE TARFLOW_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
                              TARFLOW_BINARY_DIR="${CMAKE_BINARY_DIR}")
   target_precompile_headers(test_${room} REUSE_FROM ${TEST_PCH})
+  get_target_property(options ${TEST_PCH} COMPILE_OPTIONS)
+  set_target_properties(test_${room} PROPERTIES COMPILE_OPTIONS "${options}")
   set(timeout 300)
   if(TEST_LABELS)
     set(labels LABELS "${TEST_LABELS}")
