@@ -19,9 +19,16 @@ endif()
 
 find_program(TARFLOW_CCACHE ccache)
 if(TARFLOW_CCACHE)
-  set(CMAKE_C_COMPILER_LAUNCHER ${TARFLOW_CCACHE})
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${TARFLOW_CCACHE})
-  set(CMAKE_CUDA_COMPILER_LAUNCHER ${TARFLOW_CCACHE})
+  # ccache refuses files that use precompiled headers unless it may ignore the macros and times that such a header hides.
+  # The base folder makes paths relative, so that a second checkout finds what the first one compiled.
+  set(launcher ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+      CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${TARFLOW_CCACHE})
+  set(CMAKE_C_COMPILER_LAUNCHER ${launcher})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${launcher})
+  set(CMAKE_CUDA_COMPILER_LAUNCHER ${launcher})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+    add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>)
+  endif()
 endif()
 if(TARFLOW_FUZZ)
   if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
