@@ -8,18 +8,16 @@
 #include <cstdint>
 #include <cstring>
 #include <ctime>
-#include <vector>
 
 #include "framework/core/error.h"
 #include "framework/core/hash.h"
-#include "framework/core/hash_files.h"
+#include "framework/core/image_settings.h"
 
 namespace tarflow::schedule {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int64_t kMuch = 256 << 20;    // bytes whose reading takes long enough to be announced
-constexpr size_t kHashedAtOnce = 4096;  // files whose hashes are in memory
+constexpr int64_t kMuch = 256 << 20;  // bytes whose reading takes long enough to be announced
 // File systems keep times coarsely: a file changed a moment ago can change again without a new
 // time.
 constexpr time_t kSettledSeconds = 2;
@@ -42,70 +40,38 @@ void add_file(Stamp& stamp, const fs::path& file) {
   stamp.newest = std::max(stamp.newest, status.st_mtim.tv_sec);
 }
 
-bool hidden(const fs::path& path) {
-  const std::string& text = path.native();
-  const size_t slash = text.rfind('/');
-  return text.compare(slash == std::string::npos ? 0 : slash + 1, 1, ".") == 0;
-}
-
-// Paths of all files below `folder` relative to it, hidden ones left out, sorted.
-std::vector<std::string> files_below(const fs::path& folder) {
-  std::vector<std::string> names;
-  const std::string& start = folder.native();
-  const size_t name_at = start.size() + (start.ends_with('/') ? 0 : 1);
-  try {
-    fs::recursive_directory_iterator entry(folder, fs::directory_options::follow_directory_symlink),
-        end;
-    for (; entry != end; ++entry) {
-      if (hidden(entry->path())) {
-        if (entry->is_directory()) entry.disable_recursion_pending();
-      } else if (entry->is_regular_file()) {
-        names.push_back(entry->path().native().substr(name_at));
-      }
-    }
-  } catch (const fs::filesystem_error& failure) {
-    throw Error(fmt::format("cannot list {}: {}", folder.string(), failure.code().message()));
-  }
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
-Stamp stamp_of(const fs::path& path) {
+Stamp stamp_of(const fs::path& path, images::Layout layout) {
   Stamp stamp;
   if (!fs::is_directory(path)) {
     add_file(stamp, path);
     return stamp;
   }
-  for (const std::string& name : files_below(path)) {
-    stamp.text += name + "\n";
-    add_file(stamp, path / name);
+  for (const images::ContentFile& file : images::content_files(path, layout)) {
+    stamp.text += file.name + "\n";
+    if (!file.broken) add_file(stamp, file.path);
   }
   stamp.text = sha256_hex(stamp.text);  // a folder may hold a million files
   return stamp;
 }
 
-std::string hash_content(const fs::path& path) {
-  if (!fs::is_directory(path)) return sha256_file(path);
-  const std::vector<std::string> names = files_below(path);
-  Sha256 hash;
-  std::vector<std::string> files;
-  for (size_t done = 0; done < names.size(); done += files.size()) {
-    files.clear();
-    for (size_t i = done; i < names.size() && files.size() < kHashedAtOnce; ++i) {
-      files.push_back((path / names[i]).native());
-    }
-    const std::vector<std::string> contents = sha256_files(files);
-    for (size_t i = 0; i < files.size(); ++i) {
-      const std::string& name = names[done + i];
-      // Once more for one that cannot be read: it throws and says why.
-      const std::string content = contents[i].empty() ? sha256_file(files[i]) : contents[i];
-      hash.update(fmt::format("{}:{} {}\n", name.size(), name, content));
-    }
-  }
-  return hash.hex();
+std::string hash_content(const fs::path& path, images::Layout layout) {
+  return fs::is_directory(path) ? images::folder_content_hash(path, layout) : sha256_file(path);
+}
+
+// What a path is remembered by. `folder 2`: folders that were hashed in an earlier way count as
+// new.
+std::string key_of(const fs::path& path, images::Layout layout) {
+  static constexpr const char* kLayouts[] = {"", " flat", " classes"};
+  return fmt::format("content {}{}{}", fs::absolute(path).lexically_normal().string(),
+                     fs::is_directory(path) ? " folder 2" : "", kLayouts[static_cast<int>(layout)]);
 }
 
 }  // namespace
+
+images::Layout layout_of(const Field& field, const sweep::Settings& settings) {
+  const Json* word = settings.find(layout_setting_of(field.name));
+  return images::layout_from(word && word->is_string() ? word->get<std::string>() : "");
+}
 
 ContentHasher::ContentHasher(const fs::path& cache_folder, ReadNotice notice)
     : notice_(std::move(notice)) {
@@ -121,32 +87,33 @@ ContentHasher::ContentHasher(const fs::path& cache_folder, ReadNotice notice)
   }
 }
 
-std::string ContentHasher::hash(const fs::path& path) {
-  if (const auto asked = by_path_.find(path.native()); asked != by_path_.end()) {
+std::string ContentHasher::hash(const fs::path& path, images::Layout layout) {
+  auto& by_path = by_path_[layout];
+  if (const auto asked = by_path.find(path.native()); asked != by_path.end()) {
     return *asked->second;
   }
-  const std::string& value = look_up(path);
-  by_path_[path.native()] = &value;
+  const std::string& value = look_up(path, layout);
+  by_path[path.native()] = &value;
   return value;
 }
 
 void ContentHasher::assume(const fs::path& path, std::string identity) {
-  const std::string key = "content " + fs::absolute(path).lexically_normal().string();
-  by_path_[path.native()] = &(seen_[key] = std::move(identity));
+  const std::string& made = seen_[key_of(path, images::Layout::kAuto)] = std::move(identity);
+  by_path_[images::Layout::kAuto][path.native()] = &made;
 }
 
-const std::string& ContentHasher::look_up(const fs::path& path) {
-  const std::string key = "content " + fs::absolute(path).lexically_normal().string();
+const std::string& ContentHasher::look_up(const fs::path& path, images::Layout layout) {
+  const std::string key = key_of(path, layout);
   // Many points name the same files, and even to list a folder of a million takes long.
   if (const auto seen = seen_.find(key); seen != seen_.end()) return seen->second;
-  const Stamp stamp = stamp_of(path);
+  const Stamp stamp = stamp_of(path, layout);
   const auto entry = known_.find(key);
   if (entry != known_.end() && entry->is_object() && entry->value("stamp", Json()) == stamp.text &&
       entry->value("value", Json()).is_string()) {
     return seen_[key] = entry->at("value").get<std::string>();
   }
   if (notice_ && stamp.bytes >= kMuch) notice_(path);
-  std::string value = hash_content(path);
+  std::string value = hash_content(path, layout);
   if (std::time(nullptr) - stamp.newest > kSettledSeconds) {
     known_[key] = {{"stamp", stamp.text}, {"value", value}};
     changed_ = true;

@@ -7,12 +7,18 @@
 #include <string>
 #include <unordered_map>
 
+#include "framework/core/experiment.h"
 #include "framework/core/json.h"
+#include "framework/images/folder.h"
+#include "framework/sweep/settings.h"
 
 namespace tarflow::schedule {
 
 // Called with a path before much of it is read.
 using ReadNotice = std::function<void(const std::filesystem::path&)>;
+
+// The layout of the folder that `field` names, as the settings of its point state it.
+images::Layout layout_of(const Field& field, const sweep::Settings& settings);
 
 class ContentHasher {
  public:
@@ -21,9 +27,10 @@ class ContentHasher {
   // is absent or damaged is an empty one.
   explicit ContentHasher(const std::filesystem::path& cache_folder, ReadNotice notice = {});
 
-  // SHA-256 of a file; of a folder, over the relative names and contents of all files in it but
-  // hidden ones, in the order of their names. Throws Error when it cannot be read.
-  std::string hash(const std::filesystem::path& path);
+  // SHA-256 of a file; images::folder_content_hash of a folder, to which alone `layout` matters.
+  // Throws Error when it cannot be read.
+  std::string hash(const std::filesystem::path& path,
+                   images::Layout layout = images::Layout::kAuto);
 
   // From now on the answer for a path: of a file that is to be made, and of which it is known how.
   void assume(const std::filesystem::path& path, std::string identity);
@@ -32,13 +39,14 @@ class ContentHasher {
   void save() const;
 
  private:
-  const std::string& look_up(const std::filesystem::path& path);
+  const std::string& look_up(const std::filesystem::path& path, images::Layout layout);
 
   std::filesystem::path cache_file_;
   ReadNotice notice_;
   Json known_ = Json::object();              // "content <path>" -> {"stamp", "value"}
   std::map<std::string, std::string> seen_;  // by the same key: asked of this object before
-  std::unordered_map<std::string, const std::string*> by_path_;  // as asked -> value in seen_
+  // As asked -> value in seen_.
+  std::map<images::Layout, std::unordered_map<std::string, const std::string*>> by_path_;
   bool changed_ = false;
 };
 

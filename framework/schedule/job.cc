@@ -43,7 +43,7 @@ Parted part(const ExperimentSchema& schema, const sweep::Settings& settings,
     (field.shared ? parted.shared : parted.common).set(*setting);
     if (field.identity == Identity::kContent) {
       (field.shared ? parted.shared_contents : parted.common_contents)[field.name] =
-          hasher.hash((*setting)->value.get_ref<const std::string&>());
+          hasher.hash((*setting)->value.get_ref<const std::string&>(), layout_of(field, settings));
     }
   }
   return parted;

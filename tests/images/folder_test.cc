@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "framework/images/png.h"
 #include "tests/images/fixtures.h"
@@ -30,15 +31,15 @@ std::vector<std::string> listed(const ImageFolder& folder, const std::vector<Ima
   return lines;
 }
 
-std::vector<std::string> listed(const fs::path& root) {
-  const ImageFolder folder = list_images(root);
+std::vector<std::string> listed(const fs::path& root, Layout layout = Layout::kAuto) {
+  const ImageFolder folder = list_images(root, layout);
   return listed(folder, folder.files);
 }
 
 TEST(Folder, ClassesAndFilesAreSorted) {
   const TemporaryFolder root;
   make_files(root.path(), {"dog/2.jpg", "dog/10.jpg", "cat/b.PNG", "cat/a.JpEg", "Zebra/x.png",
-                           "cat/notes.txt", "cat/jpg", "beside.jpg"});
+                           "cat/notes.txt", "cat/jpg", "README.md"});
   const ImageFolder folder = list_images(root.path());
   EXPECT_THAT(folder.classes, ElementsAre("Zebra", "cat", "dog"));
   EXPECT_THAT(
@@ -50,8 +51,13 @@ TEST(Folder, ClassesAndFilesAreSorted) {
 TEST(Folder, SubfoldersBelongToTheirClass) {
   const TemporaryFolder root;
   make_files(root.path(), {"c/z.jpg", "c/b/2.jpg", "c/b/deep/1.jpg", "c/b-1/0.jpg", "c/a/3.jpg"});
-  EXPECT_THAT(listed(root.path()), ElementsAre("0 c/z.jpg", "0 c/a/3.jpg", "0 c/b/2.jpg",
-                                               "0 c/b-1/0.jpg", "0 c/b/deep/1.jpg"));
+  EXPECT_THAT(
+      listed(root.path(), Layout::kClasses),
+      ElementsAre("0 c/z.jpg", "0 c/a/3.jpg", "0 c/b/2.jpg", "0 c/b-1/0.jpg", "0 c/b/deep/1.jpg"));
+  fs::remove(root.path() / "c/z.jpg");
+  fs::remove(root.path() / "c/b/2.jpg");
+  EXPECT_THAT(listed(root.path()), ElementsAre("0 c/a/3.jpg", "0 c/b-1/0.jpg", "0 c/b/deep/1.jpg"))
+      << "no layout is needed where each folder has images or folders with images";
 }
 
 TEST(Folder, WithoutClassFoldersThereAreNoLabels) {
@@ -64,7 +70,7 @@ TEST(Folder, WithoutClassFoldersThereAreNoLabels) {
 
 TEST(Folder, OneClassIsAClass) {
   const TemporaryFolder root;
-  make_files(root.path(), {"cat/b.jpg", "cat/a.png", "beside.jpg"});
+  make_files(root.path(), {"cat/b.jpg", "cat/a.png"});
   const ImageFolder folder = list_images(root.path());
   EXPECT_THAT(folder.classes, ElementsAre("cat"));
   EXPECT_THAT(listed(folder, folder.files), ElementsAre("0 cat/a.png", "0 cat/b.jpg"));
@@ -83,17 +89,129 @@ TEST(Folder, WithoutImagesTheErrorSaysWhatThereIs) {
       AllOf(HasSubstr("no images in the class folder"), HasSubstr("1 other file, such as d.tiff")));
 }
 
-TEST(Folder, LinksAreFollowedButNotInCircles) {
+TEST(Folder, WhatSystemsLeaveBehindIsPassedOver) {
+  for (const char* name : {".ipynb_checkpoints", ".git", ".cache", "__MACOSX", "@eaDir"}) {
+    const TemporaryFolder flat, classes;
+    const std::string below = name;
+    make_files(flat.path(), {"a.png", below + "/b.png", below + "/c/d.png", "._a.png"});
+    EXPECT_THAT(listed(flat.path()), ElementsAre("-1 a.png")) << name;
+    make_files(classes.path(), {"x/a.png", "y/b.png", below + "/c.png", "x/" + below + "/d.png"});
+    EXPECT_THAT(listed(classes.path()), ElementsAre("0 x/a.png", "1 y/b.png")) << name;
+  }
+}
+
+TEST(Folder, TheRootMayHaveAnyName) {
+  const TemporaryFolder root;
+  make_files(root.path() / ".hidden", {"a.png"});
+  EXPECT_THAT(listed(root.path() / ".hidden"), ElementsAre("-1 a.png"));
+}
+
+TEST(Folder, ImagesInAFolderAndBelowItNeedALayout) {
+  const TemporaryFolder root;
+  make_files(root.path(), {"a.png", "b.png", "thumbs/a.png", "logs/run.txt"});
+  EXPECT_THAT(error_of([&] { list_images(root.path()); }),
+              AllOf(HasSubstr(root.path().string() + " has 2 images of its own"),
+                    HasSubstr("1 image in the folder " + (root.path() / "thumbs").string()),
+                    HasSubstr("layout: flat"), HasSubstr("layout: classes")));
+  EXPECT_THAT(listed(root.path(), Layout::kFlat), ElementsAre("-1 a.png", "-1 b.png"));
+  EXPECT_THAT(error_of([&] { list_images(root.path(), Layout::kClasses); }),
+              HasSubstr("no images in the class folder " + (root.path() / "logs").string()));
+  fs::remove_all(root.path() / "logs");
+  const ImageFolder folder = list_images(root.path(), Layout::kClasses);
+  EXPECT_THAT(listed(folder, folder.files), ElementsAre("0 thumbs/a.png"));
+  EXPECT_THAT(warnings_of(folder), ElementsAre(HasSubstr("leaves out 2 images")));
+}
+
+TEST(Folder, ImagesInAClassAndBelowItNeedALayout) {
+  const TemporaryFolder root;
+  make_files(root.path(), {"cat/a.png", "cat/small/a.png", "dog/b.png"});
+  EXPECT_THAT(error_of([&] { list_images(root.path()); }),
+              AllOf(HasSubstr((root.path() / "cat").string() + " has 1 image of its own"),
+                    HasSubstr((root.path() / "cat/small").string())));
+}
+
+TEST(Folder, FoldersWithoutImagesAreNoClassesOfAFlatFolder) {
+  const TemporaryFolder root;
+  make_files(root.path(), {"a.png", "logs/run.txt", "empty/deep/x"});
+  EXPECT_THAT(listed(root.path()), ElementsAre("-1 a.png"));
+  EXPECT_THAT(error_of([&] { list_images(root.path() / "logs", Layout::kClasses); }),
+              HasSubstr("has no folders in it"));
+}
+
+TEST(Folder, OtherFormatsAreCounted) {
+  const TemporaryFolder root;
+  make_files(root.path(), {"x/a.png", "x/b.webp", "x/c.WEBP", "y/d.jpg", "y/e.tif", "y/Thumbs.db",
+                           "f.bmp", "README.md", "LICENSE", "x/.g.bmp"});
+  const ImageFolder folder = list_images(root.path());
+  EXPECT_THAT(folder.unread,
+              ElementsAre(std::pair(".bmp", 1), std::pair(".tif", 1), std::pair(".webp", 2)));
+  EXPECT_THAT(warnings_of(folder),
+              ElementsAre(HasSubstr("4 image files are not read (1 .bmp, 1 .tif, 2 .webp)")));
+  const TemporaryFolder clean;
+  make_files(clean.path(), {"a.png", "README.md", "LICENSE", "Thumbs.db"});
+  EXPECT_THAT(warnings_of(list_images(clean.path())), IsEmpty());
+}
+
+TEST(Folder, LinksAreFollowed) {
   const TemporaryFolder root, elsewhere;
   make_files(elsewhere.path(), {"linked.jpg"});
   make_files(root.path(), {"c/own.jpg"});
   fs::create_directory_symlink(elsewhere.path(), root.path() / "d");
   fs::create_symlink(elsewhere.path() / "linked.jpg", root.path() / "c/file_link.jpg");
-  fs::create_symlink(elsewhere.path() / "gone.jpg", root.path() / "c/broken.jpg");
-  fs::create_directory_symlink(root.path(), root.path() / "c/up");
-  fs::create_directory_symlink(".", root.path() / "c/self");
   EXPECT_THAT(listed(root.path()),
-              ElementsAre("0 c/broken.jpg", "0 c/file_link.jpg", "0 c/own.jpg", "1 d/linked.jpg"));
+              ElementsAre("0 c/file_link.jpg", "0 c/own.jpg", "1 d/linked.jpg"));
+}
+
+// The loading decides whether such a file may be left out.
+TEST(Folder, ALinkToNoImageIsAnUnreadableFile) {
+  const TemporaryFolder root;
+  make_files(root.path(), {"c/own.jpg"});
+  fs::create_symlink("gone.jpg", root.path() / "c/broken.jpg");
+  fs::create_symlink("self.jpg", root.path() / "c/self.jpg");
+  const ImageFolder folder = list_images(root.path());
+  EXPECT_THAT(listed(folder, folder.files),
+              ElementsAre("0 c/broken.jpg", "0 c/own.jpg", "0 c/self.jpg"));
+  EXPECT_THAT(folder.broken, ElementsAre((root.path() / "c/broken.jpg").string(),
+                                         (root.path() / "c/self.jpg").string()));
+}
+
+TEST(Folder, LinksThatLeadBackOrNowhereAreNamed) {
+  for (const auto& [at, target] : std::vector<std::pair<std::string, std::string>>{
+           {"c/up", ".."}, {"c/self", "."}, {"d", "."}, {"d", "gone"}, {"d", "d"}}) {
+    const TemporaryFolder root;
+    make_files(root.path(), {"c/own.jpg"});
+    fs::create_directory_symlink(target, root.path() / at);
+    EXPECT_THAT(error_of([&] { list_images(root.path()); }),
+                HasSubstr((root.path() / at).string() + " "))
+        << at << " -> " << target;
+  }
+  const TemporaryFolder flat;
+  make_files(flat.path(), {"a.jpg"});
+  fs::create_directory_symlink(".", flat.path() / "loop");
+  EXPECT_THAT(error_of([&] { list_images(flat.path()); }),
+              HasSubstr((flat.path() / "loop").string()));
+  EXPECT_THAT(listed(flat.path(), Layout::kFlat), ElementsAre("-1 a.jpg"));
+  fs::create_directory_symlink("gone", flat.path() / "link");
+  EXPECT_THAT(error_of([&] { list_images(flat.path() / "link"); }),
+              HasSubstr("a link that leads nowhere"));
+}
+
+TEST(Folder, AFolderThatCannotBeListedIsNamed) {
+  if (::geteuid() == 0) GTEST_SKIP() << "root may list every folder";
+  const TemporaryFolder root;
+  make_files(root.path(), {"c/own.jpg", "d/closed/a.jpg"});
+  fs::permissions(root.path() / "d/closed", fs::perms::none);
+  const std::string message = error_of([&] { list_images(root.path()); });
+  fs::permissions(root.path() / "d/closed", fs::perms::owner_all);
+  EXPECT_THAT(message, HasSubstr((root.path() / "d/closed").string()));
+}
+
+TEST(Folder, ALinkThatCannotBeLookedAtIsNamed) {
+  const TemporaryFolder root;
+  make_files(root.path(), {"c/own.jpg"});
+  fs::create_symlink(std::string(300, 'x'), root.path() / "d");  // no name may be as long
+  EXPECT_THAT(error_of([&] { list_images(root.path()); }),
+              HasSubstr("cannot look at " + (root.path() / "d").string()));
 }
 
 TEST(Folder, PipesAreNotListed) {
@@ -140,11 +258,11 @@ TEST(Folder, BalancedSelectionWithoutClassesTakesTheFirst) {
   EXPECT_THAT(listed(folder, select_balanced(folder, 2)), ElementsAre("-1 a.jpg", "-1 b.jpg"));
 }
 
-TEST(FolderHash, IsThatOfTheLinesOfSha256sum) {
+TEST(FolderHash, IsThatOfNamesAndContents) {
   const TemporaryFolder root;
   make_files(root.path(), {"b/1.jpg", "a/2.png", "a/skipped.txt"});
-  const std::string lines = sha256_hex("content of a/2.png") + "  a/2.png\n" +
-                            sha256_hex("content of b/1.jpg") + "  b/1.jpg\n";
+  const std::string lines = "image folder 2\n7:a/2.png " + sha256_hex("content of a/2.png") +
+                            "\n7:b/1.jpg " + sha256_hex("content of b/1.jpg") + "\n";
   EXPECT_EQ(folder_content_hash(root.path()), sha256_hex(lines));
 }
 
@@ -157,17 +275,33 @@ TEST(FolderHash, ChangesWithContentAndNamesAlone) {
   EXPECT_EQ(folder_content_hash(other.path()), hash);
   EXPECT_EQ(folder_content_hash(other.path() / ""), hash);
   EXPECT_EQ(folder_content_hash(other.path() / "a" / ".."), hash);
-  write_file(other.path() / "a/notes.txt", "beside");
+  make_files(other.path(), {"a/notes.txt", "README.md", "Thumbs.db", "a/b.webp", ".cache/x.png",
+                            "a/.c.png", "__MACOSX/a/1.jpg"});
   EXPECT_EQ(folder_content_hash(other.path()), hash);
   fs::rename(other.path() / "a/2.jpg", other.path() / "a/3.jpg");
   EXPECT_NE(folder_content_hash(other.path()), hash);
   fs::rename(other.path() / "a/3.jpg", other.path() / "a/2.jpg");
   write_file(other.path() / "a/2.jpg", "other");
   EXPECT_NE(folder_content_hash(other.path()), hash);
-  // A file that cannot be read still has its place.
+  // A link that leads nowhere still has its place.
   fs::remove(other.path() / "a/2.jpg");
+  const std::string without = folder_content_hash(other.path());
   fs::create_symlink("gone", other.path() / "a/2.jpg");
   EXPECT_NE(folder_content_hash(other.path()), hash);
+  EXPECT_NE(folder_content_hash(other.path()), without);
+}
+
+TEST(FolderHash, IsOfWhatTheLayoutReads) {
+  const TemporaryFolder root;
+  make_files(root.path(), {"a.png", "c/b.png"});
+  const auto hash = [&](Layout layout) { return folder_content_hash(root.path(), layout); };
+  const std::string flat = hash(Layout::kFlat), classes = hash(Layout::kClasses);
+  EXPECT_NE(flat, classes);
+  write_file(root.path() / "c/b.png", "changed");
+  EXPECT_EQ(hash(Layout::kFlat), flat);
+  EXPECT_NE(hash(Layout::kClasses), classes);
+  fs::remove_all(root.path() / "c");
+  EXPECT_EQ(hash(Layout::kAuto), flat) << "a layout that is stated says nothing new";
 }
 
 }  // namespace

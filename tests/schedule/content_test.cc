@@ -28,6 +28,7 @@ TEST(ContentHasher, FileIsItsSha256) {
 TEST(ContentHasher, FolderIsNamesAndContents) {
   const Scratch folder;
   const auto fill = [&](const std::string& name) {
+    write_file(folder / (name + "/cats/0.png"), "nought");
     write_file(folder / (name + "/cats/1.png"), "one");
     write_file(folder / (name + "/dogs/2.png"), "two");
   };
@@ -43,6 +44,60 @@ TEST(ContentHasher, FolderIsNamesAndContents) {
   fill("c");
   fs::rename(folder / "c/cats/1.png", folder / "c/dogs/1.png");
   EXPECT_NE(hash("a"), hash("c"));
+}
+
+TEST(ContentHasher, AFolderIsWhatIsReadOfIt) {
+  const Scratch folder;
+  write_file(folder / "a/1.png", "one");
+  const auto hash = [&](images::Layout layout = images::Layout::kAuto) {
+    return ContentHasher("").hash(folder / "a", layout);
+  };
+  const std::string before = hash();
+  EXPECT_EQ(before, images::folder_content_hash(folder / "a"));
+  for (const char* name : {"README.md", "Thumbs.db", "LICENSE", ".cache/2.png", "__MACOSX/3.png"})
+    write_file(folder / "a" / name, "x");
+  EXPECT_EQ(hash(), before);
+  write_file(folder / "a/thumbs/1.png", "small");
+  EXPECT_THROW(hash(), Error);
+  EXPECT_EQ(hash(images::Layout::kFlat), before);
+  EXPECT_NE(hash(images::Layout::kClasses), before);
+}
+
+TEST(ContentHasher, RemembersEachLayoutByItself) {
+  const Scratch folder;
+  write_file(folder / "a/1.png", "one");
+  write_file(folder / "a/c/2.png", "two");
+  age(folder / "a/1.png", 1);
+  age(folder / "a/c/2.png", 1);
+  std::string flat, classes;
+  for (int run = 0; run < 2; ++run) {
+    ContentHasher hasher(folder / "cache");
+    flat = hasher.hash(folder / "a", images::Layout::kFlat);
+    classes = hasher.hash(folder / "a", images::Layout::kClasses);
+    EXPECT_NE(flat, classes);
+    hasher.save();
+  }
+  EXPECT_EQ(flat, images::folder_content_hash(folder / "a", images::Layout::kFlat));
+}
+
+// What an earlier version remembered of a folder was of other files.
+TEST(ContentHasher, ForgetsFoldersHashedInAnEarlierWay) {
+  const Scratch folder;
+  write_file(folder / "a/1.png", "one");
+  age(folder / "a/1.png", 1);
+  {
+    ContentHasher hasher(folder / "cache");
+    hasher.hash(folder / "a");
+    hasher.save();
+  }
+  Json known = read_json_file(folder / "cache/contents.json");
+  ASSERT_EQ(known.size(), 1u);
+  Json earlier;
+  earlier["content " + (folder / "a").string()] = {{"stamp", known.begin().value()["stamp"]},
+                                                   {"value", "of other files"}};
+  write_json_file(folder / "cache/contents.json", earlier);
+  EXPECT_EQ(ContentHasher(folder / "cache").hash(folder / "a"),
+            images::folder_content_hash(folder / "a"));
 }
 
 TEST(ContentHasher, RemembersUntilSizeOrTimeChange) {
