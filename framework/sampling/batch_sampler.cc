@@ -121,51 +121,74 @@ SampleResult joined(const std::vector<SampleResult>& parts, const std::vector<in
   return result;
 }
 
-BatchSampler::BatchSampler(const Model& model, SampleOptions options, BatchOptions batch)
-    : model_(model), options_(std::move(options)), batch_(std::move(batch)) {}
+BatchPlan::BatchPlan(const Model& model, Guidance guidance, BatchOptions batch)
+    : model_(model), guidance_(guidance), batch_(std::move(batch)) {}
 
-void BatchSampler::plan(int64_t images) {
-  if (planned_ == images) return;
-  sampler_.reset();  // its memory counts as free
-  planned_ = images;
-  micro_batch_ = images;
+BatchPlan::Planned BatchPlan::plan(int64_t images, const Strategy& strategy) const {
+  Planned planned{images, strategy.blocks, images};
   std::optional<int64_t> limit = batch_.memory_limit;
   if (const auto free = limit ? limit : free_memory(model_.device); free && !limit)
     limit = static_cast<int64_t>(kUsedShare * static_cast<double>(*free));
   const auto plan_of = [&](int64_t count) {
-    return memory_plan(model_.shape, count, model_.compute, options_.guidance, options_.strategy,
+    return memory_plan(model_.shape, count, model_.compute, guidance_, strategy,
                        batch_.self_denoising);
   };
   if (limit) {
-    micro_batch_ = images_within(*limit, images, model_.shape, model_.compute, options_.guidance,
-                                 options_.strategy, batch_.self_denoising);
+    planned.size = images_within(*limit, images, model_.shape, model_.compute, guidance_, strategy,
+                                 batch_.self_denoising);
   }
-  if (!batch_.say) return;
+  if (!batch_.say) return planned;
   batch_.say("memory plan: " + plan_of(images).str());
-  if (micro_batch_ == images) return;
+  if (planned.size == images) return planned;
   batch_.say(fmt::format("{:.3g} GB are free for it: batches are divided, {}",
-                         static_cast<double>(*limit) / 1e9, plan_of(micro_batch_).str()));
+                         static_cast<double>(*limit) / 1e9, plan_of(planned.size).str()));
+  return planned;
+}
+
+void BatchPlan::use(int64_t images, const Strategy& strategy,
+                    const std::function<void()>& release) {
+  const auto found = std::find_if(planned_.begin(), planned_.end(), [&](const Planned& planned) {
+    return planned.images == images && planned.blocks == strategy.blocks;
+  });
+  current_ = static_cast<size_t>(found - planned_.begin());
+  if (found == planned_.end()) {
+    release();  // its memory counts as free
+    planned_.push_back(plan(images, strategy));
+  }
+  size_ = planned_[current_].size;
+}
+
+void BatchPlan::halve() {
+  release_unused_memory(model_.device);
+  size_ = planned_[current_].size = (size_ + 1) / 2;
+  if (batch_.say) batch_.say(fmt::format("out of memory: going on with {} images at once", size_));
+}
+
+BatchSampler::BatchSampler(const Model& model, SampleOptions options, BatchOptions batch)
+    : model_(model),
+      options_(std::move(options)),
+      plan_(model, options_.guidance, std::move(batch)) {}
+
+void BatchSampler::plan(int64_t images, const Strategy& strategy) {
+  plan_.use(images, strategy, [this] { release(); });
 }
 
 void BatchSampler::make_sampler(int64_t images) {
   if (sampler_ && sampler_->images() == images) return;
-  sampler_.reset();  // its memory first
+  release();  // its memory first
   sampler_.emplace(model_, images, options_);
 }
 
 void BatchSampler::halve() {
-  sampler_.reset();
-  release_unused_memory(model_.device);
-  micro_batch_ = (micro_batch_ + 1) / 2;
-  if (batch_.say)
-    batch_.say(fmt::format("out of memory: going on with {} images at once", micro_batch_));
+  release();
+  plan_.halve();
 }
 
 void BatchSampler::prepare(int64_t images) {
-  plan(images);
+  plan(images, options_.strategy);
   bool done = false;
   in_parts(
-      images, micro_batch_, [this] { halve(); },
+      images, plan_.size(), [this] { halve(); },
       [&](int64_t, int64_t count) {
         if (!done) make_sampler(count);  // the others are made as the first
         done = true;
@@ -179,11 +202,11 @@ SampleResult BatchSampler::sample(const at::Tensor& noise, const Labels& labels)
 SampleResult BatchSampler::sample(const at::Tensor& noise, const Labels& labels,
                                   const Strategy& strategy) {
   const int64_t images = noise.size(0);
-  plan(images);
+  plan(images, strategy);
   std::vector<SampleResult> parts;
   std::vector<int64_t> sizes;
   in_parts(
-      images, micro_batch_, [this] { halve(); },
+      images, plan_.size(), [this] { halve(); },
       [&](int64_t first, int64_t count) {
         make_sampler(count);
         parts.push_back(sampler_->sample(noise.slice(0, first, first + count),
@@ -196,10 +219,10 @@ SampleResult BatchSampler::sample(const at::Tensor& noise, const Labels& labels,
 
 at::Tensor BatchSampler::gradient(const at::Tensor& images, const Labels& labels) {
   const int64_t count = images.size(0);
-  plan(count);
+  if (!plan_.in_use(count)) plan(count, options_.strategy);  // else that of the images' strategy
   std::vector<at::Tensor> parts;
   in_parts(
-      count, micro_batch_, [this] { halve(); },
+      count, plan_.size(), [this] { halve(); },
       [&](int64_t first, int64_t size) {
         parts.push_back(loss_gradient(model_, images.slice(0, first, first + size),
                                       part_of(labels, first, size)));

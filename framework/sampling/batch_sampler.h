@@ -24,6 +24,42 @@ struct BatchOptions {
   std::function<void(const std::string&)> say = {};
 };
 
+// How many images of a batch are worked on at once. Each strategy has its own memory plan, because
+// the longest evaluation differs: one token of a sequential block, all tokens of Jacobi.
+class BatchPlan {
+ public:
+  // Keeps a reference to the model.
+  BatchPlan(const Model& model, Guidance guidance, BatchOptions batch);
+
+  // Plans for batches of this size by this strategy, unless that is done; a strategy planned before
+  // keeps its size. `release` is called before the free memory is measured: it frees what the
+  // caller holds for other plans.
+  void use(int64_t images, const Strategy& strategy, const std::function<void()>& release);
+  bool in_use(int64_t images) const {
+    return !planned_.empty() && planned_[current_].images == images;
+  }
+
+  const int64_t& size() const { return size_; }  // images at once, at most
+  // After an out-of-memory, with the caller's memory freed.
+  void halve();
+
+ private:
+  struct Planned {
+    int64_t images = 0;
+    std::vector<BlockStrategy> blocks;
+    int64_t size = 0;
+  };
+
+  Planned plan(int64_t images, const Strategy& strategy) const;
+
+  const Model& model_;
+  const Guidance guidance_;
+  const BatchOptions batch_;
+  std::vector<Planned> planned_;
+  size_t current_ = 0;
+  int64_t size_ = 0;
+};
+
 // Where a batch is divided, batch-wide stops act inside the parts, with thresholds that let the
 // batch's residual be no larger than asked for. So an image depends on the division by rounding and
 // by changes below the stop; where all fits into memory, not at all.
@@ -35,26 +71,26 @@ class BatchSampler {
   // Plans for batches of this size and allocates what they need, unless that is done; apart from
   // sample() so that timings can leave it out.
   void prepare(int64_t images);
+  // Frees the memory of the evaluator; the next call allocates it again.
+  void release() { sampler_.reset(); }
   // As Sampler::sample, for any number of images; by another strategy than the options' if one is
-  // given.
+  // given. The memory is planned for the strategy that runs.
   SampleResult sample(const at::Tensor& noise, const Labels& labels);
   SampleResult sample(const at::Tensor& noise, const Labels& labels, const Strategy& strategy);
   // loss_gradient of such a batch.
   at::Tensor gradient(const at::Tensor& images, const Labels& labels);
 
-  int64_t micro_batch() const { return micro_batch_; }  // images at once, at most
+  int64_t micro_batch() const { return plan_.size(); }  // images at once, at most
 
  private:
-  void plan(int64_t images);
+  void plan(int64_t images, const Strategy& strategy);
   void make_sampler(int64_t images);
   void halve();
 
   const Model& model_;
   const SampleOptions options_;
-  const BatchOptions batch_;
+  BatchPlan plan_;
   std::optional<Sampler> sampler_;
-  int64_t planned_ = 0;  // images of the batches that micro_batch_ was chosen for
-  int64_t micro_batch_ = 0;
 };
 
 // Calls `work(first, count)` for successive parts of `images`, `size` each; where it runs out of

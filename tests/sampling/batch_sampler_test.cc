@@ -141,5 +141,25 @@ TEST(BatchSampler, SaysWhatItPlansAndThatItDivides) {
   EXPECT_NE(lines[1].find("2 images at once"), std::string::npos) << lines[1];
 }
 
+// Memory for three images token by token: Jacobi, whose evaluations are of all tokens, gets what it
+// would get alone, and sequential sampling keeps its size.
+TEST(BatchSampler, PlansForTheStrategyThatRuns) {
+  const Model model = random_model(kSmallShape, 6);
+  const SampleOptions sequential = options_of({}), jacobi = options_of({1, 4, Guess::kZ});
+  const BatchOptions batch = limited_to(model, sequential, 3);
+  const Labels labels = {0, 1, 2, 3, 4, 0};
+  BatchSampler alone(model, jacobi, batch), both(model, sequential, batch);
+  const at::Tensor expected = alone.sample(some_noise(6), labels).images;
+  ASSERT_LT(alone.micro_batch(), 3) << "the strategies need as much as each other";
+  both.sample(some_noise(6), labels);
+  EXPECT_EQ(both.micro_batch(), 3);
+  EXPECT_TRUE(at::equal(both.sample(some_noise(6), labels, jacobi.strategy).images, expected));
+  EXPECT_EQ(both.micro_batch(), alone.micro_batch());
+  both.gradient(some_noise(6).view({6, 3, 8, 8}), labels);
+  EXPECT_EQ(both.micro_batch(), alone.micro_batch()) << "the gradient of what was sampled";
+  both.sample(some_noise(6), labels);
+  EXPECT_EQ(both.micro_batch(), 3);
+}
+
 }  // namespace
 }  // namespace tarflow
