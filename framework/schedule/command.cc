@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
+#include <thread>
 
 #include "framework/core/error.h"
 
@@ -18,6 +20,9 @@ namespace {
 
 constexpr int kNoProgram = 127;
 constexpr int kTooSlow = 124;
+// For what a command printed before it ended, and a killed one to be gone.
+constexpr std::chrono::milliseconds kAfterEnd{1000};
+constexpr std::chrono::milliseconds kTick{50};
 
 struct Pipe {
   int read = -1, write = -1;
@@ -43,7 +48,8 @@ struct Pipe {
   }
 };
 
-[[noreturn]] void become(const std::vector<char*>& arguments, int out, int err) {
+[[noreturn]] void become(const std::vector<char*>& arguments, char* const* variables, int out,
+                         int err) {
   ::setpgid(0, 0);
   sigset_t none;
   sigemptyset(&none);
@@ -53,7 +59,7 @@ struct Pipe {
   ::dup2(nothing, STDIN_FILENO);
   ::dup2(out, STDOUT_FILENO);
   ::dup2(err, STDERR_FILENO);
-  ::execvp(arguments.front(), arguments.data());
+  ::execvpe(arguments.front(), arguments.data(), variables);
   ::_exit(kNoProgram);
 }
 
@@ -68,22 +74,47 @@ void drain(int& end, std::string& text) {
   }
 }
 
-// Reads both outputs until their ends or `limit`; whether they ended.
-bool read_all(Pipe& out, Pipe& err, Said& said, std::chrono::milliseconds limit) {
-  const auto end = std::chrono::steady_clock::now() + limit;
+bool has_ended(pid_t child) {
+  siginfo_t ended{};
+  return ::waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+         ended.si_pid == child;
+}
+
+// Reads both outputs until their ends, or until shortly after the child has ended: its own children
+// may hold them open. False: neither came within `limit`.
+bool read_all(pid_t child, Pipe& out, Pipe& err, Said& said, std::chrono::milliseconds limit) {
+  using Clock = std::chrono::steady_clock;
+  const auto end = Clock::now() + limit;
+  std::optional<Clock::time_point> last;  // after the child's end
   while (out.read >= 0 || err.read >= 0) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-        end - std::chrono::steady_clock::now());
-    if (left.count() <= 0) return false;
+    const auto now = Clock::now();
+    if (!last && has_ended(child)) last = now + kAfterEnd;
+    if (last && now >= *last) return true;
+    if (!last && now >= end) return false;
     pollfd ends[2] = {{out.read, POLLIN, 0}, {err.read, POLLIN, 0}};  // -1 is passed over
-    if (::poll(ends, 2, static_cast<int>(std::min<int64_t>(left.count(), 1000))) < 0 &&
-        errno != EINTR) {
-      return false;
-    }
+    if (::poll(ends, 2, static_cast<int>(kTick.count())) < 0 && errno != EINTR) return false;
     if (ends[0].revents) drain(out.read, said.out);
     if (ends[1].revents) drain(err.read, said.err);
   }
+  while (!has_ended(child)) {  // it closed its outputs and goes on
+    if (Clock::now() >= end) return false;
+    std::this_thread::sleep_for(kTick);
+  }
   return true;
+}
+
+// Nothing when the child is still there after a while: what waits for a device inside the kernel
+// cannot be killed.
+std::optional<int> status_of(pid_t child) {
+  const auto end = std::chrono::steady_clock::now() + kAfterEnd;
+  for (;;) {
+    int status = 0;
+    const pid_t found = ::waitpid(child, &status, WNOHANG);
+    if (found == child) return status;
+    if (found < 0 && errno != EINTR) return std::nullopt;
+    if (std::chrono::steady_clock::now() >= end) return std::nullopt;
+    std::this_thread::sleep_for(kTick);
+  }
 }
 
 }  // namespace
@@ -94,29 +125,43 @@ std::string Said::complaint() const {
   for (size_t at = 0; (at = text.find('\n', at)) != std::string::npos;) text.replace(at, 1, "; ");
   if (!text.empty()) return text;
   if (status == kNoProgram) return "there is no such program";
+  if (status == kTooSlow) return "it did not end in time";
   return fmt::format("it ended with status {}", status);
 }
 
-Said run_command(const std::vector<std::string>& command, std::chrono::milliseconds limit) {
-  std::vector<char*> arguments;
-  for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
-  arguments.push_back(nullptr);
+Variables own_variables() {
+  Variables variables;
+  for (char** variable = environ; *variable; ++variable) variables.emplace_back(*variable);
+  return variables;
+}
+
+Said run_command(const std::vector<std::string>& command, std::chrono::milliseconds limit,
+                 const Variables& variables) {
+  const auto pointers = [](const std::vector<std::string>& texts) {
+    std::vector<char*> all;
+    for (const std::string& text : texts) all.push_back(const_cast<char*>(text.c_str()));
+    all.push_back(nullptr);
+    return all;
+  };
+  const std::vector<char*> arguments = pointers(command), environment = pointers(variables);
   Pipe out, err;
   const pid_t child = ::fork();
   if (child < 0) {
     throw Error(fmt::format("cannot start {}: {}", command.front(), std::strerror(errno)));
   }
-  if (child == 0) become(arguments, out.write, err.write);
+  if (child == 0) become(arguments, environment.data(), out.write, err.write);
+  ::setpgid(child, child);  // whoever comes first, so that its whole group can be killed
   Pipe::close_end(out.write);
   Pipe::close_end(err.write);
   Said said;
-  const bool ended = read_all(out, err, said, limit);
-  if (!ended) ::kill(child, SIGKILL);
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  const bool ended = read_all(child, out, err, said, limit);
+  if (!ended) ::kill(-child, SIGKILL);
+  const std::optional<int> status = status_of(child);
+  if (!ended || !status) {
+    said.status = kTooSlow;
+  } else {
+    said.status = WIFEXITED(*status) ? WEXITSTATUS(*status) : 128 + WTERMSIG(*status);
   }
-  said.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  if (!ended) said.status = kTooSlow;
   return said;
 }
 

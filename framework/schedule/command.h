@@ -15,9 +15,17 @@ struct Said {
   std::string complaint() const;  // what it printed as errors, on one line, or its status
 };
 
-// Its input is empty, and Ctrl-C does not reach it: half a submission helps nobody. It is killed
-// when it takes longer than `limit`. Throws Error when no process can be made.
+// "NAME=value" of each variable.
+using Variables = std::vector<std::string>;
+Variables own_variables();  // of this process
+
+inline constexpr std::chrono::milliseconds kCommandLimit{120'000};
+
+// Its input is empty, and Ctrl-C does not reach it: half a submission helps nobody. The command and
+// its children are killed when the command takes longer than `limit`; a child that outlives the
+// command is not waited for. Throws Error when no process can be made.
 Said run_command(const std::vector<std::string>& command,
-                 std::chrono::milliseconds limit = std::chrono::seconds(120));
+                 std::chrono::milliseconds limit = kCommandLimit,
+                 const Variables& variables = own_variables());
 
 }  // namespace tarflow::schedule

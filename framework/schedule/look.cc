@@ -96,15 +96,18 @@ class Looker {
   }
 
   // Slurm is waited for only shortly: records tell something without it as well.
-  static Queue queue_for(std::chrono::milliseconds patience) {
+  static Queue queue_for(std::chrono::milliseconds patience,
+                         std::chrono::milliseconds second_look) {
     Patience short_one;
     short_one.limit = patience;
+    short_one.second_look = second_look;
     short_one.notice = complain;
     return Queue(short_one);
   }
 
   int status() {
-    Queue queue = queue_for(kStatusPatience);
+    // One look: nothing is submitted or given up because of it.
+    Queue queue = queue_for(kStatusPatience, std::chrono::milliseconds(0));
     // Before the plan, which sees what is done meanwhile.
     const ClusterView cluster = cluster_view(folder_, queue);
     return print(status_text(plan(), cluster));
@@ -113,7 +116,7 @@ class Looker {
   // Until nobody is at work any more, here or on a cluster.
   int watch() const {
     const bool terminal = ::isatty(STDOUT_FILENO) != 0;
-    Queue queue = queue_for(kWatchPatience);
+    Queue queue = queue_for(kWatchPatience, second_look_of(profile_));
     for (;;) {
       const ClusterView cluster = cluster_view(folder_, queue);
       const Plan made = plan_of(sweep_);

@@ -120,7 +120,8 @@ std::string requeue(const Allocated& place, const Ask& ask) {
   if (!said.well()) return said.complaint();
   const TaskStates states = read_scontrol(said.out);
   const auto state = states.find(task);
-  if (state == states.end() || state->second.state != "RUNNING") {
+  const bool here = state != states.end() && !state->second.over();
+  if (!here || state->second.state == "COMPLETING") {
     return fmt::format("Slurm is ending it already ({})",
                        state == states.end() ? "it does not know it" : state->second.state);
   }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <thread>
 
 #include "framework/core/error.h"
@@ -17,7 +18,30 @@ constexpr int kNoProgram = 127;
 constexpr int kTooSlow = 124;
 constexpr std::chrono::milliseconds kBeat{300};
 
-void wait(std::chrono::milliseconds time, const Patience& patience) {
+// The beginnings of the variables that Slurm's programs read.
+constexpr std::array kClientPrefixes = std::to_array<std::string_view>(
+    {"SACCT_", "SACCTMGR_", "SALLOC_", "SATTACH_", "SBATCH_", "SBCAST_", "SCANCEL_", "SCONTROL_",
+     "SCRONTAB_", "SDIAG_", "SINFO_", "SPRIO_", "SQUEUE_", "SREPORT_", "SRUN_", "SSHARE_", "SSTAT_",
+     "STRIGGER_"});
+// And those that Slurm sets in an allocation, most of which its programs read as well.
+constexpr std::array kTaskPrefixes = std::to_array<std::string_view>({"SLURM_", "SLURMD_"});
+// How the cluster is reached: its configuration, its name, what proves who the user is.
+constexpr std::array kKept = std::to_array<std::string_view>(
+    {"SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT", "SLURM_SACK_KEY", "SLURM_SACK_JWKS"});
+
+template <typename Prefixes>
+bool starts_with_one_of(std::string_view name, const Prefixes& prefixes) {
+  return std::any_of(prefixes.begin(), prefixes.end(),
+                     [&](std::string_view prefix) { return name.starts_with(prefix); });
+}
+
+std::string_view name_of(std::string_view variable) {
+  return variable.substr(0, variable.find('='));
+}
+
+}  // namespace
+
+void wait_for(std::chrono::milliseconds time, const Patience& patience) {
   for (const auto end = Clock::now() + time; Clock::now() < end;) {
     patience.beat();
     std::this_thread::sleep_for(
@@ -25,12 +49,38 @@ void wait(std::chrono::milliseconds time, const Patience& patience) {
   }
 }
 
-}  // namespace
+Said ask_program(const std::vector<std::string>& command) {
+  return run_command(command, kCommandLimit, slurm_variables(own_variables()));
+}
 
-Said ask_program(const std::vector<std::string>& command) { return run_command(command); }
+bool steers_slurm(std::string_view name) {
+  if (std::find(kKept.begin(), kKept.end(), name) != kKept.end()) return false;
+  return starts_with_one_of(name, kClientPrefixes) || starts_with_one_of(name, kTaskPrefixes);
+}
 
-bool is_away(const Said& said) {
-  if (said.status == kTooSlow) return true;
+Variables slurm_variables(Variables variables) {
+  std::erase_if(variables,
+                [](const std::string& variable) { return steers_slurm(name_of(variable)); });
+  return variables;
+}
+
+void forget_steering_variables() {
+  for (const std::string& variable : own_variables()) {
+    const std::string name(name_of(variable));
+    if (starts_with_one_of(name, kClientPrefixes)) ::unsetenv(name.c_str());
+  }
+}
+
+std::vector<std::string> variables_with(std::string_view prefix, const Variables& variables) {
+  std::vector<std::string> names;
+  for (const std::string& variable : variables) {
+    if (variable.starts_with(prefix)) names.emplace_back(name_of(variable));
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+bool says_away(const std::string& err) {
   static constexpr std::array<const char*, 13> kSigns{"nable to contact slurm controller",
                                                       "nable to establish c",
                                                       "ocket timed out",
@@ -44,9 +94,12 @@ bool is_away(const Said& said) {
                                                       "in standby mode",
                                                       "authentication error",
                                                       "Munge"};
-  return !said.well() && std::any_of(kSigns.begin(), kSigns.end(), [&](const char* sign) {
-    return said.err.find(sign) != std::string::npos;
-  });
+  return std::any_of(kSigns.begin(), kSigns.end(),
+                     [&](const char* sign) { return err.find(sign) != std::string::npos; });
+}
+
+bool is_away(const Said& said) {
+  return said.status == kTooSlow || (!said.well() && says_away(said.err));
 }
 
 Said ask_slurm(const std::vector<std::string>& command, const Patience& patience, const Ask& ask,
@@ -71,7 +124,7 @@ Said ask_slurm(const std::vector<std::string>& command, const Patience& patience
     if (!noticed) {
       patience.notice(fmt::format("Slurm does not answer ({}); waiting for it", said.complaint()));
     }
-    wait(pause, patience);
+    wait_for(pause, patience);
     pause = std::min(2 * pause, std::max(patience.pause, patience.longest));
   }
 }

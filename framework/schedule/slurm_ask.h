@@ -4,6 +4,7 @@
 #include <chrono>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "framework/schedule/command.h"
@@ -18,12 +19,34 @@ struct Patience {
   std::function<void(const std::string&)> notice = [](const std::string&) {};  // called once
   // Called a few times a second while waiting; may throw to end it.
   std::function<void()> beat = [] {};
+  // A job that Slurm does not show counts as over when a second look, this much later, shows
+  // nothing either: squeue may be empty for a moment, as while slurmctld restarts. 0: at once.
+  std::chrono::milliseconds second_look = std::chrono::minutes(1);
+  std::function<std::chrono::steady_clock::time_point()> now = std::chrono::steady_clock::now;
 };
+
+// Waits; `beat` is called meanwhile.
+void wait_for(std::chrono::milliseconds time, const Patience& patience);
 
 // Runs a command: run_command, or what stands for it in a test.
 using Ask = std::function<Said(const std::vector<std::string>&)>;
+// With the caller's environment as slurm_variables() leaves it.
 Said ask_program(const std::vector<std::string>& command);
 
+// A variable by which a user's shell, or the allocation that run_sweep itself runs in, changes what
+// Slurm's programs do or print: SBATCH_PARTITION, SQUEUE_STATES, SLURM_TIME_FORMAT. Those that say
+// how the cluster is reached are none (SLURM_CONF, SLURM_CLUSTERS).
+bool steers_slurm(std::string_view name);
+// `variables` without those that steer Slurm.
+Variables slurm_variables(Variables variables);
+// Takes those out of this process's environment that steer srun and others, and that Slurm does not
+// set for its own tasks (SRUN_*, SBATCH_*): of a task, before it starts ranks.
+void forget_steering_variables();
+// The names of those that begin with `prefix`.
+std::vector<std::string> variables_with(std::string_view prefix, const Variables& variables);
+
+// What a program prints when the controller or the way to it is at fault.
+bool says_away(const std::string& err);
 // The controller or the way to it is at fault and not what was asked.
 bool is_away(const Said& said);
 

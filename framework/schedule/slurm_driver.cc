@@ -34,6 +34,10 @@ std::chrono::milliseconds poll_of(const ClusterProfile& profile) {
   return std::chrono::milliseconds(static_cast<int64_t>(1000 * seconds));
 }
 
+std::chrono::milliseconds second_look_of(const ClusterProfile& profile) {
+  return std::getenv("TARFLOW_POLL_SECONDS") ? 4 * poll_of(profile) : Patience().second_look;
+}
+
 SlurmDriver::SlurmDriver(SlurmOptions options, const Plan& plan, const ExperimentSchemas& schemas,
                          Estimator& estimator)
     : options_(std::move(options)),
@@ -48,6 +52,7 @@ JobFolder SlurmDriver::folder_of(const Tracked& tracked) const {
 
 Patience SlurmDriver::patience() const {
   Patience patience;
+  patience.second_look = second_look_of(options_.profile);
   patience.notice = options_.say;
   patience.beat = options_.beat;
   return patience;

@@ -108,5 +108,7 @@ class SlurmDriver {
 // How often the profile wants the cluster asked. The tests of this program may shorten it with the
 // variable TARFLOW_POLL_SECONDS.
 std::chrono::milliseconds poll_of(const ClusterProfile& profile);
+// Patience::second_look: a minute, or some polls where the variable shortens those.
+std::chrono::milliseconds second_look_of(const ClusterProfile& profile);
 
 }  // namespace tarflow::schedule

@@ -96,6 +96,7 @@ std::string waiting_reason(const TaskState& state) {
       {"PartitionTimeLimit", "it asks for more time than its partition allows"},
       {"PartitionNodeLimit", "it asks for more nodes than its partition has"},
       {"BadConstraints", "no node has what it asks for"}};
+  if (!state.known()) return fmt::format("in a state that is not known here, `{}`", state.state);
   const auto found = words.find(state.reason);
   return found == words.end() ? state.reason : found->second;
 }

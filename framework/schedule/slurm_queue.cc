@@ -27,13 +27,17 @@ TaskStates Queue::ask_queue(const std::vector<WantedArray>& arrays) const {
   const Said said = ask_slurm(
       {"squeue", "--array", "--noheader", "--states=all",
        fmt::format("--jobs={}", fmt::join(ids, ",")), fmt::format("--format={}", kQueueFormat)},
-      patience_, ask_, [](const Said& answer) { return answer.well() || unknown_job(answer); });
+      patience_, ask_, [](const Said& answer) {
+        // Of several clusters squeue may leave out one that is away, and end well.
+        return answer.well() ? !says_away(answer.err) : unknown_job(answer);
+      });
   return said.well() ? read_squeue(said.out) : TaskStates();
 }
 
 TaskStates Queue::query(const std::vector<WantedArray>& arrays) {
   if (arrays.empty()) return {};
   const TaskStates queued = ask_queue(arrays);
+  unsure_ = false;
   TaskStates states;
   std::set<std::string> ended, absent;
   std::vector<TaskId> without;
@@ -43,14 +47,15 @@ TaskStates Queue::query(const std::vector<WantedArray>& arrays) {
       const auto known = queued.find(id);
       if (known != queued.end() && !known->second.over()) {
         over_.erase(id);
-        looks_.erase(id);
+        absent_.erase(id);
         states[id] = known->second;
       } else if (const auto before = over_.find(id); before != over_.end()) {
         states[id] = before->second;
       } else if (known != queued.end()) {
         states[id] = known->second;
         ended.insert(array.id);
-      } else if (looks_[id] < kLooks) {
+      } else if (const auto gone = absent_.find(id);
+                 gone == absent_.end() || !is_gone(gone->second)) {
         without.push_back(id);
         absent.insert(array.id);
       }
@@ -62,6 +67,11 @@ TaskStates Queue::query(const std::vector<WantedArray>& arrays) {
     if (state.over()) over_.try_emplace(id, state);
   }
   return states;
+}
+
+bool Queue::is_gone(const Absence& absence) const {
+  const int looks = !no_accounting_ ? kLooks : patience_.second_look.count() > 0 ? 2 : 1;
+  return absence.looks >= looks && patience_.now() - absence.since >= patience_.second_look;
 }
 
 // How tasks ended, which squeue does not tell.
@@ -90,13 +100,15 @@ void Queue::ask_accounting(const std::set<std::string>& arrays, const std::vecto
     const auto known = told.find(id);
     if (known != told.end() && known->second.over()) {
       states[id] = known->second;
-    } else if (no_accounting_ || ++looks_[id] >= kLooks) {
-      looks_[id] = kLooks;  // no trace of it; it is not looked for again
-    } else {
-      TaskState& ending = states[id];
-      ending.id = id;
-      ending.state = "COMPLETING";  // how it ended is not written down yet
+      continue;
     }
+    Absence& absence = absent_.try_emplace(id, Absence{patience_.now()}).first->second;
+    ++absence.looks;
+    if (is_gone(absence)) continue;  // no trace of it; it is not looked for again
+    unsure_ = true;
+    TaskState& ending = states[id];
+    ending.id = id;
+    ending.state = "COMPLETING";  // how it ended is not written down yet
   }
 }
 

@@ -35,9 +35,10 @@ struct TaskState {
   int restarts = 0;       // how often it was put back into the queue
   double elapsed = 0;     // seconds since it last started
 
-  bool waiting() const;  // queued, held or put back: it may run later
+  bool known() const;    // the state is one of those that are told apart here
+  bool waiting() const;  // queued, held or put back: it may run later; so does one not known
   bool running() const;  // has its nodes, or is about to get or leave them
-  bool over() const { return !waiting() && !running(); }
+  bool over() const;     // a state in which Slurm leaves a task that has ended
 };
 
 using TaskStates = std::map<TaskId, TaskState>;
@@ -48,7 +49,8 @@ struct WantedArray {
   size_t tasks = 0;  // 0 to tasks - 1
 };
 
-// Asks; remembers what is over and whether there is accounting.
+// Asks; remembers what is over and whether there is accounting. A task that Slurm does not show
+// counts as over only after Patience::second_look; until then it is told as COMPLETING.
 class Queue {
  public:
   explicit Queue(Patience patience, Ask ask = ask_program);
@@ -57,8 +59,16 @@ class Queue {
   // or has ended so long ago that only our own records tell how. Throws Error when the controller
   // is away for too long; never tells of a task as over because of that.
   TaskStates query(const std::vector<WantedArray>& arrays);
+  // Slurm did not show some tasks of the last query, and it takes another look, later, to tell
+  // whether they are over.
+  bool unsure() const { return unsure_; }
 
  private:
+  struct Absence {
+    std::chrono::steady_clock::time_point since;
+    int looks = 0;
+  };
+  bool is_gone(const Absence& absence) const;
   TaskStates ask_queue(const std::vector<WantedArray>& arrays) const;
   void ask_controller(const std::string& array, TaskStates& states);
   void ask_accounting(const std::set<std::string>& arrays, const std::vector<TaskId>& tasks,
@@ -67,8 +77,9 @@ class Queue {
   Patience patience_;
   Ask ask_;
   bool no_accounting_ = false;
-  TaskStates over_;              // with their ends in full
-  std::map<TaskId, int> looks_;  // for tasks that the controller does not know
+  TaskStates over_;                   // with their ends in full
+  std::map<TaskId, Absence> absent_;  // tasks that the controller does not know
+  bool unsure_ = false;
 };
 
 // --- reading what the programs print; text that is none of theirs is passed over ---

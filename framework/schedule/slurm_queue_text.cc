@@ -47,8 +47,13 @@ std::string stated(std::string text) {
 
 // "CANCELLED by 1000", "CANCELLED+".
 void set_state(const std::string& text, TaskState& state) {
-  const size_t end = text.find_first_of(" +");
-  state.state = text.substr(0, end);
+  state.state = text.substr(0, text.find_first_of(" +,"));
+  // "COMPLETED,COMPLETING": it is over when every part says so.
+  for (const std::string& part : split(text, ',')) {
+    TaskState of_part;
+    of_part.state = part.substr(0, part.find_first_of(" +"));
+    if (!of_part.over()) state.state = of_part.state;
+  }
   constexpr std::string_view kBy = "CANCELLED by ";
   if (text.starts_with(kBy)) state.cancelled = text.substr(kBy.size());
 }
@@ -107,14 +112,23 @@ std::map<std::string, std::string> fields_of(const std::string& line) {
 
 std::string TaskId::str() const { return index < 0 ? array : array + "_" + std::to_string(index); }
 
-bool TaskState::waiting() const {
-  return is_one_of(state, {"PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT",
+bool TaskState::known() const {
+  return running() || over() ||
+         is_one_of(state, {"PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT",
                            "RESV_DEL_HOLD"});
 }
+
+bool TaskState::waiting() const { return !running() && !over(); }
 
 bool TaskState::running() const {
   return is_one_of(state, {"RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "STOPPED",
                            "RESIZING", "SIGNALING", "STAGE_OUT"});
+}
+
+bool TaskState::over() const {
+  return is_one_of(state,
+                   {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "LAUNCH_FAILED",
+                    "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "RECONFIG_FAIL", "TIMEOUT"});
 }
 
 TaskStates read_squeue(const std::string& text) {

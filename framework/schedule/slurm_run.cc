@@ -26,8 +26,9 @@ void complain(const std::string& text) { std::fputs((text + "\n").c_str(), stder
 
 void complain_of(const Problem& problem) { complain(problem.str()); }
 
-Patience patience_of(Lease& lease) {
+Patience patience_of(Lease& lease, const ClusterProfile& profile) {
   Patience patience;
+  patience.second_look = second_look_of(profile);
   patience.notice = complain;
   patience.beat = [&lease] { lease.beat(); };
   return patience;
@@ -79,6 +80,16 @@ SlurmOptions slurm_options(const Plan& plan, const RunOptions& options,
   return slurm;
 }
 
+// "" where the shell has none of them.
+std::string steering_text(const ClusterProfile& profile) {
+  const std::vector<std::string> names = variables_with("SBATCH_", own_variables());
+  return names.empty() ? ""
+                       : fmt::format(
+                             "not handed to sbatch: {} of your environment; the cluster "
+                             "profile `{}` says what jobs ask for",
+                             fmt::join(names, ", "), profile.name);
+}
+
 void say_submitted(const Plan& plan, const SlurmRan& ran) {
   if (ran.submitted > 0) {
     complain(fmt::format("{}: {} submitted to Slurm as array{} {}", plan.sweep.name,
@@ -116,10 +127,10 @@ PlanOptions plan_options(const RunOptions& options, const ClusterProfile& profil
 Standing leave_to_slurm(Plan& plan, const ClusterProfile& profile, Lease& lease) {
   Standing standing;
   try {
-    Patience patience = patience_of(lease);
+    Patience patience = patience_of(lease, profile);
     if (!profile.slurm()) patience.limit = std::chrono::minutes(1);
     Queue queue(patience);
-    standing = standing_of(plan.folder, queue, patience, complain_of);
+    standing = standing_of(plan.folder, queue, patience, complain_of, Looks::kUntilSure);
   } catch (const Error& failure) {
     if (profile.slurm()) throw;
     standing = all_open(plan.folder);
@@ -153,6 +164,9 @@ SlurmRan run_on_slurm(const Plan& plan, const Standing& standing, const Experime
     estimator.learn_result(job, seconds, JobFolder{plan.jobs_folder() / job.hash});
     job_ended();
   };
+  if (const std::string text = steering_text(profile); !text.empty() && !plan.pending.empty()) {
+    complain(text);
+  }
   SlurmDriver driver(slurm, plan, schemas, estimator);
   SlurmRan ran = driver.submit(plan.pending, standing);
   say_submitted(plan, ran);
@@ -183,6 +197,9 @@ std::string dry_run_on_slurm(const Plan& plan, const ExperimentSchemas& schemas,
                         counted(left.points, "point"));
   }
   if (left.jobs.empty()) return text;
+  if (const std::string steering = steering_text(profile); !steering.empty()) {
+    text += steering + "\n";
+  }
   text += fmt::format("would be given to sbatch (profile {}):\n", profile.name);
   SlurmDriver driver(slurm_options(plan, options, profile), plan, schemas, estimator);
   return text + driver.dry_run(left.jobs);
@@ -192,7 +209,7 @@ bool cancel_on_slurm(const fs::path& sweep_folder, const std::string& name,
                      const RunOptions& options) {
   if (all_open(sweep_folder).submissions.empty()) return false;
   Lease lease(sweep_folder, options.command, complain);
-  const Patience patience = patience_of(lease);
+  const Patience patience = patience_of(lease, {});
   Queue queue(patience);
   Standing standing = standing_of(sweep_folder, queue, patience, complain_of);
   if (standing.submissions.empty()) return false;

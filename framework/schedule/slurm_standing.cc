@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <unordered_set>
 
 #include "framework/core/error.h"
@@ -14,7 +15,31 @@ namespace {
 
 // What can be told of a submission: numbers not noted are looked for.
 void settle(KnownSubmission& known, const Patience& patience) {
-  if (known.submission.submitting()) recover(known.folder, known.submission, patience);
+  Submission& submission = known.submission;
+  if (!submission.submitting()) return;
+  if (all_tasks_finished(known.folder, submission)) {
+    submission.over = true;
+    write_submission(known.folder, submission);
+  } else {
+    recover(known.folder, submission, patience);
+  }
+}
+
+TaskStates query_until_sure(const std::vector<WantedArray>& arrays, Queue& queue,
+                            const Patience& patience) {
+  constexpr std::chrono::milliseconds kLeast{10};
+  TaskStates states = queue.query(arrays);
+  if (queue.unsure()) {
+    patience.notice(fmt::format(
+        "Slurm does not show some tasks that were submitted; it is asked again for {:.0f} s before "
+        "they count as over",
+        std::chrono::duration<double>(patience.second_look).count()));
+  }
+  while (queue.unsure()) {
+    wait_for(std::max(kLeast, patience.second_look / 4), patience);
+    states = queue.query(arrays);
+  }
+  return states;
 }
 
 // Adds what of it may still run; whether anything may.
@@ -37,7 +62,7 @@ bool hold(const KnownSubmission& known, Standing& standing) {
 }  // namespace
 
 Standing standing_of(const fs::path& sweep_folder, Queue& queue, const Patience& patience,
-                     const std::function<void(const Problem&)>& complain) {
+                     const std::function<void(const Problem&)>& complain, Looks looks) {
   std::vector<Problem> problems;
   std::vector<KnownSubmission> open = read_submissions(sweep_folder, problems);
   for (const Problem& problem : problems) complain(problem);
@@ -50,7 +75,10 @@ Standing standing_of(const fs::path& sweep_folder, Queue& queue, const Patience&
     arrays.push_back({known.submission.job_id, known.submission.tasks.size()});
   }
   Standing standing;
-  if (!arrays.empty()) standing.states = queue.query(arrays);
+  if (!arrays.empty()) {
+    standing.states =
+        looks == Looks::kOne ? queue.query(arrays) : query_until_sure(arrays, queue, patience);
+  }
   for (KnownSubmission& known : open) {
     if (hold(known, standing)) {
       standing.submissions.push_back(std::move(known));

@@ -33,9 +33,12 @@ struct Standing {
 // Asks Slurm about the submissions that are not over by their tasks' own words, and not at all
 // where there are none. What it learns is noted (numbers that were never noted, submissions that
 // are over), so that the caller must hold the sweep's lease. Throws Error when Slurm cannot be
-// asked.
+// asked. `looks`: whether tasks that Slurm does not show are held until the caller's next look, or
+// looked for again here until it is certain that they are over.
+enum class Looks { kOne, kUntilSure };
 Standing standing_of(const std::filesystem::path& sweep_folder, Queue& queue,
-                     const Patience& patience, const std::function<void(const Problem&)>& complain);
+                     const Patience& patience, const std::function<void(const Problem&)>& complain,
+                     Looks looks = Looks::kOne);
 
 // Has Slurm end all tasks that are held; they do not queue again. Throws Error.
 void take_back(Standing& standing, const Patience& patience);

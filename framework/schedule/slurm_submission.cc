@@ -46,6 +46,7 @@ Json to_json(const Submission& submission) {
           {"profile", to_json(submission.profile)},
           {"programs", submission.programs.string()},
           {"given_up", submission.given_up},
+          {"taken", submission.taken},
           {"cancelled", submission.cancelled},
           {"over", submission.over}};
 }
@@ -66,6 +67,7 @@ Submission submission_from_json(const Json& json) {
     submission.profile = profile_from_json(json.at("profile"));
     submission.programs = json.at("programs").get<std::string>();
     submission.given_up = json.at("given_up").get<std::string>();
+    submission.taken = json.value("taken", false);
     submission.cancelled = json.value("cancelled", false);
     submission.over = json.value("over", false);
   } catch (const Json::exception& failure) {

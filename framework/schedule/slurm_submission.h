@@ -32,6 +32,8 @@ struct Submission {
   std::filesystem::path programs;  // folder with run_job and run_sweep
   // Why it was given up before Slurm took it (sbatch refused it, it was cancelled); "": it was not.
   std::string given_up;
+  // sbatch ended well, but the number is not known: it may be queued, and is never given again.
+  bool taken = false;
   bool cancelled = false;  // by --cancel: its tasks end, and do not queue again
   bool over = false;       // none of its tasks will run any more; nothing more is asked about it
 

@@ -36,22 +36,56 @@ bool is_number(const std::string& text) {
 }
 
 // The number of the array with this name; nothing when Slurm has none.
-std::optional<std::string> find_by_name(const std::string& name, const Patience& patience) {
-  const Said queue = ask_slurm(
-      {"squeue", "--noheader", "--states=all", "--name=" + name, "--format=%F"}, patience);
+std::optional<std::string> find_by_name(const std::string& name, const Patience& patience,
+                                        const Ask& ask) {
+  const auto last = [](const std::vector<std::string>& numbers) {
+    return numbers.empty() ? std::nullopt : std::optional(numbers.back());
+  };
+  const Said queue =
+      ask_slurm({"squeue", "--noheader", "--states=all", "--name=" + name, "--format=%F"}, patience,
+                ask, [](const Said& said) { return !is_away(said) && !says_away(said.err); });
   if (!queue.well()) {
     throw Error(
         fmt::format("squeue cannot tell whether {} is queued: {}", name, queue.complaint()));
   }
-  std::string number = queue.out.substr(0, queue.out.find('\n'));
-  while (!number.empty() && number.back() == ' ') number.pop_back();
-  if (is_number(number)) return number;
+  if (const auto number = last(job_numbers(queue.out))) return number;
   // Long ended ones only accounting knows, where there is any.
-  const Said account = run_command({"sacct", "--noheader", "--parsable2", "--allocations",
-                                    "--starttime=now-30days", "--name=" + name, "--format=JobID"});
+  const Said account = ask({"sacct", "--noheader", "--parsable2", "--allocations",
+                            "--starttime=now-30days", "--name=" + name, "--format=JobID"});
   if (!account.well()) return std::nullopt;
-  number = account.out.substr(0, account.out.find_first_of("_\n|."));
-  return is_number(number) ? std::optional(number) : std::nullopt;
+  std::string ids = account.out;  // "123_4" a line, "123_[5-9]"
+  for (size_t at = 0; (at = ids.find('_', at)) != std::string::npos;) {
+    ids.erase(at, std::min(ids.find('\n', at), ids.size()) - at);
+  }
+  return last(job_numbers(ids));
+}
+
+// The same; where it is not found, once more after Patience::second_look.
+std::optional<std::string> find_in_two_looks(const std::string& name, const Patience& patience,
+                                             const Ask& ask) {
+  if (const auto number = find_by_name(name, patience, ask)) return number;
+  patience.notice(fmt::format("Slurm shows no job {}; it is looked for again in {:.0f} s", name,
+                              std::chrono::duration<double>(patience.second_look).count()));
+  wait_for(patience.second_look, patience);
+  return find_by_name(name, patience, ask);
+}
+
+// The controller may have it although sbatch got no answer.
+bool may_be_taken(const Said& said) {
+  return is_away(said) && said.err.find("nable to contact") == std::string::npos &&
+         said.err.find("onnection refused") == std::string::npos;
+}
+
+[[noreturn]] void throw_not_found(const SubmissionFolder& folder, const Submission& submission,
+                                  const std::string& printed) {
+  throw Error(
+      fmt::format("sbatch took {}, but its job number is not known{}, and Slurm shows no job of "
+                  "the name {}",
+                  folder.script().string(), printed, submission.job_name),
+      fmt::format("nothing more is submitted, lest a job runs twice. If `squeue --me --name={}` "
+                  "shows it, run the same command again; if it is not queued and has not run, "
+                  "remove the folder {}",
+                  submission.job_name, folder.path.string()));
 }
 
 // Letters that a name of Slurm's may have everywhere.
@@ -101,46 +135,79 @@ SubmissionFolder new_submission(const fs::path& sweep_folder, Submission& submis
   }
 }
 
+std::vector<std::string> job_numbers(const std::string& text) {
+  std::vector<std::string> numbers;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    const size_t first = line.find_first_not_of(" \t\r");
+    if (first == std::string::npos) continue;
+    line = line.substr(first, line.find_last_not_of(" \t\r") + 1 - first);
+    const size_t semicolon = line.find(';');
+    const std::string number = line.substr(0, semicolon);
+    const bool one_word = semicolon == std::string::npos ||
+                          (semicolon + 1 < line.size() && line.find(' ') == std::string::npos);
+    if (!is_number(number) || number.size() > 10 || number[0] == '0' || !one_word) continue;
+    if (std::find(numbers.begin(), numbers.end(), number) == numbers.end()) {
+      numbers.push_back(number);
+    }
+  }
+  return numbers;
+}
+
 void submit(const SubmissionFolder& folder, Submission& submission, const fs::path& working_folder,
-            const Patience& patience) {
+            const Patience& patience, const Ask& ask) {
   write_file(folder.script(), sbatch_text(submission, folder, working_folder));
   submission.submitted = utc_now();
   write_submission(folder, submission);
   // It may have it although its answer was lost: so it is looked for before it is given again.
   std::optional<std::string> number;
-  bool again = false;
+  std::optional<Said> before;
   const Ask give = [&](const std::vector<std::string>& command) {
-    if (again) number = find_by_name(submission.job_name, patience);
-    again = true;
-    return number ? Said{} : run_command(command);
+    if (before) {
+      number = may_be_taken(*before) ? find_in_two_looks(submission.job_name, patience, ask)
+                                     : find_by_name(submission.job_name, patience, ask);
+    }
+    if (!number) before = ask(command);
+    return number ? Said{} : *before;
   };
   const Said said = ask_slurm({"sbatch", "--parsable", folder.script().string()}, patience, give);
-  if (!said.well()) {
+  const std::vector<std::string> numbers = job_numbers(said.out);
+  if (!number && said.well() && numbers.size() == 1) number = numbers.front();
+  if (!number && said.well()) {
+    submission.taken = true;
+    write_submission(folder, submission);
+    number = find_in_two_looks(submission.job_name, patience, ask);
+    if (!number) {
+      throw_not_found(folder, submission,
+                      fmt::format(" (sbatch printed `{}`)", said.out.substr(0, 200)));
+    }
+  }
+  // A program around sbatch may fail after sbatch has done its work.
+  if (!number && !numbers.empty()) number = find_by_name(submission.job_name, patience, ask);
+  if (!number) {
     submission.given_up = "sbatch refused it: " + said.complaint();
     write_submission(folder, submission);
     throw Error(fmt::format("sbatch refused {}: {}", folder.script().string(), said.complaint()),
                 fmt::format("see the cluster profile `{}`; nothing of this array runs",
                             submission.profile.name));
   }
-  if (!number) number = said.out.substr(0, said.out.find_first_of(";\n"));
-  if (!is_number(*number)) {
-    throw Error(fmt::format("sbatch printed `{}` instead of a number", said.out));
-  }
   note_number(folder, submission, *number);
 }
 
-void recover(const SubmissionFolder& folder, Submission& submission, const Patience& patience) {
-  if (const auto number = find_by_name(submission.job_name, patience)) {
+void recover(const SubmissionFolder& folder, Submission& submission, const Patience& patience,
+             const Ask& ask) {
+  if (const auto number = find_in_two_looks(submission.job_name, patience, ask)) {
     note_number(folder, submission, *number);
     return;
   }
+  if (submission.taken) throw_not_found(folder, submission, "");
   submission.given_up = "run_sweep was killed before Slurm had it";
   write_submission(folder, submission);
 }
 
-void cancel(const Submission& submission, const Patience& patience) {
+void cancel(const Submission& submission, const Patience& patience, const Ask& ask) {
   if (submission.job_id.empty()) return;
-  const Said said = ask_slurm({"scancel", submission.job_id}, patience);
+  const Said said = ask_slurm({"scancel", submission.job_id}, patience, ask);
   // Whatever has ended meanwhile needs no cancelling.
   if (said.well() || said.err.find("Invalid job id") != std::string::npos) return;
   throw Error(fmt::format("scancel {}: {}", submission.job_id, said.complaint()));

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "framework/schedule/slurm_ask.h"
 #include "framework/schedule/slurm_submission.h"
@@ -22,17 +23,25 @@ ClusterFacts cluster_facts(const Patience& patience);
 // name are filled in.
 SubmissionFolder new_submission(const std::filesystem::path& sweep_folder, Submission& submission);
 
-// Writes submission.json and submit.sbatch, has sbatch take it and notes the number. Throws Error
-// when Slurm refuses it, which is noted, or does not answer; then it is not known whether it has
-// it, and recover() will tell.
-void submit(const SubmissionFolder& folder, Submission& submission,
-            const std::filesystem::path& working_folder, const Patience& patience);
+// The job numbers in what `sbatch --parsable` or `squeue --format=%F` printed: each line that is a
+// number, or "number;cluster", once. Lines of a banner are passed over.
+std::vector<std::string> job_numbers(const std::string& text);
 
-// Of a submission whose number was never noted: looks for it in the queue by its name. Notes the
-// number, or that Slurm does not have it. Throws Error when Slurm does not answer.
-void recover(const SubmissionFolder& folder, Submission& submission, const Patience& patience);
+// Writes submission.json and submit.sbatch, has sbatch take it and notes the number. Where sbatch
+// prints none, or several, the job is looked for by its name. Throws Error when Slurm refuses it,
+// which is noted; when it does not answer, so that it is not known whether it has it and recover()
+// will tell; and when sbatch took it but its number cannot be found.
+void submit(const SubmissionFolder& folder, Submission& submission,
+            const std::filesystem::path& working_folder, const Patience& patience,
+            const Ask& ask = ask_program);
+
+// Of a submission whose number was never noted: looks for it in the queue by its name, twice where
+// the first look does not find it. Notes the number, or that Slurm does not have it. Throws Error
+// when Slurm does not answer, and when sbatch took it but the queue does not show it.
+void recover(const SubmissionFolder& folder, Submission& submission, const Patience& patience,
+             const Ask& ask = ask_program);
 
 // Ends all of its tasks, queued ones as well. Throws Error.
-void cancel(const Submission& submission, const Patience& patience);
+void cancel(const Submission& submission, const Patience& patience, const Ask& ask = ask_program);
 
 }  // namespace tarflow::schedule

@@ -282,6 +282,7 @@ class ClusterTask {
 }  // namespace
 
 int run_cluster_task(const fs::path& path) {
+  forget_steering_variables();
   const HeldSignals signals({SIGUSR2});
   const SubmissionFolder folder{fs::absolute(path)};
   const Submission submission = read_submission(folder);

@@ -153,8 +153,21 @@ Patience short_patience() {
   Patience patience;
   patience.pause = patience.longest = std::chrono::milliseconds(1);
   patience.limit = std::chrono::milliseconds(200);
+  patience.second_look = std::chrono::milliseconds(0);
   return patience;
 }
+
+// A minute for the second look, on a clock that the test moves.
+struct Minute {
+  std::chrono::steady_clock::time_point now = std::chrono::steady_clock::now();
+
+  Patience patience() {
+    Patience patience = short_patience();
+    patience.second_look = std::chrono::minutes(1);
+    patience.now = [this] { return now; };
+    return patience;
+  }
+};
 
 TEST(SlurmQueue, AControllerThatIsAwayIsWaitedForAndToldOnce) {
   Answers answers;
@@ -253,6 +266,101 @@ TEST(SlurmQueue, ATaskOfWhichNobodyKnowsIsAbsentInTheEnd) {
   int queries = 0;
   while (!queue.query({{"1", 1}}).empty()) ASSERT_LT(++queries, 20);
   EXPECT_THAT(queue.query({{"1", 1}}), IsEmpty());
+}
+
+TEST(SlurmQueue, AStateThatIsNotKnownCountsAsAlive) {
+  const TaskStates states = read_squeue(
+      "1|0|POWERING_UP|n1|0:00|None\n1|1|COMPLETED|n1|0:00|None\n1|2||n1|0:00|None\n"
+      "1|3|COMPLETED,COMPLETING|n1|0:00|None\n1|4|LAUNCH_FAILED|n1|0:00|None\n");
+  EXPECT_FALSE(states.at({"1", 0}).known());
+  EXPECT_TRUE(states.at({"1", 0}).waiting());
+  EXPECT_FALSE(states.at({"1", 0}).over());
+  EXPECT_TRUE(states.at({"1", 1}).over());
+  EXPECT_FALSE(states.at({"1", 2}).over());
+  EXPECT_TRUE(states.at({"1", 3}).running()) << "a part of it is not over";
+  EXPECT_TRUE(states.at({"1", 4}).over());
+}
+
+TEST(SlurmQueue, ATaskThatIsNotShownForAMomentIsNotOver) {
+  Minute clock;
+  Answers answers;
+  for (const char* text :
+       {"1|0|RUNNING|n1|0:05|None\n", "", "", "1|0|RUNNING|n1|0:05|None\n", ""}) {
+    answers.add("squeue", {0, text, ""});
+  }
+  answers.add("sacct", kNoAccounting);
+  Queue queue(clock.patience(), answers.ask());
+  EXPECT_TRUE(queue.query({{"1", 1}}).at({"1", 0}).running());
+  EXPECT_FALSE(queue.unsure());
+  for (int look = 0; look < 2; ++look) {
+    EXPECT_FALSE(queue.query({{"1", 1}}).at({"1", 0}).over()) << "look " << look;
+    EXPECT_TRUE(queue.unsure());
+    clock.now += std::chrono::seconds(59);
+  }
+  EXPECT_TRUE(queue.query({{"1", 1}}).at({"1", 0}).running());
+  EXPECT_FALSE(queue.unsure());
+  for (int look = 0; look < 2; ++look) {
+    EXPECT_FALSE(queue.query({{"1", 1}}).empty()) << "a new absence begins";
+    clock.now += std::chrono::seconds(30);
+  }
+  EXPECT_THAT(queue.query({{"1", 1}}), IsEmpty());
+  EXPECT_FALSE(queue.unsure());
+}
+
+TEST(SlurmQueue, OneLookIsNeverEnoughHoweverLate) {
+  Minute clock;
+  Answers answers;
+  answers.add("squeue", kUnknown);
+  answers.add("sacct", kNoAccounting);
+  Queue queue(clock.patience(), answers.ask());
+  clock.now += std::chrono::hours(1);
+  EXPECT_FALSE(queue.query({{"1", 1}}).empty());
+  clock.now += std::chrono::minutes(1);
+  EXPECT_THAT(queue.query({{"1", 1}}), IsEmpty());
+}
+
+TEST(SlurmQueue, WhatAccountingSaysOfAnEndNeedsNoSecondLook) {
+  Minute clock;
+  Answers answers;
+  answers.add("squeue", {0, "", ""});
+  answers.add("sacct", {0, "Welcome to the cluster\n1_0|COMPLETED|0:0|n1|9|None\n", ""});
+  Queue queue(clock.patience(), answers.ask());
+  EXPECT_TRUE(queue.query({{"1", 1}}).at({"1", 0}).over());
+  EXPECT_FALSE(queue.unsure());
+}
+
+TEST(SlurmQueue, AClusterThatIsAwayIsNotAnEmptyQueue) {
+  Answers answers;  // squeue of several clusters ends well all the same
+  answers.add("squeue",
+              {0, "CLUSTER: far\n", "slurm_load_jobs error: Unable to contact slurm controller"});
+  answers.add("squeue", {0, "CLUSTER: far\n1|0|RUNNING|n1|0:05|None\n", ""});
+  Queue queue(short_patience(), answers.ask());
+  EXPECT_TRUE(queue.query({{"1", 1}}).at({"1", 0}).running());
+}
+
+TEST(SlurmVariables, ThoseOfTheShellAndOfAnAllocationAreLeftOut) {
+  EXPECT_THAT(slurm_variables({"SBATCH_PARTITION=debug", "SQUEUE_STATES=R", "SACCT_FORMAT=x",
+                               "SCONTROL_ALL=1", "SRUN_DEBUG=3", "SALLOC_QOS=x", "SINFO_FORMAT=x",
+                               "SCANCEL_INTERACTIVE=1", "SLURM_TIME_FORMAT=relative",
+                               "SLURM_JOB_ID=7", "SLURM_CPU_BIND=none", "SLURMD_NODENAME=n1",
+                               "SLURM_CONF=/etc/slurm.conf", "SLURM_CLUSTERS=far", "SLURM_JWT=x",
+                               "PATH=/bin", "SLURMISH=1", "A=SBATCH_"}),
+              ElementsAre("SLURM_CONF=/etc/slurm.conf", "SLURM_CLUSTERS=far", "SLURM_JWT=x",
+                          "PATH=/bin", "SLURMISH=1", "A=SBATCH_"));
+}
+
+TEST(SlurmVariables, AreNamed) {
+  EXPECT_THAT(variables_with("SBATCH_", {"SBATCH_QOS=a", "X=SBATCH_", "SBATCH_ACCOUNT="}),
+              ElementsAre("SBATCH_ACCOUNT", "SBATCH_QOS"));
+}
+
+TEST(SlurmVariables, DoNotReachAProgram) {
+  ::setenv("SQUEUE_PARTITION", "debug", 1);
+  ::setenv("SLURM_CONF", "kept", 1);
+  const Said said = ask_program({"sh", "-c", "echo \"${SQUEUE_PARTITION-none} $SLURM_CONF\""});
+  ::unsetenv("SQUEUE_PARTITION");
+  ::unsetenv("SLURM_CONF");
+  EXPECT_EQ(said.out, "none kept\n");
 }
 
 }  // namespace
