@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "framework/kernels/layer_norm.h"
 #include "framework/kernels/position.h"
 
 namespace tarflow::kernels {
@@ -11,9 +12,7 @@ void residual_norm_cpu(const ResidualNorm& work) {
   if (work.added.defined()) sum = sum + work.added.to(at::kFloat);
   if (work.shift.defined()) sum = sum + work.shift;
   if (work.store) work.h.copy_(sum);
-  work.out.copy_(work.weight.defined()
-                     ? at::layer_norm(sum, {sum.size(-1)}, work.weight, work.bias, 1e-5)
-                     : sum);
+  work.out.copy_(work.weight.defined() ? layer_norm(sum, work.weight, work.bias) : sum);
 }
 
 #ifndef TARFLOW_USE_CUDA

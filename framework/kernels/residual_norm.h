@@ -14,7 +14,9 @@ struct ResidualNorm {
   at::Tensor shift;         // (C) fp32, or undefined: sum = h + added + shift
   bool store = false;       // h becomes the sum
   at::Tensor weight, bias;  // (C) fp32; undefined: out = sum
-  at::Tensor out;           // (rows, C) compute type: LayerNorm(sum) in fp32, eps 1e-5, then cast
+  // (rows, C) compute type: LayerNorm(sum) in fp32, eps 1e-5, then cast. As in layer_norm.h, a row
+  // without a finite variance gives the bias.
+  at::Tensor out;
 };
 
 inline constexpr int64_t kMostNormChannels = 4096;  // a warp or block of the CUDA twin holds a row

@@ -11,6 +11,19 @@ constexpr int64_t kFewRows = 4096;  // below it, waiting for memory costs more t
 
 using Quad = Vector<float, 4>;
 
+// What LayerNorm takes away from a row and multiplies it by; without a norm 0 and 1.
+struct Moments {
+  float mean = 0, scale = 1;
+  bool finite = true;
+
+  Moments() = default;
+  // `squares`: the sum of the squared distances from the mean.
+  __device__ Moments(float mean_of_row, float squares, int channels)
+      : mean(mean_of_row),
+        scale(rsqrtf(squares / static_cast<float>(channels) + kEpsilon)),
+        finite(isfinite(squares)) {}
+};
+
 template <typename T>
 struct Arguments {
   float* h;
@@ -21,17 +34,17 @@ struct Arguments {
   int channels;
   bool store;
 
-  // Channels 4 at .. + 3 of h + added + shift, stored if that is wanted.
-  __device__ Quad sum(int64_t row, int at) const {
-    Quad* const place = reinterpret_cast<Quad*>(h + row * channels) + at;
+  // Channels 4 quad .. + 3 of h + added + shift, stored if that is wanted.
+  __device__ Quad sum(int64_t row, int quad) const {
+    Quad* const place = reinterpret_cast<Quad*>(h + row * channels) + quad;
     Quad value = *place;
     if (added) {
-      const auto more = reinterpret_cast<const Vector<T, 4>*>(added + row * channels)[at];
+      const auto more = reinterpret_cast<const Vector<T, 4>*>(added + row * channels)[quad];
 #pragma unroll
       for (int j = 0; j < 4; ++j) value.at[j] += as_float(more.at[j]);
     }
     if (shift) {
-      const Quad more = reinterpret_cast<const Quad*>(shift)[at];
+      const Quad more = reinterpret_cast<const Quad*>(shift)[quad];
 #pragma unroll
       for (int j = 0; j < 4; ++j) value.at[j] += more.at[j];
     }
@@ -39,21 +52,23 @@ struct Arguments {
     return value;
   }
 
-  __device__ void leave(int64_t row, int at, const Quad& value, float mean, float scale,
-                        const Quad& w, const Quad& b) const {
+  // A row without a finite variance gives the bias (layer_norm.h says why).
+  __device__ void leave(int64_t row, int quad, const Quad& value, const Moments& of, const Quad& w,
+                        const Quad& b) const {
     Vector<T, 4> result;
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
-      result.at[j] = from_float<T>((value.at[j] - mean) * scale * w.at[j] + b.at[j]);
+      const float normed = (value.at[j] - of.mean) * of.scale * w.at[j] + b.at[j];
+      result.at[j] = from_float<T>(of.finite ? normed : b.at[j]);
     }
-    reinterpret_cast<Vector<T, 4>*>(out + row * channels)[at] = result;
+    reinterpret_cast<Vector<T, 4>*>(out + row * channels)[quad] = result;
   }
 
-  __device__ Quad weight_of(int at) const {
-    return weight ? reinterpret_cast<const Quad*>(weight)[at] : Quad{{1, 1, 1, 1}};
+  __device__ Quad weight_of(int quad) const {
+    return weight ? reinterpret_cast<const Quad*>(weight)[quad] : Quad{{1, 1, 1, 1}};
   }
-  __device__ Quad bias_of(int at) const {
-    return weight ? reinterpret_cast<const Quad*>(bias)[at] : Quad{};
+  __device__ Quad bias_of(int quad) const {
+    return weight ? reinterpret_cast<const Quad*>(bias)[quad] : Quad{};
   }
 };
 
@@ -76,14 +91,14 @@ __global__ void __launch_bounds__(32 * kWarps) norm_rows_kernel(Arguments<T> a) 
   float sum = 0;
 #pragma unroll
   for (int k = 0; k < kQuads; ++k) {
-    const int at = lane + kWarpQuads * k;
-    if (at >= quads) continue;
-    value[k] = a.sum(row, at);
+    const int quad = lane + kWarpQuads * k;
+    if (quad >= quads) continue;
+    value[k] = a.sum(row, quad);
     for (int j = 0; j < 4; ++j) sum += value[k].at[j];
   }
-  float mean = 0, scale = 1;
+  Moments moments;
   if (a.weight) {
-    mean = warp_sum(sum) / static_cast<float>(a.channels);
+    const float mean = warp_sum(sum) / static_cast<float>(a.channels);
     float squares = 0;
 #pragma unroll
     for (int k = 0; k < kQuads; ++k) {
@@ -93,12 +108,12 @@ __global__ void __launch_bounds__(32 * kWarps) norm_rows_kernel(Arguments<T> a) 
         squares += away * away;
       }
     }
-    scale = rsqrtf(warp_sum(squares) / static_cast<float>(a.channels) + kEpsilon);
+    moments = Moments(mean, warp_sum(squares), a.channels);
   }
 #pragma unroll
   for (int k = 0; k < kQuads; ++k) {
-    const int at = lane + kWarpQuads * k;
-    if (at < quads) a.leave(row, at, value[k], mean, scale, a.weight_of(at), a.bias_of(at));
+    const int quad = lane + kWarpQuads * k;
+    if (quad < quads) a.leave(row, quad, value[k], moments, a.weight_of(quad), a.bias_of(quad));
   }
 }
 
@@ -106,10 +121,10 @@ __global__ void __launch_bounds__(32 * kWarps) norm_rows_kernel(Arguments<T> a) 
 // at once. Means and squares of equal parts are merged pairwise, so one exchange does.
 template <typename T>
 __global__ void norm_row_kernel(Arguments<T> a) {
-  const int at = threadIdx.x, lane = at % 32, warp = at / 32, warps = blockDim.x / 32;
+  const int quad = threadIdx.x, lane = quad % 32, warp = quad / 32, warps = blockDim.x / 32;
   const int64_t row = blockIdx.x;
-  const Quad w = a.weight_of(at), b = a.bias_of(at), value = a.sum(row, at);
-  if (!a.weight) return a.leave(row, at, value, 0, 1, w, b);
+  const Quad w = a.weight_of(quad), b = a.bias_of(quad), value = a.sum(row, quad);
+  if (!a.weight) return a.leave(row, quad, value, Moments(), w, b);
   float mean = 0, squares = 0;
 #pragma unroll
   for (int j = 0; j < 4; ++j) mean += 0.25f * value.at[j];
@@ -134,8 +149,7 @@ __global__ void norm_row_kernel(Arguments<T> a) {
   for (int i = 0; i < warps; ++i) {
     squares += parts[i] + 128 * (means[i] - mean) * (means[i] - mean);
   }
-  const float scale = rsqrtf(squares / static_cast<float>(a.channels) + kEpsilon);
-  a.leave(row, at, value, mean, scale, w, b);
+  a.leave(row, quad, value, Moments(mean, squares, a.channels), w, b);
 }
 
 template <typename T, int kQuads>

@@ -8,7 +8,8 @@ namespace tarflow::kernels {
 
 struct VectorMath {
   // h[r,:] += bias (skipped when null), then y[r,:] = LayerNorm(h[r,:]) * weight + shift, eps 1e-5.
-  // rows x columns.
+  // rows x columns. A row without a finite variance gives y = shift (kernels/layer_norm.h says
+  // why).
   void (*bias_layer_norm)(float* h, const float* bias, const float* weight, const float* shift,
                           float* y, int64_t rows, int64_t columns);
   // h[r,:] += bias. rows x columns.

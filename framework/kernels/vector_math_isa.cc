@@ -151,6 +151,10 @@ void bias_layer_norm(float* h, const float* bias, const float* weight, const flo
     const float mean = sum / static_cast<float>(columns);
     float squares = 0;  // about the mean: no cancellation
     for (int64_t c = 0; c < columns; ++c) squares += (h[c] - mean) * (h[c] - mean);
+    if (!std::isfinite(squares)) {
+      std::memcpy(y, shift, static_cast<size_t>(columns) * sizeof(float));
+      continue;
+    }
     const float inverse = 1.0f / std::sqrt(squares / static_cast<float>(columns) + 1e-5f);
     for (int64_t c = 0; c < columns; ++c) y[c] = (h[c] - mean) * inverse * weight[c] + shift[c];
   }

@@ -6,11 +6,12 @@
 #include <cmath>
 #include <stdexcept>
 
-#include "framework/kernels/bias_gelu.h"
+#include "framework/kernels/attention.h"
 #include "framework/kernels/decode_attention.h"
 #include "framework/kernels/embed.h"
+#include "framework/kernels/linear.h"
 #include "framework/kernels/residual_norm.h"
-#include "framework/kernels/split_qkv.h"
+#include "framework/kernels/store_keys_values.h"
 #include "framework/sampling/evaluator.h"
 #include "framework/tensor/graphs.h"
 
@@ -91,8 +92,8 @@ class FusedEvaluator final : public Evaluator {
   void begin(int block, const Labels& labels) override {
     const BlockWeights& weights = model_.blocks.at(static_cast<size_t>(block));
     const Listed from = list(weights), to = list(block_);
-    at::_foreach_copy_(to.compute, from.compute);
-    at::_foreach_copy_(to.full, from.full);
+    kernels::copy_all(to.compute, from.compute);
+    kernels::copy_all(to.full, from.full);
     for (size_t l = 0; l < weights.layers.size(); ++l) {
       const int64_t layer = static_cast<int64_t>(l);
       pending_[layer + 1].copy_(weights.layers[l].down_bias);
@@ -161,13 +162,7 @@ class FusedEvaluator final : public Evaluator {
   at::Tensor outputs(const at::Tensor& x, const Position& place, int64_t n, bool cached,
                      const at::Tensor& stopped) const {
     const int64_t c = model_.shape.channels, rows = batch_ * n;
-    const at::Tensor tokens = make({images_, n, padded_});
-    kernels::take_tokens(x, place, tokens);
-    const at::Tensor projected = at::mm(tokens.view({-1, padded_}), proj_in_.t());
-    const at::Tensor h = at::empty({rows, c}, classes_.options());
-    kernels::embed({projected.view({images_, n, c}), block_.position, classes_, place,
-                    h.view({batch_, n, c})});
-    const at::Tensor normed = make({rows, c});
+    const at::Tensor h = embedded(x, place, n), normed = make({rows, c});
     kernels::ResidualNorm norm;
     norm.h = h;
     norm.out = normed;
@@ -178,10 +173,8 @@ class FusedEvaluator final : public Evaluator {
       norm.weight = w.attention_norm_weight;
       norm.bias = w.attention_norm_bias;
       kernels::residual_norm(norm);
-      const at::Tensor qkv = at::addmm(w.qkv_bias, normed, w.qkv_weight.t())
-                                 .view({batch_, n, 3, model_.shape.heads(), kHeadWidth});
-      const at::Tensor mixed = attend(qkv, cache_[layer], place, cached, stopped);
-      norm.added = at::mm(mixed.reshape({rows, c}), w.proj_weight.t());
+      norm.added = kernels::product(mixed(normed, w, cache_[layer], place, n, cached, stopped),
+                                    w.proj_weight);
       norm.shift = middle_[layer];
       norm.store = true;
       norm.weight = w.mlp_norm_weight;
@@ -189,41 +182,38 @@ class FusedEvaluator final : public Evaluator {
       kernels::residual_norm(norm);
       norm.added = at::Tensor();
       norm.store = false;
-      add_product(h, widened(normed, w), w.down_weight.t());
+      kernels::add_product(h, kernels::linear_gelu(normed, w.up_weight, w.up_bias), w.down_weight);
     }
     norm.shift = pending_[static_cast<int64_t>(block_.layers.size())];
     norm.weight = norm.bias = at::Tensor();
     kernels::residual_norm(norm);
-    return at::addmm(block_.proj_out_bias, normed, block_.proj_out_weight.t())
+    return kernels::linear(normed, block_.proj_out_weight, block_.proj_out_bias)
         .view({batch_, n, -1});
+  }
+
+  // The residual stream (B n, C) fp32 before the first layer. What it takes on the way is freed at
+  // its end.
+  at::Tensor embedded(const at::Tensor& x, const Position& place, int64_t n) const {
+    const int64_t c = model_.shape.channels;
+    const at::Tensor tokens = make({images_, n, padded_});
+    kernels::take_tokens(x, place, tokens);
+    const at::Tensor projected = kernels::product(tokens.view({-1, padded_}), proj_in_);
+    const at::Tensor h = at::empty({batch_, n, c}, classes_.options());
+    kernels::embed({projected.view({images_, n, c}), block_.position, classes_, place, h});
+    return h.view({-1, c});
+  }
+
+  // Attention's output (B n, C) from its normed input. Queries, keys and values are freed at its
+  // end: they do not lie beside the wide layer.
+  at::Tensor mixed(const at::Tensor& normed, const LayerWeights& w, const at::Tensor& cache,
+                   const Position& place, int64_t n, bool cached, const at::Tensor& stopped) const {
+    const at::Tensor qkv = kernels::linear(normed, w.qkv_weight, w.qkv_bias)
+                               .view({batch_, n, 3, model_.shape.heads(), kHeadWidth});
+    return attend(qkv, cache, place, cached, stopped).reshape({-1, model_.shape.channels});
   }
 
   at::Tensor make(at::IntArrayRef shape) const {
     return at::empty(shape, classes_.options().dtype(model_.dtype()));
-  }
-
-  // h += in weight: over a long sum the matrix units hide the reading and writing of the fp32
-  // stream.
-  void add_product(at::Tensor h, const at::Tensor& in, const at::Tensor& weight) const {
-    if (model_.compute == ComputeType::kFloat32) {
-      at::addmm_out(h, h, in, weight);
-    } else if (h.is_cuda()) {
-      at::addmm_out(h, h, in, weight, /*out_dtype=*/at::kFloat);
-    } else {
-      h.add_(at::mm(in, weight));
-    }
-  }
-
-  // GELU of the wide layer. In bf16 cuBLAS applies it to its fp32 sums, in the form of tanh: over
-  // normal sums of deviation 0.3 to 4 that is nearer to the error function of the exact sums (rms
-  // 2.7e-4 to 4.7e-3) than the error function of sums rounded to bf16 (4.2e-4 to 5.0e-3).
-  at::Tensor widened(const at::Tensor& normed, const LayerWeights& w) const {
-    if (model_.device.is_cuda() && model_.compute == ComputeType::kBFloat16) {
-      return at::_addmm_activation(w.up_bias, normed, w.up_weight.t(), 1, 1, /*use_gelu=*/true);
-    }
-    const at::Tensor wide = at::mm(normed, w.up_weight.t());
-    kernels::bias_gelu(wide, w.up_bias);
-    return wide;
   }
 
   // qkv (B, n, 3, heads, 64) -> (B, n, heads, 64), maybe strided.
@@ -237,54 +227,19 @@ class FusedEvaluator final : public Evaluator {
           {qkv.select(1, 0), keys, values, place, images_, query_scale_, stopped, out});
       return out;
     }
-    const at::Tensor none;
-    kernels::split_qkv(
-        {qkv, cached ? keys : none, cached ? values : none, place, images_, query_scale_, stopped});
-    const at::Tensor query = qkv.select(2, 0);
+    if (cached) kernels::store_keys_values({qkv, keys, values, place, stopped});
+    kernels::Attention work{qkv.select(2, 0), qkv.select(2, 1), qkv.select(2, 2), images_,
+                            query_scale_};
     // Over the first tokens the fresh keys serve as well as those in the cache.
-    if (place.first == 0) return attend_causally(query, qkv.select(2, 1), qkv.select(2, 2));
-    const int64_t last = place.first + n;
-    return attend_to_prefix(query, keys.slice(2, 0, last).transpose(1, 2),
-                            values.slice(2, 0, last).transpose(1, 2));
-  }
-
-  // (B, n, heads, 64) over as many keys.
-  at::Tensor attend_causally(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) const {
-    const at::Tensor query = q.transpose(1, 2), key = k.transpose(1, 2), value = v.transpose(1, 2);
-    const bool cudnn = model_.device.is_cuda() && model_.compute == ComputeType::kBFloat16 &&
-                       q.size(1) >= kLeastForCudnn;
-    const at::Tensor mixed =
-        cudnn ? std::get<0>(at::_scaled_dot_product_cudnn_attention(
-                    query, key, value, {}, /*compute_log_sumexp=*/false, 0.0, /*is_causal=*/true))
-              : at::scaled_dot_product_attention(query, key, value, {}, 0.0, /*is_causal=*/true);
-    return mixed.transpose(1, 2);
-  }
-
-  // A segment over the cache, (B, n, heads, 64) over (B, last, heads, 64), causal from the lower
-  // right corner: query i sees keys up to first + i. Named kernels, since cuDNN would make a plan
-  // for each length.
-  at::Tensor attend_to_prefix(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) const {
-    if (model_.device.is_cpu()) {
-      const at::Tensor mask = at::triu(at::full({q.size(1), k.size(1)}, -INFINITY, q.options()),
-                                       k.size(1) - q.size(1) + 1);
-      return at::scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2),
-                                              v.transpose(1, 2), mask)
-          .transpose(1, 2);
+    if (place.first > 0) {
+      const int64_t last = place.first + n;
+      work.keys = keys.slice(2, 0, last).transpose(1, 2);
+      work.values = values.slice(2, 0, last).transpose(1, 2);
     }
-    if (model_.compute == ComputeType::kBFloat16) {
-      return std::get<0>(at::_flash_attention_forward(q, k, v, {}, {}, q.size(1), k.size(1), 0.0,
-                                                      /*is_causal=*/true, false));
-    }
-    constexpr int64_t kLowerRight = 2;
-    return std::get<0>(
-        at::_efficient_attention_forward(q, k, v, {}, {}, {}, {}, {}, 0.0, kLowerRight));
+    return kernels::attention(work);
   }
 
   static constexpr int64_t kManyRows = 4096;
-
-  // A plan of cuDNN's takes tens of milliseconds to make: for a pass that is repeated, not for
-  // tests' few tokens.
-  static constexpr int64_t kLeastForCudnn = 128;
 
   const Model& model_;
   const int64_t images_, batch_;

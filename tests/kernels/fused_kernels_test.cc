@@ -3,13 +3,14 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "framework/kernels/attention.h"
 #include "framework/kernels/bias_gelu.h"
 #include "framework/kernels/decode_attention.h"
 #include "framework/kernels/embed.h"
 #include "framework/kernels/guided_update.h"
 #include "framework/kernels/residual.h"
 #include "framework/kernels/residual_norm.h"
-#include "framework/kernels/split_qkv.h"
+#include "framework/kernels/store_keys_values.h"
 
 namespace tarflow::kernels {
 namespace {
@@ -36,6 +37,10 @@ class FusedKernelsTest : public testing::TestWithParam<Case> {
   }
   at::Tensor number(int64_t value, at::ScalarType type) const {
     return at::full({1}, value, at::TensorOptions(type).device(GetParam().device));
+  }
+  // Many rows choose a branch on a GPU; on a CPU they would only take time.
+  static int64_t rows_here(int64_t rows) {
+    return std::string(GetParam().device) == "cuda" ? rows : std::min<int64_t>(rows, 7);
   }
   // One rounding to the compute type beside a few of fp32.
   double tolerance() const { return GetParam().type == at::kFloat ? 3e-6 : 1.0 / 128; }
@@ -69,18 +74,18 @@ TEST_P(FusedKernelsTest, EmbeddingAddsPositionAndClass) {
   EXPECT_LT((exact(h) - expected).abs().max().item<double>(), 3e-6);
 }
 
-// Few rows and many, of channels in whole warps and not.
+// Rows and channels for every branch of the CUDA twin: a block has a row (few rows, channels in
+// whole warps), or a warp has a row of 1, 2, 4, 6, 8, 16 or 32 quads a lane (many rows, or channels
+// that fill no warp).
+constexpr std::pair<int64_t, int64_t> kNormShapes[] = {
+    {7, 128},  {7, 768},     {5, 2048},   {5, 4096},    {7, 64},      // a block; 1
+    {7, 192},  {5000, 64},   {5000, 256}, {7, 320},     {5000, 512},  // 2, 1, 2, 4, 4
+    {7, 576},  {5000, 768},  {7, 832},    {5000, 1024}, {7, 1088},    // 6, 6, 8, 8, 16
+    {7, 1984}, {4097, 2048}, {7, 2112},   {4097, 4096}};              // 16, 16, 32, 32
+
 TEST_P(FusedKernelsTest, ResidualNormAddsAndNormalises) {
-  for (const auto& [rows, c] : {std::pair<int64_t, int64_t>{7, 64},
-                                {7, 128},
-                                {7, 192},
-                                {7, 768},
-                                {7, 1024},
-                                {5, 2048},
-                                {5, 4096},
-                                {5000, 64},
-                                {5000, 768},
-                                {5000, 1024}}) {
+  for (const auto& [most, c] : kNormShapes) {
+    const int64_t rows = rows_here(most);
     SCOPED_TRACE(testing::Message() << rows << " rows of " << c);
     const at::Tensor h = full({rows, c}), added = random({rows, c}), shift = full({c}),
                      weight = full({c}), bias = full({c}), out = unset({rows, c}, GetParam().type);
@@ -101,6 +106,29 @@ TEST_P(FusedKernelsTest, ResidualNormAddsAndNormalises) {
   }
 }
 
+// Rows that have no finite variance: Inf, NaN, squares that overflow, a mean that overflows.
+TEST_P(FusedKernelsTest, ARowThatIsNotFiniteGivesTheBiasAndKeepsItsStream) {
+  for (const auto& [most, c] : kNormShapes) {
+    const int64_t rows = rows_here(most);
+    SCOPED_TRACE(testing::Message() << rows << " rows of " << c);
+    const at::Tensor h = full({rows, c}), weight = full({c}), bias = full({c}),
+                     plain = unset({rows, c}, GetParam().type), out = plain.clone();
+    residual_norm({h, {}, {}, false, weight, bias, plain});
+    h[0][3].fill_(INFINITY);
+    h[1][c - 1].fill_(NAN);
+    h[2][5].fill_(-1e30);
+    h[3].mul_(1e38).clamp_(2e38, 3e38);
+    const at::Tensor before = h.clone();
+    residual_norm({h, {}, full({c}) * 0, true, weight, bias, out});
+    EXPECT_TRUE(at::equal(out.slice(0, 0, 4), bias.to(GetParam().type).expand({4, c})));
+    EXPECT_TRUE(at::equal(out.slice(0, 4), plain.slice(0, 4)));
+    EXPECT_TRUE(at::equal(h.nan_to_num(7), before.nan_to_num(7)));
+    residual_norm({h, {}, {}, false, {}, {}, out});
+    EXPECT_TRUE(out[0][3].isinf().item<bool>()) << "the outputs' layer sees the stream as it is";
+    EXPECT_TRUE(out[1][c - 1].isnan().item<bool>());
+  }
+}
+
 TEST_P(FusedKernelsTest, GeluIsThatOfTheErrorFunction) {
   const at::Tensor rows = random({5, 256}) * 3, bias = random({256});
   const at::Tensor sum = exact(rows) + exact(bias);
@@ -108,7 +136,7 @@ TEST_P(FusedKernelsTest, GeluIsThatOfTheErrorFunction) {
   expect_close(rows, at::gelu(sum));
 }
 
-TEST_P(FusedKernelsTest, QkvIsSplitIntoTheCache) {
+TEST_P(FusedKernelsTest, KeysAndValuesAreStored) {
   const int64_t b = 4, n = 3, heads = 2, tokens = 8;
   const at::Tensor qkv = random({b, n, 3, heads, 64}),
                    keys = unset({b, heads, tokens, 64}, GetParam().type), values = keys.clone(),
@@ -116,7 +144,7 @@ TEST_P(FusedKernelsTest, QkvIsSplitIntoTheCache) {
   const at::Tensor before = exact(qkv);
   const at::Tensor lowered = number(0, at::kInt), up = number(1, at::kInt);
   const Position third{1, number(2, at::kLong)}, start{0, {}};
-  split_qkv({qkv, keys, values, third, 2, 4.0, lowered});
+  store_keys_values({qkv, keys, values, third, lowered});
   const at::Tensor parts = before.permute({2, 0, 3, 1, 4});
   EXPECT_TRUE(at::equal(exact(keys).slice(2, 3, 6), parts[1]));
   EXPECT_TRUE(at::equal(exact(values).slice(2, 3, 6), parts[2]));
@@ -124,28 +152,65 @@ TEST_P(FusedKernelsTest, QkvIsSplitIntoTheCache) {
     EXPECT_TRUE(at::equal(cache.slice(2, 0, 3), untouched.slice(2, 0, 3)));
     EXPECT_TRUE(at::equal(cache.slice(2, 6), untouched.slice(2, 6)));
   }
-  at::Tensor expected = before.clone();  // a power of two, so that no rounding is in the way
-  expected.slice(0, 2).select(2, 0).mul_(4);
-  EXPECT_TRUE(at::equal(exact(qkv), expected));
+  EXPECT_TRUE(at::equal(exact(qkv), before));
 
-  const at::Tensor held = keys.clone(), fresh = random({b, n, 3, heads, 64});
-  split_qkv({fresh, keys, values, start, 2, 1.0, up});
+  const at::Tensor held = keys.clone();
+  store_keys_values({random({b, n, 3, heads, 64}), keys, values, start, up});
   EXPECT_TRUE(at::equal(keys, held)) << "a raised flag leaves the cache as it is";
-  expected = exact(fresh).clone();
-  expected.slice(0, 2).select(2, 0).mul_(2);
-  split_qkv({fresh, {}, {}, start, 2, 2.0, {}});
-  EXPECT_TRUE(at::equal(exact(fresh), expected)) << "without a cache queries alone are treated";
 }
 
-// softmax(scale q K^T) V over the cached tokens and the new one.
-at::Tensor attention(const at::Tensor& qkv, const at::Tensor& keys, const at::Tensor& values,
-                     int64_t token, int64_t images, double query_scale) {
-  const at::Tensor all = exact(qkv).transpose(0, 1).unsqueeze(3);
-  const at::Tensor k = at::cat({exact(keys).slice(2, 0, token), all[1]}, 2),
-                   v = at::cat({exact(values).slice(2, 0, token), all[2]}, 2);
-  at::Tensor q = all[0].clone() / 8;
-  q.slice(0, images).mul_(query_scale);
-  return at::matmul(at::softmax(at::matmul(q, k.transpose(2, 3)), -1), v).squeeze(2);
+// softmax(scale q k^T) v in double precision: q (B, n, heads, 64) over k, v (B, m, heads, 64),
+// causal from the lower right corner.
+at::Tensor exact_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                           int64_t images, double query_scale) {
+  at::Tensor query = exact(q).transpose(1, 2) / 8;
+  query.slice(0, images).mul_(query_scale);
+  const int64_t n = q.size(1), m = k.size(1);
+  const at::Tensor hidden = at::ones({n, m}, at::kBool).triu(m - n + 1);
+  const at::Tensor scores =
+      at::matmul(query, exact(k).permute({0, 2, 3, 1})).masked_fill(hidden, -INFINITY);
+  return at::matmul(at::softmax(scores, -1), exact(v).transpose(1, 2)).transpose(1, 2);
+}
+
+// The same of one new token (B, 3, heads, 64) over the cached tokens and itself.
+at::Tensor exact_attention(const at::Tensor& qkv, const at::Tensor& keys, const at::Tensor& values,
+                           int64_t token, int64_t images, double query_scale) {
+  const auto with_new = [&](const at::Tensor& cache, int64_t part) {
+    return at::cat(
+        {exact(cache).slice(2, 0, token).transpose(1, 2), exact(qkv).slice(1, part, part + 1)}, 1);
+  };
+  return exact_attention(qkv.slice(1, 0, 1), with_new(keys, 1), with_new(values, 2), images,
+                         query_scale)
+      .squeeze(1);
+}
+
+// Scores of some 20: queries that are scaled and then rounded to bf16 once more move them by a few
+// hundredths, and the weights by a few percent.
+TEST_P(FusedKernelsTest, AttentionRoundsQueriesOnce) {
+  for (const int64_t images : {1, 3}) {
+    for (const auto& [n, m] :
+         {std::pair<int64_t, int64_t>{1, 1}, {1, 40}, {7, 7}, {7, 40}, {130, 130}, {31, 300}}) {
+      for (const double query_scale : {1.0, 1 / 0.3}) {
+        SCOPED_TRACE(testing::Message() << n << " over " << m << ", scale " << query_scale);
+        const at::Tensor qkv = random({2 * images, n, 3, 2, 64});
+        qkv.select(2, 0).mul_(4);
+        const at::Tensor keys = random({2 * images, 2, 512, 64}),
+                         values = random({2 * images, 2, 512, 64});
+        Attention work{qkv.select(2, 0), qkv.select(2, 1), qkv.select(2, 2), images, query_scale};
+        if (m > n) {  // as they lie in a cache
+          work.keys = keys.slice(2, 0, m).transpose(1, 2);
+          work.values = values.slice(2, 0, m).transpose(1, 2);
+        }
+        const at::Tensor expected =
+            exact_attention(work.query, work.keys, work.values, images, query_scale);
+        const at::Tensor got = attention(work);
+        ASSERT_EQ(got.sizes(), expected.sizes());
+        EXPECT_EQ(got.scalar_type(), GetParam().type);
+        expect_close(got, expected, GetParam().type == at::kFloat ? 10 : 1);
+        EXPECT_TRUE(at::equal(exact(work.query), exact(qkv).select(2, 0))) << "queries stay";
+      }
+    }
+  }
 }
 
 // Few and many sequences: with and without splits of the keys.
@@ -157,7 +222,7 @@ TEST_P(FusedKernelsTest, DecodeAttentionIsSoftmaxOverTheCache) {
       if (images > 1 && token > 300) continue;  // the reference is slow
       const at::Tensor qkv = random({b, 3, heads, 64}) * 2,
                        out = unset({b, heads, 64}, GetParam().type);
-      const at::Tensor expected = attention(qkv, keys, values, token, images, 1 / 0.3);
+      const at::Tensor expected = exact_attention(qkv, keys, values, token, images, 1 / 0.3);
       const at::Tensor later = keys.slice(2, token + 1).clone();
       decode_attention(
           {qkv, keys, values, {0, number(token, at::kLong)}, images, 1 / 0.3, {}, out});
@@ -174,7 +239,7 @@ TEST_P(FusedKernelsTest, DecodeAttentionIsSoftmaxOverTheCache) {
 TEST_P(FusedKernelsTest, DecodeAttentionKeepsLargeScoresAndNotANumber) {
   const at::Tensor keys = random({2, 1, 200, 64}) * 30, values = random({2, 1, 200, 64}),
                    qkv = random({2, 3, 1, 64}) * 30, out = unset({2, 1, 64}, GetParam().type);
-  const at::Tensor expected = attention(qkv, keys, values, 150, 2, 1);
+  const at::Tensor expected = exact_attention(qkv, keys, values, 150, 2, 1);
   const at::Tensor up = number(1, at::kInt);
   const Position place{150, {}};
   decode_attention({qkv, keys, values, place, 2, 1.0, up, out});

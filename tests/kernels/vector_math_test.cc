@@ -83,6 +83,25 @@ TEST_P(VectorMathTest, LayerNormWithoutBiasLeavesTheInput) {
   EXPECT_EQ(h, before);
 }
 
+TEST_P(VectorMathTest, ARowThatIsNotFiniteGivesTheShift) {
+  for (const int64_t columns : {5, 64, 200}) {
+    for (const float bad : {INFINITY, -INFINITY, NAN, 1e30f, -3e38f}) {
+      std::vector<float> h = random_values(3 * columns, 14), y(3 * columns);
+      const std::vector<float> weight = random_values(columns, 15),
+                               shift = random_values(columns, 16);
+      std::vector<float> expected(3 * columns), clean = h;
+      math().bias_layer_norm(clean.data(), nullptr, weight.data(), shift.data(), expected.data(), 3,
+                             columns);
+      std::copy(shift.begin(), shift.end(), expected.begin() + columns);
+      h[static_cast<size_t>(columns + columns / 2)] = bad;
+      math().bias_layer_norm(h.data(), nullptr, weight.data(), shift.data(), y.data(), 3, columns);
+      EXPECT_EQ(y, expected) << bad;
+      const float kept = h[static_cast<size_t>(columns + columns / 2)];
+      EXPECT_TRUE(kept == bad || (std::isnan(kept) && std::isnan(bad)));
+    }
+  }
+}
+
 TEST_P(VectorMathTest, GeluIsTheErfForm) {
   std::vector<float> x;
   for (float v = -12; v <= 12; v += 0.001f) x.push_back(v);

@@ -1,0 +1,80 @@
+#include "framework/kernels/attention.h"
+
+#include <ATen/ATen.h>
+
+namespace tarflow::kernels {
+namespace {
+
+// A plan of cuDNN's takes tens of milliseconds to make. That pays for a pass that is repeated, not
+// for the few tokens of a test.
+constexpr int64_t kLeastForCudnn = 128;
+
+struct Rows {
+  at::Tensor query, keys, values;  // as in Attention
+  double scale = 0.125;
+};
+
+// As many queries as keys.
+at::Tensor over_themselves(const Rows& rows) {
+  const at::Tensor query = rows.query.transpose(1, 2), keys = rows.keys.transpose(1, 2),
+                   values = rows.values.transpose(1, 2);
+  const bool causal = query.size(2) > 1;
+  const bool cudnn =
+      query.is_cuda() && query.scalar_type() == at::kBFloat16 && query.size(2) >= kLeastForCudnn;
+  const at::Tensor mixed =
+      cudnn ? std::get<0>(at::_scaled_dot_product_cudnn_attention(
+                  query, keys, values, {}, /*compute_log_sumexp=*/false, /*dropout_p=*/0.0, causal,
+                  /*return_debug_mask=*/false, rows.scale))
+            : at::scaled_dot_product_attention(query, keys, values, {}, /*dropout_p=*/0.0, causal,
+                                               rows.scale);
+  return mixed.transpose(1, 2);
+}
+
+// Fewer queries than keys, on a CPU: with a dense mask.
+at::Tensor over_prefix_cpu(const Rows& rows) {
+  const int64_t n = rows.query.size(1), m = rows.keys.size(1);
+  std::optional<at::Tensor> mask;
+  if (n > 1) mask = at::triu(at::full({n, m}, -INFINITY, rows.query.options()), m - n + 1);
+  return at::scaled_dot_product_attention(rows.query.transpose(1, 2), rows.keys.transpose(1, 2),
+                                          rows.values.transpose(1, 2), mask, /*dropout_p=*/0.0,
+                                          /*is_causal=*/false, rows.scale)
+      .transpose(1, 2);
+}
+
+// Fewer queries than keys, on a GPU: by named kernels, since scaled_dot_product_attention may
+// choose cuDNN, which would make a plan for each number of keys.
+at::Tensor over_prefix_cuda(const Rows& rows) {
+  const int64_t n = rows.query.size(1), m = rows.keys.size(1);
+  if (rows.query.scalar_type() != at::kFloat) {
+    return std::get<0>(at::_flash_attention_forward(rows.query, rows.keys, rows.values, {}, {}, n,
+                                                    m,
+                                                    /*dropout_p=*/0.0, /*is_causal=*/n > 1,
+                                                    /*return_debug_mask=*/false, rows.scale));
+  }
+  constexpr int64_t kNoMask = 0, kLowerRight = 2;
+  return std::get<0>(at::_efficient_attention_forward(
+      rows.query, rows.keys, rows.values, {}, {}, {}, {}, {}, /*dropout_p=*/0.0,
+      n > 1 ? kLowerRight : kNoMask, /*compute_log_sumexp=*/false, rows.scale));
+}
+
+at::Tensor attend(const Rows& rows) {
+  if (rows.query.size(1) == rows.keys.size(1)) return over_themselves(rows);
+  return rows.query.is_cpu() ? over_prefix_cpu(rows) : over_prefix_cuda(rows);
+}
+
+}  // namespace
+
+at::Tensor attention(const Attention& work) {
+  const int64_t batch = work.query.size(0);
+  if (work.query_scale == 1 || work.images >= batch) {
+    return attend({work.query, work.keys, work.values});
+  }
+  // The kernels take one scale a call.
+  const auto part = [&](int64_t first, int64_t last, double scale) {
+    return attend({work.query.slice(0, first, last), work.keys.slice(0, first, last),
+                   work.values.slice(0, first, last), scale});
+  };
+  return at::cat({part(0, work.images, 0.125), part(work.images, batch, 0.125 * work.query_scale)});
+}
+
+}  // namespace tarflow::kernels
