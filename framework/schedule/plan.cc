@@ -282,12 +282,17 @@ void force_again(Plan& plan) {
 void leave_kept(Plan& plan) {
   const DonePoints& done = plan.done;
   if (done.kept.empty()) return;
-  const size_t before = point_count(plan.pending);
   plan.pending = with_points(
       plan.pending, [&](const JobPoint& point) { return !done.kept_keys.contains(point.key); });
+  const size_t before = point_count(plan.pending);
   plan.pending =
       filtered(plan.pending, [&](const Job& job) { return !done.kept_folders.contains(job.hash); });
   plan.kept = before - point_count(plan.pending);
+  for (const Job& job : plan.all) {
+    for (const JobPoint& point : job.points) {
+      plan.kept += point.selected && done.kept_keys.contains(point.key);
+    }
+  }
 }
 
 }  // namespace

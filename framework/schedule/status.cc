@@ -280,8 +280,8 @@ std::set<std::string> plan_hashes(const Plan& plan) {
   for (const Jobs* jobs : {&plan.pending, &plan.all}) {
     for (const Job& job : *jobs) used.insert(job.hash);
   }
-  for (const auto* list : {&plan.done.kept, &plan.done.damaged}) {
-    for (const BadResult& bad : *list) used.insert(bad.folder.path.filename().string());
+  for (const BadResult& kept : plan.done.kept) {
+    used.insert(kept.folder.path.filename().string());
   }
   return used;
 }

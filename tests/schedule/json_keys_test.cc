@@ -40,8 +40,9 @@ Json submission_json() {
 // All paths to keys in a tree of objects.
 void keys_below(const Json& json, const std::string& at, std::vector<std::string>& keys) {
   for (const auto& [key, value] : json.items()) {
-    keys.push_back(at + "/" + key);
-    if (value.is_object()) keys_below(value, keys.back(), keys);
+    const std::string here = at + "/" + key;
+    keys.push_back(here);
+    if (value.is_object()) keys_below(value, here, keys);
   }
 }
 
