@@ -9,6 +9,7 @@
 #include "experiments/environment.h"
 #include "framework/core/error.h"
 #include "framework/core/hash.h"
+#include "framework/record/fault.h"
 #include "framework/record/sealed_file.h"
 #include "framework/tensor/device.h"
 
@@ -70,14 +71,22 @@ PartialFile::PartialFile(JobContext& context, Json identity)
 
 std::optional<ArrayMap> PartialFile::read() const {
   const std::filesystem::path path = partial_path(context_.folder());
-  std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) return std::nullopt;
+  if (record::is_absent(path)) return std::nullopt;
   try {
     ArrayMap arrays(record::read_sealed(path));
     const Json found = Json::parse(arrays.text(kIdentity));
     if (found == identity_) return arrays;
     context_.log(fmt::format("{} is not continued; it was made with another {}",
                              path.filename().string(), difference(found, identity_)));
+  } catch (const record::NotRead& failure) {
+    if (failure.fault() == record::Fault::kAbsent) return std::nullopt;
+    if (failure.fault() != record::Fault::kDamaged) {
+      throw Error(failure.problems().front().what,
+                  "it is kept and nothing is computed over it: make it readable and run the same "
+                  "command again, or move it away to begin anew");
+    }
+    context_.log(fmt::format("{}; it is not continued and is kept as {}",
+                             failure.problems().front().what, record::set_aside(path).string()));
   } catch (const std::exception& failure) {
     context_.log(fmt::format("{} is not continued: {}", path.filename().string(), failure.what()));
   }

@@ -26,8 +26,9 @@ class PartialFile {
   // Keeps a reference to the context.
   PartialFile(JobContext& context, Json identity);
 
-  // What a file of this identity holds. One that is damaged or of another identity is left out of
-  // account, and the log says so.
+  // What a file of this identity holds. One of another identity is left out of account, a damaged
+  // one is set aside; the log says so. Throws Error for one that cannot be read now or is of a
+  // newer version: it must not be written over.
   std::optional<ArrayMap> read() const;
 
   // Whether so much time has passed that writing `bytes` costs less than kWriteShare of it.

@@ -24,9 +24,11 @@
 #include "framework/core/json.h"
 #include "framework/dist/connect.h"
 #include "framework/dist/rank_device.h"
+#include "framework/record/fault.h"
 #include "framework/record/record.h"
 #include "framework/schedule/execute.h"
 #include "framework/schedule/job.h"
+#include "framework/schedule/job_folder.h"
 #include "framework/tensor/device.h"
 
 namespace tarflow::experiments {
@@ -73,10 +75,22 @@ record::JobRecord record_of(JobContext& context, const Environment& environment)
   return record;
 }
 
+// A result that cannot be read now, or is of a newer version, must not be written over; a damaged
+// one is set aside.
+void require_place_for_result(JobContext& context) {
+  const schedule::JobFolder folder{context.folder()};
+  const schedule::FoundResult found = schedule::find_result(folder, context.job());
+  if (found.state == schedule::FoundResult::State::kKept) throw Error(found.problem);
+  if (found.state != schedule::FoundResult::State::kDamaged) return;
+  context.log(fmt::format("{}; it is kept as {}", found.problem.what,
+                          record::set_aside(folder.result()).string()));
+}
+
 // Returns the exit status.
 int run_experiment(JobContext& context, const Experiment& experiment) {
   context.log(fmt::format("job {}: {}, {} point{}", context.job().hash, context.job().experiment,
                           context.point_count(), context.point_count() == 1 ? "" : "s"));
+  if (context.comm().first()) require_place_for_result(context);
   const Environment environment(context.device());
   if (context.comm().size() > 1) context.environment()["ranks"] = describe_ranks(context);
   try {
@@ -86,6 +100,7 @@ int run_experiment(JobContext& context, const Experiment& experiment) {
     return schedule::kStoppedExit;
   }
   if (!context.comm().first()) return 0;
+  require_place_for_result(context);  // what is there may have changed meanwhile
   record::write_job(context.folder() / "result.h5", record_of(context, environment));
   std::error_code ignored;
   std::filesystem::remove(partial_path(context.folder()), ignored);
@@ -113,7 +128,7 @@ std::string readable(const std::exception& failure) {
 
 int run(const std::filesystem::path& folder, const dist::RankPlace& place,
         const dist::Limits& limits, JobOptions options) {
-  const schedule::Job job = schedule::job_from_json(read_json_file(folder / "job.json"));
+  const schedule::Job job = schedule::read_job_to_run(folder / "job.json");
   const Experiment& experiment = find_experiment(job.experiment);
   if (place.size > 1 && !experiment.schema.ranks) {
     throw Error(

@@ -14,6 +14,7 @@
 
 #include "framework/core/error.h"
 #include "framework/core/hash.h"
+#include "framework/record/fault.h"
 #include "framework/record/record.h"
 
 namespace tarflow::record {
@@ -59,7 +60,10 @@ class InFile {
 
  private:
   [[noreturn]] void fail() const {
-    throw Error(fmt::format("cannot read {}: {}", path_.string(), std::strerror(errno)));
+    const int reason = errno;
+    const bool absent = (reason == ENOENT || reason == ENOTDIR) && is_absent(path_);
+    throw NotRead(absent ? Fault::kAbsent : Fault::kUnreadable,
+                  fmt::format("cannot read {}: {}", path_.string(), std::strerror(reason)));
   }
 
   fs::path path_;
@@ -110,21 +114,27 @@ Number number_in(std::string_view text) {
 [[noreturn]] void no_record(const fs::path& file, const std::string& head) {
   const std::string repair = "give a file that run_sweep wrote: results/NAME.h5";
   if (head.empty()) {
-    throw Error(fmt::format("{} is not a record: it is empty", file.string()), repair);
+    throw NotRead(Fault::kDamaged, fmt::format("{} is not a record: it is empty", file.string()),
+                  repair);
   }
-  throw Error(fmt::format("{} is not a record written by run_sweep{}", file.string(),
-                          head.starts_with(kHdf5Magic) ? ", but another program's HDF5 file" : ""),
-              repair);
+  throw NotRead(
+      Fault::kDamaged,
+      fmt::format("{} is not a record written by run_sweep{}", file.string(),
+                  head.starts_with(kHdf5Magic) ? ", but another program's HDF5 file" : ""),
+      repair);
 }
 
 [[noreturn]] void damaged(const fs::path& file) {
-  throw Error(
+  throw NotRead(
+      Fault::kDamaged,
       fmt::format("{} is damaged: it was cut short or changed after it was written", file.string()),
       "remove it and run the sweep again");
 }
 
 Envelope read_head(const fs::path& file, InFile& in) {
-  if (in.folder()) throw Error(fmt::format("cannot read {}: it is a folder", file.string()));
+  if (in.folder()) {
+    throw NotRead(Fault::kUnreadable, fmt::format("cannot read {}: it is a folder", file.string()));
+  }
   std::string head(kEnvelopeBytes, '\0');
   head.resize(in.read(head.data(), head.size()));
   Envelope envelope;
@@ -133,9 +143,10 @@ Envelope read_head(const fs::path& file, InFile& in) {
   }
   if (envelope.version <= 0) no_record(file, head);
   if (envelope.version > kRecordVersion) {
-    throw Error(fmt::format("{} has record version {}; this program reads versions up to {}",
-                            file.string(), envelope.version, kRecordVersion),
-                "update this program, or read the file with the program that wrote it");
+    throw NotRead(Fault::kNewer,
+                  fmt::format("{} has record version {}; this program reads versions up to {}",
+                              file.string(), envelope.version, kRecordVersion),
+                  "update this program, or read the file with the program that wrote it");
   }
   envelope.bytes = number_in<uint64_t>(value_of(head, "bytes"));
   envelope.sha256 = value_of(head, "sha256");

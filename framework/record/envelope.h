@@ -20,11 +20,12 @@ struct Envelope {
 // Fills the user block of a closed HDF5 file that was made with one. Throws Error.
 void seal(const std::filesystem::path& file, const std::string& merged = "");
 
-// Reads the user block alone. Throws Error naming the file when it is not a record, is of a newer
-// version, has not the length it had when it was written, or when the block itself was changed.
+// Reads the user block alone. Throws NotRead (fault.h) naming the file when it is not a record, is
+// of a newer version, has not the length it had when it was written, or when the block itself was
+// changed.
 // Bytes changed behind the block are not found.
 Envelope read_envelope(const std::filesystem::path& file);
-// Reads and checks the whole file.
+// Reads and checks the whole file. Throws NotRead.
 Envelope verify_envelope(const std::filesystem::path& file);
 
 }  // namespace tarflow::record

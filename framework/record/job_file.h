@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "framework/record/fault.h"
 #include "framework/record/hdf5.h"
 #include "framework/record/record.h"
 #include "framework/record/table.h"
@@ -26,6 +27,8 @@ auto about(const std::filesystem::path& file, const char* verb, const Action& ac
   const QuietHdf5 quiet;
   try {
     return action();
+  } catch (const NotRead&) {  // names the file, and its kind matters
+    throw;
   } catch (const Error& failure) {
     Problem problem = failure.problems().front();
     if (problem.what.find(file.string()) == std::string::npos) {

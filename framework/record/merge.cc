@@ -58,20 +58,31 @@ class Fingerprint {
   std::set<std::string> lines_;
 };
 
+// Of a file that would be written over: only a damaged one may be.
+[[noreturn]] void keep(const NotRead& failure) {
+  const Problem& problem = failure.problems().front();
+  throw NotRead(failure.fault(), problem.what,
+                "it is kept and nothing was merged into it; the jobs' own results are complete. "
+                "Make it readable, or move it away and run the same command again");
+}
+
 // What `file` was merged from; "" when it is absent, damaged, of version 1 or no record.
 std::string merged_from(const fs::path& file) {
   try {
     return read_envelope(file).merged;
-  } catch (const Error&) {
+  } catch (const NotRead& failure) {
+    if (failure.fault() != Fault::kAbsent && failure.fault() != Fault::kDamaged) keep(failure);
     return "";
   }
 }
 
+// Whether it is there and undamaged.
 bool whole(const fs::path& file) {
   try {
     verify_envelope(file);
     return true;
-  } catch (const Error&) {
+  } catch (const NotRead& failure) {
+    if (failure.fault() != Fault::kAbsent && failure.fault() != Fault::kDamaged) keep(failure);
     return false;
   }
 }
@@ -207,13 +218,17 @@ Merged merge(const fs::path& file, const std::string& sweep_name,
   std::vector<Problem> unreadable;
   const std::string before = merged_from(file);
   const bool same = !before.empty() && fingerprint_of(sweep_name, job_files, unreadable) == before;
-  if (same && whole(file)) return {std::move(unreadable), false};
+  const bool sound = whole(file);
+  if (same && sound) return {std::move(unreadable), false};
+  fs::path aside;
+  if (!sound && !is_absent(file)) aside = set_aside(file);
   for (int attempt = 1;; ++attempt) {
     Merged result;
+    result.aside = aside;
     std::vector<Source> sources = read_sources(job_files, result.problems);
     const std::string fingerprint = fingerprint_of(sweep_name, sources);
     // A file that was found damaged only now may have been left out last time as well.
-    if (fingerprint == before && whole(file)) return result;
+    if (fingerprint == before && sound) return result;
     try {
       choose_rows(sources);
       write_record(file, "sweep", sweep_name, fingerprint, [&](hid_t out, hid_t jobs) {

@@ -104,7 +104,7 @@ void write_job(const std::filesystem::path& file, const JobRecord& record);
 JobRecord read_job(const std::filesystem::path& file);
 
 // That the file is a whole, undamaged record of a version this program reads. Reads all of it;
-// returns the SHA-256 of its content. Throws Error naming the file.
+// returns the SHA-256 of its content. Throws NotRead (fault.h) naming the file.
 std::string verify(const std::filesystem::path& file);
 // The same without reading the content: the SHA-256 that the file's first 512 bytes state, which
 // are checked themselves, as is the file's length. Finds files that were cut short or replaced, not
@@ -127,8 +127,9 @@ struct JobFile {
 };
 
 struct Merged {
-  std::vector<Problem> problems;  // job files that could not be read, one each
-  bool wrote = false;             // false: `file` already held exactly this
+  std::vector<Problem> problems;     // job files that could not be read, one each
+  bool wrote = false;                // false: `file` already held exactly this
+  std::filesystem::path aside = {};  // where a damaged `file` is kept; "": it was not damaged
 };
 
 // Merges job files into `file`: the same jobs give the same bytes whatever the order. Unreadable
@@ -141,6 +142,9 @@ struct Merged {
 // it is whole, which is checked by reading it. The job files are not read then: one that was
 // changed in place since its SHA-256 was determined is not noticed and costs nothing, as `file`
 // holds what it held before. Whenever `file` is written, every job file is checked as by verify().
+//
+// A damaged `file` is set aside first (fault.h). One of a newer version, or one that cannot be read
+// now, is kept: NotRead is thrown and nothing is written.
 Merged merge(const std::filesystem::path& file, const std::string& sweep_name,
              const std::vector<JobFile>& job_files);
 Merged merge(const std::filesystem::path& file, const std::string& sweep_name,

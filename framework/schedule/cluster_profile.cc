@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <initializer_list>
+
 #include "framework/core/error.h"
+#include "framework/schedule/json_keys.h"
 
 namespace tarflow::schedule {
 
@@ -51,41 +54,55 @@ Json to_json(const ClusterProfile& profile) {
           {"poll", profile.poll}};
 }
 
+namespace {
+
+// The value called `name` of those that an enumeration has.
+template <typename Value>
+Value named(const Json& json, const char* key, std::initializer_list<Value> values,
+            Value otherwise) {
+  const std::string name = value_or(json, key, std::string(name_of(otherwise)));
+  for (const Value value : values) {
+    if (name == name_of(value)) return value;
+  }
+  throw Error(fmt::format("its `{}` is `{}`, which this program does not know", key, name));
+}
+
+}  // namespace
+
 ClusterProfile profile_from_json(const Json& json) {
   ClusterProfile profile;
-  try {
-    profile.name = json.at("name").get<std::string>();
-    profile.executor = json.at("executor") == "slurm" ? Executor::kSlurm : Executor::kLocal;
-    profile.partition = json.at("partition").get<std::string>();
-    profile.account = json.at("account").get<std::string>();
-    profile.qos = json.at("qos").get<std::string>();
-    profile.constraint = json.at("constraint").get<std::string>();
-    profile.exclude = json.at("exclude").get<std::string>();
-    for (const GpuRequest request :
-         {GpuRequest::kGres, GpuRequest::kGpus, GpuRequest::kGpusPerNode, GpuRequest::kNone}) {
-      if (json.at("gpu_request") == name_of(request)) profile.gpu_request = request;
-    }
-    profile.gpu_type = json.at("gpu_type").get<std::string>();
-    profile.device = json.at("device").get<std::string>();
-    profile.cpus_per_task = json.at("cpus_per_task").get<int64_t>();
-    profile.mem = json.at("mem").get<std::string>();
-    profile.mem_per_gpu = json.at("mem_per_gpu").get<std::string>();
-    profile.mem_per_cpu = json.at("mem_per_cpu").get<std::string>();
-    profile.time = json.at("time").get<double>();
-    profile.signal_lead = json.at("signal_lead").get<double>();
-    profile.max_parallel = json.at("max_parallel").get<int64_t>();
-    profile.max_array = json.at("max_array").get<int64_t>();
-    profile.jobs_per_allocation = json.at("jobs_per_allocation").get<int64_t>();
-    profile.pack_time = json.at("pack_time").get<double>();
-    profile.extra = json.at("extra").get<std::vector<std::string>>();
-    profile.setup = json.at("setup").get<std::vector<std::string>>();
-    profile.prefix = json.at("prefix").get<std::string>();
-    profile.requeue = json.at("requeue").get<bool>();
-    profile.max_resubmissions = json.at("max_resubmissions").get<int64_t>();
-    profile.poll = json.at("poll").get<double>();
-  } catch (const Json::exception& failure) {
-    throw Error(fmt::format("not a cluster profile: {}", failure.what()));
-  }
+  const auto read = [&](const char* key, auto& value) { value = value_or(json, key, value); };
+  read("name", profile.name);
+  // What submissions hold: a profile of this machine submits nothing.
+  profile.executor =
+      named(json, "executor", {Executor::kSlurm, Executor::kLocal}, Executor::kSlurm);
+  read("partition", profile.partition);
+  read("account", profile.account);
+  read("qos", profile.qos);
+  read("constraint", profile.constraint);
+  read("exclude", profile.exclude);
+  profile.gpu_request =
+      named(json, "gpu_request",
+            {GpuRequest::kGres, GpuRequest::kGpus, GpuRequest::kGpusPerNode, GpuRequest::kNone},
+            profile.gpu_request);
+  read("gpu_type", profile.gpu_type);
+  read("device", profile.device);
+  read("cpus_per_task", profile.cpus_per_task);
+  read("mem", profile.mem);
+  read("mem_per_gpu", profile.mem_per_gpu);
+  read("mem_per_cpu", profile.mem_per_cpu);
+  read("time", profile.time);
+  read("signal_lead", profile.signal_lead);
+  read("max_parallel", profile.max_parallel);
+  read("max_array", profile.max_array);
+  read("jobs_per_allocation", profile.jobs_per_allocation);
+  read("pack_time", profile.pack_time);
+  read("extra", profile.extra);
+  read("setup", profile.setup);
+  read("prefix", profile.prefix);
+  read("requeue", profile.requeue);
+  read("max_resubmissions", profile.max_resubmissions);
+  read("poll", profile.poll);
   return profile;
 }
 

@@ -47,6 +47,8 @@ const char* name_of(Executor executor);
 const char* name_of(GpuRequest request);
 
 Json to_json(const ClusterProfile& profile);
-ClusterProfile profile_from_json(const Json& json);  // throws Error
+// Of a submission. Keys that are absent have their defaults. Throws Error naming a key of the wrong
+// type or an unknown word.
+ClusterProfile profile_from_json(const Json& json);
 
 }  // namespace tarflow::schedule

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "framework/core/error.h"
+#include "framework/record/fault.h"
 #include "framework/schedule/host.h"
 
 namespace tarflow::schedule {
@@ -15,18 +16,49 @@ namespace {
 constexpr size_t kLogLines = 15;
 constexpr uintmax_t kLogTail = 64 << 10;  // bytes that surely hold the last lines worth showing
 
-// What is wrong with the folder's result; nothing when it is whole, "" when there is none. A result
-// that is not whole is set aside.
+// Sets a damaged result aside and says so in the job's log; returns where it is kept.
+fs::path set_result_aside(const JobFolder& folder, const Problem& problem) {
+  const fs::path aside = record::set_aside(folder.result());
+  append_line(folder.log(), fmt::format("{}; it is kept as {}", problem.what, aside.string()));
+  return aside;
+}
+
+// What is wrong with the result that a worker left; nothing when it is whole, "" when there is
+// none. A damaged one is set aside.
 std::optional<std::string> damage(const JobFolder& folder, const Job& job) {
-  std::error_code ignored;
-  if (!fs::exists(folder.result(), ignored)) return "";
+  const FoundResult found = find_result(folder, job);
+  switch (found.state) {
+    case FoundResult::State::kAbsent:
+      return "";
+    case FoundResult::State::kKept:
+      return found.problem.what;
+    case FoundResult::State::kWhole: {
+      std::error_code ignored;
+      fs::remove(folder.previous(), ignored);
+      return std::nullopt;
+    }
+    case FoundResult::State::kDamaged:
+      break;
+  }
   try {
-    check_result(folder, job);
-    fs::remove(folder.previous(), ignored);
-    return std::nullopt;
+    const fs::path aside = set_result_aside(folder, found.problem);
+    return fmt::format("{}; it is kept as {}", found.problem.what, aside.string());
   } catch (const Error& failure) {
-    fs::rename(folder.result(), folder.path / "result.rejected.h5", ignored);
-    return failure.what();
+    return fmt::format("{}; {}", found.problem.what, failure.problems().front().what);
+  }
+}
+
+// So that nothing is in the way of a new result.
+void make_way(const Job& job, const JobFolder& folder) {
+  const FoundResult found = find_result(folder, job);
+  if (found.state == FoundResult::State::kKept) throw Error(found.problem);
+  if (found.state == FoundResult::State::kDamaged) set_result_aside(folder, found.problem);
+  if (found.state != FoundResult::State::kWhole) return;
+  std::error_code failed;
+  fs::rename(folder.result(), folder.previous(), failed);
+  if (failed) {
+    throw Error(fmt::format("cannot rename {}: {}", folder.result().string(), failed.message()),
+                "see who may write there; finished jobs are kept");
   }
 }
 
@@ -40,10 +72,10 @@ void prepare_folder(const Job& job, const JobFolder& folder) {
         fmt::format("cannot make the folder {}: {}", folder.path.string(), failed.message()),
         "make room on the disk, or see who may write there; finished jobs are kept");
   }
-  // Forced: the old result holds until there is a new one. What an attempt of another generation
-  // left to go on from the worker knows and does not use.
-  if (job.generation > 0) fs::rename(folder.result(), folder.previous(), failed);
-  for (const fs::path& stale : {folder.result(), folder.progress()}) fs::remove(stale, failed);
+  // The old result holds until there is a new one. What an attempt of another generation left to go
+  // on from the worker knows and does not use.
+  make_way(job, folder);
+  fs::remove(folder.progress(), failed);
   std::vector<fs::path> parts;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder.path, failed)) {
     if (entry.path().extension() == ".part") parts.push_back(entry.path());
@@ -136,7 +168,7 @@ Outcome Attempting::finish(const Exit& exit) {
     outcome.reason = fault->empty() ? "the worker ended without a result" : *fault;
   }
   std::error_code ignored;
-  if (fault && fs::exists(folder_.previous(), ignored)) {
+  if (fault && record::is_absent(folder_.result())) {
     fs::rename(folder_.previous(), folder_.result(), ignored);
   }
   attempt_.end = utc_now();
@@ -148,10 +180,14 @@ Outcome Attempting::finish(const Exit& exit) {
   if (outcome.kind != Outcome::Kind::kDone) {
     outcome.log_end = last_lines(folder_.log(), log_begin_, kLogLines);
   }
-  if (fs::exists(folder_.path, ignored)) {
-    append_end(folder_.attempts(), attempt_, exit.code, exit.signal);
-  } else {
+  if (record::is_absent(folder_.path)) {
     outcome.reason += fmt::format("; its folder {} was removed", folder_.path.string());
+    return outcome;
+  }
+  try {
+    append_end(folder_.attempts(), attempt_, exit.code, exit.signal);
+  } catch (const Error& failure) {  // how the job ended is known all the same
+    outcome.reason += (outcome.reason.empty() ? "" : "; ") + failure.problems().front().what;
   }
   return outcome;
 }

@@ -43,15 +43,16 @@ struct Launch {
 };
 
 // Makes the job's folder ready for an attempt: job.json, and nothing half-written of earlier ones.
-// A whole result (a forced job's) is set aside until the new one stands. Throws Error.
+// A whole result (a forced job's) becomes previous.h5 until the new one stands; a damaged one is
+// set aside, which the job's log says. Throws Error where a result must be kept (job_folder.h) or
+// the folder cannot be written.
 void prepare_folder(const Job& job, const JobFolder& folder);
 
 class Attempting {
  public:
   // Starts `worker FOLDER arguments...`. The folder gets job.json, log.txt (appended) and a line
-  // more in attempts.jsonl; what a dead attempt left half-written is removed. A whole result that
-  // is there (a forced job's) is set aside until the new one stands. Throws Error when the folder
-  // cannot be written or the worker not started.
+  // more in attempts.jsonl; what is there is treated as by prepare_folder. Throws Error when that
+  // does or the worker cannot be started.
   Attempting(const Job& job, JobFolder folder, const Launch& launch, const HeldSignals& signals);
 
   // Nothing while it runs. A worker that fails, or whose result is not whole, is an Outcome and not

@@ -8,6 +8,7 @@
 #include "framework/core/error.h"
 #include "framework/core/hash.h"
 #include "framework/core/strategy.h"
+#include "framework/schedule/json_keys.h"
 #include "framework/sweep/made_files.h"
 
 namespace tarflow::schedule {
@@ -76,26 +77,57 @@ Json to_json(const Job& job) {
           {"generation", job.generation}};
 }
 
-Job job_from_json(const Json& json) {
-  try {
-    Job job;
-    job.hash = json.at("hash").get<std::string>();
-    job.experiment = json.at("experiment").get<std::string>();
-    job.settings = sweep::Settings(json.at("settings"));
-    job.model = json.at("model");
-    job.contents = json.at("contents");
-    job.sweep = json.at("sweep").get<std::string>();
-    job.smoke = json.at("smoke");
-    job.generation = json.value("generation", int64_t{0});
-    for (const Json& point : json.at("points")) {
-      job.points.push_back({point.at("id").get<std::string>(), point.at("key").get<std::string>(),
-                            sweep::Settings(point.at("settings")), point.value("contents", Json()),
-                            true});
-    }
-    return job;
-  } catch (const Json::exception& failure) {
-    throw Error(fmt::format("not a job: {}", failure.what()));
+namespace {
+
+sweep::Settings settings_in(const Json& json) {
+  const Json settings = value_or(json, "settings", Json::object());
+  if (!settings.is_object()) throw Error("its `settings` are no JSON object");
+  return sweep::Settings(settings);
+}
+
+JobPoint point_from_json(const Json& json) {
+  return {value_or(json, "id", std::string()), value_or(json, "key", std::string()),
+          settings_in(json), value_or(json, "contents", Json()), true};
+}
+
+void require_runnable(const Json& json) {
+  for (const char* key : {"hash", "experiment"}) required_value<std::string>(json, key);
+  for (const char* key : {"settings", "points", "model", "contents"}) {
+    required_value<Json>(json, key);
   }
+  for (const Json& point : json.at("points")) {
+    for (const char* key : {"id", "key"}) required_value<std::string>(point, key);
+    required_value<Json>(point, "settings");
+  }
+}
+
+}  // namespace
+
+Job job_from_json(const Json& json) {
+  Job job;
+  job.hash = value_or(json, "hash", std::string());
+  job.experiment = value_or(json, "experiment", std::string());
+  job.settings = settings_in(json);
+  job.model = value_or(json, "model", Json());
+  job.contents = value_or(json, "contents", Json::object());
+  job.sweep = value_or(json, "sweep", std::string());
+  job.smoke = value_or(json, "smoke", Json());
+  job.generation = value_or(json, "generation", int64_t{0});
+  const Json points = value_or(json, "points", Json::array());
+  if (!points.is_array()) throw Error("its `points` are no JSON list");
+  for (const Json& point : points) job.points.push_back(point_from_json(point));
+  if (job.hash.empty()) job.hash = job_hash(job.points);
+  return job;
+}
+
+Job read_job(const std::filesystem::path& file) { return read_keys(file, job_from_json); }
+
+Job read_job_to_run(const std::filesystem::path& file) {
+  return read_keys(file, [](const Json& json) {
+    Job job = job_from_json(json);
+    require_runnable(json);
+    return job;
+  });
 }
 
 namespace {

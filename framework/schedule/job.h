@@ -87,7 +87,13 @@ class Jobs {
 };
 
 Json to_json(const Job& job);
-Job job_from_json(const Json& json);  // throws Error
+// Keys that are absent (another version wrote it) are left empty, unknown ones are passed over.
+// Throws Error that names the key of a value of the wrong type.
+Job job_from_json(const Json& json);
+// The same of a job.json, with the file named, to know what the job is.
+Job read_job(const std::filesystem::path& file);
+// The same to run it: what decides its numbers and whose they are must be there.
+Job read_job_to_run(const std::filesystem::path& file);
 
 // Groups points that differ only in shared fields, in the sweep's order. Of a file that a point of
 // the sweep makes (Sweep::makers) the key of that point stands for the content, which therefore

@@ -20,19 +20,58 @@ WorkerProgress read_progress(const fs::path& file) {
   }
 }
 
-void check_result(const JobFolder& folder, const Job& job) {
-  const record::FileContent content = record::read_table(folder.result());
+namespace {
+
+// In what a readable result is not that of the job; "" when it is.
+std::string contradiction(const record::FileHead& head, const fs::path& file, const Job& job) {
+  if (head.name != job.hash) {
+    return fmt::format("{} is the result of job {}, not of {}", file.string(), head.name, job.hash);
+  }
   std::set<std::string> points;
-  for (const record::Row& row : content.rows) points.insert(std::get<std::string>(row.at("point")));
+  for (const record::Row& row : record::unpacked(head.rows)) {
+    const auto point = row.find("point");
+    if (point != row.end()) points.insert(std::get<std::string>(point->second));
+  }
   for (const JobPoint& point : job.points) {
     if (!points.contains(point.id)) {
-      throw Error(fmt::format("{} lacks the point {}", folder.result().string(), point.id));
+      return fmt::format("{} lacks the point {}", file.string(), point.id);
     }
   }
-  if (content.name != job.hash) {
-    throw Error(fmt::format("{} is the result of job {}, not of {}", folder.result().string(),
-                            content.name, job.hash));
+  return "";
+}
+
+}  // namespace
+
+FoundResult find_result(const JobFolder& folder, const Job& job) {
+  using State = FoundResult::State;
+  const fs::path file = folder.result();
+  if (record::is_absent(file)) return {};
+  FoundResult found;
+  try {
+    record::KnownColumns known;
+    const record::FileHead head = record::read_head(file, known);
+    found.generation = head.generation;
+    found.problem.what = contradiction(head, file, job);
+    found.state = found.problem.what.empty() ? State::kWhole : State::kDamaged;
+  } catch (const record::NotRead& failure) {
+    if (failure.fault() == record::Fault::kAbsent) return {};
+    const bool damaged = failure.fault() == record::Fault::kDamaged;
+    found.state = damaged ? State::kDamaged : State::kKept;
+    found.problem = damaged ? failure.problems().front() : kept_problem(failure);
+  } catch (const Error& failure) {  // undamaged, and yet HDF5 or this program cannot read it
+    found.state = State::kKept;
+    found.problem = kept_problem(failure);
   }
+  return found;
+}
+
+Problem kept_problem(const Error& failure) {
+  Problem problem = failure.problems().front();
+  problem.repair =
+      "the file is kept, and its points are not computed over it: make it readable (permissions, "
+      "file system, a newer version of this program) and run the same command again, or move it "
+      "away to compute them again";
+  return problem;
 }
 
 }  // namespace tarflow::schedule

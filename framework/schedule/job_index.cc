@@ -9,6 +9,7 @@
 #include <set>
 #include <unordered_set>
 
+#include "framework/record/opened.h"
 #include "framework/record/record.h"
 
 namespace tarflow::schedule {
@@ -21,17 +22,63 @@ constexpr int kIndexVersion = 1;
 constexpr time_t kSettledSeconds = 2;
 
 struct Stamp {
-  std::string text;  // "" when there is no such file
+  std::string text;  // "" when there is no regular file
   bool settled = false;
 };
 
 Stamp stamp_of(const fs::path& file) {
   struct stat status {};
-  if (::stat(file.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return {};
+  if (::stat(file.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return {"", true};
   const auto age = std::time(nullptr) - status.st_mtim.tv_sec;
   return {fmt::format("{} {}.{} {}", status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec,
                       status.st_ino),
           std::abs(age) > kSettledSeconds};
+}
+
+// Whether it tells which points it has.
+bool names_points(const Job& job) {
+  return !job.points.empty() &&
+         std::none_of(job.points.begin(), job.points.end(),
+                      [](const JobPoint& point) { return point.id.empty() || point.key.empty(); });
+}
+
+// The job of an undamaged result.
+Job job_of(const JobFolder& folder, const fs::path& result) {
+  try {
+    Job job = read_job(folder.job());
+    if (names_points(job)) return job;
+  } catch (const Error&) {
+    // The result has it as well.
+  }
+  const record::OpenedSweep opened = record::open_sweep(result);
+  if (opened.sweep.jobs.size() == 1) {
+    Job job = job_from_json(opened.sweep.jobs.begin()->second.job);
+    if (names_points(job)) return job;
+  }
+  throw Error(fmt::format("neither {} nor {} tells which points it has", folder.job().string(),
+                          result.string()));
+}
+
+std::vector<std::string> keys_in(const JobFolder& folder) {
+  std::vector<std::string> keys;
+  try {
+    const Job job = read_job(folder.job());
+    if (!names_points(job)) return {};
+    for (const JobPoint& point : job.points) keys.push_back(point.key);
+  } catch (const Error&) {
+    // Nothing is known then.
+  }
+  return keys;
+}
+
+// Sorts what is bad of a sweep's results by what becomes of it.
+void add_bad(DonePoints& done, BadResult bad, record::Fault fault) {
+  if (fault == record::Fault::kDamaged) {
+    done.damaged.push_back(std::move(bad));
+    return;
+  }
+  if (bad.keys.empty()) done.kept_folders.insert(bad.folder.path.filename().string());
+  done.kept.push_back(std::move(bad));
 }
 
 }  // namespace
@@ -42,6 +89,10 @@ std::vector<JobFolder> folders_in(const fs::path& jobs_folder) {
   for (fs::directory_iterator entry(jobs_folder, failed), end; !failed && entry != end;
        entry.increment(failed)) {
     folders.push_back({entry->path()});
+  }
+  if (failed && !record::is_absent(jobs_folder)) {
+    throw Error(fmt::format("cannot list {}: {}", jobs_folder.string(), failed.message()),
+                "finished jobs are kept; run the same command again when the folder can be read");
   }
   std::sort(folders.begin(), folders.end(),
             [](const JobFolder& a, const JobFolder& b) { return a.path < b.path; });
@@ -90,38 +141,52 @@ void JobIndex::save() const {
   }
 }
 
-// What a folder holds, nullptr when that is no whole result.
-const JobIndex::Known* JobIndex::look(const JobFolder& folder, std::vector<Problem>& problems) {
+// Of an undamaged file. Throws Error, NotRead where the file's state is the reason.
+const JobIndex::Known* JobIndex::read(const JobFolder& folder, const fs::path& result) {
   const std::string name = folder.path.filename().string();
-  fs::path result = folder.result();
-  Stamp written = stamp_of(result);
-  if (written.text.empty()) {  // a forced run that was killed leaves the old result
-    result = folder.previous();
-    written = stamp_of(result);
-  }
-  const Stamp job = stamp_of(folder.job());
-  if (written.text.empty() || job.text.empty()) return nullptr;
+  const Stamp written = stamp_of(result), job = stamp_of(folder.job());
   const auto found = known_.find(name);
-  if (found != known_.end() && found->second.job_stamp == job.text &&
+  if (found != known_.end() && !written.text.empty() && found->second.job_stamp == job.text &&
       found->second.result_stamp == written.text) {
     return &found->second;
   }
-  try {
-    const Job content = job_from_json(read_json_file(folder.job()));
-    Known known{job.text, written.text, record::verify(result), content.generation, {}};
-    for (const JobPoint& point : content.points) known.points.emplace_back(point.id, point.key);
-    if (written.settled && job.settled) {
-      changed_ = true;
-    } else {
-      known.result_stamp.clear();  // to be looked at again
-    }
-    return &(known_[name] = std::move(known));
-  } catch (const Error& failure) {
-    Problem problem = failure.problems().front();
-    problem.repair = "its points are computed again";
-    problems.push_back(std::move(problem));
-    return nullptr;
+  Known known{job.text, written.text, record::verify(result), 0, {}};
+  const Job content = job_of(folder, result);
+  known.generation = content.generation;
+  for (const JobPoint& point : content.points) known.points.emplace_back(point.id, point.key);
+  if (written.settled && job.settled) {
+    changed_ = true;
+  } else {
+    known.result_stamp.clear();  // to be looked at again
   }
+  return &(known_[name] = std::move(known));
+}
+
+JobIndex::Seen JobIndex::look(const JobFolder& folder) {
+  Seen seen;
+  // A forced run that was killed leaves the old result.
+  for (const fs::path& result : {folder.result(), folder.previous()}) {
+    if (record::is_absent(result)) continue;
+    const auto add = [&](record::Fault fault, Problem problem) {
+      // Without a job.json a damaged file is not known to be ours.
+      if (fault == record::Fault::kDamaged && record::is_absent(folder.job())) return;
+      seen.bad.push_back({{folder, result, std::move(problem), keys_in(folder)}, fault});
+    };
+    try {
+      seen.known = read(folder, result);
+      seen.result = result;
+      return seen;
+    } catch (const record::NotRead& failure) {
+      if (failure.fault() == record::Fault::kAbsent) continue;
+      const bool damaged = failure.fault() == record::Fault::kDamaged;
+      add(failure.fault(), damaged ? failure.problems().front() : kept_problem(failure));
+    } catch (const Error& failure) {
+      add(record::Fault::kUnreadable, kept_problem(failure));
+    }
+    // The old one is not the latest while a newer one cannot be read.
+    if (!seen.bad.empty() && seen.bad.back().fault != record::Fault::kDamaged) return seen;
+  }
+  return seen;
 }
 
 DonePoints JobIndex::find_done(const Jobs& jobs) {
@@ -133,21 +198,25 @@ DonePoints JobIndex::find_done(const Jobs& jobs) {
   std::set<std::string> present;
   for (const JobFolder& folder : folders_in(folder_ / "jobs")) {
     present.insert(folder.path.filename().string());
-    std::vector<Problem> problems;
-    const Known* known = look(folder, problems);
-    const bool asked =
-        !known || std::any_of(known->points.begin(), known->points.end(),
-                              [&](const auto& p) { return wanted.contains(p.second); });
-    if (asked) done.problems.insert(done.problems.end(), problems.begin(), problems.end());
-    if (!known) continue;
-    std::error_code ignored;
-    const fs::path result =
-        fs::exists(folder.result(), ignored) ? folder.result() : folder.previous();
-    for (const auto& [id, key] : known->points) {
-      if (!wanted.contains(key)) continue;
+    const auto is_wanted = [&](const std::string& key) { return wanted.contains(key); };
+    Seen seen = look(folder);
+    for (Bad& bad : seen.bad) {
+      const std::vector<std::string>& keys = bad.result.keys;
+      const bool asked = keys.empty() || std::any_of(keys.begin(), keys.end(), is_wanted);
+      if (asked) add_bad(done, std::move(bad.result), bad.fault);
+    }
+    if (!seen.known) continue;
+    for (const auto& [id, key] : seen.known->points) {
+      if (!is_wanted(key)) continue;
       DonePoint& point = done.by_key[key];
-      if (!point.job.empty() && point.generation >= known->generation) continue;
-      point = {id, folder.path.filename().string(), result, known->sha256, known->generation};
+      if (!point.job.empty() && point.generation >= seen.known->generation) continue;
+      point = {id, folder.path.filename().string(), seen.result, seen.known->sha256,
+               seen.known->generation};
+    }
+  }
+  for (const BadResult& kept : done.kept) {
+    for (const std::string& key : kept.keys) {
+      if (!done.by_key.contains(key)) done.kept_keys.insert(key);
     }
   }
   changed_ = std::erase_if(known_,

@@ -10,10 +10,13 @@
 #include <random>
 #include <sstream>
 #include <thread>
+#include <utility>
 
 #include "framework/core/error.h"
 #include "framework/core/file.h"
+#include "framework/record/fault.h"
 #include "framework/schedule/host.h"
+#include "framework/schedule/json_keys.h"
 
 namespace tarflow::schedule {
 namespace fs = std::filesystem;
@@ -22,6 +25,9 @@ namespace {
 // Often enough for `patience`, and kind to shared file systems.
 constexpr std::chrono::seconds kBeat{15};
 constexpr std::chrono::milliseconds kLook{500};
+// After a beat that failed; and how long they may fail: others wait so long before they take over.
+constexpr std::chrono::seconds kBeatAgain{2};
+constexpr std::chrono::seconds kBeatPatience{90};
 constexpr int kAttempts = 100;  // to take what others take and give back
 
 // Field 22 of /proc/PID/stat: when the process started, in ticks since boot; 0 when there is none,
@@ -58,24 +64,49 @@ Json to_json(const LeaseHolder& holder) {
 
 LeaseHolder holder_from_json(const Json& json) {
   LeaseHolder holder;
-  holder.host = json.at("host").get<std::string>();
-  holder.boot_id = json.at("boot_id").get<std::string>();
-  holder.pid_namespace = json.at("pid_namespace").get<std::string>();
-  holder.nonce = json.at("nonce").get<std::string>();
-  holder.pid = json.at("pid").get<int64_t>();
-  holder.beat = json.at("beat").get<int64_t>();
-  holder.started_ticks = json.at("started_ticks").get<int64_t>();
-  holder.since = json.at("since").get<std::string>();
-  holder.command = json.at("command").get<std::string>();
+  holder.host = required_value<std::string>(json, "host");
+  holder.boot_id = required_value<std::string>(json, "boot_id");
+  holder.pid_namespace = value_or(json, "pid_namespace", std::string());
+  holder.nonce = required_value<std::string>(json, "nonce");
+  holder.pid = required_value<int64_t>(json, "pid");
+  holder.beat = value_or(json, "beat", int64_t{0});
+  holder.started_ticks = value_or(json, "started_ticks", int64_t{0});
+  holder.since = value_or(json, "since", std::string());
+  holder.command = value_or(json, "command", std::string());
   return holder;
 }
 
 [[noreturn]] void refuse(const fs::path& folder, const LeaseHolder& holder) {
-  throw Error(
+  throw LeaseHeld(
       fmt::format("another run_sweep is at work in {}: {} ({})", folder.string(), holder.str(),
                   holder.command),
       "wait for it, end it with --cancel, or choose another folder with --results; --status "
       "and --watch show how far it is");
+}
+
+// What a lease's file says.
+struct Found {
+  enum class State { kAbsent, kHeld, kDamaged, kUnreadable };
+  State state = State::kAbsent;
+  LeaseHolder holder;  // kHeld
+  std::string reason;  // kUnreadable
+};
+
+Found find_holder(const fs::path& file) {
+  using State = Found::State;
+  if (record::is_absent(file)) return {};
+  std::string text;
+  try {
+    text = read_file(file);
+  } catch (const Error& failure) {
+    if (record::is_absent(file)) return {};
+    return {State::kUnreadable, {}, failure.problems().front().what};
+  }
+  try {
+    return {State::kHeld, holder_from_json(Json::parse(text)), ""};
+  } catch (const std::exception&) {
+    return {State::kDamaged, {}, ""};
+  }
 }
 
 // Waits until the holder gives a sign of life, or `patience` is over without one.
@@ -83,21 +114,37 @@ bool silent(const fs::path& folder, const LeaseHolder& holder, std::chrono::mill
   const auto end = std::chrono::steady_clock::now() + patience;
   while (std::chrono::steady_clock::now() < end) {
     std::this_thread::sleep_for(kLook);
-    const std::optional<LeaseHolder> now = read_lease(folder);
-    if (!now) return true;  // it has ended
-    if (now->nonce != holder.nonce || now->beat != holder.beat) return false;
+    const Found now = find_holder(folder / "lease.json");
+    if (now.state == Found::State::kAbsent) return true;  // it has ended
+    if (now.state != Found::State::kHeld) continue;
+    if (now.holder.nonce != holder.nonce || now.holder.beat != holder.beat) return false;
   }
   return true;
 }
 
-std::optional<LeaseHolder> read_holder(const fs::path& file) {
-  std::error_code ignored;
-  if (!fs::exists(file, ignored)) return std::nullopt;
-  try {
-    return holder_from_json(read_json_file(file));
-  } catch (const std::exception&) {
-    return std::nullopt;
+// Nobody knows whose an unreadable lease is. Waits until it can be read, or throws.
+void wait_for_readable(const fs::path& file, std::chrono::milliseconds patience,
+                       const std::function<void(const std::string&)>& notice) {
+  const auto end = std::chrono::steady_clock::now() + patience;
+  for (bool first = true;; first = false) {
+    const Found found = find_holder(file);
+    if (found.state != Found::State::kUnreadable) return;
+    if (std::chrono::steady_clock::now() >= end) {
+      throw Error(found.reason + ", so it cannot be told whether another run_sweep is at work",
+                  "make it readable, or remove it if none is; finished jobs are kept");
+    }
+    if (first) {
+      notice(fmt::format("{}; it is read again for {} s at most", found.reason,
+                         patience.count() / 1000));
+    }
+    std::this_thread::sleep_for(kLook);
   }
+}
+
+std::optional<LeaseHolder> read_holder(const fs::path& file) {
+  Found found = find_holder(file);
+  if (found.state != Found::State::kHeld) return std::nullopt;
+  return std::move(found.holder);
 }
 
 enum class Made { kYes, kExists };
@@ -116,7 +163,7 @@ Made make_exclusively(const fs::path& file, const LeaseHolder& holder) {
   if (reason != EPERM && reason != ENOTSUP) {
     throw Error(fmt::format("cannot write {}: {}", file.string(), std::strerror(reason)));
   }
-  if (fs::exists(file, ignored)) return Made::kExists;  // a file system without hard links
+  if (!record::is_absent(file)) return Made::kExists;  // a file system without hard links
   write_file(file, canonical(to_json(holder)) + "\n");
   return Made::kYes;
 }
@@ -136,9 +183,10 @@ void remove_dead(const fs::path& file, const std::string& nonce, const LeaseHold
     }
     return;  // the caller looks again
   }
-  const std::optional<LeaseHolder> now = read_holder(file);
+  const Found now = find_holder(file);
   std::error_code ignored;
-  if (now ? now->nonce == nonce : nonce.empty()) fs::remove(file, ignored);
+  const bool same = now.state == Found::State::kHeld && now.holder.nonce == nonce;
+  if (same || (now.state == Found::State::kDamaged && nonce.empty())) fs::remove(file, ignored);
   fs::remove(claim, ignored);
 }
 
@@ -152,6 +200,7 @@ Life life_of(const LeaseHolder& holder) {
   if (holder.host != host_name()) return Life::kUnknown;
   if (holder.boot_id != boot_id()) return Life::kDead;
   if (holder.pid_namespace != pid_namespace()) return Life::kUnknown;
+  if (holder.started_ticks == 0) return Life::kUnknown;  // not stated
   return start_ticks(holder.pid) == holder.started_ticks ? Life::kAlive : Life::kDead;
 }
 
@@ -180,9 +229,10 @@ Lease::Lease(fs::path folder, std::string command,
   }
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     if (try_take()) {
-      last_beat_ = std::chrono::steady_clock::now();
+      last_beat_ = last_try_ = std::chrono::steady_clock::now();
       return;
     }
+    wait_for_readable(file(), patience, notice);
     const std::optional<LeaseHolder> holder = read_lease(folder_);
     if (!holder) {
       remove_dead(file(), "", self_);  // damaged, or just given back
@@ -197,8 +247,8 @@ Lease::Lease(fs::path folder, std::string command,
     }
     remove_dead(file(), holder->nonce, self_);
   }
-  throw Error(fmt::format("{} is taken and given back all the time", folder_.string()),
-              "end the other run_sweep processes that use it");
+  throw LeaseHeld(fmt::format("{} is taken and given back all the time", folder_.string()),
+                  "end the other run_sweep processes that use it");
 }
 
 bool Lease::try_take() const {
@@ -217,19 +267,42 @@ Lease::~Lease() {
   if (holder && holder->nonce == self_.nonce) fs::remove(file(), ignored);
 }
 
-void Lease::beat() {
-  const auto now = std::chrono::steady_clock::now();
-  if (now - last_beat_ < kBeat) return;
-  last_beat_ = now;
-  const std::optional<LeaseHolder> holder = read_lease(folder_);
-  if (!holder || holder->nonce != self_.nonce) {
+void Lease::beat(std::chrono::steady_clock::time_point now) {
+  const bool failed = last_try_ > last_beat_;
+  if (now - last_try_ < (failed ? kBeatAgain : kBeat)) return;
+  last_try_ = now;
+  try {
+    renew(now);
+  } catch (const LeaseHeld&) {
+    throw;
+  } catch (const Error& failure) {
+    if (now - last_beat_ < kBeatPatience) return;
     throw Error(
+        fmt::format("{} could not be renewed for {} s: {}", file().string(),
+                    std::chrono::duration_cast<std::chrono::seconds>(now - last_beat_).count(),
+                    failure.problems().front().what),
+        "run the same command again when the folder can be written; finished jobs are kept");
+  }
+}
+
+void Lease::renew(std::chrono::steady_clock::time_point now) {
+  const Found found = find_holder(file());
+  if (found.state == Found::State::kUnreadable) throw Error(found.reason);
+  const bool gone = found.state == Found::State::kAbsent;
+  // On some network file systems a file that is renamed into place is absent for a moment.
+  if (gone && !std::exchange(missing_, true)) throw Error("it is gone");
+  if (gone || (found.state == Found::State::kHeld && found.holder.nonce != self_.nonce)) {
+    throw LeaseHeld(
         fmt::format("{} is no longer held by this run_sweep: {}", folder_.string(),
-                    holder ? "it was taken by " + holder->str() : "its lease.json was removed"),
+                    gone ? "its lease.json was removed" : "it was taken by " + found.holder.str()),
         "run the same command again; finished jobs are kept");
   }
-  ++self_.beat;
-  write_file(file(), canonical(to_json(self_)) + "\n");
+  missing_ = false;
+  LeaseHolder next = self_;
+  ++next.beat;
+  write_file(file(), canonical(to_json(next)) + "\n");
+  self_ = next;
+  last_beat_ = now;
 }
 
 }  // namespace tarflow::schedule

@@ -1,5 +1,4 @@
 #include "framework/schedule/look.h"
-#include "framework/schedule/cancel.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -12,8 +11,12 @@
 
 #include "framework/core/error.h"
 #include "framework/core/file.h"
+#include "framework/schedule/cancel.h"
+#include "framework/schedule/host.h"
 #include "framework/schedule/lease.h"
+#include "framework/schedule/owner.h"
 #include "framework/schedule/pool.h"
+#include "framework/schedule/slurm_cancel.h"
 #include "framework/schedule/slurm_run.h"
 #include "framework/schedule/slurm_status.h"
 #include "framework/schedule/status.h"
@@ -41,6 +44,9 @@ class Looker {
         folder_(options.results / name_) {}
 
   int act() {
+    if (!options_.adopt) {
+      require_owner(folder_, sweep_.file, [&] { return points_digest(plan_of(sweep_).all); });
+    }
     switch (options_.action) {
       case Action::kDryRun:
         return dry_run();
@@ -76,7 +82,12 @@ class Looker {
     Plan plan = make_plan(std::move(sweep), schemas_, plan_options(options_, profile_, {}), index,
                           complain);
     index.save();
-    for (const Problem& problem : plan.done.problems) complain(problem.str());
+    for (const BadResult& bad : plan.done.damaged) {
+      Problem problem = bad.problem;
+      problem.repair = "the next run keeps it under another name and computes its points again";
+      complain(problem.str());
+    }
+    for (const BadResult& bad : plan.done.kept) complain(bad.problem.str());
     return plan;
   }
 
@@ -130,6 +141,7 @@ class Looker {
 
   // A run_sweep first, lest it submits again what is taken back.
   int cancel() const {
+    if (!options_.only.empty()) return cancel_some();
     const std::optional<LeaseHolder> holder = read_lease(folder_);
     const bool alive = holder && life_of(*holder) != Life::kDead;
     const int stopped = alive ? cancel_driver(*holder) : kAllDone;
@@ -139,27 +151,98 @@ class Looker {
     return kNotAllDone;
   }
 
-  int cancel_driver(const LeaseHolder& holder) const {
-    write_file(cancel_file(folder_), "requested by run_sweep --cancel\n");
-    complain(fmt::format("{}: asked {} to stop; running jobs keep what they have reached", name_,
-                         holder.str()));
+  // The jobs that have no points but those of --only, here and on a cluster.
+  int cancel_some() const {
+    CancelRequest request{fmt::format("{}-{}", host_name(), ::getpid()), {}};
+    for (const sweep::Point& point : sweep_.points) {
+      if (point.selected) request.points.insert(point.id);
+    }
+    const std::optional<LeaseHolder> holder = read_lease(folder_);
+    TakenBack taken;
+    if (holder && life_of(*holder) != Life::kDead) {
+      if (!ask_driver(*holder, request, taken)) return kNotAllDone;
+    } else {
+      taken = cancel_some_on_slurm(folder_, name_, request.points, options_);
+    }
+    for (const std::string& reason : taken.refused) complain(fmt::format("{}: {}", name_, reason));
+    if (taken.jobs > 0) {
+      complain(fmt::format("{}: {} cancelled; finished jobs are kept", name_,
+                           counted(taken.jobs, "job")));
+    } else if (taken.refused.empty()) {
+      complain(fmt::format("{}: nobody is at work on these points, nothing to cancel", name_));
+    }
+    return taken.jobs > 0 && taken.refused.empty() ? kAllDone : kNotAllDone;
+  }
+
+  // Whether the run_sweep at work answered.
+  bool ask_driver(const LeaseHolder& holder, const CancelRequest& request, TakenBack& taken) const {
+    ask_to_cancel(folder_, request);
+    complain(
+        fmt::format("{}: asked {} to stop these points; running jobs keep what they have "
+                    "reached",
+                    name_, holder.str()));
+    std::optional<CancelAnswer> answer;
+    const bool answered = wait_for([&] {
+      answer = cancel_answer(folder_, request.id);
+      return answer || gone(holder);
+    });
+    if (!answered || !answer) {
+      complain(fmt::format("{}: {}; --status shows how far it is", name_,
+                           answered ? "it has ended meanwhile" : "it has not answered yet"));
+      return false;
+    }
+    taken.jobs = answer->stopped + answer->dropped;
+    for (const std::string& hash : answer->shared) taken.refused.push_back(shared_reason(hash));
+    if (!answer->refused.empty()) taken.refused.push_back(answer->refused);
+    if (named_with_slurm(folder_, request.points) > 0) {
+      taken.refused.push_back(
+          fmt::format("what Slurm has of these points goes on while {} is at work; end that, and "
+                      "give the same command again",
+                      holder.str()));
+    }
+    return true;
+  }
+
+  bool gone(const LeaseHolder& holder) const {
+    const std::optional<LeaseHolder> now = read_lease(folder_);
+    return !now || now->nonce != holder.nonce || life_of(*now) == Life::kDead;
+  }
+
+  // Whether it came to be so in time.
+  template <typename Condition>
+  static bool wait_for(const Condition& is_so) {
     const auto end = std::chrono::steady_clock::now() + kCancelPatience;
     while (std::chrono::steady_clock::now() < end) {
-      const std::optional<LeaseHolder> now = read_lease(folder_);
-      if (!now || now->nonce != holder.nonce || life_of(*now) == Life::kDead) {
-        complain(fmt::format("{}: stopped", name_));
-        return kAllDone;
-      }
+      if (is_so()) return true;
       std::this_thread::sleep_for(std::chrono::milliseconds(200));
     }
-    complain(fmt::format("{}: it has not stopped yet; --status shows how far it is", name_));
-    return kNotAllDone;
+    return false;
+  }
+
+  int cancel_driver(const LeaseHolder& holder) const {
+    ask_to_cancel(folder_, {});
+    complain(fmt::format("{}: asked {} to stop; running jobs keep what they have reached", name_,
+                         holder.str()));
+    const bool stopped = wait_for([&] { return gone(holder); });
+    complain(
+        fmt::format("{}: {}", name_,
+                    stopped ? "stopped" : "it has not stopped yet; --status shows how far it is"));
+    return stopped ? kAllDone : kNotAllDone;
   }
 
   int clean() {
     if (!fs::exists(folder_)) return print(fmt::format("{}: nothing to clean\n", name_));
     const Lease lease(folder_, options_.command, complain);
-    const std::vector<Orphan> orphans = find_orphans(plan());
+    const std::set<std::string> held = jobs_with_slurm(folder_);
+    const Plan made = plan();
+    std::vector<Orphan> orphans = find_orphans(made, held);
+    for (const Orphan& orphan : orphans) {
+      if (!orphan.spared.empty()) {
+        fmt::print("kept: {}  {}  {} ({})\n", orphan.folder.string(), bytes_text(orphan.bytes),
+                   orphan.what, orphan.spared);
+      }
+    }
+    std::erase_if(orphans, [](const Orphan& orphan) { return !orphan.spared.empty(); });
     if (orphans.empty()) return print(fmt::format("{}: nothing to clean\n", name_));
     double bytes = 0;
     for (const Orphan& orphan : orphans) {
@@ -172,8 +255,20 @@ class Looker {
       complain("nothing was deleted");
       return kNotAllDone;
     }
-    for (const Orphan& orphan : orphans) fs::remove_all(orphan.folder);
-    return print(fmt::format("deleted, {} freed\n", bytes_text(bytes)));
+    return remove(orphans, bytes);
+  }
+
+  static int remove(const std::vector<Orphan>& orphans, double bytes) {
+    size_t left = 0;
+    for (const Orphan& orphan : orphans) {
+      std::error_code failed;
+      fs::remove_all(orphan.folder, failed);
+      if (!failed) continue;
+      ++left;
+      complain(fmt::format("cannot delete {}: {}", orphan.folder.string(), failed.message()));
+    }
+    if (left == 0) return print(fmt::format("deleted, {} freed\n", bytes_text(bytes)));
+    return kNotAllDone;
   }
 
   static bool confirmed() {

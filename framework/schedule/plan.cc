@@ -277,6 +277,24 @@ void force_again(Plan& plan) {
   plan.pending = std::move(again);
 }
 
+// Nothing is computed over a result that is kept: neither its points nor, where these are not
+// known, the job of its folder.
+void leave_kept(Plan& plan) {
+  const DonePoints& done = plan.done;
+  if (done.kept.empty()) return;
+  plan.pending = with_points(
+      plan.pending, [&](const JobPoint& point) { return !done.kept_keys.contains(point.key); });
+  const size_t before = point_count(plan.pending);
+  plan.pending =
+      filtered(plan.pending, [&](const Job& job) { return !done.kept_folders.contains(job.hash); });
+  plan.kept = before - point_count(plan.pending);
+  for (const Job& job : plan.all) {
+    for (const JobPoint& point : job.points) {
+      plan.kept += point.selected && done.kept_keys.contains(point.key);
+    }
+  }
+}
+
 }  // namespace
 
 std::string counted(size_t count, const char* noun) {
@@ -324,7 +342,9 @@ Plan make_plan(sweep::Sweep sweep, const ExperimentSchemas& schemas, const PlanO
   }
   if (!plan.sweep.makers.empty()) plan.pending = with_makers(plan, plan.pending);
   if (options.force || !plan.sweep.makers.empty()) force_again(plan);
-  plan.left_out = open_points(plan, plan.all) - open_points(plan, plan.pending);
+  const size_t open = open_points(plan, plan.pending);
+  leave_kept(plan);
+  plan.left_out = open_points(plan, plan.all) - open;
   return plan;
 }
 
@@ -342,6 +362,7 @@ std::string describe(const Plan& plan, Estimator& estimator) {
   std::string text = fmt::format("{}: {}, of which {} done", plan.sweep.name,
                                  counted(total, "point"), plan.done.by_key.size());
   if (!plan.cannot_run.empty()) text += fmt::format(", {} cannot run", plan.cannot_run.size());
+  if (plan.kept > 0) text += fmt::format(", {} in results that cannot be read", plan.kept);
   if (plan.left_out > 0) text += fmt::format(", {} left out", plan.left_out);
   text += fmt::format("\nto run: {} in {}\n", counted(pending, "point"),
                       counted(plan.pending.size(), "job"));

@@ -31,6 +31,7 @@ struct Plan {
   DonePoints done;               // of `all`
   Jobs pending;                  // what is to be run
   size_t left_out = 0;           // points neither done nor to be run: not selected, not failed
+  size_t kept = 0;               // selected points that are not run: see DonePoints::kept
   // Points that need an absent file; sweep.missing says which.
   std::vector<sweep::Point> cannot_run;
   // By experiment: fields in which points differ.

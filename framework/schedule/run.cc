@@ -10,6 +10,7 @@
 
 #include "framework/core/error.h"
 #include "framework/core/share.h"
+#include "framework/record/fault.h"
 #include "framework/record/record.h"
 #include "framework/schedule/cancel.h"
 #include "framework/schedule/file_facts.h"
@@ -17,6 +18,7 @@
 #include "framework/schedule/lease.h"
 #include "framework/schedule/live_page.h"
 #include "framework/schedule/look.h"
+#include "framework/schedule/owner.h"
 #include "framework/schedule/plan.h"
 #include "framework/schedule/runner.h"
 #include "framework/schedule/slurm_run.h"
@@ -73,6 +75,17 @@ std::vector<record::JobFile> files_to_merge(const DonePoints& done) {
   return files;
 }
 
+// All done points into results/<sweep>.h5. What is wrong with job files, which it says.
+std::vector<Problem> merge_done(const Plan& plan, const DonePoints& done) {
+  record::Merged merged = record::merge(plan.record(), plan.sweep.name, files_to_merge(done));
+  if (!merged.aside.empty()) {
+    complain(fmt::format("{} was damaged; it is kept as {} and was made again",
+                         plan.record().string(), merged.aside.string()));
+  }
+  for (const Problem& problem : merged.problems) complain(problem.str());
+  return std::move(merged.problems);
+}
+
 // How far the sweep is, for its page.
 void write_progress(const Plan& plan, size_t done, bool over) {
   size_t running = 0, failed = 0;
@@ -95,7 +108,7 @@ void make_live_page(const Plan& plan, JobIndex& index, const fs::path& analyze) 
     const DonePoints done = index.find_done(plan.all);
     if (done.by_key.empty()) return;
     write_progress(plan, done.by_key.size(), false);
-    record::merge(plan.record(), plan.sweep.name, files_to_merge(done));
+    merge_done(plan, done);
     output_of({analyze.string(), plan.record().string()});
   } catch (const std::exception&) {
   }
@@ -122,6 +135,7 @@ Ran run_jobs(const Plan& plan, const ExperimentSchemas& schemas, const RunOption
   runner.worker = options.programs / "run_job";
   runner.beat = [&] { lease.beat(); };
   runner.cancelled = cancel_asked(plan.folder, kCancelPoll);
+  runner.answer = [&](const CancelAnswer& answer) { answer_cancel(plan.folder, answer); };
   runner.done = [&](const Job& job, double seconds) {
     estimator.learn_result(job, seconds, JobFolder{plan.jobs_folder() / job.hash});
     page.job_ended();
@@ -129,20 +143,36 @@ Ran run_jobs(const Plan& plan, const ExperimentSchemas& schemas, const RunOption
   return Runner(runner, Pool(this_machine()), signals, progress).run(tasks);
 }
 
-// All done points into results/<sweep>.h5 and its tables on stdout. Returns the exit status.
+// Whether results became unreadable or damaged since the plan was made; it says which.
+bool say_what_went_bad(const Plan& plan, const DonePoints& done) {
+  std::set<fs::path> known;
+  for (const auto* list : {&plan.done.kept, &plan.done.damaged}) {
+    for (const BadResult& bad : *list) known.insert(bad.file);
+  }
+  size_t said = 0;
+  for (const auto* list : {&done.kept, &done.damaged}) {
+    for (const BadResult& bad : *list) {
+      if (!known.insert(bad.file).second) continue;
+      complain(bad.problem.str());
+      ++said;
+    }
+  }
+  return said > 0;
+}
+
+// All done points merged, and their tables on stdout. Returns the exit status.
 int merge_and_analyze(const Plan& plan, const DonePoints& done, const fs::path& analyze) {
   if (done.by_key.empty()) return kNotAllDone;
   const fs::path record = plan.record();
-  const std::vector<Problem> problems =
-      record::merge(record, plan.sweep.name, files_to_merge(done)).problems;
-  for (const Problem& problem : problems) complain(problem.str());
+  const bool unread = say_what_went_bad(plan, done);
+  const std::vector<Problem> problems = merge_done(plan, done);
   complain(fmt::format("results: {}", record.string()));
   const int status = run_program({analyze.string(), record.string()});
   if (status != 0) {
     complain(fmt::format("{} ended with status {}; the results are complete in {}",
                          analyze.string(), status, record.string()));
   }
-  return problems.empty() && status == 0 ? kAllDone : kNotAllDone;
+  return problems.empty() && status == 0 && !unread ? kAllDone : kNotAllDone;
 }
 
 void say_what_cannot_run(const Plan& plan) {
@@ -158,6 +188,14 @@ void say_how_it_went(const Plan& plan, const Ran& ran) {
         fmt::format("{}: {} of {} jobs failed; the same command tries them again, "
                     "--retry-failed nothing else",
                     plan.sweep.name, ran.failed, plan.pending.size()));
+  }
+  if (ran.cancelled > 0) {
+    complain(fmt::format("{}: {} taken back by --cancel; the same command runs them",
+                         plan.sweep.name, counted(ran.cancelled, "job")));
+  }
+  if (plan.kept > 0) {
+    complain(fmt::format("{}: {} not run, since their results are kept and cannot be read",
+                         plan.sweep.name, counted(plan.kept, "point")));
   }
   if (ran.interrupted || ran.failed_fast) {
     complain("stopped; finished jobs are kept, and the same command goes on from here");
@@ -184,9 +222,9 @@ int run_plan_on_slurm(const Plan& plan, const Standing& standing, const Experime
   const bool left_running = ran.interrupted || (!options.wait && ran.submitted + ran.held > 0);
   if (any) write_progress(plan, done.by_key.size(), !left_running);
   const int status = any ? merge_and_analyze(plan, done, options.programs / "analyze") : kAllDone;
-  say_how_it_went(plan, {ran.failed, false, false, ran.failed_fast});
+  say_how_it_went(plan, {ran.failed, 0, false, false, ran.failed_fast});
   if (ran.interrupted) return kInterrupted;
-  return ran.failed > 0 || !plan.cannot_run.empty() ? kNotAllDone : status;
+  return ran.failed > 0 || plan.kept > 0 || !plan.cannot_run.empty() ? kNotAllDone : status;
 }
 
 int run_plan(Plan plan, const ExperimentSchemas& schemas, const RunOptions& options,
@@ -212,16 +250,25 @@ int run_plan(Plan plan, const ExperimentSchemas& schemas, const RunOptions& opti
   const int status = merge_and_analyze(plan, done, options.programs / "analyze");
   say_how_it_went(plan, ran);
   if (ran.interrupted) return kInterrupted;
-  const bool all = ran.failed == 0 && plan.cannot_run.empty() && held == 0;
+  const bool all = ran.failed + ran.cancelled + plan.kept + held == 0 && plan.cannot_run.empty();
   return all ? status : kNotAllDone;
 }
 
-Plan planned(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOptions& options,
-             const ClusterProfile& profile, JobIndex& index, const Json& smoke) {
-  Plan plan =
-      make_plan(std::move(sweep), schemas, plan_options(options, profile, smoke), index, complain);
-  for (const Problem& problem : plan.done.problems) complain(problem.str());
-  return plan;
+// Damaged results out of the way of those that take their place. The caller holds the lease.
+void set_damaged_aside(const DonePoints& done) {
+  for (const BadResult& bad : done.damaged) {
+    Problem problem = bad.problem;
+    try {
+      const fs::path aside = record::set_aside(bad.file);
+      problem.repair =
+          fmt::format("it is kept as {}; its points are computed again", aside.string());
+      append_line(bad.folder.log(),
+                  fmt::format("{}; it is kept as {}", problem.what, aside.string()));
+    } catch (const Error& failure) {
+      problem.repair = failure.what();
+    }
+    complain(problem.str());
+  }
 }
 
 int run_one(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOptions& options) {
@@ -229,22 +276,28 @@ int run_one(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOptio
   Json smoke_note;
   const fs::path folder = options.results / (sweep.name + (options.smoke ? "-smoke" : ""));
   Lease lease(folder, options.command, complain);
-  std::error_code ignored;
-  fs::remove(cancel_file(folder), ignored);  // it spoke to an earlier run
+  forget_cancel(folder);  // it spoke to an earlier run
   if (options.smoke) {
     Smoke smoke = make_smoke(sweep, schemas, folder);
     say_smoke(smoke, options.results);
     sweep = std::move(smoke.sweep);
     smoke_note = std::move(smoke.replaced);
   }
+  const fs::path file = sweep.file;
   JobIndex index(folder);
-  Plan plan = planned(std::move(sweep), schemas, options, profile, index, smoke_note);
+  Plan plan = make_plan(std::move(sweep), schemas, plan_options(options, profile, smoke_note),
+                        index, complain);
+  const std::string points = points_digest(plan.all);
+  if (!options.adopt) require_owner(folder, file, [&] { return points; });
   if (plan.all.empty()) throw Error(plan.sweep.missing);
+  note_owner(folder, file, points, complain);
+  set_damaged_aside(plan.done);
+  for (const BadResult& kept : plan.done.kept) complain(kept.problem.str());
   if (!profile.slurm()) require_machine(this_machine(), plan.pending);
   try {
     return run_plan(std::move(plan), schemas, options, profile, lease, index);
   } catch (const Error& failure) {
-    // A full disk, say: no fault of the input, and finished jobs are kept.
+    // A full disk, say, or a lost lease: no fault of the input, and finished jobs are kept.
     complain(fmt::format("error: {}", failure.what()));
     return kNotAllDone;
   }
@@ -283,10 +336,21 @@ std::vector<sweep::Sweep> load_all(const RunOptions& options, const ExperimentSc
 
 int run_sweeps(const RunOptions& options) {
   const ExperimentSchemas schemas = read_experiment_schemas(share_of(options) / "experiments.json");
+  if (options.action == Action::kClean && !(options.set.empty() && options.only.empty())) {
+    throw Error(
+        "--clean looks at the whole sweep: --set and --only would make results of its "
+        "other points look unused",
+        "run --clean without them");
+  }
   int status = kAllDone;
   for (sweep::Sweep& sweep : load_all(options, schemas)) {
-    const int one = options.action == Action::kRun ? run_one(std::move(sweep), schemas, options)
-                                                   : look_at(std::move(sweep), schemas, options);
+    int one = kHeld;
+    try {
+      one = options.action == Action::kRun ? run_one(std::move(sweep), schemas, options)
+                                           : look_at(std::move(sweep), schemas, options);
+    } catch (const LeaseHeld& held) {  // nothing is wrong with the input
+      complain(fmt::format("error: {}", held.what()));
+    }
     if (one == kInterrupted) return one;
     status = std::max(status, one);
   }

@@ -11,6 +11,7 @@ namespace tarflow::schedule {
 inline constexpr int kAllDone = 0;
 inline constexpr int kNotAllDone = 1;  // something failed or cannot run
 inline constexpr int kBadInput = 2;
+inline constexpr int kHeld = 3;           // another run_sweep is at work on the sweep
 inline constexpr int kInterrupted = 130;  // as shells have it for Ctrl-C
 
 enum class Action {
@@ -33,6 +34,7 @@ struct RunOptions {
   bool smoke = false;  // see smoke.h
   std::vector<std::string> set, only;
   bool force = false, retry_failed = false;
+  bool adopt = false;   // results that belong to another sweep file of the same name: see owner.h
   std::string cluster;  // name or file of a profile, "none": this machine, "": the user's own
   std::filesystem::path config_folder;  // of the user, with cluster profiles; "": not looked into
   bool wait = false;                    // for jobs on a cluster

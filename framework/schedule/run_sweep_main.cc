@@ -28,8 +28,8 @@ constexpr const char* kExamples = R"(Examples:
 Results: results/NAME.h5 for the sweep, results/NAME/jobs/HASH/ for each job with its log. Points that are done
 are skipped, also after a change of the file. Ctrl-C once stops running jobs where they are (the same command goes
 on from there) and lets nearly finished ones end; twice ends at once.
-Exit status: 0 all done, 1 something failed or cannot run (the message says what; the rest is done), 2 bad input
-(nothing was run), 130 stopped.)";
+Exit status: 0 all done, 1 something failed, cannot run or cannot be read (the message says what; the rest is done),
+2 bad input (nothing was run), 3 another run_sweep is at work on the sweep, 130 stopped.)";
 
 // Flags of which one at most may be given.
 struct Actions {
@@ -48,7 +48,8 @@ void add_options(CLI::App& app, RunOptions& options, Actions& actions) {
                     "print the log of the job with this point (id, or its beginning)");
   group->add_flag(
       "--cancel", actions.cancel,
-      "stop the run_sweep that is at work on the sweep, and take its jobs back from the cluster");
+      "stop the run_sweep that is at work on the sweep, and take its jobs back from the cluster; "
+      "with --only, the jobs of these points alone");
   group->add_flag("--clean", actions.clean, "delete job folders that no point uses, after asking");
   group->add_flag("--smoke", options.smoke,
                   "run with 2 images a point, into results of its own; what is absent is replaced, "
@@ -59,13 +60,16 @@ void add_options(CLI::App& app, RunOptions& options, Actions& actions) {
   app.add_option("--set", options.set,
                  "KEY=VALUE (YAML), over what the file states; may be repeated")
       ->allow_extra_args(false);
-  app.add_option("--only", options.only, "KEY=VALUE: run these points alone; may be repeated")
+  app.add_option("--only", options.only,
+                 "KEY=VALUE: run (or --cancel) these points alone; may be repeated")
       ->allow_extra_args(false);
   CLI::Option* force =
       app.add_flag("--force", options.force, "compute points again though they are done");
   app.add_flag("--retry-failed", options.retry_failed,
                "run jobs whose last attempt failed, no others")
       ->excludes(force);
+  app.add_flag("--adopt", options.adopt,
+               "take over results that belong to another sweep file of the same name");
   app.add_flag("--yes", options.yes, "with --clean: do not ask");
   app.add_option("--cluster", options.cluster,
                  "cluster profile, by name or file, or `none` for this machine (default: "

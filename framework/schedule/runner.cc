@@ -16,6 +16,8 @@ constexpr std::chrono::milliseconds kPoll{200};
 constexpr std::chrono::milliseconds kSameSignal{500};
 // A job that will end this soon is worth waiting for when the sweep is stopped.
 constexpr double kNearlyDoneSeconds = 15;
+// So many jobs in a row that could not be started end the sweep.
+constexpr int kRefusedStarts = 3;
 
 bool nearly_done(const Attempting& attempt) {
   const WorkerProgress progress = attempt.progress();
@@ -40,46 +42,95 @@ Ran Runner::run(const std::vector<Task>& tasks) {
     for (const JobPoint& point : task.job->points) open_points_.insert(point.key);
   }
   try {
-    while (!running_.empty() || (!waiting_.empty() && !stopping_)) {
-      if (!stopping_) start_what_fits();
-      progress_.redraw();
-      if (const std::optional<int> signal = signals_.wait(kPoll)) react(*signal);
-      options_.beat();
-      if (!stopping_ && options_.cancelled()) {
-        ran_.interrupted = true;
-        stop_all("the sweep was cancelled");
-      }
-      for (size_t i = 0; i < running_.size(); ++i) {
-        if (running_[i].waiting.task.job) look_after(running_[i]);
-      }
-      std::erase_if(running_,
-                    [](const Running& running) { return running.waiting.task.job == nullptr; });
+    while (!running_.empty() || (!waiting_.empty() && !stopping_)) step();
+  } catch (const std::exception& failure) {
+    stopping_ = true;
+    const std::string why = fmt::format("run_sweep cannot go on: {}", failure.what());
+    for (Running& running : running_) {
+      if (running.waiting.task.job) running.attempt.stop(why, /*failed=*/false, options_.grace);
     }
-  } catch (...) {
-    kill_all();
+    wait_for_stopped();
     throw;
   }
   return ran_;
 }
 
+void Runner::step() {
+  if (!stopping_) start_what_fits();
+  progress_.redraw();
+  if (const std::optional<int> signal = signals_.wait(kPoll)) react(*signal);
+  options_.beat();
+  if (!stopping_) {
+    const std::optional<CancelRequest> request = options_.cancelled();
+    if (request && request->all()) {
+      ran_.interrupted = true;
+      stop_all("the sweep was cancelled");
+    } else if (request) {
+      cancel(*request);
+    }
+  }
+  for (size_t i = 0; i < running_.size(); ++i) {
+    if (running_[i].waiting.task.job) look_after(running_[i]);
+  }
+  std::erase_if(running_,
+                [](const Running& running) { return running.waiting.task.job == nullptr; });
+  answer_when_stopped();
+}
+
 // In the order of the sweep: a job that needs a whole device is not overtaken for ever by small
 // ones.
 void Runner::start_what_fits() {
-  for (auto next = waiting_.begin(); next != waiting_.end();) {
-    if (next->due > Clock::now() || waits_for_another(*next->task.job)) {
-      ++next;
+  for (size_t i = 0; i < waiting_.size();) {
+    const Task& task = waiting_[i].task;
+    if (waiting_[i].due > Clock::now() || waits_for_another(*task.job)) {
+      ++i;
       continue;
     }
-    const Task& task = next->task;
     const std::optional<Allocation> allocation = pool_.take(*task.job->run, task.timed);
     if (!allocation) return;
-    ++next->attempts;
-    const JobFolder folder{options_.jobs_folder / task.job->hash};
-    running_.push_back({*next, *allocation,
-                        Attempting(*task.job, folder, launch_for(task, *allocation), signals_)});
-    progress_.start_job(task.job->hash, task.label, task.cost);
-    next = waiting_.erase(next);
+    Waiting next = waiting_[i];
+    waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
+    start(next, *allocation);
   }
+}
+
+void Runner::start(const Waiting& waiting, const Allocation& allocation) {
+  Waiting next = waiting;
+  ++next.attempts;
+  const Job& job = *next.task.job;
+  const JobFolder folder{options_.jobs_folder / job.hash};
+  const FoundResult found = find_result(folder, job);
+  const bool done = found.state == FoundResult::State::kWhole && found.generation >= job.generation;
+  try {
+    if (!done && found.state != FoundResult::State::kKept) {
+      running_.push_back(
+          {next, allocation, Attempting(job, folder, launch_for(next.task, allocation), signals_)});
+      progress_.start_job(job.hash, next.task.label, next.task.cost);
+      refused_starts_ = 0;
+      return;
+    }
+  } catch (const Error& failure) {
+    // One folder may be bad. When several in a row are, it is the disk: the sweep ends.
+    if (++refused_starts_ >= kRefusedStarts) throw;
+    cannot_start(next, allocation, failure.what());
+    return;
+  }
+  if (!done) return cannot_start(next, allocation, found.problem.str());
+  pool_.give_back(allocation);  // it could not be read before, say
+  progress_.start_job(job.hash, next.task.label, next.task.cost);
+  progress_.end_job(job.hash, "done", true);
+  for (const JobPoint& point : job.points) open_points_.erase(point.key);
+}
+
+void Runner::cannot_start(const Waiting& waiting, const Allocation& allocation,
+                          const std::string& reason) {
+  const Job& job = *waiting.task.job;
+  pool_.give_back(allocation);
+  progress_.start_job(job.hash, waiting.task.label, waiting.task.cost);
+  Outcome outcome;
+  outcome.reason = reason;
+  outcome.log = JobFolder{options_.jobs_folder / job.hash}.log();
+  fail(waiting, outcome);
 }
 
 bool Runner::waits_for_another(const Job& job) const {
@@ -87,7 +138,7 @@ bool Runner::waits_for_another(const Job& job) const {
                      [&](const std::string& key) { return open_points_.contains(key); });
 }
 
-void Runner::fail_dependents(const Job& maker) {
+void Runner::drop_dependents(const Job& maker, const std::string& why, size_t& count) {
   const auto reads = [&](const Waiting& waiting) {
     const std::vector<std::string>& after = waiting.task.job->after;
     return std::any_of(maker.points.begin(), maker.points.end(), [&](const JobPoint& point) {
@@ -102,12 +153,63 @@ void Runner::fail_dependents(const Job& maker) {
     progress_.start_job(job.hash, waiting.task.label, waiting.task.cost);
     progress_.end_job(job.hash, "FAILED", true);
     progress_.message(
-        fmt::format("job {} was not run: job {}, which failed, was to make a file that "
-                    "it reads",
-                    job.hash, maker.hash));
-    ++ran_.failed;
-    fail_dependents(job);
+        fmt::format("job {} was not run: job {}, which {}, was to make a file that it reads",
+                    job.hash, maker.hash, why));
+    ++count;
+    drop_dependents(job, why, count);
   }
+}
+
+namespace {
+
+// Of a job's points, how many are named.
+size_t named_in(const CancelRequest& request, const Job& job) {
+  return static_cast<size_t>(
+      std::count_if(job.points.begin(), job.points.end(),
+                    [&](const JobPoint& point) { return request.points.contains(point.id); }));
+}
+
+}  // namespace
+
+// Jobs all of whose points are named end; one that has others as well goes on, since its points
+// share their work.
+void Runner::cancel(const CancelRequest& request) {
+  CancelAnswer answer;
+  answer.id = request.id;
+  const auto ends = [&](const Job& job) {
+    const size_t named = named_in(request, job);
+    if (named > 0 && named < job.points.size()) answer.shared.push_back(job.hash);
+    return named > 0 && named == job.points.size();
+  };
+  for (Running& running : running_) {
+    const Job* job = running.waiting.task.job;
+    if (!job || !ends(*job)) continue;
+    running.attempt.stop("it was cancelled", /*failed=*/false, options_.grace);
+    taken_back_.insert(job->hash);
+    ++answer.stopped;
+  }
+  std::vector<const Job*> dropped;
+  for (const Waiting& waiting : waiting_) {
+    if (ends(*waiting.task.job)) dropped.push_back(waiting.task.job);
+  }
+  for (const Job* job : dropped) {
+    std::erase_if(waiting_, [&](const Waiting& waiting) { return waiting.task.job == job; });
+    for (const JobPoint& point : job->points) open_points_.erase(point.key);
+    ++answer.dropped;
+    drop_dependents(*job, "was cancelled", answer.dropped);
+  }
+  ran_.cancelled += answer.dropped;
+  if (answer.stopped + answer.dropped > 0) {
+    progress_.message(fmt::format("cancelled from outside: {} running, {} not begun",
+                                  answer.stopped, answer.dropped));
+  }
+  answer_ = std::move(answer);
+}
+
+void Runner::answer_when_stopped() {
+  if (!answer_ || !taken_back_.empty()) return;
+  options_.answer(*answer_);
+  answer_.reset();
 }
 
 Launch Runner::launch_for(const Task& task, const Allocation& allocation) const {
@@ -147,44 +249,57 @@ void Runner::look_after(Running& running) {
 }
 
 void Runner::end(Running& running, const Outcome& outcome) {
-  const Job& job = *running.waiting.task.job;
+  const Waiting ended = std::move(running.waiting);
+  running.waiting.task.job = nullptr;
+  const Job& job = *ended.task.job;
   progress_.update(job.hash, running.attempt.progress());
   pool_.give_back(running.allocation);
-  const int retries_left = static_cast<int>(job.run->retries) + 1 - running.waiting.attempts;
-  const bool again = outcome.kind == Outcome::Kind::kFailed && retries_left > 0 && !stopping_;
-  if (outcome.kind == Outcome::Kind::kDone) {
-    progress_.end_job(job.hash, "done", true);
-    options_.done(job, outcome.seconds);
-  } else if (outcome.kind == Outcome::Kind::kStopped) {
+  const bool taken_back = taken_back_.erase(job.hash) > 0;
+  if (outcome.kind == Outcome::Kind::kFailed) return fail(ended, outcome);
+  for (const JobPoint& point : job.points) open_points_.erase(point.key);
+  if (outcome.kind == Outcome::Kind::kStopped) {
     progress_.end_job(job.hash, "stopped", false);
-  } else {
-    progress_.end_job(job.hash, "FAILED", !again);
-    std::string next;
-    if (again) {
-      const double pause = job.run->backoff * std::pow(2.0, running.waiting.attempts - 1);
-      next = fmt::format("it is tried again in {}, {} more time{}", seconds_text(pause),
-                         retries_left, retries_left == 1 ? "" : "s");
-      running.waiting.due =
-          Clock::now() + std::chrono::milliseconds(static_cast<int64_t>(1000 * pause));
-      waiting_.push_back(running.waiting);
-    }
-    report_failure(running, outcome, next);
-    if (!again) ++ran_.failed;
-    if (!again && job.run->fail_fast && !stopping_) {
-      ran_.failed_fast = true;
-      stop_all("another job failed and `fail_fast` is set");
-    }
+    if (!taken_back) return;
+    ++ran_.cancelled;
+    drop_dependents(job, "was cancelled", ran_.cancelled);
+    return;
   }
-  if (!again) {
-    for (const JobPoint& point : job.points) open_points_.erase(point.key);
-    if (outcome.kind == Outcome::Kind::kFailed) fail_dependents(job);
+  progress_.end_job(job.hash, "done", true);
+  if (!outcome.reason.empty())
+    progress_.message(fmt::format("job {}: {}", job.hash, outcome.reason));
+  try {
+    options_.done(job, outcome.seconds);
+  } catch (const Error& failure) {  // the job is done all the same
+    progress_.message(fmt::format("job {}: {}", job.hash, failure.what()));
   }
-  running.waiting.task.job = nullptr;
 }
 
-void Runner::report_failure(const Running& running, const Outcome& outcome,
-                            const std::string& next) {
-  const Task& task = running.waiting.task;
+void Runner::fail(const Waiting& waiting, const Outcome& outcome) {
+  const Job& job = *waiting.task.job;
+  const int retries_left = static_cast<int>(job.run->retries) + 1 - waiting.attempts;
+  const bool again = retries_left > 0 && !stopping_;
+  progress_.end_job(job.hash, "FAILED", !again);
+  std::string next;
+  if (again) {
+    const double pause = job.run->backoff * std::pow(2.0, waiting.attempts - 1);
+    next = fmt::format("it is tried again in {}, {} more time{}", seconds_text(pause), retries_left,
+                       retries_left == 1 ? "" : "s");
+    waiting_.push_back(waiting);
+    waiting_.back().due =
+        Clock::now() + std::chrono::milliseconds(static_cast<int64_t>(1000 * pause));
+  }
+  report_failure(waiting.task, outcome, next);
+  if (again) return;
+  ++ran_.failed;
+  if (job.run->fail_fast && !stopping_) {
+    ran_.failed_fast = true;
+    stop_all("another job failed and `fail_fast` is set");
+  }
+  for (const JobPoint& point : job.points) open_points_.erase(point.key);
+  drop_dependents(job, "failed", ran_.failed);
+}
+
+void Runner::report_failure(const Task& task, const Outcome& outcome, const std::string& next) {
   std::string text =
       fmt::format("job {} failed: {}\n  {}\n", task.job->hash, outcome.reason, task.label);
   if (!next.empty()) text += fmt::format("  {}\n", next);
@@ -221,22 +336,35 @@ void Runner::stop_all(const std::string& why) {
   }
 }
 
-// Waits for them as well: nothing may write into a folder whose lease is given back.
+// Until all have ended: nothing may write into a folder whose lease is given back. Each is killed
+// when its grace is over, all at once when the user asks again.
+void Runner::wait_for_stopped() {
+  const auto open = [&] {
+    return std::any_of(running_.begin(), running_.end(),
+                       [](const Running& running) { return running.waiting.task.job != nullptr; });
+  };
+  while (open()) {
+    for (Running& running : running_) {
+      if (!running.waiting.task.job) continue;
+      try {
+        if (running.attempt.poll()) running.waiting.task.job = nullptr;
+      } catch (const Error&) {  // there is no such process
+        running.waiting.task.job = nullptr;
+      }
+    }
+    const std::optional<int> signal = signals_.wait(std::chrono::milliseconds(20));
+    for (Running& running : running_) {
+      if (signal && running.waiting.task.job) running.attempt.kill();
+    }
+  }
+}
+
+// Where the user asks a second time.
 void Runner::kill_all() {
   for (Running& running : running_) {
     if (running.waiting.task.job) running.attempt.kill();
   }
-  for (Running& running : running_) {
-    while (running.waiting.task.job) {
-      try {
-        if (running.attempt.poll()) running.waiting.task.job = nullptr;
-      } catch (const Error&) {
-        running.waiting.task.job =
-            nullptr;  // its folder cannot be written; it is dead all the same
-      }
-      if (running.waiting.task.job) signals_.wait(std::chrono::milliseconds(20));
-    }
-  }
+  wait_for_stopped();
 }
 
 }  // namespace tarflow::schedule

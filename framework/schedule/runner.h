@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "framework/schedule/cancel.h"
 #include "framework/schedule/execute.h"
 #include "framework/schedule/job.h"
 #include "framework/schedule/pool.h"
@@ -29,12 +30,15 @@ struct RunnerOptions {
   std::filesystem::path jobs_folder, worker;
   std::chrono::milliseconds grace = std::chrono::seconds(60);  // between asking and killing
   std::function<void()> beat = [] {};                          // called some times a second
-  std::function<bool()> cancelled = [] { return false; };      // asked from outside to stop
+  // What was asked from outside, and where the answer to a request for some points goes.
+  std::function<std::optional<CancelRequest>()> cancelled = [] { return std::nullopt; };
+  std::function<void(const CancelAnswer&)> answer = [](const CancelAnswer&) {};
   std::function<void(const Job&, double seconds)> done = [](const Job&, double) {};
 };
 
 struct Ran {
   size_t failed = 0;
+  size_t cancelled = 0;      // jobs that were taken back alone
   bool interrupted = false;  // by a signal or from outside
   bool aborted = false;      // two signals: nothing more is to be done
   bool failed_fast = false;
@@ -44,8 +48,9 @@ class Runner {
  public:
   Runner(RunnerOptions options, Pool pool, const HeldSignals& signals, Progress& progress);
 
-  // Returns when all tasks are done, have failed for good, or the user stops the sweep. When it
-  // throws (a lost lease, a folder that cannot be written), no worker is left behind.
+  // Returns when all tasks are done, have failed for good, or the user stops the sweep. A job whose
+  // folder cannot be used fails alone. When it throws (a lost lease, no folder can be written), no
+  // worker is left behind: each was asked to stop and had `grace` to keep what it had reached.
   Ran run(const std::vector<Task>& tasks);
 
  private:
@@ -61,17 +66,25 @@ class Runner {
     Attempting attempt;
   };
 
+  void step();
   void start_what_fits();
+  void start(const Waiting& waiting, const Allocation& allocation);
+  void cannot_start(const Waiting& waiting, const Allocation& allocation,
+                    const std::string& reason);
   // Whether what the job reads is to be made by another that has not ended.
   bool waits_for_another(const Job& job) const;
-  // Those that read what the job was to make fail with it.
-  void fail_dependents(const Job& maker);
+  // Those that read what the job was to make are not run: `why` says what became of it.
+  void drop_dependents(const Job& maker, const std::string& why, size_t& count);
+  void cancel(const CancelRequest& request);
+  void answer_when_stopped();
   Launch launch_for(const Task& task, const Allocation& allocation) const;
   void look_after(Running& running);
   void end(Running& running, const Outcome& outcome);
-  void report_failure(const Running& running, const Outcome& outcome, const std::string& next);
+  void fail(const Waiting& waiting, const Outcome& outcome);
+  void report_failure(const Task& task, const Outcome& outcome, const std::string& next);
   void react(int signal);
   void stop_all(const std::string& why);
+  void wait_for_stopped();
   void kill_all();
 
   RunnerOptions options_;
@@ -83,6 +96,9 @@ class Runner {
   std::vector<Running> running_;
   bool stopping_ = false;
   Clock::time_point first_signal_ = {};
+  int refused_starts_ = 0;              // in a row
+  std::optional<CancelAnswer> answer_;  // owed for a request
+  std::set<std::string> taken_back_;    // hashes of the running jobs that it stops
   Ran ran_;
 };
 

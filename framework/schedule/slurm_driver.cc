@@ -74,8 +74,8 @@ void SlurmDriver::track(std::shared_ptr<const Job> job, State state) {
 SlurmRan SlurmDriver::submit(const Jobs& jobs, const Standing& standing) {
   for (const auto& [hash, held] : standing.held) {
     try {
-      const Json json = read_json_file(JobFolder{plan_.jobs_folder() / hash}.job());
-      track(std::make_shared<const Job>(job_from_json(json)), State::kQueued);
+      track(std::make_shared<const Job>(read_job(JobFolder{plan_.jobs_folder() / hash}.job())),
+            State::kQueued);
     } catch (const Error&) {
       continue;  // its folder was removed: nothing of it can be waited for
     }
@@ -192,17 +192,30 @@ void SlurmDriver::give(const TaskArray& array, Turns& turns) {
     turns.given(submission.job_id);
     return note(submission, folder);
   }
-  for (const std::vector<std::string>& task : submission.tasks) {
-    for (const std::string& hash : task) {
-      const Tracked& tracked = tracked_.at(hash);
-      prepare_folder(*tracked.job, folder_of(tracked));
-      options_.beat();
-    }
+  for (std::vector<std::string>& task : submission.tasks) {
+    std::erase_if(task, [&](const std::string& hash) { return !prepare(tracked_.at(hash)); });
   }
+  std::erase_if(submission.tasks, [](const auto& task) { return task.empty(); });
+  if (submission.tasks.empty()) return;
   const SubmissionFolder folder = new_submission(fs::absolute(plan_.folder), submission);
   schedule::submit(folder, submission, fs::current_path(), patience());
   turns.given(submission.job_id);
   note(submission, folder);
+}
+
+// Whether its folder is ready; one that is not costs this job alone.
+bool SlurmDriver::prepare(Tracked& tracked) {
+  options_.beat();
+  try {
+    prepare_folder(*tracked.job, folder_of(tracked));
+    return true;
+  } catch (const Error& failure) {
+    tracked.state = State::kFailed;
+    ++ran_.failed;
+    options_.say(
+        fmt::format("job {} failed: {}\n  {}", tracked.job->hash, failure.what(), tracked.label));
+    return false;
+  }
 }
 
 void SlurmDriver::note(const Submission& submission, const SubmissionFolder& folder) {
@@ -254,17 +267,19 @@ SlurmRan SlurmDriver::wait(const HeldSignals& signals, Progress& progress) {
       break;
     }
     if (Clock::now() < next) continue;
-    look(progress);
+    const bool known = look(progress);
     if (ran_.failed_fast) break;
-    submit_due();
+    if (known) submit_due();
     next = Clock::now() + options_.poll;
   }
   return ran_;
 }
 
-void SlurmDriver::look(Progress& progress) {
+// Whether all could be seen: nothing is concluded while a submission cannot be read.
+bool SlurmDriver::look(Progress& progress) {
   Standing standing = standing_of(plan_.folder, queue_, patience(),
                                   [&](const Problem& problem) { progress.message(problem.str()); });
+  if (standing.unread) return false;
   for (const auto& [id, state] : standing.states) {
     state.over() ? static_cast<void>(ends_[id] = state) : static_cast<void>(ends_.erase(id));
   }
@@ -284,6 +299,7 @@ void SlurmDriver::look(Progress& progress) {
     }
   }
   if (ran_.failed_fast) take_back(standing, patience());
+  return true;
 }
 
 void SlurmDriver::look_at(Tracked& tracked, const Standing& standing, Progress& progress) {
@@ -325,12 +341,11 @@ void SlurmDriver::release(Tracked& tracked, const TaskStates& states, Progress& 
 // The result of its task, if it is there.
 bool SlurmDriver::take_result(Tracked& tracked, Progress& progress) {
   const JobFolder folder = folder_of(tracked);
-  std::error_code ignored;
-  if (!fs::exists(folder.result(), ignored)) return false;
-  try {
-    check_result(folder, *tracked.job);
-  } catch (const Error&) {
-    return false;  // the task program looks at it as well, and sets it aside
+  const FoundResult found = find_result(folder, *tracked.job);
+  // The task program looks at a damaged one as well, and sets it aside. What cannot be read now is
+  // looked at again while its task is with Slurm.
+  if (found.state != FoundResult::State::kWhole || found.generation < tracked.job->generation) {
+    return false;
   }
   const std::string& hash = tracked.job->hash;
   if (!tracked.shown) progress.start_job(hash, tracked.label, tracked.job->points.size());
@@ -354,6 +369,8 @@ const TaskEvidence& SlurmDriver::evidence_of(const Tracked& tracked, const TaskS
 
 // Its task is over without a result.
 void SlurmDriver::end(Tracked& tracked, const TaskStates& states, Progress& progress) {
+  const FoundResult found = find_result(folder_of(tracked), *tracked.job);
+  if (found.state == FoundResult::State::kKept) return fail(tracked, found.problem.str(), progress);
   const std::vector<const Tracked*> before = makers(tracked);
   const bool ready = std::all_of(before.begin(), before.end(),
                                  [](const Tracked* maker) { return maker->state == State::kDone; });

@@ -71,12 +71,13 @@ class SlurmDriver {
   std::vector<std::string> open_arrays() const;
   Submission submission_of(const TaskArray& array, Turns::Turn turn) const;
   void give(const TaskArray& array, Turns& turns);
+  bool prepare(Tracked& tracked);
   void note(const Submission& submission, const SubmissionFolder& folder);
   QueuedJob queued(const Tracked& tracked) const;
   // The jobs that make the files it reads, as far as they are tracked.
   std::vector<const Tracked*> makers(const Tracked& tracked) const;
   bool may_submit(const Tracked& tracked) const;
-  void look(Progress& progress);
+  bool look(Progress& progress);
   void look_at(Tracked& tracked, const Standing& standing, Progress& progress);
   bool take_result(Tracked& tracked, Progress& progress);
   void end(Tracked& tracked, const TaskStates& states, Progress& progress);

@@ -38,7 +38,10 @@ Patience patience_of(Lease& lease, const ClusterProfile& profile) {
 Standing all_open(const fs::path& sweep_folder) {
   std::vector<Problem> problems;
   Standing standing;
-  for (KnownSubmission& known : read_submissions(sweep_folder, problems)) {
+  std::vector<KnownSubmission> submissions = read_submissions(sweep_folder, problems);
+  for (const Problem& problem : problems) complain_of(problem);
+  standing.unread = !problems.empty();
+  for (KnownSubmission& known : submissions) {
     if (!known.submission.open()) continue;
     for (size_t task = 0; task < known.submission.tasks.size(); ++task) {
       for (const std::string& hash : known.submission.tasks[task]) {
@@ -48,6 +51,13 @@ Standing all_open(const fs::path& sweep_folder) {
     standing.submissions.push_back(std::move(known));
   }
   return standing;
+}
+
+// Each was said already. Slurm may have the jobs of what cannot be read.
+void require_read(const Standing& standing) {
+  if (!standing.unread) return;
+  throw Error("a submission of this sweep cannot be read, so it is not known what Slurm has of it",
+              "see the message above");
 }
 
 // Why tasks that have ended since somebody last looked did not do all of their jobs.
@@ -76,7 +86,10 @@ SlurmOptions slurm_options(const Plan& plan, const RunOptions& options,
   slurm.programs = fs::absolute(options.programs);
   slurm.poll = poll_of(profile);
   slurm.say = complain;
-  slurm.cancelled = cancel_asked(plan.folder, slurm.poll);
+  slurm.cancelled = cancel_of_all_asked(
+      plan.folder, slurm.poll,
+      "run_sweep --wait is at work and would submit these points again: end it (what Slurm has "
+      "goes on), then give the same command again");
   return slurm;
 }
 
@@ -139,6 +152,7 @@ Standing leave_to_slurm(Plan& plan, const ClusterProfile& profile, Lease& lease)
                     "not, remove that folder",
                     failure.what(), slurm_folder(plan.folder).string()));
   }
+  require_read(standing);
   say_what_ended(standing);
   NotHeld left = not_held(plan.pending, standing, plan.jobs_folder());
   plan.pending = std::move(left.jobs);
@@ -207,7 +221,11 @@ std::string dry_run_on_slurm(const Plan& plan, const ExperimentSchemas& schemas,
 
 bool cancel_on_slurm(const fs::path& sweep_folder, const std::string& name,
                      const RunOptions& options) {
-  if (all_open(sweep_folder).submissions.empty()) return false;
+  const Standing open = all_open(sweep_folder);
+  if (open.submissions.empty()) {
+    require_read(open);
+    return false;
+  }
   Lease lease(sweep_folder, options.command, complain);
   const Patience patience = patience_of(lease, {});
   Queue queue(patience);

@@ -75,6 +75,7 @@ Standing standing_of(const fs::path& sweep_folder, Queue& queue, const Patience&
     arrays.push_back({known.submission.job_id, known.submission.tasks.size()});
   }
   Standing standing;
+  standing.unread = !problems.empty();
   if (!arrays.empty()) {
     standing.states =
         looks == Looks::kOne ? queue.query(arrays) : query_until_sure(arrays, queue, patience);
@@ -115,7 +116,7 @@ NotHeld not_held(const Jobs& jobs, const Standing& standing, const fs::path& job
   for (const auto& [hash, held] : standing.held) {
     if (planned.contains(hash)) continue;
     try {
-      const Job job = job_from_json(read_json_file(JobFolder{jobs_folder / hash}.job()));
+      const Job job = read_job(JobFolder{jobs_folder / hash}.job());
       for (const JobPoint& point : job.points) keys.insert(point.key);
     } catch (const Error&) {
       // Its folder was removed: the task will say so and end.

@@ -28,6 +28,7 @@ struct Standing {
   std::vector<KnownSubmission> ended;        // of which this was not known before
   std::map<std::string, HeldJob> held;       // by the job's hash
   TaskStates states;                         // of all their tasks
+  bool unread = false;  // a submission cannot be read: Slurm may have more than what is here
 };
 
 // Asks Slurm about the submissions that are not over by their tasks' own words, and not at all

@@ -68,7 +68,7 @@ void add(const KnownSubmission& known, size_t task, const std::optional<TaskStat
   // rest.
   const bool over =
       verdict.what == Verdict::What::kFailed || verdict.what == Verdict::What::kResubmit;
-  if (!submission.cancelled || !over) {
+  if (!submission.taken_back(task) || !over) {
     for (const std::string& hash : verdict.left) view.jobs[hash] = here;
   }
   for (const Verdict::Failed& failed : verdict.failed) {

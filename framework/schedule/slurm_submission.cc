@@ -4,6 +4,9 @@
 
 #include <algorithm>
 
+#include "framework/record/fault.h"
+#include "framework/schedule/json_keys.h"
+
 namespace tarflow::schedule {
 namespace fs = std::filesystem;
 
@@ -18,17 +21,17 @@ Json to_json(const sweep::RunSettings& run) {
 
 sweep::RunSettings run_settings_from_json(const Json& json) {
   sweep::RunSettings run;
-  run.gpus = json.at("gpus").get<int64_t>();
-  run.nodes = json.value("nodes", int64_t{1});
-  run.ranks = json.value("ranks", int64_t{1});
-  run.jobs_per_gpu = json.at("jobs_per_gpu").get<int64_t>();
-  run.workers = json.at("workers").get<int64_t>();
-  run.threads = json.at("threads").get<int64_t>();
-  run.retries = json.at("retries").get<int64_t>();
-  run.backoff = json.at("backoff").get<double>();
-  run.fail_fast = json.at("fail_fast").get<bool>();
-  run.time_limit = json.at("time_limit").get<double>();
-  run.exclusive = json.at("exclusive").get<bool>();
+  run.gpus = value_or(json, "gpus", run.gpus);
+  run.nodes = value_or(json, "nodes", run.nodes);
+  run.ranks = value_or(json, "ranks", run.ranks);
+  run.jobs_per_gpu = value_or(json, "jobs_per_gpu", run.jobs_per_gpu);
+  run.workers = value_or(json, "workers", run.workers);
+  run.threads = value_or(json, "threads", run.threads);
+  run.retries = value_or(json, "retries", run.retries);
+  run.backoff = value_or(json, "backoff", run.backoff);
+  run.fail_fast = value_or(json, "fail_fast", run.fail_fast);
+  run.time_limit = value_or(json, "time_limit", run.time_limit);
+  run.exclusive = value_or(json, "exclusive", run.exclusive);
   return run;
 }
 
@@ -48,41 +51,44 @@ Json to_json(const Submission& submission) {
           {"given_up", submission.given_up},
           {"taken", submission.taken},
           {"cancelled", submission.cancelled},
+          {"cancelled_tasks", submission.cancelled_tasks},
           {"over", submission.over}};
 }
 
 Submission submission_from_json(const Json& json) {
   Submission submission;
-  try {
-    submission.name = json.at("name").get<std::string>();
-    submission.job_name = json.at("job_name").get<std::string>();
-    submission.job_id = json.at("job_id").get<std::string>();
-    submission.cluster = json.at("cluster").get<std::string>();
-    submission.submitted = json.at("submitted").get<std::string>();
-    submission.after = json.at("after").get<std::vector<std::string>>();
-    submission.behind = json.value("behind", std::vector<std::string>());
-    submission.tasks = json.at("tasks").get<std::vector<std::vector<std::string>>>();
-    submission.timed = json.at("timed").get<std::set<std::string>>();
-    submission.run = run_settings_from_json(json.at("run"));
-    submission.profile = profile_from_json(json.at("profile"));
-    submission.programs = json.at("programs").get<std::string>();
-    submission.given_up = json.at("given_up").get<std::string>();
-    submission.taken = json.value("taken", false);
-    submission.cancelled = json.value("cancelled", false);
-    submission.over = json.value("over", false);
-  } catch (const Json::exception& failure) {
-    throw Error(fmt::format("not a submission: {}", failure.what()));
-  }
+  submission.name = value_or(json, "name", std::string());
+  submission.job_id = value_or(json, "job_id", std::string());
+  submission.job_name = submission.job_id.empty() ? required_value<std::string>(json, "job_name")
+                                                  : value_or(json, "job_name", std::string());
+  submission.cluster = value_or(json, "cluster", std::string());
+  submission.submitted = value_or(json, "submitted", std::string());
+  submission.after = value_or(json, "after", std::vector<std::string>());
+  submission.behind = value_or(json, "behind", std::vector<std::string>());
+  submission.tasks = required_value<std::vector<std::vector<std::string>>>(json, "tasks");
+  submission.timed = value_or(json, "timed", std::set<std::string>());
+  submission.run = run_settings_from_json(value_or(json, "run", Json::object()));
+  submission.profile = profile_from_json(value_or(json, "profile", Json::object()));
+  submission.programs = value_or(json, "programs", std::string());
+  submission.given_up = value_or(json, "given_up", std::string());
+  submission.taken = value_or(json, "taken", false);
+  submission.cancelled = value_or(json, "cancelled", false);
+  submission.cancelled_tasks = value_or(json, "cancelled_tasks", std::set<size_t>());
+  submission.over = value_or(json, "over", false);
   return submission;
 }
 
 Submission read_submission(const SubmissionFolder& folder) {
   try {
-    return submission_from_json(read_json_file(folder.submission()));
+    Submission submission = read_keys(folder.submission(), submission_from_json);
+    if (submission.name.empty()) submission.name = folder.path.filename().string();
+    return submission;
   } catch (const Error& failure) {
-    throw Error(
-        fmt::format("{}: {}", folder.submission().string(), failure.problems().front().what),
-        "if no job of it is queued any more, remove its folder; finished jobs are kept");
+    throw Error(failure.problems().front().what,
+                fmt::format("Slurm may have its jobs, so nothing is submitted: make the file "
+                            "readable, or, if none of its jobs is queued any more, remove the "
+                            "folder {}; finished jobs are kept",
+                            folder.path.string()));
   }
 }
 
@@ -94,12 +100,20 @@ std::vector<KnownSubmission> read_submissions(const fs::path& sweep_folder,
                                               std::vector<Problem>& problems) {
   std::vector<SubmissionFolder> folders;
   std::error_code failed;
-  for (fs::directory_iterator entry(slurm_folder(sweep_folder), failed), end;
-       !failed && entry != end; entry.increment(failed)) {
-    std::error_code ignored;  // a folder without one: killed before anything was submitted
-    if (fs::exists(SubmissionFolder{entry->path()}.submission(), ignored)) {
+  const fs::path all = slurm_folder(sweep_folder);
+  for (fs::directory_iterator entry(all, failed), end; !failed && entry != end;
+       entry.increment(failed)) {
+    // A folder without one: killed before anything was submitted.
+    if (!record::is_absent(SubmissionFolder{entry->path()}.submission())) {
       folders.push_back({entry->path()});
     }
+  }
+  if (failed && !record::is_absent(all)) {
+    problems.push_back({{},
+                        fmt::format("cannot list {}: {}", all.string(), failed.message()),
+                        "Slurm may have jobs of this sweep, so nothing is submitted: make the "
+                        "folder readable and run the same command again",
+                        ""});
   }
   std::sort(folders.begin(), folders.end(),
             [](const SubmissionFolder& a, const SubmissionFolder& b) { return a.path < b.path; });

@@ -34,19 +34,23 @@ struct Submission {
   std::string given_up;
   // sbatch ended well, but the number is not known: it may be queued, and is never given again.
   bool taken = false;
-  bool cancelled = false;  // by --cancel: its tasks end, and do not queue again
-  bool over = false;       // none of its tasks will run any more; nothing more is asked about it
+  bool cancelled = false;                 // by --cancel: its tasks end, and do not queue again
+  std::set<size_t> cancelled_tasks = {};  // by --cancel --only: these alone do
+  bool over = false;  // none of its tasks will run any more; nothing more is asked about it
 
   bool submitting() const { return job_id.empty() && given_up.empty(); }
   bool open() const { return !over && given_up.empty(); }
-  bool wanted() const { return !cancelled && given_up.empty(); }  // its tasks are to run
+  bool taken_back(size_t task) const { return cancelled || cancelled_tasks.contains(task); }
+  bool wanted(size_t task) const { return !taken_back(task) && given_up.empty(); }  // it is to run
 };
 
 Json to_json(const Submission& submission);
-Submission submission_from_json(const Json& json);  // throws Error
+// Keys that are absent (another version wrote it) have their defaults, but for those without which
+// it is not known which jobs Slurm has under which name. Throws Error naming the key.
+Submission submission_from_json(const Json& json);
 
 Json to_json(const sweep::RunSettings& run);
-sweep::RunSettings run_settings_from_json(const Json& json);  // throws Json::exception
+sweep::RunSettings run_settings_from_json(const Json& json);  // likewise
 
 // What lies where in a submission's folder, results/<sweep>/slurm/<name>.
 struct SubmissionFolder {
@@ -74,7 +78,8 @@ struct KnownSubmission {
   SubmissionFolder folder;
   Submission submission;
 };
-// All of the sweep's, oldest first. What is damaged or half written is told in `problems`.
+// All of the sweep's, oldest first. What cannot be read is told in `problems`: Slurm may have its
+// jobs, so nothing may be submitted or deleted then.
 std::vector<KnownSubmission> read_submissions(const std::filesystem::path& sweep_folder,
                                               std::vector<Problem>& problems);
 

@@ -213,4 +213,14 @@ void cancel(const Submission& submission, const Patience& patience, const Ask& a
   throw Error(fmt::format("scancel {}: {}", submission.job_id, said.complaint()));
 }
 
+void cancel_tasks(const Submission& submission, const std::set<size_t>& tasks,
+                  const Patience& patience, const Ask& ask) {
+  for (const size_t task : tasks) {
+    const std::string name = fmt::format("{}_{}", submission.job_id, task);
+    const Said said = ask_slurm({"scancel", name}, patience, ask);
+    if (said.well() || said.err.find("Invalid job id") != std::string::npos) continue;
+    throw Error(fmt::format("scancel {}: {}", name, said.complaint()));
+  }
+}
+
 }  // namespace tarflow::schedule

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -43,5 +44,8 @@ void recover(const SubmissionFolder& folder, Submission& submission, const Patie
 
 // Ends all of its tasks, queued ones as well. Throws Error.
 void cancel(const Submission& submission, const Patience& patience, const Ask& ask = ask_program);
+// Ends these of its tasks. Throws Error.
+void cancel_tasks(const Submission& submission, const std::set<size_t>& tasks,
+                  const Patience& patience, const Ask& ask = ask_program);
 
 }  // namespace tarflow::schedule

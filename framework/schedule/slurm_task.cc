@@ -12,7 +12,6 @@
 #include <optional>
 
 #include "framework/core/error.h"
-#include "framework/record/record.h"
 #include "framework/schedule/execute.h"
 #include "framework/schedule/host.h"
 #include "framework/schedule/slurm_allocation.h"
@@ -86,7 +85,14 @@ class ClusterTask {
     event.text = text;
     return event;
   }
-  void note(const TaskEvent& event) { append_event(folder_, event); }
+  // An event that cannot be written must not end the task, and the worker with it.
+  void note(const TaskEvent& event) {
+    try {
+      append_event(folder_, event);
+    } catch (const Error& failure) {
+      say(failure.what());
+    }
+  }
 
   bool stopping() const { return told_ != 0 || superseded_ || worker_told_; }
 
@@ -103,15 +109,20 @@ class ClusterTask {
     const JobFolder folder{folder_.jobs() / hash};
     Job job;
     try {
-      job = job_from_json(read_json_file(folder.job()));
+      job = read_job_to_run(folder.job());
       job.run = run_;
       if (is_done(job, folder)) return Result::kOver;
     } catch (const Error& failure) {
-      fail(hash, fmt::format("its folder cannot be read: {}", failure.what()));
+      fail(hash, fmt::format("its folder cannot be used: {}", failure.what()));
       return Result::kOver;
     }
     for (int attempts = 1;; ++attempts) {
-      const Result result = attempt(job, folder, attempts);
+      Result result = Result::kOver;
+      try {
+        result = attempt(job, folder, attempts);
+      } catch (const Error& failure) {  // before its worker ran; the task has other jobs
+        fail(hash, failure.what());
+      }
       if (result != Result::kLeft || stopping()) return result;
       if (!pause(run_->backoff * std::pow(2.0, attempts - 1))) return Result::kLeft;
     }
@@ -119,15 +130,9 @@ class ClusterTask {
 
   // A result of an earlier generation is to be replaced.
   static bool is_done(const Job& job, const JobFolder& folder) {
-    std::error_code ignored;
-    if (!fs::exists(folder.result(), ignored)) return false;
-    try {
-      check_result(folder, job);
-      const Json made = record::read_job(folder.result()).job;
-      return made.value("generation", int64_t{0}) >= job.generation;
-    } catch (const Error&) {
-      return false;
-    }
+    const FoundResult found = find_result(folder, job);
+    if (found.state == FoundResult::State::kKept) throw Error(found.problem);
+    return found.state == FoundResult::State::kWhole && found.generation >= job.generation;
   }
 
   void fail(const std::string& hash, const std::string& reason) {
@@ -257,7 +262,7 @@ class ClusterTask {
       std::erase(left_, stopped_.job);
       if (left_.empty()) return;
     }
-    if (!read_submission(folder_).wanted()) return;  // taken back by --cancel
+    if (!read_submission(folder_).wanted(place_.task)) return;  // taken back by --cancel
     const std::string complaint = requeue(place_);
     note(event(complaint.empty() ? "requeue" : "refused", complaint));
     say(complaint.empty() ? fmt::format("put back into the queue, {} left", left_.size())
@@ -292,8 +297,8 @@ int run_cluster_task(const fs::path& path) {
                             submission.tasks.size(), place.task),
                 "start it with the sbatch file beside it");
   }
-  if (!submission.wanted()) {
-    say("this submission was taken back; nothing is run");
+  if (!submission.wanted(place.task)) {
+    say("this task was taken back; nothing is run");
     return 0;
   }
   return ClusterTask(folder, submission, place, signals).run();

@@ -7,6 +7,8 @@
 #include <set>
 
 #include "framework/core/error.h"
+#include "framework/record/fault.h"
+#include "framework/record/opened.h"
 #include "framework/schedule/job_folder.h"
 
 namespace tarflow::schedule {
@@ -84,17 +86,35 @@ double folder_bytes(const fs::path& folder) {
   return bytes;
 }
 
-std::string what_is_in(const JobFolder& folder) {
-  std::error_code ignored;
-  try {
-    const Job job = job_from_json(read_json_file(folder.job()));
-    const bool whole =
-        fs::exists(folder.result(), ignored) || fs::exists(folder.previous(), ignored);
-    return fmt::format("{}, {} of {}", whole ? "finished" : "unfinished",
-                       counted(job.points.size(), "point"), job.experiment);
-  } catch (const Error&) {
-    return "not a job";
+// Files that took work to make.
+bool has_work(const JobFolder& folder) {
+  std::error_code failed;
+  for (fs::directory_iterator entry(folder.path, failed), end; !failed && entry != end;
+       entry.increment(failed)) {
+    const std::string name = entry->path().filename().string();
+    const bool result = name.starts_with("result.h5") || name.starts_with("previous.h5");
+    if (result || name.starts_with("partial.h5")) return true;
   }
+  return failed && !record::is_absent(folder.path);  // who knows
+}
+
+// The job of a folder: as job.json tells or, where it does not, a whole result. Throws Error.
+Job job_in(const JobFolder& folder) {
+  try {
+    Job job = read_job(folder.job());
+    if (!job.points.empty()) return job;
+  } catch (const Error&) {
+    if (record::is_absent(folder.result())) throw;
+  }
+  const record::OpenedSweep opened = record::open_sweep(folder.result());
+  if (opened.sweep.jobs.empty()) throw Error("not a job");
+  return job_from_json(opened.sweep.jobs.begin()->second.job);
+}
+
+std::string what_is_in(const JobFolder& folder, const Job& job) {
+  const bool whole = !record::is_absent(folder.result()) || !record::is_absent(folder.previous());
+  return fmt::format("{}, {} of {}", whole ? "finished" : "unfinished",
+                     counted(job.points.size(), "point"), job.experiment);
 }
 
 }  // namespace
@@ -180,6 +200,8 @@ std::string summary(const Plan& plan, const std::vector<JobStatus>& states) {
   for (const auto& [state, count] : counts) {
     text += fmt::format(", {} {}", counted(count.first, "job"), name_of(state));
   }
+  if (plan.kept > 0)
+    text += fmt::format(", {} in results that cannot be read", counted(plan.kept, "point"));
   if (!plan.cannot_run.empty())
     text += fmt::format(", {} cannot run", counted(plan.cannot_run.size(), "point"));
   text += "\n";
@@ -248,17 +270,70 @@ fs::path find_log(const Plan& plan, const std::string& wanted) {
   throw Error(fmt::format("{} jobs begin with `{}`", logs.size(), wanted), "state more of the id");
 }
 
-std::vector<Orphan> find_orphans(const Plan& plan) {
+namespace {
+
+// Hashes of the jobs whose folders the plan uses. A job yet to be run may have something to go on
+// from.
+std::set<std::string> plan_hashes(const Plan& plan) {
   std::set<std::string> used;
   for (const auto& [key, point] : plan.done.by_key) used.insert(point.job);
-  // A job yet to be run may have something to go on from.
   for (const Jobs* jobs : {&plan.pending, &plan.all}) {
     for (const Job& job : *jobs) used.insert(job.hash);
   }
+  for (const BadResult& kept : plan.done.kept) {
+    used.insert(kept.folder.path.filename().string());
+  }
+  return used;
+}
+
+// What the sweep has, whatever of it is done or can run.
+struct Points {
+  std::set<std::string> ids, keys;
+
+  explicit Points(const Plan& plan) {
+    for (const Job& job : plan.all) {
+      for (const JobPoint& point : job.points) {
+        ids.insert(point.id);
+        keys.insert(point.key);
+      }
+    }
+    for (const sweep::Point& point : plan.cannot_run) ids.insert(point.id);
+  }
+};
+
+// Why the folder of a job that no plan names must stay; "" when it need not.
+std::string why_spared(const Plan& plan, const Points& points, const Job& job) {
+  size_t here = 0, superseded = 0, others = 0;
+  for (const JobPoint& point : job.points) {
+    if (!points.ids.contains(point.id)) continue;
+    ++here;
+    superseded += plan.done.by_key.contains(point.key);
+    others += !points.keys.contains(point.key);
+  }
+  if (here == superseded) return "";  // another folder has these
+  return others > 0 ? "results of this sweep's points for another device or other files"
+                    : "points of this sweep, in a job divided otherwise";
+}
+
+}  // namespace
+
+std::vector<Orphan> find_orphans(const Plan& plan, const std::set<std::string>& held) {
+  const std::set<std::string> used = plan_hashes(plan);
+  const Points points(plan);
   std::vector<Orphan> orphans;
   for (const JobFolder& folder : folders_in(plan.jobs_folder())) {
-    if (used.contains(folder.path.filename().string())) continue;
-    orphans.push_back({folder.path, folder_bytes(folder.path), what_is_in(folder)});
+    const std::string name = folder.path.filename().string();
+    if (used.contains(name)) continue;
+    Orphan orphan{folder.path, folder_bytes(folder.path), "not a job", ""};
+    try {
+      const Job job = job_in(folder);
+      orphan.what = what_is_in(folder, job);
+      orphan.spared = why_spared(plan, points, job);
+    } catch (const Error&) {
+      if (has_work(folder)) orphan.spared = "it cannot be told what it holds";
+    }
+    if (held.contains(name)) orphan.spared = "Slurm has its job";
+    orphans.push_back(std::move(orphan));
   }
   return orphans;
 }

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -35,12 +36,17 @@ std::string status_text(const Plan& plan, const ClusterView& cluster = {});
 // `wanted`. Throws Error when there is none or more than one.
 std::filesystem::path find_log(const Plan& plan, const std::string& wanted);
 
-// Job folders that hold no result of the sweep as it is now, with their sizes in bytes.
+// A job folder that holds no result of the sweep as it is now, with its size in bytes.
 struct Orphan {
   std::filesystem::path folder;
   double bytes = 0;
   std::string what;  // "finished, 3 points of evaluate"
+  // Why it must not be deleted; "": it may be.
+  std::string spared;
 };
-std::vector<Orphan> find_orphans(const Plan& plan);
+// Spared are folders with points that the sweep has (of another device, of files that have changed
+// since, of jobs divided otherwise), those of jobs in `held`, which a cluster has, and those of
+// which it cannot be told what they hold. Throws Error when the folders cannot be listed.
+std::vector<Orphan> find_orphans(const Plan& plan, const std::set<std::string>& held);
 
 }  // namespace tarflow::schedule

@@ -7,6 +7,7 @@
 #include <random>
 
 #include "framework/core/file.h"
+#include "framework/record/fault.h"
 #include "framework/record/record.h"
 #include "tests/record/sample_record.h"
 
@@ -155,6 +156,41 @@ TEST(Merge, WritesAgainWhateverChanged) {
   EXPECT_EQ(read_sweep(merged).name, "another name");
   std::filesystem::remove(merged);
   EXPECT_TRUE(merge(merged, "another name", one).wrote);
+}
+
+TEST(Merge, KeepsWhatItMustNotWriteOver) {
+  const ScratchFolder folder;
+  const auto merged = folder / "m.h5";
+  write_job(folder / "1.h5", sample_job("aa"));
+  write_job(folder / "2.h5", sample_job("bb"));
+  const std::vector<std::filesystem::path> one{folder / "1.h5"},
+      both{folder / "1.h5", folder / "2.h5"};
+  merge(merged, "demo", one);
+  const std::string good = read_file(merged);
+  std::string newer = good;
+  newer.replace(0, 16, "tarflow record 3");
+  std::ofstream(merged, std::ios::binary) << newer;
+  for (const auto& files : {one, both}) {
+    try {
+      merge(merged, "demo", files);
+      ADD_FAILURE() << "it was written over";
+    } catch (const NotRead& failure) {
+      EXPECT_EQ(failure.fault(), Fault::kNewer);
+    }
+    EXPECT_TRUE(read_file(merged) == newer);
+  }
+  std::filesystem::remove(merged);
+  std::filesystem::create_symlink("/proc/self/mem", merged);  // reading it fails with EIO
+  EXPECT_THROW(merge(merged, "demo", one), NotRead);
+  EXPECT_TRUE(std::filesystem::is_symlink(merged));
+  std::filesystem::remove(merged);
+  std::string bad = good;
+  bad[good.size() / 2] ^= 1;
+  std::ofstream(merged, std::ios::binary) << bad;
+  const Merged again = merge(merged, "demo", both);
+  EXPECT_EQ(again.aside, folder / "m.h5.damaged-1");
+  EXPECT_TRUE(read_file(again.aside) == bad);
+  EXPECT_EQ(read_sweep(merged).jobs.size(), 2u);
 }
 
 TEST(Merge, WritesADamagedSweepFileAgain) {

@@ -109,6 +109,63 @@ TEST(Lease, DamagedLeaseIsNobodys) {
   }
 }
 
+// Reading it fails with EIO, for root as well.
+void make_unreadable(const fs::path& folder) {
+  fs::remove(folder / "lease.json");
+  fs::create_symlink("/proc/self/mem", folder / "lease.json");
+}
+
+TEST(Lease, AnUnreadableLeaseIsSomebodys) {
+  const Scratch folder;
+  make_unreadable(folder.path());
+  EXPECT_THAT(refusal(folder.path(), std::chrono::milliseconds(600)),
+              HasSubstr("cannot be told whether another run_sweep is at work"));
+  EXPECT_TRUE(fs::is_symlink(folder / "lease.json"));
+}
+
+TEST(Lease, WithoutKeysOfToday) {
+  const Scratch folder;
+  write_foreign(folder.path());
+  for (const char* key : {"pid_namespace", "started_ticks", "beat", "since", "command"}) {
+    Json json = read_json_file(folder / "lease.json");
+    json.erase(key);
+    write_json_file(folder / "lease.json", json);
+    ASSERT_TRUE(read_lease(folder.path())) << key;
+    EXPECT_EQ(read_lease(folder.path())->nonce, "x") << key;
+  }
+}
+
+TEST(Lease, BeatsMayFailForAWhile) {
+  using std::chrono::seconds;
+  const Scratch folder;
+  Lease lease(folder.path(), "x", ignore);
+  const auto start = std::chrono::steady_clock::now() + seconds(1);
+  const Json mine = read_json_file(folder / "lease.json");
+  const auto beat_of = [&] { return read_lease(folder.path())->beat; };
+  lease.beat(start + seconds(20));
+  EXPECT_EQ(beat_of(), 1);
+  make_unreadable(folder.path());
+  for (int i = 0; i < 10; ++i) lease.beat(start + seconds(40 + 5 * i));
+  write_json_file(folder / "lease.json", mine);
+  lease.beat(start + seconds(95));
+  EXPECT_EQ(beat_of(), 2) << "it goes on";
+  make_unreadable(folder.path());
+  lease.beat(start + seconds(115));
+  EXPECT_THROW(lease.beat(start + seconds(200)), Error) << "another may have taken it by now";
+}
+
+TEST(Lease, ALeaseOfAnotherOrNoneIsLost) {
+  using std::chrono::seconds;
+  const Scratch folder;
+  Lease lease(folder.path(), "x", ignore);
+  const auto start = std::chrono::steady_clock::now() + seconds(1);
+  fs::remove(folder / "lease.json");
+  lease.beat(start + seconds(20));  // it may be being renamed
+  EXPECT_THROW(lease.beat(start + seconds(25)), LeaseHeld);
+  write_foreign(folder.path());
+  EXPECT_THROW(lease.beat(start + seconds(30)), LeaseHeld);
+}
+
 TEST(Lease, OfManyAtOnceOneGetsIt) {
   const Scratch folder;
   write_foreign(folder.path(), {{"host", host_name()}, {"boot_id", "old"}});  // a dead one to evict

@@ -187,6 +187,34 @@ TEST_F(Life, CancelStopsWhoIsAtWork) {
   EXPECT_EQ(run().status, 0) << "an old request does not stop a new run";
 }
 
+TEST_F(Life, CancelOnlyEndsTheJobsOfThesePointsAlone) {
+  EXPECT_EQ(run("demo.yaml --cancel --only value=2").status, 1) << "nobody is at work";
+  const auto [driver, worker] = start_blocked(2, "stoppable");
+  const Finished shared = run_beside("demo.yaml --cancel --only value=2 --only lr=0");
+  EXPECT_EQ(shared.status, 1);
+  EXPECT_THAT(shared.err, HasSubstr("share their work"));
+  EXPECT_EQ(::kill(worker, 0), 0) << "it goes on";
+  EXPECT_EQ(run_beside("demo.yaml --cancel --only value=1").status, 1) << "it is done";
+  const Finished cancel = run_beside("demo.yaml --cancel --only value=2");
+  EXPECT_EQ(cancel.status, 0) << cancel.err;
+  const Finished rest = wait(driver);
+  EXPECT_EQ(rest.status, 1);
+  EXPECT_THAT(rest.err, HasSubstr("1 job taken back by --cancel"));
+  EXPECT_EQ(read_file(job_folder_of(2) / "reached"), "chunk 3");
+  EXPECT_THAT(record().rows, SizeIs(4)) << "value 3 was not named";
+  EXPECT_EQ(run().status, 0);
+  EXPECT_EQ(started_jobs(), 1u);
+}
+
+TEST_F(Life, CancelOnlyTakesBackWhatIsNotBegun) {
+  const auto [driver, worker] = start_blocked(2, "stoppable");
+  EXPECT_EQ(run_beside("demo.yaml --cancel --only value=3").status, 0);
+  EXPECT_EQ(::kill(worker, 0), 0);
+  EXPECT_EQ(run_beside("demo.yaml --cancel --only value=2").status, 0);
+  EXPECT_EQ(wait(driver).status, 1);
+  EXPECT_THAT(record().rows, SizeIs(2));
+}
+
 TEST_F(Life, LogIsFoundByPointOrJob) {
   run("demo.yaml", "fail 2");
   const fs::path folder = job_folder_of(2);

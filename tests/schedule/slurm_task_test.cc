@@ -245,6 +245,39 @@ TEST_F(ClusterTasks, StatusTellsWhereJobsAreAndWhatTheyWaitFor) {
   }
 }
 
+TEST_F(ClusterTasks, ATaskThatWasTakenBackAloneRunsNothing) {
+  submission_.cancelled_tasks = {1};
+  EXPECT_EQ(run_task().status, 0) << "another task was";
+  EXPECT_EQ(started_jobs(), 3u);
+  submission_.cancelled_tasks = {0};
+  for (const int value : {1, 2, 3}) fs::remove(job_folder_of(value) / "result.h5");
+  fs::remove(house_ / "runs");
+  const Finished task = run_task();
+  EXPECT_EQ(task.status, 0);
+  EXPECT_THAT(task.out, HasSubstr("taken back"));
+  EXPECT_EQ(started_jobs(), 0u);
+}
+
+TEST_F(ClusterTasks, AResultThatCannotBeReadCostsItsJobAlone) {
+  const fs::path result = job_folder_of(2) / "result.h5";
+  fs::create_directory(result);
+  const Finished task = run_task();
+  EXPECT_EQ(task.status, 1) << task.err;
+  EXPECT_TRUE(fs::is_directory(result));
+  EXPECT_TRUE(has_result(1) && has_result(3));
+  EXPECT_EQ(started_jobs(), 2u);
+}
+
+TEST_F(ClusterTasks, ASubmissionThatCannotBeReadStopsSubmittingAndRunning) {
+  write_file(folder_.submission(), "{");
+  for (const char* arguments : {"demo.yaml", "demo.yaml --cluster none"}) {
+    const Finished refused = wait(start(arguments, {{"PATH", path()}}));
+    EXPECT_EQ(refused.status, 1) << arguments;
+    EXPECT_THAT(refused.err, HasSubstr("submission.json")) << arguments;
+    EXPECT_EQ(started_jobs(), 0u) << arguments;
+  }
+}
+
 TEST_F(ClusterTasks, ArraysOfASweepTogetherKeepToMaxParallel) {
   write_file(house_ / "split.yaml",
              "executor: slurm\ngpu_request: none\nmax_array: 2\nmax_parallel: 1\n");
