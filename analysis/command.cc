@@ -21,6 +21,7 @@
 #include "analysis/report.h"
 #include "analysis/sources.h"
 #include "analysis/text.h"
+#include "framework/core/arguments.h"
 #include "framework/core/error.h"
 #include "framework/core/file.h"
 #include "framework/record/record.h"
@@ -281,7 +282,8 @@ int analyze(int argc, const char* const* argv, std::ostream& out, std::ostream& 
   app.add_option("--table", arguments.tables,
                  "print only the tables whose title or introduction holds these words "
                  "(alternatives: \"one | other\")");
-  app.add_option("--norm", arguments.options.norm, "norm of CRM and IGM [2, or what was measured instead]")
+  app.add_option("--norm", arguments.options.norm,
+                 "norm of CRM and IGM [2, or what was measured instead]")
       ->check(CLI::IsMember({"2", "1", "fro"}));
   app.add_option("--published", arguments.options.published, "file of published figures");
   CLI::App* digest = app.add_subcommand(
@@ -297,6 +299,7 @@ int analyze(int argc, const char* const* argv, std::ostream& out, std::ostream& 
   describe->add_option("--schemas", arguments.schemas,
                        "what the experiments return [share/experiments.json beside the program]");
   try {
+    require_plain_arguments(argc, argv);
     app.parse(argc, argv);
     if (digest->parsed()) return print_digests(arguments, out, err);
     if (app.got_subcommand("compare")) return print_comparison(arguments, out, err, terminal);

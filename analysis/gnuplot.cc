@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,6 +23,10 @@ namespace tarflow::analysis {
 namespace fs = std::filesystem;
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::milliseconds kTick{5};
+
 // Starts `gnuplot NAME.gp` in `folder`; what it says goes to NAME.log. Returns its process, or 0.
 pid_t start(const fs::path& gnuplot, const fs::path& folder, const std::string& name) {
   std::string program = gnuplot.string(), script = name + ".gp";
@@ -33,10 +38,14 @@ pid_t start(const fs::path& gnuplot, const fs::path& folder, const std::string& 
   posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, (name + ".log").c_str(),
                                    O_WRONLY | O_CREAT | O_TRUNC, 0666);
   posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
+  posix_spawnattr_t own_group;  // so that it can be ended with its children
+  posix_spawnattr_init(&own_group);
+  posix_spawnattr_setflags(&own_group, POSIX_SPAWN_SETPGROUP);
   pid_t process = 0;
   const int failed =
-      posix_spawn(&process, program.c_str(), &actions, nullptr, arguments.data(), environ);
+      posix_spawn(&process, program.c_str(), &actions, &own_group, arguments.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
+  posix_spawnattr_destroy(&own_group);
   return failed ? 0 : process;
 }
 
@@ -96,23 +105,37 @@ std::vector<std::string> write_plots(const std::vector<Plot>& plots, const fs::p
 }
 
 std::vector<std::string> draw_plots(const std::vector<Plot>& plots, const fs::path& folder,
-                                    const fs::path& gnuplot) {
+                                    const fs::path& gnuplot, std::chrono::milliseconds limit) {
   std::vector<std::string> problems;
-  std::map<pid_t, std::string> running;  // plots' names
+  struct Drawing {
+    std::string name;
+    Clock::time_point end;
+  };
+  std::map<pid_t, Drawing> running;
   const size_t at_once = std::max(1U, std::thread::hardware_concurrency());
   const auto finish_one = [&] {
-    int status = 0;
-    const pid_t ended = ::waitpid(running.begin()->first, &status, 0);
-    if (ended < 0 && errno == EINTR) return;
-    const std::string name = running.begin()->second;
-    running.erase(running.begin());
-    const fs::path log = folder / (name + ".log");
-    if (status == 0 && drawn(folder, name)) {
-      std::error_code ignored;
-      fs::remove(log, ignored);
-    } else {
-      problems.push_back(fmt::format("{}: gnuplot could not draw it: {}",
-                                     (folder / (name + ".gp")).string(), reason(log)));
+    for (;; std::this_thread::sleep_for(kTick)) {
+      for (auto& [process, drawing] : running) {
+        int status = 0;
+        const pid_t ended = ::waitpid(process, &status, WNOHANG);
+        if (ended == 0 && Clock::now() < drawing.end) continue;
+        if (ended == 0) {
+          ::kill(-process, SIGKILL);
+          problems.push_back(fmt::format("{}: gnuplot did not end within {} s",
+                                         (folder / (drawing.name + ".gp")).string(),
+                                         limit.count() / 1000.0));
+          ::waitpid(process, &status, 0);
+        } else if (status == 0 && drawn(folder, drawing.name)) {
+          std::error_code ignored;
+          fs::remove(folder / (drawing.name + ".log"), ignored);
+        } else {
+          problems.push_back(fmt::format("{}: gnuplot could not draw it: {}",
+                                         (folder / (drawing.name + ".gp")).string(),
+                                         reason(folder / (drawing.name + ".log"))));
+        }
+        running.erase(running.find(process));
+        return;
+      }
     }
   };
   for (const Plot& plot : plots) {
@@ -123,7 +146,7 @@ std::vector<std::string> draw_plots(const std::vector<Plot>& plots, const fs::pa
           fmt::format("{}: cannot be started: {}", gnuplot.string(), std::strerror(errno)));
       break;
     }
-    running[process] = plot.name;
+    running[process] = {plot.name, Clock::now() + limit};
   }
   while (!running.empty()) finish_one();
   return problems;

@@ -10,6 +10,7 @@
 #include "framework/checkpoint/checkpoint.h"
 #include "framework/checkpoint/tarflow_state.h"
 #include "framework/checkpoint/untrained.h"
+#include "framework/core/arguments.h"
 #include "framework/core/error.h"
 
 namespace {
@@ -70,6 +71,12 @@ int main(int argc, char** argv) {
       app.add_option("--list", listed, "print the tensors of this checkpoint instead");
   auto* out_option = app.add_option("out", out, "the file to write");
   list_option->excludes(out_option);
+  try {
+    tarflow::require_plain_arguments(argc, argv);
+  } catch (const tarflow::Error& error) {
+    fmt::print(stderr, "error: {}\n", error.what());
+    return 1;
+  }
   CLI11_PARSE(app, argc, argv);
   try {
     if (!listed.empty()) {

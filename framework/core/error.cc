@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "framework/core/characters.h"
+
 namespace tarflow {
 namespace {
 
@@ -88,7 +90,10 @@ std::string nearest(std::string_view word, const std::vector<std::string>& candi
 
 std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates) {
   const std::string near = nearest(word, candidates);
-  if (!near.empty()) return fmt::format("did you mean `{}`?", near);
+  if (!near.empty()) {
+    const std::string odd = ascii_repair(near).empty() ? ascii_repair(word) : "";
+    return fmt::format("did you mean `{}`?{}", near, odd.empty() ? "" : fmt::format(" ({})", odd));
+  }
   return fmt::format("valid: {}", fmt::join(candidates, ", "));
 }
 

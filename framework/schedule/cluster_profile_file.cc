@@ -61,9 +61,15 @@ std::optional<double> slurm_time(std::string text) {
   return days * 86400 + parts[0] * 3600 + parts[1] * 60 + parts[2];
 }
 
-void read_time(const Node& node, const char* name, double minimum, double& value, Report& report) {
+enum class Bare { kSeconds, kAsked };  // what a number without a unit is
+
+void read_time(const Node& node, const char* name, double minimum, Bare bare, double& value,
+               Report& report) {
   std::optional<double> seconds;
   if (node.kind == NodeKind::kScalar) {
+    if (bare == Bare::kAsked && sweep::lacks_unit(node.text)) {
+      return sweep::ask_unit(node, name, report);
+    }
     seconds = sweep::seconds_of(node.text);
     if (!seconds) seconds = slurm_time(node.text);
     if (node.text == "none" && minimum <= 0) seconds = 0;
@@ -71,7 +77,7 @@ void read_time(const Node& node, const char* name, double minimum, double& value
   if (!seconds) {
     report.error(node.mark,
                  fmt::format("`{}`: expected a duration, found {}", name, sweep::found(node)),
-                 "a number of seconds, one with a unit (30 s, 10 min, 2 h, 1 d), or 2-12:00:00");
+                 "write a number and a unit (30 s, 10 min, 2 h, 1 d), or 2-12:00:00");
   } else if (*seconds < minimum || *seconds > kLongest) {
     report.error(node.mark, fmt::format("`{}` is {}, not within {} and {} seconds", name, node.text,
                                         minimum, kLongest));
@@ -165,9 +171,25 @@ Reader count(const char* name, int64_t ClusterProfile::*member, int64_t minimum)
   };
 }
 
-Reader seconds(const char* name, double ClusterProfile::*member, double minimum) {
+// Megabytes for Slurm, and mostly meant to be gigabytes.
+Reader memory(const char* name, std::string ClusterProfile::*member) {
+  constexpr size_t kDigits = 3;
   return [=](const Node& node, ClusterProfile& profile, Report& report) {
-    read_time(node, name, minimum, profile.*member, report);
+    const std::string& text = node.text;
+    if (node.kind == NodeKind::kScalar && !text.empty() && text.size() <= kDigits &&
+        text.find_first_not_of("0123456789") == std::string::npos &&
+        text.find_first_not_of('0') != std::string::npos) {
+      report.error(node.mark, fmt::format("`{}` is {}, without a unit", name, text),
+                   fmt::format("write {0}G, or {0}M", text));
+      return;
+    }
+    read_line(node, name, profile.*member, report);
+  };
+}
+
+Reader seconds(const char* name, double ClusterProfile::*member, double minimum, Bare bare) {
+  return [=](const Node& node, ClusterProfile& profile, Report& report) {
+    read_time(node, name, minimum, bare, profile.*member, report);
   };
 }
 
@@ -185,9 +207,9 @@ std::vector<Key> words() {
         "Model of the device that jobs get, as records name it; times of different ones are kept "
         "apart. Without it: that of the machine on which run_sweep is called."},
        line("device", &P::device)},
-      {{"mem", "Memory of a node, 64G; 0: all of it."}, line("mem", &P::mem)},
-      {{"mem_per_gpu", "Memory for each GPU."}, line("mem_per_gpu", &P::mem_per_gpu)},
-      {{"mem_per_cpu", "Memory for each CPU."}, line("mem_per_cpu", &P::mem_per_cpu)},
+      {{"mem", "Memory of a node, 64G; 0: all of it."}, memory("mem", &P::mem)},
+      {{"mem_per_gpu", "Memory for each GPU."}, memory("mem_per_gpu", &P::mem_per_gpu)},
+      {{"mem_per_cpu", "Memory for each CPU."}, memory("mem_per_cpu", &P::mem_per_cpu)},
       {{"prefix", "Shell words before the program of a task: apptainer exec --nv image.sif."},
        line("prefix", &P::prefix)}};
 }
@@ -197,11 +219,11 @@ std::vector<Key> numbers() {
   return {{{"cpus_per_task", "CPUs of each rank; `run: threads` comes first."},
            count("cpus_per_task", &P::cpus_per_task, 0)},
           {{"time", "What an allocation may take; `run: time_limit` comes first."},
-           seconds("time", &P::time, 0)},
+           seconds("time", &P::time, 0, Bare::kAsked)},
           {{"signal_lead",
             "How long before its end a task is told to keep what it has reached and to "
             "queue again; 0: never."},
-           seconds("signal_lead", &P::signal_lead, 0)},
+           seconds("signal_lead", &P::signal_lead, 0, Bare::kSeconds)},
           {{"max_parallel", "Tasks of a sweep at once; 0: no limit."},
            count("max_parallel", &P::max_parallel, 0)},
           {{"max_array", "Tasks of an array; 0: what the cluster allows."},
@@ -210,13 +232,13 @@ std::vector<Key> numbers() {
            count("jobs_per_allocation", &P::jobs_per_allocation, 1)},
           {{"pack_time",
             "A task gets no more jobs than are expected to take so long; 0: not looked at."},
-           seconds("pack_time", &P::pack_time, 0)},
+           seconds("pack_time", &P::pack_time, 0, Bare::kAsked)},
           {{"max_resubmissions",
             "How often tasks are submitted again that ended for no fault of their "
             "jobs: lost nodes, killed tasks."},
            count("max_resubmissions", &P::max_resubmissions, 0)},
           {{"poll", "Time between two questions to the cluster and looks at shared folders."},
-           seconds("poll", &P::poll, 3)}};
+           seconds("poll", &P::poll, 3, Bare::kSeconds)}};
 }
 
 std::vector<Key> others() {

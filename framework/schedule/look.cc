@@ -102,7 +102,9 @@ class Looker {
     if (profile_.slurm()) {
       return print(dry_run_on_slurm(made, schemas_, options_, profile_, estimator));
     }
-    for (const Problem& problem : beyond(this_machine(), made.pending)) complain(problem.str());
+    const Machine machine = this_machine();
+    for (const std::string& note : machine.notes) complain(note);
+    for (const Problem& problem : beyond(machine, made.pending)) complain(problem.str());
     return kAllDone;
   }
 

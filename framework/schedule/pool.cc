@@ -84,11 +84,17 @@ std::optional<std::string> Pool::visible_devices(const Allocation& allocation) c
 
 Machine this_machine() {
   Machine machine;
-  machine.gpus = visible_gpus();
+  VisibleGpus visible = visible_gpus();
+  machine.gpus = std::move(visible.names);
+  machine.notes = std::move(visible.notes);
+  machine.cores = usable_cores();
+  return machine;
+}
+
+int usable_cores() {
   cpu_set_t set;
   CPU_ZERO(&set);
-  machine.cores = ::sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-  return machine;
+  return ::sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
 std::vector<Problem> beyond(const Machine& machine, const Jobs& jobs) {

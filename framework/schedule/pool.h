@@ -16,6 +16,7 @@ namespace tarflow::schedule {
 struct Machine {
   std::vector<std::string> gpus;  // as CUDA_VISIBLE_DEVICES names them; empty: jobs run on the CPU
   int cores = 1;
+  std::vector<std::string> notes = {};  // for the user, of the GPUs
 };
 
 // What a job takes of the machine while it runs.
@@ -50,7 +51,9 @@ class Pool {
 };
 
 // The GPUs and cores that this process may use. Honours CUDA_VISIBLE_DEVICES and the CPU affinity.
+// Throws Error for a CUDA_VISIBLE_DEVICES that names what is no GPU.
 Machine this_machine();
+int usable_cores();  // of this process
 
 // What keeps jobs from ever running on the machine: nodes, or GPUs, that it has not. Each place in
 // the sweep is named once.

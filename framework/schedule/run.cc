@@ -204,6 +204,7 @@ void say_how_it_went(const Plan& plan, const Ran& ran) {
 
 // Before anything runs.
 void require_machine(const Machine& machine, const Jobs& jobs) {
+  for (const std::string& note : machine.notes) complain(note);
   std::vector<Problem> problems = beyond(machine, jobs);
   if (!problems.empty()) throw Error(std::move(problems));
 }

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "framework/core/arguments.h"
 #include "framework/core/error.h"
 #include "framework/schedule/cluster_profile_file.h"
 #include "framework/schedule/help.h"
@@ -117,6 +118,7 @@ int main_of(int argc, char** argv) {
       "Runs the experiments of sweep files (YAML): validates, plans jobs, runs each in a worker "
       "process.");
   app.name("run_sweep");
+  require_plain_arguments(argc, argv);
   app.footer(kExamples);
   add_options(app, options, actions);
   options.command = command_line(argc, argv);

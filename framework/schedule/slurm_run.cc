@@ -132,7 +132,7 @@ PlanOptions plan_options(const RunOptions& options, const ClusterProfile& profil
   if (!profile.device.empty()) {
     const bool cpu = profile.gpu_request == GpuRequest::kNone;
     plan.devices =
-        cpu ? DeviceModels(profile.device) : DeviceModels(profile.device, device_models().cpu);
+        cpu ? DeviceModels(profile.device) : DeviceModels(profile.device, this_cpu_model());
   }
   return plan;
 }

@@ -279,6 +279,10 @@ void expand_experiment(const ExperimentSchema& schema, const Entry& entry, const
   guesses.require_images(work.rows, *entry.value);
   if (report.errors.size() != errors_before) return;
   warn_of_idle_conditions(work.space, report);
+  if (work.rows.count == 0) {
+    expansion.excluded.push_back({schema.name, conditions_at_work(work.space)});
+    return;
+  }
   add_points(work, guesses, report, expansion);
 }
 

@@ -24,6 +24,12 @@ struct Expansion {
   // Experiment, model and name of a strategy -> its blocks and where it stands.
   std::map<std::string, std::pair<std::string, Mark>> strategies;
   std::map<std::string, bool> defaults_used;  // key of `defaults:` -> some experiment has it
+  // An experiment of which no point is left, and the conditions that exclude them.
+  struct Excluded {
+    std::string experiment;
+    std::vector<Mark> conditions;
+  };
+  std::vector<Excluded> excluded;
 };
 
 // What holds for an experiment from outside its entry.

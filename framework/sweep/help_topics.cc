@@ -181,8 +181,8 @@ constexpr const char* kRun =
 with fewer. igm_crm, evaluate, fid_stats, bpd and convergence run in several processes,
 with the same numbers; other experiments in one, whatever the `run:` at the top says.
 
-Durations: a number of seconds, or with s, min, h or d. In an experiment it holds for that
-experiment (but `workers`):
+Durations: a number with s, min, h or d; without a unit `backoff` is in seconds, and
+`time_limit` asks for one. In an experiment it holds for that experiment (but `workers`):
 
     - evaluate:
         strategy: For

@@ -299,12 +299,18 @@ Json run_schema() {
     if (key.type == RunType::kCount)
       value = limited({{"type", "integer"}}, key.minimum, key.maximum);
     if (key.type == RunType::kDuration) {
-      value = {{"anyOf",
-                Json::array(
-                    {limited({{"type", "number"}}, key.minimum, key.maximum),
-                     {{"type", "string"},
-                      {"pattern",
-                       "^([0-9.eE+-]+ *(s|sec|seconds?|min|minutes?|h|hours?|d|days)?|none)$"}}})},
+      const Json number = limited({{"type", "number"}}, key.minimum, key.maximum);
+      const std::string unit = "(s|sec|seconds?|min|minutes?|h|hours?|d|days?)";
+      Json text = {
+          {"type", "string"},
+          {"pattern", fmt::format("^([0-9.eE+-]+ *{}{}|none)$", unit, key.asks_unit ? "" : "?")}};
+      Json numbers = number;
+      if (key.asks_unit) {
+        Json large = number;
+        large["exclusiveMinimum"] = kLongestInMinutes;
+        numbers = {{"anyOf", Json::array({{{"const", 0}}, std::move(large)})}};
+      }
+      value = {{"anyOf", Json::array({std::move(numbers), std::move(text)})},
                {"examples", Json::array({"30 s", "10 min", "2 h"})}};
     }
     Json property = described(or_reference(std::move(value)),

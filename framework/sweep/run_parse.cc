@@ -15,7 +15,7 @@ namespace {
 constexpr double kDay = 86400;
 constexpr double kMostGpus = 64, kMostNodes = 4096, kMostRanks = 1024;
 
-constexpr std::array<std::pair<const char*, double>, 12> kUnits{{{"s", 1},
+constexpr std::array<std::pair<const char*, double>, 13> kUnits{{{"s", 1},
                                                                  {"sec", 1},
                                                                  {"second", 1},
                                                                  {"seconds", 1},
@@ -26,12 +26,17 @@ constexpr std::array<std::pair<const char*, double>, 12> kUnits{{{"s", 1},
                                                                  {"hour", 3600},
                                                                  {"hours", 3600},
                                                                  {"d", kDay},
+                                                                 {"day", kDay},
                                                                  {"days", kDay}}};
 
 std::optional<double> read_duration(const RunKey& key, const Node& node, Report& report) {
   if (node.kind == NodeKind::kScalar) {
     if (node.text == "none" && key.minimum == 0) return 0;
     const auto seconds = seconds_of(node.text);
+    if (key.asks_unit && lacks_unit(node.text)) {
+      ask_unit(node, key.name, report);
+      return std::nullopt;
+    }
     if (seconds && *seconds >= key.minimum && *seconds <= key.maximum) return *seconds;
     if (seconds) {
       report.error(node.mark, fmt::format("`{}` is {}, not within {} and {} seconds", key.name,
@@ -40,7 +45,8 @@ std::optional<double> read_duration(const RunKey& key, const Node& node, Report&
     }
   }
   report.error(node.mark, fmt::format("`{}`: expected a duration, found {}", key.name, found(node)),
-               "a number of seconds, or with a unit: 30 s, 10 min, 2 h, 1 d");
+               key.asks_unit ? "write a number and a unit: 30 s, 10 min, 2 h, 1 d"
+                             : "a number of seconds, or with a unit: 30 s, 10 min, 2 h, 1 d");
   return std::nullopt;
 }
 
@@ -105,6 +111,17 @@ std::optional<double> seconds_of(const std::string& text) {
   return std::nullopt;
 }
 
+bool lacks_unit(const std::string& text) {
+  const auto seconds = seconds_of(text);
+  return seconds && text.find_first_of("smhd") == std::string::npos && *seconds > 0 &&
+         *seconds <= kLongestInMinutes;
+}
+
+void ask_unit(const Node& node, const std::string& name, Report& report) {
+  report.error(node.mark, fmt::format("`{}` is {}, without a unit", name, node.text),
+               fmt::format("write {0} s, {0} min or {0} h", node.text));
+}
+
 const std::vector<RunKey>& run_keys() {
   using enum RunType;
   static const std::vector<RunKey> keys = {
@@ -123,7 +140,7 @@ const std::vector<RunKey>& run_keys() {
        "Wait before the first further attempt, doubled for each one after it.", 0, kDay},
       {"fail_fast", kBoolean, "Stop the sweep at the first job that fails for good."},
       {"time_limit", kDuration, "What an attempt of a job may take; 0 or none: no limit.", 0,
-       366 * kDay},
+       366 * kDay, false, true},
       {"exclusive", kBoolean, "Timed jobs have their device to themselves."}};
   return keys;
 }

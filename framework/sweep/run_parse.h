@@ -19,6 +19,7 @@ struct RunKey {
   const char* description;
   double minimum = 0, maximum = 0;  // of counts, and of durations in seconds
   bool whole_sweep = false;         // cannot differ between experiments
+  bool asks_unit = false;           // of a duration: a bare number may be meant in another unit
 };
 const std::vector<RunKey>& run_keys();
 // "10 min", "true", "1": what holds when the key is not stated.
@@ -26,6 +27,13 @@ std::string run_default(const RunKey& key);
 
 // "30 s" -> 30, "2 h" -> 7200, "5" -> 5; nothing when it is not a number and a unit.
 std::optional<double> seconds_of(const std::string& text);
+
+// A number without a unit that may be meant in minutes, as Slurm counts its limits: up to two weeks
+// of them. 0 is none.
+inline constexpr double kLongestInMinutes = 14 * 24 * 60;
+bool lacks_unit(const std::string& text);
+// Reports it.
+void ask_unit(const Node& node, const std::string& name, Report& report);
 
 // Changes in `settings` what the map states; everything wrong is reported. `whole_sweep`: it is the
 // one at the top of the file.

@@ -6,6 +6,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "framework/core/characters.h"
+
 namespace tarflow::sweep {
 namespace {
 
@@ -63,6 +65,9 @@ void expected(const Node& node, const std::string& name, const char* what, Repor
   std::string repair;
   if (node.quoted && std::string_view(what) != "text") repair = "remove the quotes";
   if (node.kind == NodeKind::kNull) repair = "state a value or remove the key";
+  if (node.kind == NodeKind::kScalar && std::string_view(what) != "text") {
+    if (std::string odd = ascii_repair(node.text); !odd.empty()) repair = std::move(odd);
+  }
   report.error(node.mark, fmt::format("`{}`: expected {}, found {}", name, what, found(node)),
                repair);
 }

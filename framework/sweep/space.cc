@@ -187,7 +187,28 @@ void warn_of_idle(const Factor& factor, Report& report) {
   for (const Factor& part : factor.parts) warn_of_idle(part, report);
 }
 
+void add_at_work(const Space& space, std::vector<Mark>& marks);
+
+void add_at_work(const Factor& factor, std::vector<Mark>& marks) {
+  if (factor.space) add_at_work(*factor.space, marks);
+  for (const Factor& part : factor.parts) add_at_work(part, marks);
+}
+
+void add_at_work(const Space& space, std::vector<Mark>& marks) {
+  for (const Factor& factor : space.factors) add_at_work(factor, marks);
+  for (const Include& include : space.includes) add_at_work(*include.space, marks);
+  for (const Condition& condition : space.excludes) {
+    if (condition.matches > 0) marks.push_back(condition.mark);
+  }
+}
+
 }  // namespace
+
+std::vector<Mark> conditions_at_work(const Space& space) {
+  std::vector<Mark> marks;
+  add_at_work(space, marks);
+  return marks;
+}
 
 Rows points_of(Space& space, const Cell* context, Values& values, size_t limit) {
   return Evaluator(values, limit).points(space, context);

@@ -67,6 +67,9 @@ void drop_repeated(Space& space, Values& values);
 // they are more than `limit`, or when a zip does not fit.
 Rows points_of(Space& space, const Cell* context, Values& values, size_t limit);
 
+// The conditions of `exclude`, here and in the spaces below, that have matched points.
+std::vector<Mark> conditions_at_work(const Space& space);
+
 // Warns of conditions that have matched no point.
 void warn_of_idle_conditions(const Space& space, Report& report);
 

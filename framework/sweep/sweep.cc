@@ -166,6 +166,26 @@ void warn_of_unused_defaults(const Node* defaults, Expansion& expansion, Report&
   }
 }
 
+// An experiment without a point is an error when the sweep has no other.
+void tell_excluded(const Expansion& expansion, Report& report) {
+  for (const Expansion::Excluded& excluded : expansion.excluded) {
+    if (excluded.conditions.empty()) continue;
+    const Mark mark = excluded.conditions.front();
+    std::string others;
+    for (size_t i = 1; i < excluded.conditions.size(); ++i) {
+      others += fmt::format("{}{}", i == 1 ? ", with those on " : ", ",
+                            report.sources.line(excluded.conditions[i], mark));
+    }
+    const std::string what =
+        fmt::format("this condition{} excludes all points of `{}`", others, excluded.experiment);
+    if (expansion.points.empty()) {
+      report.error(mark, what, "nothing is left to run: correct or remove the condition");
+    } else {
+      report.warn(mark, what, "correct the condition, or remove the experiment");
+    }
+  }
+}
+
 const Node* section(const Node& root, const char* key) {
   const Entry* entry = root.find(key);
   return entry ? entry->value.get() : nullptr;
@@ -227,6 +247,7 @@ Sweep load_sweep(const fs::path& file, const ExperimentSchemas& schemas,
     expand_experiment(*schema, entry, outside, surroundings, facts, report, expansion);
   }
   warn_of_unused_defaults(defaults, expansion, report);
+  if (report.errors.empty()) tell_excluded(expansion, report);
   if (report.errors.empty()) {
     select_points(options.only, schemas, surroundings, sources, report, expansion.points);
   }

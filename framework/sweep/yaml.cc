@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "framework/core/characters.h"
 #include "framework/core/file.h"
 
 namespace tarflow::sweep {
@@ -18,6 +19,7 @@ namespace {
 
 constexpr size_t kMaxShownColumns = 160;
 constexpr size_t kMaxDuplicates = 100;  // reported; a file with more is not read by a person
+constexpr size_t kMaxInvisible = 20;    // likewise
 
 bool continues(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
 
@@ -101,6 +103,37 @@ std::string syntax_repair(const Document& document, Mark mark, int last_line,
   return "";
 }
 
+Problem invisible(const Document& document, size_t at, char32_t code) {
+  return document.problem(
+      mark_at(document, at), fmt::format("invisible character {}", character_name(code)),
+      fmt::format("remove it; where it is meant, write it as \"\\u{:04X}\" in double quotes",
+                  static_cast<uint32_t>(code)));
+}
+
+// Where the text of a scalar ends at the latest; `at`: where it begins, with its anchor and tag.
+size_t scalar_end(const std::string& text, size_t at) {
+  while (at < text.size() && (text[at] == '&' || text[at] == '!')) {
+    at = text.find_first_not_of(" \t\r\n", text.find_first_of(" \t\r\n", at));
+  }
+  if (at >= text.size() || text[at] != '"') return text.size();
+  for (++at; at < text.size() && text[at] != '"'; ++at) at += text[at] == '\\';
+  return std::min(at, text.size());
+}
+
+// The first character of the file that is not seen and that is not behind a `#`, up to the line.
+std::optional<Problem> invisible_before(const Document& document, int last_line) {
+  for (size_t from = 0;;) {
+    const auto found = find_invisible(document.text, from);
+    if (!found) return std::nullopt;
+    const size_t start = document.text.rfind('\n', found->at) + 1;  // npos + 1 is 0
+    if (mark_at(document, found->at).line > last_line) return std::nullopt;
+    const size_t hash = document.text.find('#', start);
+    if (hash > found->at) return invisible(document, found->at, found->code);
+    from = found->at + 1;
+    while (from < document.text.size() && continues(document.text[from])) ++from;
+  }
+}
+
 // Builds the tree from yaml-cpp's events. Sizes and depths are those of the tree with aliases
 // expanded, so that whoever walks it is bounded as well.
 class TreeBuilder : public YAML::EventHandler {
@@ -128,6 +161,8 @@ class TreeBuilder : public YAML::EventHandler {
 
   Mark last() const { return last_; }  // of the last value or key
 
+  std::vector<Problem> unseen;  // characters in keys and values
+
   void OnDocumentStart(const YAML::Mark& mark) override {
     if (root) fail(convert(mark), "a second YAML document starts here", "keep one document a file");
   }
@@ -146,6 +181,7 @@ class TreeBuilder : public YAML::EventHandler {
                 const std::string& value) override {
     const bool text = tag == "!" || tag == "tag:yaml.org,2002:str";
     if (!text) require_no_tag(convert(mark), tag);
+    require_visible(mark, value);
     add_leaf(NodeKind::kScalar, convert(mark), value, text, anchor);
   }
 
@@ -202,6 +238,18 @@ class TreeBuilder : public YAML::EventHandler {
     if (!tag.empty() && tag != "?" && tag != "!") {
       fail(mark, fmt::format("unknown tag `{}`", tag), "remove it");
     }
+  }
+
+  // A character that stands there as an escape is meant.
+  void require_visible(const YAML::Mark& mark, const std::string& value) {
+    const auto found = find_invisible(value);
+    const auto line = static_cast<size_t>(mark.line);
+    if (!found || line >= document_.line_starts.size() || unseen.size() >= kMaxInvisible) return;
+    const std::string& text = document_.text;
+    const size_t at =
+        std::min(document_.line_starts[line] + static_cast<size_t>(mark.column), text.size());
+    const auto raw = find_invisible(std::string_view(text).substr(0, scalar_end(text, at)), at);
+    if (raw) unseen.push_back(invisible(document_, raw->at, raw->code));
   }
 
   void add_leaf(NodeKind kind, Mark mark, const std::string& text, bool quoted,
@@ -370,9 +418,13 @@ Document parse_yaml(std::string text, std::string file) {
   } catch (const YAML::Exception& failure) {
     const int last_line = builder.last().line;
     const Mark mark = builder.convert(failure.mark);
+    if (const auto unseen = invisible_before(document, std::max(mark.line, last_line))) {
+      throw Error(*unseen);
+    }
     throw Error(document.problem(mark, "not valid YAML: " + failure.msg,
                                  syntax_repair(document, mark, last_line, failure.msg)));
   }
+  if (!builder.unseen.empty()) throw Error(std::move(builder.unseen));
   document.root = builder.root ? builder.root : std::make_shared<Node>();
   return document;
 }

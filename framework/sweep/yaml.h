@@ -61,8 +61,8 @@ struct Document {
 };
 
 // Throws Error with its place when `text` is not one YAML document in UTF-8 within the limits
-// above, when a key is not text, or when a tag other than !!str is used. An empty document has a
-// null root.
+// above, when a key is not text, when a key or value holds a character that is not seen and is not
+// written as an escape, or when a tag other than !!str is used. An empty document has a null root.
 Document parse_yaml(std::string text, std::string file);
 Document read_yaml(const std::filesystem::path& file);  // also throws Error when it cannot be read
 

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <stdlib.h>
 
+#include <cstdlib>
 #include <fstream>
 #include <string>
 
@@ -24,6 +25,20 @@ std::string cpu_name() {
   }
   return "CPU";
 }
+
+#ifdef TARFLOW_USE_CUDA
+// Where the environment names GPUs and CUDA finds none, computing on the CPU is not what was meant.
+// An empty text, a negative number and Slurm's NoDevFiles name none.
+void require_no_named_gpu() {
+  const char* named = std::getenv("CUDA_VISIBLE_DEVICES");
+  const std::string text = named ? named : "";
+  if (text.find_first_not_of(' ') == std::string::npos || text == "-1" || text == "NoDevFiles")
+    return;
+  throw Error(fmt::format("CUDA_VISIBLE_DEVICES is `{}`, but CUDA sees no GPU", text),
+              "see `nvidia-smi -L` for the GPUs of the machine and for their driver; set the "
+              "variable to an empty text to use the CPU");
+}
+#endif
 
 }  // namespace
 
@@ -54,6 +69,9 @@ at::ScalarType scalar_type(ComputeType type) {
 
 at::Device device_from(const std::string& text) {
   const int gpus = gpu_count();
+#ifdef TARFLOW_USE_CUDA
+  if (text == "auto" && gpus == 0) require_no_named_gpu();
+#endif
   if (text == "auto") return gpus > 0 ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
   if (text == "cpu") return at::Device(at::kCPU);
   if (text == "cuda" || text.starts_with("cuda:")) {

@@ -160,5 +160,19 @@ TEST(Gnuplot, DrawsAllKindsAndRunsNothing) {
   fs::remove_all(folder);
 }
 
+TEST(Gnuplot, ThatHangsIsEndedAndNamed) {
+  const fs::path folder = fs::temp_directory_path() / fmt::format("tarflow_hang_{}", ::getpid());
+  fs::create_directories(folder);
+  write_file(folder / "gnuplot", "#!/bin/sh\nsleep 600\n");
+  fs::permissions(folder / "gnuplot", fs::perms::owner_all);
+  Plot plot;
+  plot.name = "slow";
+  const auto problems =
+      draw_plots({plot}, folder, folder / "gnuplot", std::chrono::milliseconds(200));
+  ASSERT_THAT(problems, SizeIs(1));
+  EXPECT_THAT(problems[0], HasSubstr("slow.gp: gnuplot did not end within 0.2 s"));
+  fs::remove_all(folder);
+}
+
 }  // namespace
 }  // namespace tarflow::analysis

@@ -129,7 +129,7 @@ TEST_F(Faults, ATaskThatSomebodyCancelsIsShownAndComputedWhenRunAgain) {
 }
 
 TEST_F(Faults, AheadOfTheTimeLimitAJobMakesRoomAndGoesOn) {
-  profile("partition: main\ntime: 60\nsignal_lead: 50\n");
+  profile("partition: main\ntime: 60 s\nsignal_lead: 50\n");
   const auto [driver, worker] = start_and_freeze_one();
   expect_told(worker);
   thaw(worker);
@@ -138,7 +138,7 @@ TEST_F(Faults, AheadOfTheTimeLimitAJobMakesRoomAndGoesOn) {
 
 TEST_F(Faults, ATimeLimitThatIsHitIsShownAsSuch) {
   sweep("trial_sweep", kImages, "{strategy: [For], cfg: [0, 1]}");
-  profile("partition: main\ntime: 60\nsignal_lead: 0\nmax_resubmissions: 0\n");
+  profile("partition: main\ntime: 60 s\nsignal_lead: 0\nmax_resubmissions: 0\n");
   const auto [driver, worker] = start_and_freeze_one();  // never thawed, as one that hangs
   EXPECT_EQ(end_of(driver), 1) << printed();
   EXPECT_THAT(printed(), HasSubstr("time limit"));

@@ -73,11 +73,13 @@ poll: 30
   EXPECT_EQ(profile_from_json(to_json(profile)), profile);
 }
 
-TEST_F(Profiles, TimesAreSecondsUnitsOrSlurms) {
+TEST_F(Profiles, TimesHaveUnitsOrAreAsSlurmWritesThem) {
   const auto time = [&](const std::string& text) {
     return read(fmt::format("executor: slurm\ntime: {}\n", text)).time;
   };
-  EXPECT_EQ(time("90"), 90);
+  EXPECT_EQ(time("90 s"), 90);
+  EXPECT_EQ(time("86400"), 86400) << "no limit in minutes is so long";
+  EXPECT_EQ(time("0"), 0);
   EXPECT_EQ(time("2 h"), 7200);
   EXPECT_EQ(time("02:30:00"), 9000);
   EXPECT_EQ(time("30:00"), 1800);
@@ -85,6 +87,30 @@ TEST_F(Profiles, TimesAreSecondsUnitsOrSlurms) {
   EXPECT_THAT(complaint("executor: slurm\ntime: soon\n"),
               AllOf(HasSubstr("cluster.yaml:2:7"),
                     HasSubstr("expected a duration, found the text `soon`")));
+}
+
+TEST_F(Profiles, ABareNumberIsAskedForItsUnit) {
+  for (const char* key : {"time", "pack_time"}) {
+    for (const char* number : {"120", "2", "1.5", "1440", "10080", "'120'", "+90", "1e3"}) {
+      EXPECT_THAT(complaint(fmt::format("executor: slurm\n{}: {}\n", key, number)),
+                  AllOf(HasSubstr(fmt::format("cluster.yaml:2:{}", std::string(key).size() + 3)),
+                        HasSubstr("without a unit"), HasSubstr(" min")))
+          << key << " " << number;
+    }
+  }
+  for (const char* key : {"mem", "mem_per_gpu", "mem_per_cpu"}) {
+    EXPECT_THAT(complaint(fmt::format("executor: slurm\n{}: 64\n", key)),
+                AllOf(HasSubstr("without a unit"), HasSubstr("64G")));
+    for (const char* size : {"0", "64G", "4000", "512M"}) {
+      EXPECT_EQ(complaint(fmt::format("executor: slurm\n{}: {}\n", key, size)), "") << size;
+    }
+  }
+  EXPECT_EQ(complaint("executor: slurm\nsignal_lead: 120\npoll: 30\n"), "") << "as Slurm has it";
+}
+
+TEST_F(Profiles, WhatIsNotSeenIsNamed) {
+  EXPECT_THAT(complaint("executor: slurm\npartition: gpu\u00A0\n"),
+              AllOf(HasSubstr("cluster.yaml:2:15"), HasSubstr("U+00A0")));
 }
 
 TEST_F(Profiles, EverythingWrongIsReportedAtItsPlace) {
@@ -107,8 +133,8 @@ TEST_F(Profiles, ValuesCannotBeginLinesOfTheirOwn) {
 }
 
 TEST_F(Profiles, TheSignalComesWellBeforeAShortEnd) {
-  EXPECT_EQ(read("executor: slurm\ntime: 100\n").signal_lead, 20);
-  EXPECT_THAT(complaint("executor: slurm\ntime: 100\nsignal_lead: 100\n"),
+  EXPECT_EQ(read("executor: slurm\ntime: 100 s\n").signal_lead, 20);
+  EXPECT_THAT(complaint("executor: slurm\ntime: 100 s\nsignal_lead: 100\n"),
               HasSubstr("leaves nothing"));
 }
 

@@ -52,7 +52,7 @@ TEST_F(Life, FailFastStopsTheSweep) {
 }
 
 TEST_F(Life, ATimeLimitEndsAnAttempt) {
-  state_run("{time_limit: 0.3}");
+  state_run("{time_limit: 0.3 s}");
   const Finished finished = run("demo.yaml", "stoppable 2");
   EXPECT_EQ(finished.status, 1);
   EXPECT_THAT(finished.err, HasSubstr("it reached its time limit of 0.3 s"));

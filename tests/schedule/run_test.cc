@@ -237,6 +237,35 @@ TEST_F(RunSweep, JobsBeyondThisMachineAreAnErrorBeforeAnythingRuns) {
               HasSubstr("pending  1  measure value=3\n"));
 }
 
+TEST_F(RunSweep, AVisibleDeviceThatIsNoneIsAnErrorBeforeAnythingRuns) {
+  for (const char* named : {"0,,1", "0,-1,1"}) {
+    for (const char* words : {"demo.yaml", "demo.yaml --dry-run"}) {
+      const Finished finished = wait(start(words, {{"CUDA_VISIBLE_DEVICES", named}}));
+      EXPECT_EQ(finished.status, 2) << words;
+      EXPECT_THAT(finished.err, HasSubstr(fmt::format("CUDA_VISIBLE_DEVICES is `{}`", named)));
+    }
+  }
+  EXPECT_EQ(started_jobs(), 0u);
+}
+
+TEST_F(RunSweep, AnArgumentWithWhatIsNotSeenIsNamed) {
+  const Finished finished = run("demo.yaml\u00A0");
+  EXPECT_EQ(finished.status, 2);
+  EXPECT_THAT(finished.err, HasSubstr("U+00A0"));
+  EXPECT_THAT(run("demo.yaml –dry-run").err, HasSubstr("U+2013 (en dash)"));
+  EXPECT_THAT(run("demo.yaml --set value=1\u200B").err, HasSubstr("U+200B"));
+  EXPECT_EQ(started_jobs(), 0u);
+}
+
+TEST_F(RunSweep, WhenAllPointsAreExcludedTheConditionIsNamed) {
+  state("[1, 2]", "[0]", "      exclude: [{value: {min: 0}}]\n");
+  for (const char* words : {"demo.yaml", "demo.yaml --dry-run", "demo.yaml --status"}) {
+    const Finished finished = run(words);
+    EXPECT_EQ(finished.status, 2) << words;
+    EXPECT_THAT(finished.err, HasSubstr("excludes all points of `measure`")) << words;
+  }
+}
+
 TEST_F(RunSweep, DryRunInAFreshFolderMakesNoResults) {
   EXPECT_EQ(run("demo.yaml --dry-run").status, 0);
   EXPECT_FALSE(fs::exists(house_ / "results"));

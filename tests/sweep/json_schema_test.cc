@@ -120,8 +120,11 @@ TEST(JsonSchema, AcceptsTheShippedFiles) {
 
 TEST(JsonSchema, AcceptsTheLanguage) {
   for (const char* settings :
-       {"      cfg: 1\n", "      cfg: ${env:CFG}\n", "      cfg: {use: a.yaml#b}\n",
-        "      norm: 2\n", "      strategy: [7-8-4-4]\n",
+       {"      cfg: 1\n",
+        "      cfg: ${env:CFG}\n",
+        "      cfg: {use: a.yaml#b}\n",
+        "      norm: 2\n",
+        "      strategy: [7-8-4-4]\n",
         "      strategy: {name: '[7-8-4-4]', guess: z, label: a}\n",
         "      strategy: {name: '[7-8-4-4]', guess: auto}\n      guess_images: a\n",
         "      strategy: {name: '[7-8-4-4]', guess_list: auto}\n",
@@ -134,8 +137,12 @@ TEST(JsonSchema, AcceptsTheLanguage) {
         "      grid: [{zip: {seed: [1]}}, {grid: {cfg: [1]}}]\n",
         "      include: [{cfg: 1}, {when: {cfg: {min: 1}, any: [{seed: 1}]}, seed: 2}]\n",
         "      exclude: [{cfg: [0, 1], seed: {not: 3}}, {batch: null}]\n",
-        "      run: {time_limit: 2 h, retries: 1}\n", "      images: {path: a, published: b}\n",
-        "      classes_kept: [1, 2]\n", "      use: [a.yaml#b, c.yaml]\n"}) {
+        "      run: {time_limit: 2 h, retries: 1}\n",
+        "      run: {time_limit: 0, backoff: 5}\n",
+        "      run: {time_limit: 86400}\n",
+        "      images: {path: a, published: b}\n",
+        "      classes_kept: [1, 2]\n",
+        "      use: [a.yaml#b, c.yaml]\n"}) {
     EXPECT_EQ(verdict_on(settings), "") << settings;
   }
 }
@@ -161,6 +168,8 @@ TEST(JsonSchema, RejectsTypicalMistakes) {
                                "      include: [{when: {cgf: 1}}]\n",
                                "      run: {retrys: 1}\n",
                                "      run: {time_limit: soon}\n",
+                               "      run: {time_limit: 120}\n",
+                               "      run: {time_limit: \"120\"}\n",
                                "      when: {cfg: 1}\n",
                                "      classes_kept: 3\n",
                                "  - evaluat: {cfg: 1}\n",

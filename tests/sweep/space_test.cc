@@ -203,9 +203,32 @@ TEST_F(SpaceTest, PointsOfAZipHaveTheIdsOfThePlainPoints) {
   EXPECT_EQ(entry.points.at(0).id, plain.points.at(0).id);
 }
 
-TEST_F(SpaceTest, EverythingExcludedLeavesNoPoints) {
-  EXPECT_THAT(points("      grid: {cfg: [0, 1]}\n      exclude: [{cfg: {min: 0}}]\n", {"cfg"}),
-              IsEmpty());
+TEST_F(SpaceTest, WhenAllPointsAreExcludedTheConditionIsNamed) {
+  const auto error = [&](const std::string& settings) {
+    try {
+      points(settings, {"cfg"});
+    } catch (const Error& failure) {
+      const Problem& problem = failure.problems().at(0);
+      return fmt::format("{}:{} {}", problem.place.line, problem.place.column, problem.what);
+    }
+    return std::string();
+  };
+  EXPECT_EQ(error("      grid: {cfg: [0, 1]}\n      exclude: [{cfg: {min: 0}}]\n"),
+            "8:17 this condition excludes all points of `evaluate`");
+  EXPECT_EQ(error("      grid: {cfg: [0, 1]}\n      exclude:\n        - {cfg: 0}\n        - {seed: "
+                  "9}\n        - {cfg: 1}\n"),
+            "9:11 this condition, with those on line 11 excludes all points of `evaluate`");
+  EXPECT_EQ(error("      grid:\n        - grid: {cfg: [1]}\n          exclude: [{cfg: 1}]\n"),
+            "9:21 this condition excludes all points of `evaluate`");
+  EXPECT_EQ(error("      cfg: 1\n      exclude: [{cfg: 1}]\n"),
+            "8:17 this condition excludes all points of `evaluate`");
+}
+
+TEST_F(SpaceTest, AnExperimentWhosePointsAreAllExcludedIsWarnedOfBesideOthers) {
+  sweep_ = load(evaluate_with("      exclude: [{cfg: 1}]\n      cfg: 1\n") +
+                "  - evaluate: {model: m, strategy: For, num_images: 256, cfg: 2}\n");
+  EXPECT_THAT(sweep_.points, SizeIs(1));
+  EXPECT_THAT(warnings(), ElementsAre("7:17 this condition excludes all points of `evaluate`"));
 }
 
 TEST_F(SpaceTest, ManyPointsShareTheirValues) {

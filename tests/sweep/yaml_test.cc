@@ -212,5 +212,42 @@ TEST(Yaml, LongLinesAreShortenedAndNotShownBeyondTheirBegin) {
   EXPECT_EQ(document.problem({1, 900}, "").source_line, "");
 }
 
+TEST(Yaml, ACharacterThatIsNotSeenIsNamedWithItsPlace) {
+  const std::pair<const char*, const char*> texts[] = {
+      {"cfg: 1\u00A0\n", "1:7 invisible character U+00A0 (no-break space)"},
+      {"cfg:\u00A01\n", "1:5 invisible character U+00A0 (no-break space)"},
+      {"cfg\u200B: 1\n", "1:4 invisible character U+200B (zero width space)"},
+      {"a: 1\n\u00A0\u00A0b: 2\n", "2:1 invisible character U+00A0 (no-break space)"},
+      {"a:\n  b: 1\n\u00A0 c: 2\n", "3:1 invisible character U+00A0 (no-break space)"},
+      {"a: [1,\u20282]\n", "1:7 invisible character U+2028 (line separator)"},
+      {"a: \"x\uFEFFy\"\n", "1:6 invisible character U+FEFF (byte order mark)"},
+      {"a: 'x\u202Ey'\n", "1:6 invisible character U+202E (right-to-left override)"},
+      {"a: |\n  x\u00ADy\n", "2:4 invisible character U+00AD (soft hyphen)"},
+      {"a: &b \"x\u00ADy\"\n", "1:9 invisible character U+00AD (soft hyphen)"},
+      {"a: b # c\u00A0\nd: e\u2060\n", "2:5 invisible character U+2060 (word joiner)"},
+      {"a: 1\u00A0# c\n", "1:5 invisible character U+00A0 (no-break space)"},
+      {"ä: ö\u0085\n", "1:5 invisible character U+0085 (next line)"}};
+  for (const auto& [text, expected] : texts) EXPECT_EQ(failure(text), expected) << text;
+  std::string repair;
+  failure("cfg: 1\u00A0\n", &repair);
+  EXPECT_EQ(repair, R"(remove it; where it is meant, write it as "\u00A0" in double quotes)");
+}
+
+TEST(Yaml, AllCharactersThatAreNotSeenAreNamed) {
+  try {
+    parse("a\u200B: 1\nb: 2\u00A0\n");
+    FAIL();
+  } catch (const Error& error) {
+    ASSERT_EQ(error.problems().size(), 2u);
+    EXPECT_EQ(error.problems()[1].place.line, 2);
+  }
+}
+
+TEST(Yaml, WhatIsMeantIsTaken) {
+  EXPECT_EQ(str(*parse("a: \"x\\u00A0y\" # c\u00A0\n# \u200B\nb: Zürich\nc: 👩‍🔬\n").root),
+            "{a:\"x\u00A0y\",b:Zürich,c:👩‍🔬}");
+  EXPECT_EQ(str(*parse("\uFEFFa: 1\n").root), "{a:1}") << "at the beginning it marks UTF-8";
+}
+
 }  // namespace
 }  // namespace tarflow::sweep
