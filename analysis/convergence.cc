@@ -136,6 +136,8 @@ Table table_of(const Point& point, const std::string& name) {
       "distance of 1e-4 to 0.1.");
   if (!segmented.by_block.empty())
     table.footnotes.push_back("Segments: iterations of the slowest one.");
+  if (const std::string warning = point.warning(); !warning.empty())
+    table.footnotes.push_back(fmt::format("To be known: {}.", warning));
   if (point.flag("smoke"))
     table.footnotes.push_back("Smoke run: the figures say nothing about a trained model.");
   return table;

@@ -69,6 +69,7 @@ std::string images_note(const Measured& m) {
   std::string text = fmt::format("{}: {} images", m.name, setting_text(m.point, "num_images"));
   const std::string folder = m.point.text("images");
   if (!folder.empty()) text += " of " + std::filesystem::path(folder).filename().string();
+  if (const std::string warning = m.point.warning(); !warning.empty()) text += "; " + warning;
   if (m.point.flag("smoke")) text += "; smoke run, the figures say nothing about a trained model";
   return text + ".";
 }
@@ -156,6 +157,9 @@ Table guess_table(const Measured& m, const std::string& norm) {
 std::vector<bool> dominant_blocks(const std::vector<double>& crm) {
   std::vector<bool> dominant;
   if (crm.empty()) return dominant;
+  // Nothing ranks above a metric that is not a number.
+  if (!std::all_of(crm.begin(), crm.end(), [](double value) { return std::isfinite(value); }))
+    return std::vector<bool>(crm.size(), false);
   const double threshold = kDominantFactor * median(crm);
   for (const double value : crm) dominant.push_back(value > threshold);
   return dominant;

@@ -15,7 +15,7 @@ inline constexpr double kDominantFactor = 2.0;
 // The blocks that need segments, by index: those whose CRM exceeds kDominantFactor times the median
 // of the model's blocks. A share of the sum does not tell them: published dominant blocks
 // have 10.46 % and more, published others up to 10.93 %. Against the median they have 3.1 and more,
-// the others up to 1.7.
+// the others up to 1.7. None is where a value is not finite.
 std::vector<bool> dominant_blocks(const std::vector<double>& crm);
 
 // What igm_crm recorded for one point and norm, (K) each, checkpoint order.

@@ -14,6 +14,7 @@ std::vector<Cell> row_of(const Point& point, const std::string& name, const std:
   for (const char* end : {"_median", "_p99", "_max"}) {
     row.push_back(deviation_cell(point.number(prefix + end)));
   }
+  row.front().note = point.warning();
   if (point.flag("smoke")) row.front().note = "smoke run: the figures mean nothing";
   return row;
 }

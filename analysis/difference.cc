@@ -26,6 +26,7 @@ std::vector<Cell> row_of(const Point& point, const std::string& name) {
     strategy.note = fmt::format("{} images had values that are not finite",
                                 count_text(*point.number("nonfinite_images")));
   }
+  if (const std::string warning = point.warning(); !warning.empty()) strategy.note = warning;
   if (point.flag("smoke")) strategy.note = "smoke run: the figures mean nothing";
   strategy.origins = {point.origin()};
   return {strategy, deviation_cell(point.number("deviation_median")),

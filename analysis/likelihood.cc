@@ -59,6 +59,7 @@ Table table_of(const std::vector<Point>& points, const std::vector<std::string>&
                              {setting_text(point, "draws")},
                              with_error(point, quantity)};
     row.front().origins = {point.origin()};
+    row.front().note = point.warning();
     if (noisy) row.insert(row.end() - 1, {setting_text(point, "noise_std")});
     table.rows.push_back(std::move(row));
     smoke = smoke || point.flag("smoke");

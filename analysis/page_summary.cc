@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -97,7 +98,7 @@ void add_toughest(std::vector<std::string>& lines, const std::vector<Point>& poi
   std::set<std::string> said;
   for (const Point& point : points) {
     const auto block = point.number("toughest_block"), share = point.number("toughest_crm_percent");
-    if (!block || !share) continue;
+    if (!block || !share || !std::isfinite(*share)) continue;
     const std::string line = fmt::format(
         "{}: block {:.0f} is the hardest to solve for many tokens at once; it has {:.0f} % of the "
         "convergence ranking metric.",

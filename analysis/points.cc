@@ -52,6 +52,11 @@ std::optional<double> Point::number(const std::string& column) const {
 
 bool Point::flag(const std::string& column) const { return number(column).value_or(0) != 0; }
 
+std::string Point::warning() const {
+  const std::string status = text("status");
+  return status == "ok" ? "" : status;
+}
+
 std::string Point::origin() const {
   return fmt::format("{}#{}/{}", source ? source->file.string() : "", text("job"), id());
 }

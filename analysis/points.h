@@ -35,6 +35,8 @@ struct Point {
   std::string text(const std::string& column) const;
   std::optional<double> number(const std::string& column) const;
   bool flag(const std::string& column) const;  // present and not 0
+  // What is to be known before the row is used; "" where its status is ok.
+  std::string warning() const;
 
   std::string id() const { return text("point"); }
   // "FILE#JOB/POINT": tells this measurement from others of the same point in other files.

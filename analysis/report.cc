@@ -22,6 +22,7 @@
 #include "analysis/sample_grid.h"
 #include "analysis/sources.h"
 #include "analysis/speedup.h"
+#include "analysis/status.h"
 #include "analysis/strips.h"
 #include "framework/core/error.h"
 #include "framework/core/file.h"
@@ -110,6 +111,7 @@ void add_tables(Report& report, const std::vector<Point>& points, const Publishe
     const auto where = experiment == "igm_crm" ? report.tables.begin() : report.tables.end();
     report.tables.insert(where, tables.tables.begin(), tables.tables.end());
   }
+  if (const auto table = status_table(points)) report.tables.insert(report.tables.begin(), *table);
 }
 
 std::optional<Published> published_figures(const std::filesystem::path& file,

@@ -222,7 +222,18 @@ class Benchmark {
                                         settings.options().guidance, settings.strategy, false);
     context_.set(point, "planned_memory", static_cast<double>(plan.working()));
     context_.set(point, "micro_batch", batch.micro_batch());
+    report_nonfinite(point, batch.result().images);
     if (settings.profile) report_kernels(point, batch.kernels(), quantile(seconds, 0.5));
+  }
+
+  // Times are of the same work whatever the values, but a stop is never reached by NaN.
+  void report_nonfinite(size_t point, const at::Tensor& images) {
+    const int64_t count = count_false(finite_rows(images));
+    context_.set(point, nonfinite_column().name, count);
+    if (count == 0) return;
+    context_.add_status(point, fmt::format("{} of {} images are not finite: strategies with a stop "
+                                           "may run longer",
+                                           count, images.size(0)));
   }
 
   void report_rates() {
@@ -349,6 +360,8 @@ std::vector<Column> columns() {
              "most of the device's memory that tensors took, beyond the weights"),
       {"planned_memory", ColumnType::kFloat64, "B", "what the memory plan foresaw of it"},
       {"micro_batch", ColumnType::kInt64, "", "images at once, after division for memory"},
+      {nonfinite_column().name, ColumnType::kInt64, "",
+       "images of the last timed sampling with a value that is not finite"},
       {"exclusive", ColumnType::kInt64, "", "1: nothing else was seen to use the device"},
       timing("foreign_cpu_share", "", "CPU time of others over that of all CPUs"),
       {"smoke", ColumnType::kInt64, "", "1: a trial run"},

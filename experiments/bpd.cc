@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "experiments/folder_batches.h"
+#include "experiments/nonfinite.h"
 #include "experiments/registry.h"
 #include "framework/core/error.h"
 #include "framework/metrics/likelihood.h"
@@ -31,6 +32,7 @@ struct Settings {
   int64_t max_unreadable = 0;
   std::string device = "auto";
   std::string compute_type = "float32";
+  std::string nonfinite = "fail";
 
   void bind(Binder& binder) {
     binder.model(model, {.name = "model",
@@ -67,6 +69,7 @@ struct Settings {
     bind_batch(binder, batch);
     bind_max_unreadable(binder, max_unreadable);
     bind_device(binder, device, compute_type);
+    bind_nonfinite(binder, nonfinite);
   }
 };
 
@@ -121,28 +124,39 @@ class Density {
                      indices = piece.at("indices").contiguous();
     for (size_t i = 0; i < static_cast<size_t>(nats.numel()); ++i) {
       const double value = nats.const_data_ptr<double>()[i];
-      require_finite(value, indices.const_data_ptr<int64_t>()[i]);
+      const double* row = logdets.const_data_ptr<double>() + i * logdets_.size();
+      if (!finite(value, row)) {
+        refuse_nonfinite(settings_.nonfinite,
+                         fmt::format("image {}", indices.const_data_ptr<int64_t>()[i]),
+                         "in its density (counted among the chosen images)");
+        ++nonfinite_;
+        continue;
+      }
       total_.add(value);
       if (kept_.size() < kKeptValues) kept_.push_back(value);
-      const double* row = logdets.const_data_ptr<double>() + i * logdets_.size();
       for (size_t b = 0; b < logdets_.size(); ++b) logdets_[b].add(row[b]);
     }
   }
 
   void report(JobContext& context) const {
-    if (total_.count() == 0) throw Error("no image could be read");
+    LeftOut left_out(context.point_count());
+    for (size_t i = 0; i < context.point_count(); ++i)
+      left_out.add(i, nonfinite_, total_.count() + nonfinite_);
+    if (total_.count() + nonfinite_ == 0) throw Error("no image could be read");
+    left_out.report(context);
+    context.set_all("images_used", total_.count());
     const double nats = total_.mean(), error = total_.standard_error();
     context.set_all("noise_kind", kind_);
     if (kind_ == "uniform") {
       const double bits = metrics::bits_per_dimension(nats);
       context.set_all("bits_per_dimension", bits);
-      context.set_all("bits_standard_error", error / std::log(2.0));
+      if (total_.count() > 1) context.set_all("bits_standard_error", error / std::log(2.0));
       context.log(fmt::format("{:.6g} bits per dimension on {} images", bits, total_.count()));
     } else {
       context.set_all("noise_std", model_.shape.noise_std);
       context.set_all("noisy_nats_per_dimension", nats);
       context.set_all("noisy_nats_of_levels", metrics::nats_of_levels(nats));
-      context.set_all("noisy_nats_standard_error", error);
+      if (total_.count() > 1) context.set_all("noisy_nats_standard_error", error);
       context.log(fmt::format(
           "{:.6g} nats a dimension of noisy images in [-1, 1] (noise {}) on {} images; with "
           "ln 128, of levels, {:.6g}",
@@ -166,10 +180,9 @@ class Density {
                    : batch.images + noise * model_.shape.noise_std;
   }
 
-  static void require_finite(double value, int64_t index) {
-    if (std::isfinite(value)) return;
-    throw Error(fmt::format("the density of image {} of the chosen ones is not finite", index),
-                "the model overflows on it; `compute_type: float32` has the widest range there is");
+  bool finite(double value, const double* logdets) const {
+    return std::isfinite(value) && std::all_of(logdets, logdets + logdets_.size(),
+                                               [](double one) { return std::isfinite(one); });
   }
 
   const Settings& settings_;
@@ -178,6 +191,7 @@ class Density {
   metrics::RunningMean total_;
   std::vector<metrics::RunningMean> logdets_;  // by block
   std::vector<double> kept_;
+  int64_t nonfinite_ = 0;
 };
 
 void run(JobContext& context) {
@@ -192,7 +206,6 @@ void run(JobContext& context) {
       [&](const Piece& piece) { density.add(piece); });
   if (!context.comm().first()) return;
   density.report(context);
-  context.set_all("images_used", count.used);
   context.set_all("unreadable_images", count.unreadable);
   context.set_all("smoke", int64_t{!context.job().smoke.is_null()});
   context.set_all("device", device_name(device));
@@ -217,6 +230,7 @@ std::vector<Column> columns() {
       {"images_used", ColumnType::kInt64, "", "images that were read and used"},
       {"unreadable_images", ColumnType::kInt64, "",
        "image files left out because they could not be read"},
+      nonfinite_column(),
       {"smoke", ColumnType::kInt64, "",
        "1: a trial run with few images, perhaps with an untrained model"},
       {"compute", ColumnType::kString, "", "compute type the job ran in"}};

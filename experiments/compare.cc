@@ -56,8 +56,8 @@ at::Tensor mean_squares(const at::Tensor& images) {
 struct PointImages {
   Strategy strategy;
   std::vector<at::Tensor> shown;   // the first images, chunk by chunk
-  std::vector<double> deviations;  // rms difference of each image
-  int64_t nonfinite = 0;
+  std::vector<double> deviations;  // rms difference of each image; NaN where it is left out
+  int64_t compared = 0;
 };
 
 class Comparison {
@@ -68,7 +68,8 @@ class Comparison {
         device_(context.device()),
         model_(context.load_model(device_, compute_type_from(settings_.compute_type, device_))),
         input_(settings_.noise, settings_, model_),
-        shown_(std::min(settings_.shown, settings_.num_images)) {
+        shown_(std::min(settings_.shown, settings_.num_images)),
+        left_out_(context.point_count()) {
     if (settings_.self_denoising_lr != 0 && model_.shape.noise_std <= 0) {
       throw Error("self-denoising needs the model's noise level, which its file does not hold",
                   "state `noise_std` under the model, or set self_denoising_lr: 0");
@@ -104,9 +105,9 @@ class Comparison {
         const at::Tensor images = sample(sampler, point, chunk);
         if (i == 0) {
           reference = images;
-          add_reference(reference);
+          add_reference(reference, chunk);
         } else {
-          add_deviations(point, images, reference);
+          add_deviations(i - 1, images, reference, chunk);
         }
         done += chunk.count;
         context_.progress("sampling", done, total);
@@ -127,42 +128,41 @@ class Comparison {
     return images;
   }
 
-  // Images that are not finite have no power and nothing to be compared with.
-  void add_reference(const at::Tensor& reference) {
-    const at::Tensor powers = mean_squares(reference);
-    for (int64_t i = 0; i < powers.numel(); ++i) {
-      const double power = powers.const_data_ptr<double>()[i];
-      if (!std::isfinite(power)) {
-        ++against_.nonfinite;
-        continue;
-      }
-      power_ += power;
-      ++compared_;
-    }
+  // Images of `against` that are not finite have no power, and nothing is compared with them.
+  void add_reference(const at::Tensor& reference, const Chunk& chunk) {
+    const at::Tensor finite = finite_rows(reference);
+    require_finite(settings_.nonfinite, finite, chunk.first,
+                   fmt::format("by `against`, strategy {}", against_.strategy.name));
+    against_left_out_ += count_false(finite);
+    const at::Tensor powers = mean_squares(rows_where(reference, finite));
+    for (int64_t i = 0; i < powers.numel(); ++i) power_ += powers.const_data_ptr<double>()[i];
+    against_.compared += powers.numel();
   }
 
-  static void add_deviations(PointImages& point, const at::Tensor& images,
-                             const at::Tensor& reference) {
-    const at::Tensor own = mean_squares(images), theirs = mean_squares(reference),
+  void add_deviations(size_t index, const at::Tensor& images, const at::Tensor& reference,
+                      const Chunk& chunk) {
+    PointImages& point = points_[index];
+    const at::Tensor finite = finite_rows(images);
+    require_finite(settings_.nonfinite, finite, chunk.first,
+                   fmt::format("by strategy {}", point.strategy.name));
+    left_out_.add(index, finite);
+    const at::Tensor both = finite.logical_and(finite_rows(reference)),
                      squares = mean_squares(images - reference);
     for (int64_t i = 0; i < squares.numel(); ++i) {
-      const bool finite = std::isfinite(own.const_data_ptr<double>()[i]);
-      if (!finite) ++point.nonfinite;
-      if (!std::isfinite(theirs.const_data_ptr<double>()[i])) {
-        point.deviations.push_back(std::numeric_limits<double>::quiet_NaN());
-      } else {
-        point.deviations.push_back(finite ? std::sqrt(squares.const_data_ptr<double>()[i])
-                                          : std::numeric_limits<double>::infinity());
-      }
+      const bool compared = both.const_data_ptr<bool>()[i];
+      point.compared += compared;
+      point.deviations.push_back(compared ? std::sqrt(squares.const_data_ptr<double>()[i])
+                                          : std::numeric_limits<double>::quiet_NaN());
     }
   }
 
   void report() {
-    const double rms = std::sqrt(power_ / static_cast<double>(compared_));
+    const double rms = std::sqrt(power_ / static_cast<double>(against_.compared));
     if (!(rms > 0)) {
       throw Error("the strategy compared with gave no finite images that are not zero",
                   "name another one as `against`");
     }
+    left_out_.report(context_);
     std::vector<images::StripRow> rows = {
         {against_.strategy.name, pictures_of(at::cat(against_.shown))}};
     context_.add("compare/against", {}, array_values(pixels_of(rows.front().images)));
@@ -173,7 +173,6 @@ class Comparison {
     const std::string path = write_picture(
         context_, "compare.png", images::strips(rows, {}, strip_options(model_.shape.image_size)));
     context_.set_all("picture", path);
-    context_.set_all("images_compared", compared_);
     context_.set_all("smoke", int64_t{!context_.job().smoke.is_null()});
     context_.set_all("device", device_name(device_));
     context_.set_all("compute", to_string(model_.compute));
@@ -188,14 +187,23 @@ class Comparison {
     std::copy_if(point.deviations.begin(), point.deviations.end(), std::back_inserter(sorted),
                  [](double value) { return !std::isnan(value); });
     std::sort(sorted.begin(), sorted.end());
-    context_.set(index, "deviation_median", quantile(sorted, 0.5));
-    context_.set(index, "deviation_p99", quantile(sorted, 0.99));
-    context_.set(index, "deviation_max", sorted.back());
-    context_.set(index, "nonfinite_images", point.nonfinite);
+    std::string measured = "no deviation";
+    if (!sorted.empty()) {
+      measured = fmt::format("median deviation {:.2g}", quantile(sorted, 0.5));
+      context_.set(index, "deviation_median", quantile(sorted, 0.5));
+      context_.set(index, "deviation_p99", quantile(sorted, 0.99));
+      context_.set(index, "deviation_max", sorted.back());
+    }
+    context_.set(index, "images_compared", point.compared);
+    if (against_left_out_ > 0) {
+      context_.add_status(
+          index,
+          fmt::format("{} of {} images of `against` are not finite and left out; {} compared",
+                      against_left_out_, settings_.num_images, point.compared));
+    }
 
     const at::Tensor shown = at::cat(point.shown), reference = at::cat(against_.shown);
-    rows.push_back({fmt::format("{}: median deviation {:.2g}", label, quantile(sorted, 0.5)),
-                    pictures_of(shown)});
+    rows.push_back({fmt::format("{}: {}", label, measured), pictures_of(shown)});
     const std::vector<std::string> id = {context_.point_id(index)};
     context_.add("compare/<point>/images", id, array_values(pixels_of(rows.back().images)));
     rows.push_back(
@@ -213,8 +221,9 @@ class Comparison {
   const int64_t shown_;
   PointImages against_;
   std::vector<PointImages> points_;
-  double power_ = 0;      // of the images compared with, summed
-  int64_t compared_ = 0;  // of these, finite ones
+  double power_ = 0;  // of the finite images of `against`, summed
+  int64_t against_left_out_ = 0;
+  LeftOut left_out_;
 };
 
 void run(JobContext& context) { Comparison(context).run(); }
@@ -228,9 +237,9 @@ std::vector<Column> columns() {
   return {deviation("deviation_median", "median"),
           deviation("deviation_p99", "99th percentile"),
           deviation("deviation_max", "largest"),
-          {"images_compared", ColumnType::kInt64, "", "images of `against` that are finite"},
-          {"nonfinite_images", ColumnType::kInt64, "",
-           "samples with a pixel that is not finite: infinitely far"},
+          {"images_compared", ColumnType::kInt64, "",
+           "images in the deviations: finite by both strategies"},
+          nonfinite_column(),
           guess_column(),
           picture_column("strips of samples and differences of all strategies of the job"),
           {"smoke", ColumnType::kInt64, "",
@@ -250,14 +259,15 @@ std::vector<ArrayInfo> arrays() {
         ElementType::kFloat64,
         {"image"},
         "",
-        "rms difference of every image over the rms of all images of `against`"}});
+        "rms difference of every image over the rms of all finite images of `against`; NaN where "
+        "either is not finite"}});
 }
 
 const bool registered = register_experiment<Settings>(
     {.name = "compare",
      .description = "Samples of several strategies from the same noise: grids of images and of "
                     "differences, and how far they are apart.",
-     .revision = 1,
+     .revision = 2,
      .timed = false,
      .fields = {},
      .columns = columns(),

@@ -12,6 +12,7 @@
 #include <numeric>
 #include <tuple>
 
+#include "experiments/convergence_record.h"
 #include "experiments/dealing.h"
 #include "experiments/noise_input.h"
 #include "experiments/registry.h"
@@ -123,7 +124,24 @@ std::string curve_key(size_t point, const char* mode, size_t block, size_t curve
 struct Chain {
   std::vector<size_t> points;
   at::Tensor x;
+  at::Tensor finite;  // (N) bool: the sequential solutions of all blocks so far are
 };
+
+std::string left_out_key(size_t point) { return fmt::format("{}/left_out", point); }
+std::string overflowed_key(size_t point) { return fmt::format("{}/overflowed", point); }
+
+// What comes of a chunk from what came of its parts, in their order: squares (rows, N) side by
+// side, counts added up.
+Piece joined(const std::vector<Piece>& parts) {
+  if (parts.size() == 1) return parts.front();
+  Piece piece;
+  for (const auto& [name, first] : parts.front()) {
+    std::vector<at::Tensor> values;
+    for (const Piece& part : parts) values.push_back(part.at(name));
+    piece[name] = first.dim() == 0 ? at::stack(values).sum() : at::cat(values, 1);
+  }
+  return piece;
+}
 
 class Convergence {
  public:
@@ -133,7 +151,11 @@ class Convergence {
         device_(context.device()),
         model_(context.load_model(device_, compute_type_from(settings_.compute_type, device_))),
         input_(settings_.noise, settings_, model_),
-        segment_blocks_(segment_blocks()) {
+        segment_blocks_(segment_blocks()),
+        plan_(model_, settings_.options().guidance,
+              batch_options(context, settings_, /*self_denoising=*/false)),
+        left_out_(context.point_count()),
+        overflowed_(context.point_count()) {
     for (size_t i = 0; i < context.point_count(); ++i)
       points_.push_back(make_point(read_settings<Settings>(context.point_settings(i))));
   }
@@ -149,6 +171,7 @@ class Convergence {
                  [&] { return context_.stop_requested(); });
     if (!done) context_.stop();
     if (!context_.comm().first()) return;
+    left_out_.report(context_);
     for (size_t i = 0; i < points_.size(); ++i) report(i);
     if (!segment_blocks_.empty())
       context_.add("convergence/segment_blocks", {}, array_values(segment_blocks_));
@@ -160,6 +183,10 @@ class Convergence {
  private:
   std::vector<int64_t> segment_blocks() const {
     const int64_t tokens = model_.shape.tokens(), count = model_.shape.blocks;
+    if (tokens < 2) {
+      throw Error("a model of one token has nothing to iterate: each block is exact at once",
+                  "name a model of more tokens");
+    }
     if (settings_.segments > tokens) {
       throw Error(fmt::format("{} segments for {} tokens", settings_.segments, tokens),
                   "`segments` is at most the number of tokens");
@@ -197,9 +224,34 @@ class Convergence {
     return point;
   }
 
-  // The squares of all curves over the chunk's images.
+  // The squares of all curves over the chunk's images, which are worked on in parts where the
+  // memory is short. Nothing depends on the parts but the rounding of the model.
   Piece measured(const Chunk& chunk) {
-    if (evaluator_images_ != chunk.count) {
+    plan_.use(chunk.count, longest(), [&] { evaluator_.reset(); });
+    std::vector<Piece> parts;
+    int64_t done = done_;
+    in_parts(
+        chunk.count, plan_.size(),
+        [&] {
+          evaluator_.reset();
+          plan_.halve();
+          done_ = done;
+        },
+        [&](int64_t first, int64_t count) {
+          parts.push_back(measured_part({chunk.index, chunk.first + first, count}));
+          done = done_;
+        });
+    return joined(parts);
+  }
+
+  // A strategy with the longest evaluations there are, of all tokens.
+  Strategy longest() const {
+    return {"Jacobi", std::vector<BlockStrategy>(static_cast<size_t>(model_.shape.blocks),
+                                                 points_.front().jacobi)};
+  }
+
+  Piece measured_part(const Chunk& chunk) {
+    if (!evaluator_ || evaluator_images_ != chunk.count) {
       evaluator_.reset();  // its memory first
       evaluator_ = make_evaluator(model_, chunk.count, settings_.options().guidance);
       evaluator_images_ = chunk.count;
@@ -208,7 +260,8 @@ class Convergence {
     const at::Tensor x = input_.noise(chunk) * model_.prior_std;
     std::vector<Chain> chains;
     for (size_t i = 0; i < points_.size(); ++i) {
-      if (chains.empty() || settings_.start == "iterated") chains.push_back({{}, x});
+      if (chains.empty() || settings_.start == "iterated")
+        chains.push_back({{}, x, at::ones({chunk.count}, at::kBool)});
       chains.back().points.push_back(i);
     }
     Piece piece;
@@ -219,7 +272,27 @@ class Convergence {
         report_progress();
       }
     }
+    for (const Chain& chain : chains) leave_out(chain, chunk, piece);
     return piece;
+  }
+
+  // Takes images without finite sequential solutions out of the curves of the chain's points. Where
+  // an iterate alone is not finite, its distance is infinite.
+  void leave_out(const Chain& chain, const Chunk& chunk, Piece& piece) const {
+    require_finite(settings_.nonfinite, chain.finite, chunk.first,
+                   "in the sequential solution of a block");
+    for (const size_t point : chain.points) {
+      at::Tensor overflowed = at::zeros({chunk.count}, at::kBool);
+      for (auto& [name, squares] : piece) {
+        if (!name.starts_with(fmt::format("{}/", point))) continue;
+        overflowed = overflowed.logical_or(squares.isfinite().all(0).logical_not());
+        constexpr double kInfinite = std::numeric_limits<double>::infinity();
+        squares =
+            rows_where(squares.nan_to_num(kInfinite, kInfinite).t(), chain.finite).t().contiguous();
+      }
+      piece[left_out_key(point)] = at::full({}, count_false(chain.finite), at::kLong);
+      piece[overflowed_key(point)] = overflowed.logical_and(chain.finite).sum();
+    }
   }
 
   void add(const Chunk& chunk, const Piece& piece) {
@@ -232,6 +305,8 @@ class Convergence {
       };
       add_all("jacobi", points_[i].jacobi_curves);
       add_all("segments", points_[i].segmented_curves);
+      left_out_.add(i, piece.at(left_out_key(i)).item<int64_t>(), chunk.count);
+      overflowed_[i] += piece.at(overflowed_key(i)).item<int64_t>();
     }
     if (alone_) return;
     done_ += chunk.count * model_.shape.blocks;
@@ -247,6 +322,7 @@ class Convergence {
     BlockWork work;
     const at::Tensor solution =
         invert_block(*evaluator_, BlockStrategy{}, z, {settings_.cfg, {}}, &work);
+    chain.finite = chain.finite.logical_and(finite_rows(solution));
     at::Tensor next = solution;
     for (const size_t i : chain.points) {
       const PointCurves& point = points_[i];
@@ -277,7 +353,14 @@ class Convergence {
   }
 
   void report(size_t index) {
+    if (left_out_.all(index)) return;  // its status says so
     const PointCurves& point = points_[index];
+    context_.set(index, "overflowed_images", overflowed_[index]);
+    if (overflowed_[index] > 0) {
+      context_.add_status(index, fmt::format("of {} images an iterate is not finite: distances are "
+                                             "infinite there",
+                                             overflowed_[index]));
+    }
     report_curves(index, "jacobi", point.jacobi_curves, point.jacobi.max_iterations, false);
     if (!point.segmented_curves.empty())
       report_curves(index, "segments", point.segmented_curves, point.segmented.max_iterations,
@@ -377,56 +460,15 @@ class Convergence {
   const NoiseInput input_;
   const std::vector<int64_t> segment_blocks_;  // in checkpoint order
   std::vector<PointCurves> points_;
+  BatchPlan plan_;
+  LeftOut left_out_;
+  std::vector<int64_t> overflowed_;  // images with an iterate that is not finite, by point
   std::unique_ptr<Evaluator> evaluator_;
   int64_t evaluator_images_ = 0;
   int64_t done_ = 0;  // images times blocks
 };
 
 void run(JobContext& context) { Convergence(context).run(); }
-
-std::vector<ArrayInfo> arrays() {
-  const std::string of = "convergence/<point>/";
-  std::vector<ArrayInfo> infos = {
-      {"convergence/segment_blocks",
-       ElementType::kInt64,
-       {"entry"},
-       "",
-       "blocks measured segment by segment, as in the checkpoint"},
-      {of + "jacobi/error_ratio_median",
-       ElementType::kFloat64,
-       {"block in checkpoint order"},
-       "",
-       "||X* - x^k|| / ||x^k - x^(k-1)||, median over iterations with 1e-4 <= relative_distance <= "
-       "0.1; NaN where there are none"},
-      {of + "jacobi/error_ratio_max",
-       ElementType::kFloat64,
-       {"block in checkpoint order"},
-       "",
-       "the largest of the same"}};
-  for (const bool segments : {false, true}) {
-    std::vector<std::string> axes = {"block in checkpoint order"};
-    if (segments) axes = {"entry of segment_blocks", "segment"};
-    const std::string mode = of + (segments ? "segments/" : "jacobi/");
-    const std::string compared =
-        segments ? ", over the tokens the segment writes" : ", over all tokens";
-    const auto add = [&](const char* name, ElementType type, const std::string& meaning) {
-      infos.push_back({mode + name, type, axes, "", meaning});
-    };
-    add("guess_distance", ElementType::kFloat64,
-        "||X* - x^0|| / (N tokens D) of the initial guess" + compared);
-    add("iterations_to_percent", ElementType::kInt64,
-        "iterations until relative_distance stays below 1e-2; -1: more than were measured");
-    add("iterations_to_permille", ElementType::kInt64,
-        "iterations until relative_distance stays below 1e-3; -1: more than were measured");
-    axes.push_back("iteration, from 1");
-    add("distance", ElementType::kFloat64,
-        "||X* - x^k|| / (N tokens D) to the sequential solution X*" + compared);
-    add("relative_distance", ElementType::kFloat64, "||X* - x^k|| / ||X*||" + compared);
-    add("residual", ElementType::kFloat64,
-        "||x^k - x^(k-1)|| / (N D), what the published stop looks at" + compared);
-  }
-  return infos;
-}
 
 const bool registered = register_experiment<Settings>(
     {.name = "convergence",
@@ -435,23 +477,8 @@ const bool registered = register_experiment<Settings>(
      .revision = 1,
      .timed = false,
      .fields = {},
-     .columns =
-         {{"slowest_block", ColumnType::kInt64, "",
-           "block that takes most Jacobi iterations, as in the checkpoint"},
-          {"iterations_to_percent", ColumnType::kInt64, "",
-           "its Jacobi iterations until the relative distance stays below 1e-2; absent: never"},
-          {"iterations_to_permille", ColumnType::kInt64, "", "the same below 1e-3"},
-          {"last_distance", ColumnType::kFloat64, "",
-           "relative distance after the last Jacobi iteration, the largest of all blocks"},
-          {"error_ratio_median", ColumnType::kFloat64, "",
-           "||X* - x^k|| / ||x^k - x^(k-1)||, over all blocks and Jacobi iterations with a "
-           "relative "
-           "distance of 1e-4 to 0.1"},
-          {"error_ratio_max", ColumnType::kFloat64, "", "the largest of the same"},
-          {"smoke", ColumnType::kInt64, "",
-           "1: a trial run with few images, perhaps with an untrained model"},
-          {"compute", ColumnType::kString, "", "compute type the job ran in"}},
-     .arrays = arrays(),
+     .columns = convergence_columns(),
+     .arrays = convergence_arrays(),
      .ranks = true},
     run);
 

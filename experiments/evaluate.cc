@@ -74,6 +74,7 @@ class Evaluation {
     context_.work_begins();
     if (!sample(partial)) stop(&partial);
     if (!comm_.first()) return;
+    report_left_out();
     FeatureReport features(context_, settings_);
     for (size_t i = 0; i < points_.size(); ++i) {
       if (context_.stop_requested()) stop(&partial);  // wide features take minutes
@@ -199,16 +200,28 @@ class Evaluation {
     context_.progress("sampling", done, settings_.num_images, rate);
   }
 
+  // What comes once (memory, recorded graphs, the libraries' choices, connecting GPUs) comes before
+  // anything is timed.
   void warm_up() {
-    const int64_t count = std::min(settings_.warmup_images, settings_.num_images);
-    if (count == 0) return;
+    if (settings_.warmup_images == 0 || totals_.chunks_done == chunk_count()) return;
+    const int64_t mine = std::min(totals_.chunks_done + comm_.rank(), chunk_count() - 1);
+    const at::Tensor images = warm_up(chunks_[static_cast<size_t>(mine)].count);
+    comm_.gather_tensors({{"first", images}});
+  }
+
+  // Chunks of another size than those before have memory and graphs of their own.
+  at::Tensor warm_up(int64_t count) {
     const Chunk chunk{0, 0, count};
     const Labels labels = labels_of(model_, settings_, chunk);
-    const at::Tensor images = sampler_.sample(noise_of(model_, seed(), chunk), labels).images;
-    if (differentiate_) sampler_.gradient(images, labels);
-    for (const auto& [path, extractor] : extractors_)
-      extractor->features(metrics::to_uint8(images));
-    comm_.gather_tensors({{"first", images}});  // what connects GPUs takes its time once
+    at::Tensor images;
+    for (int64_t done = 0; done < settings_.warmup_images; done += count) {
+      images = sampler_.sample(noise_of(model_, seed(), chunk), labels).images;
+      if (differentiate_) sampler_.gradient(images, labels);
+      for (const auto& [path, extractor] : extractors_)
+        extractor->any_features(metrics::to_uint8(images));
+    }
+    warmed_up_ = count;
+    return images;
   }
 
   // What one chunk gives, by name, and the times of this rank so far.
@@ -224,6 +237,7 @@ class Evaluation {
   void sample_chunk(const Chunk& chunk, Piece& piece) {
     const Labels labels = labels_of(model_, settings_, chunk);
     const at::Tensor noise = noise_of(model_, seed(), chunk);
+    if (settings_.warmup_images > 0 && warmed_up_ != chunk.count) warm_up(chunk.count);
     sampler_.prepare(chunk.count);
     const Stopwatch sampling(device_);
     const SampleResult result = sampler_.sample(noise, labels);
@@ -231,6 +245,7 @@ class Evaluation {
     WorkTotals work;
     work.add(result, chunk.count);
     piece = work.tensors();
+    piece["micro_batch"] = at::full({}, sampler_.micro_batch(), at::kLong);
     images_ = result.images;
     if (chunk.first < kKeptImages)
       piece["images"] = images_.slice(0, 0, kKeptImages - chunk.first).cpu();
@@ -246,19 +261,44 @@ class Evaluation {
     const Stopwatch denoising(device_);
     at::Tensor images = lr == 0 ? images_ : self_denoise(model_, images_, gradient_, lr);
     times_.denoising[index] += denoising.seconds();
-    images = finite_images(images, lr, chunk);
-    piece[nonfinite_name(index)] = at::full({}, chunk.count - images.size(0), at::kLong);
+    const at::Tensor finite = finite_rows(images);
+    require_finite(settings_.nonfinite, finite, chunk.first,
+                   fmt::format("with self_denoising_lr {}", lr));
+    piece[nonfinite_name(index)] = at::full({}, count_false(finite), at::kLong);
+    images = rows_where(images, finite);
     for (size_t f = 0; f < totals_.features.size(); ++f) {
       if (totals_.features[f].rate != index || images.size(0) == 0) continue;
+      const metrics::Extractor& extractor = *extractors_.at(totals_.features[f].extractor);
       const Stopwatch watch(device_);
-      piece[features_name(f)] =
-          extractors_.at(totals_.features[f].extractor)->features(metrics::to_uint8(images));
+      const at::Tensor features = extractor.any_features(metrics::to_uint8(images));
       times_.features[f] += watch.seconds();
+      add_features(f, features, indices_of(finite, chunk), extractor.name(), piece);
     }
+  }
+
+  // The rows that are finite; `indices` are those of the images.
+  void add_features(size_t f, const at::Tensor& features, const std::vector<int64_t>& indices,
+                    const std::string& extractor, Piece& piece) const {
+    const at::Tensor finite = finite_rows(features);
+    if (count_false(finite) > 0) {
+      refuse_nonfinite(settings_.nonfinite, names_of_false(finite, indices),
+                       fmt::format("in the features of the extractor {}", extractor));
+    }
+    piece[features_name(f)] = rows_where(features, finite);
+    piece[lost_name(f)] = at::full({}, count_false(finite), at::kLong);
+  }
+
+  static std::vector<int64_t> indices_of(const at::Tensor& finite, const Chunk& chunk) {
+    std::vector<int64_t> indices;
+    for (int64_t i = 0; i < chunk.count; ++i) {
+      if (finite.const_data_ptr<bool>()[i]) indices.push_back(chunk.first + i);
+    }
+    return indices;
   }
 
   static std::string nonfinite_name(size_t rate) { return fmt::format("nonfinite/{}", rate); }
   static std::string features_name(size_t index) { return fmt::format("features/{}", index); }
+  static std::string lost_name(size_t index) { return fmt::format("lost/{}", index); }
 
   // On rank 0, chunk after chunk.
   void add(const Chunk& chunk, const Piece& piece) {
@@ -267,13 +307,20 @@ class Evaluation {
       if (name.starts_with("work/")) work[name] = tensor;
     totals_.work.append(WorkTotals::from(work));
     if (piece.contains("images")) totals_.keep_first(piece.at("images"));
+    if (chunk.count == chunks_.front().count) {  // the last may be smaller whatever the memory
+      const int64_t at_once = piece.at("micro_batch").item<int64_t>();
+      totals_.micro_batch =
+          totals_.micro_batch == 0 ? at_once : std::min(totals_.micro_batch, at_once);
+    }
     for (size_t i = 0; i < totals_.rates.size(); ++i)
       totals_.rates[i].nonfinite += piece.at(nonfinite_name(i)).item<int64_t>();
     for (size_t f = 0; f < totals_.features.size(); ++f) {
       const auto features = piece.find(features_name(f));
       if (features == piece.end()) continue;
-      const Stopwatch watch(device_);
       FeatureTotals& own = totals_.features[f];
+      own.nonfinite += piece.at(lost_name(f)).item<int64_t>();
+      if (features->second.size(0) == 0) continue;
+      const Stopwatch watch(device_);
       metrics::Moments moments;
       moments.add(features->second);
       own.moments.add(chunk.index, std::move(moments));
@@ -299,21 +346,14 @@ class Evaluation {
     }
   }
 
-  // Images without a pixel that is not finite.
-  at::Tensor finite_images(const at::Tensor& images, double lr, const Chunk& chunk) const {
-    const at::Tensor finite = images.isfinite().flatten(1).all(1).cpu();
-    const at::Tensor bad = (~finite).nonzero().flatten();
-    if (bad.numel() == 0) return images;
-    if (settings_.nonfinite == "fail") {
-      std::vector<int64_t> indices;
-      for (int64_t i = 0; i < bad.numel(); ++i)
-        indices.push_back(chunk.first + bad[i].item<int64_t>());
-      throw Error(fmt::format("images {} are not finite with self_denoising_lr {}",
-                              fmt::join(indices, ", "), lr),
-                  "more iterations or a clamp may cure it; `nonfinite: exclude` leaves such images "
-                  "out and counts them");
+  void report_left_out() {
+    LeftOut left_out(points_.size());
+    for (size_t i = 0; i < points_.size(); ++i) {
+      const PointParts& parts = points_[i];
+      const int64_t features = parts.features ? totals_.features[*parts.features].nonfinite : 0;
+      left_out.add(i, totals_.rates[parts.rate].nonfinite + features, settings_.num_images);
     }
-    return images.index_select(0, finite.nonzero().flatten().to(images.device()));
+    left_out.report(context_, "samples");
   }
 
   void report(size_t index, FeatureReport& report) {
@@ -327,7 +367,6 @@ class Evaluation {
     context_.set(index, "feature_seconds", seen);
     context_.set(index, "total_seconds", total);
     context_.set(index, "images_per_second", static_cast<double>(settings_.num_images) / total);
-    context_.set(index, "nonfinite_images", rate.nonfinite);
     if (!features) return;
     context_.progress("distances", static_cast<int64_t>(index),
                       static_cast<int64_t>(points_.size()));
@@ -339,6 +378,7 @@ class Evaluation {
     context_.set_all("everything_seconds", totals_.seconds);
     context_.set_all("gather_seconds", totals_.gather_seconds);
     context_.set_all("ranks", int64_t{comm_.size()});
+    context_.set_all("micro_batch", totals_.micro_batch);
     context_.set_all("exclusive", int64_t{context_.exclusive() && quiet(uses_)});
     context_.set_all("interrupted", int64_t{continued_});
     context_.set_all("foreign_cpu_share", foreign_share(uses_));
@@ -361,6 +401,7 @@ class Evaluation {
   EvaluateTotals totals_;
   std::vector<PointParts> points_;
   bool differentiate_ = false, continued_ = false;
+  int64_t warmed_up_ = 0;              // images of the chunks that warm_up prepared for
   at::Tensor images_, gradient_;       // of the chunk at hand
   RankTimes times_;                    // of this rank
   std::vector<RankTimes> rank_times_;  // as rank 0 last heard
@@ -396,8 +437,10 @@ std::vector<Column> columns() {
        "1: the job was stopped and continued, so its times do not count", true},
       {"smoke", ColumnType::kInt64, "",
        "1: a trial run with few images, perhaps with an untrained model"},
-      {"nonfinite_images", ColumnType::kInt64, "",
-       "samples left out because a pixel was not finite"}};
+      nonfinite_column(),
+      {"micro_batch", ColumnType::kInt64, "",
+       "images of a whole chunk sampled at once: fewer than `chunk` where memory was short; the "
+       "fewest of all chunks"}};
   for (Column& column : feature_columns()) columns.push_back(std::move(column));
   for (Column& column : work_columns()) columns.push_back(std::move(column));
   return columns;
@@ -418,7 +461,7 @@ const bool registered = register_experiment<EvaluateSettings>(
     {.name = "evaluate",
      .description = "Samples images, denoises them, and measures times, the Frechet distance "
                     "and its error, KID, precision and recall of a strategy.",
-     .revision = 1,
+     .revision = 2,
      .timed = true,
      .fields = {},
      .columns = columns(),

@@ -30,7 +30,15 @@ void FeatureReport::add(size_t point, const FeatureTotals& features,
   context_.set(point, "distance_images", all.count);
   if (real.count > 0) context_.set(point, "reference_images", real.count);
   context_.set(point, "features", real.mean.numel());
-  if (all.count < 2) return;  // two images at least make a covariance
+  if (all.count < 2) {  // two images at least make a covariance
+    if (all.count < settings_.num_images && settings_.num_images > 1) {
+      context_.add_status(point,
+                          fmt::format("no distance: a covariance needs 2 finite samples, and "
+                                      "there {} {}",
+                                      all.count == 1 ? "is" : "are", all.count));
+    }
+    return;
+  }
   const metrics::Gaussian gaussian = all.gaussian();
   const double distance = metrics::frechet_distance(gaussian, real);
   context_.set(point, "distance", distance);

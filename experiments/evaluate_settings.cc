@@ -38,17 +38,13 @@ void EvaluateSettings::bind(Binder& binder) {
        .identity = Identity::kContent,
        .shared = true,
        .file = FileKind::kReference});
-  binder.choice(
-      nonfinite,
-      {.name = "nonfinite",
-       .description = "Images with not-a-number or infinite pixels: fail the job and list them, or "
-                      "exclude them from the distance and count them.",
-       .choices = {"fail", "exclude"}});
   bind_features(binder, *this);
-  binder.integer(warmup_images, {.name = "warmup_images",
-                                 .description = "Images sampled before timing starts.",
-                                 .minimum = 0,
-                                 .identity = Identity::kNone});
+  binder.integer(warmup_images,
+                 {.name = "warmup_images",
+                  .description = "Images sampled before timing starts, in whole chunks; 0: "
+                                 "none.",
+                  .minimum = 0,
+                  .identity = Identity::kNone});
 }
 
 }  // namespace tarflow::experiments

@@ -13,7 +13,6 @@ struct EvaluateSettings : SamplingSettings {
   double self_denoising_lr = 1;
   std::string extractor, reference;
   std::string extractor_precision = "float32";
-  std::string nonfinite = "fail";
   int64_t kept_features = 10000;
   int64_t kid_subset_size = 1000;
   int64_t warmup_images = 2;

@@ -62,12 +62,14 @@ std::string feature_prefix(size_t index) { return fmt::format("features/{}/", in
 void add_features(std::vector<record::Array>& arrays, const std::string& prefix,
                   const FeatureTotals& features) {
   add(arrays, prefix + "seconds", array_values(std::vector<double>{features.seconds}));
+  add(arrays, prefix + "nonfinite", array_values(std::vector<int64_t>{features.nonfinite}));
   add_moments(arrays, prefix, features.moments);
   if (!features.kept.empty()) add(arrays, prefix + "kept", array_values(at::cat(features.kept)));
 }
 
 void restore_features(const ArrayMap& arrays, const std::string& prefix, FeatureTotals& features) {
   features.seconds = arrays.number(prefix + "seconds");
+  features.nonfinite = static_cast<int64_t>(arrays.number(prefix + "nonfinite"));
   restore_moments(arrays, prefix, features.moments);
   features.kept.clear();
   features.kept_count = 0;
@@ -112,6 +114,7 @@ void EvaluateTotals::keep_first(const at::Tensor& images) {
 std::vector<record::Array> EvaluateTotals::state() const {
   std::vector<record::Array> arrays = work.state();
   add(arrays, "chunks_done", array_values(std::vector<int64_t>{chunks_done}));
+  add(arrays, "micro_batch", array_values(std::vector<int64_t>{micro_batch}));
   add(arrays, "seconds",
       array_values(
           std::vector<double>{sampling_seconds, gradient_seconds, seconds, gather_seconds}));
@@ -140,6 +143,7 @@ void EvaluateTotals::restore(const ArrayMap& arrays) {
   EvaluateTotals found = *this;  // the rates, the extractors and the division into groups
   found.work.restore(arrays);
   found.chunks_done = static_cast<int64_t>(arrays.number("chunks_done"));
+  found.micro_batch = static_cast<int64_t>(arrays.number("micro_batch"));
   const std::vector<double> times = record::to_doubles(arrays.at("seconds"));
   found.sampling_seconds = times.at(0);
   found.gradient_seconds = times.at(1);

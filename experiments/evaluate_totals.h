@@ -30,6 +30,7 @@ struct FeatureTotals {
   metrics::MomentGroups moments;
   std::vector<at::Tensor> kept;  // (n, F) float32 on the CPU of each chunk
   int64_t kept_count = 0;
+  int64_t nonfinite = 0;  // finite images whose features are not
 
   // Keeps the features of the first `most` samples.
   void keep_first(const at::Tensor& features, int64_t most);
@@ -48,7 +49,8 @@ struct RankTimes {
 struct EvaluateTotals {
   int64_t chunks_done = 0;
   double sampling_seconds = 0, gradient_seconds = 0, gather_seconds = 0;
-  double seconds = 0;  // of the loop over chunks, earlier starts of the job included
+  double seconds = 0;       // of the loop over chunks, earlier starts of the job included
+  int64_t micro_batch = 0;  // images at once: the fewest of all whole chunks; 0: none is done
   std::vector<RateTotals> rates;
   std::vector<FeatureTotals> features;
   std::vector<at::Tensor> kept;  // (n, 3, H, H) of each chunk, kKeptImages in all

@@ -1,6 +1,7 @@
 // Feature statistics of real images, for evaluate's `reference` (method.md section 4).
 #include <fmt/format.h>
 
+#include "experiments/nonfinite.h"
 #include "experiments/reference.h"
 #include "experiments/registry.h"
 #include "framework/core/error.h"
@@ -18,6 +19,7 @@ struct Settings {
   bool flips = false;
   int64_t keep_features = kKeptFeatures;
   std::string device = "auto";
+  std::string nonfinite = "fail";
 
   void bind(Binder& binder) {
     binder.path(images, {.name = "images",
@@ -61,6 +63,7 @@ struct Settings {
     binder.text(device, {.name = "device",
                          .description = "Where the job runs: auto, cpu, cuda or cuda:N.",
                          .identity = Identity::kNone});
+    bind_nonfinite(binder, nonfinite);
   }
 };
 
@@ -72,7 +75,8 @@ void run(JobContext& context) {
   const FolderImages wanted{
       settings.images,     static_cast<int>(settings.image_size),
       settings.num_images, settings.max_unreadable,
-      settings.flips,      settings.output.empty() ? 0 : settings.keep_features};
+      settings.flips,      settings.output.empty() ? 0 : settings.keep_features,
+      settings.nonfinite};
   const FolderStatistics statistics = folder_statistics(context, wanted, extractor);
   if (!context.comm().first()) return;
   const metrics::Gaussian& gaussian = statistics.gaussian;
@@ -84,6 +88,10 @@ void run(JobContext& context) {
   }
   context.set_all("images_used", statistics.images);
   context.set_all("unreadable_images", statistics.unreadable);
+  LeftOut left_out(context.point_count());
+  for (size_t i = 0; i < context.point_count(); ++i)
+    left_out.add(i, statistics.nonfinite, statistics.images + statistics.nonfinite);
+  left_out.report(context);
   context.set_all("features", gaussian.mean.numel());
   context.set_all("extractor_sha256", extractor.sha256());
   context.set_all("distance_name", metrics::distance_name(extractor));
@@ -99,6 +107,7 @@ const bool registered = register_experiment<Settings>(
      .columns = {{"images_used", ColumnType::kInt64, "", "images that were read and used"},
                  {"unreadable_images", ColumnType::kInt64, "",
                   "image files left out because they could not be read"},
+                 nonfinite_column(),
                  {"features", ColumnType::kInt64, "", "width F of the features"},
                  {"extractor_sha256", ColumnType::kString, "",
                   "SHA-256 of the extractor's file: the weights that made the features"},

@@ -21,11 +21,12 @@ namespace tarflow::experiments {
 
 struct FolderBatches {
   std::filesystem::path folder;
-  int64_t num_images = 0;         // balanced over classes; 0: all
-  std::string labels = "none";    // none, or folder: the index of the class folder, sorted by name
-  int64_t batch = 64;             // images at once, at most
-  int64_t max_unreadable = 0;     // more unreadable files than this end the job
-  std::string phase = "forward";  // as progress calls it
+  int64_t num_images = 0;          // balanced over classes; 0: all
+  std::string labels = "none";     // none, or folder: the index of the class folder, sorted by name
+  int64_t batch = 64;              // images at once, at most
+  int64_t max_unreadable = 0;      // more unreadable files than this end the job
+  std::string phase = "forward";   // as progress calls it
+  std::string nonfinite = "fail";  // what becomes of images with values that are not finite
 };
 
 struct ImageBatch {
@@ -37,6 +38,7 @@ struct ImageBatch {
 // On rank 0; 0 on the others.
 struct FolderCount {
   int64_t used = 0, unreadable = 0;
+  int64_t nonfinite = 0;  // left out by those who count them; not in `used`
 };
 
 // Deals the batches of the chosen images to the ranks: `work` makes what comes of one, and `add`

@@ -4,9 +4,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <utility>
 
+#include "experiments/nonfinite.h"
 #include "framework/core/error.h"
 #include "framework/core/hash.h"
 #include "framework/dist/pack.h"
@@ -19,7 +22,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kNorm = "2";
-constexpr int64_t kBatch = 64;  // images run at once; changes nothing
+constexpr const char* kNonfinite = "nonfinite_images";  // attribute; older files lack it: none
+constexpr int64_t kBatch = 64;                          // images run at once; changes nothing
 
 // What the metrics depend on; raise `version` when their numbers change.
 std::string identity_of(const JobContext& context, const std::string& images_content,
@@ -49,6 +53,12 @@ std::optional<GuessMetrics> read_kept(JobContext& context, const fs::path& file,
                          record::to_doubles(record::read_dataset(file, "igm_zero"))};
     if (metrics.igm_z.size() != blocks || metrics.igm_zero.size() != blocks)
       throw Error("it is of another number of blocks");
+    const auto finite = [](double value) { return std::isfinite(value); };
+    if (!std::ranges::all_of(metrics.igm_z, finite) ||
+        !std::ranges::all_of(metrics.igm_zero, finite))
+      throw Error("it holds values that are not finite");
+    if (const std::string count = record::read_root_attribute(file, kNonfinite); !count.empty())
+      metrics.nonfinite = std::stoll(count);
     return metrics;
   } catch (const Error& failure) {
     context.log(fmt::format("{} is not usable and is made anew: {}", file.filename().string(),
@@ -67,7 +77,7 @@ void write_kept(JobContext& context, const fs::path& file, const std::string& id
         {record::make_array("igm_z", {blocks}, metrics.igm_z, "", "IGM of the guess z, by block"),
          record::make_array("igm_zero", {blocks}, metrics.igm_zero, "",
                             "IGM of the guess 0, by block")},
-        {{"identity", identity}});
+        {{"identity", identity}, {kNonfinite, std::to_string(metrics.nonfinite)}});
   } catch (const Error& failure) {
     context.log(fmt::format("the initial guessing metrics are not kept: {}", failure.what()));
   }
@@ -76,9 +86,10 @@ void write_kept(JobContext& context, const fs::path& file, const std::string& id
 // On rank 0, with the help of the others.
 GuessMetrics measured(JobContext& context, const GuessSettings& settings, const Model& model) {
   metrics::IgmCrm sums(model);
-  const FolderBatches wanted{settings.images, settings.num_images, "none", kBatch, 0, "guesses"};
-  add_folder(context, wanted, model, sums);
+  const FolderBatches wanted{settings.images, settings.num_images, "none", kBatch, 0,
+                             "guesses",       settings.nonfinite};
   GuessMetrics metrics;
+  metrics.nonfinite = add_folder(context, wanted, model, sums).nonfinite;
   if (!context.comm().first()) return metrics;
   for (const metrics::BlockMetrics& block : sums.result(metrics::matrix_norm_from(kNorm))) {
     metrics.igm_z.push_back(block.igm_z);
@@ -97,13 +108,14 @@ std::string images_content(const JobContext& context, const GuessSettings& setti
 GuessMetrics shared(dist::Communicator& comm, const GuessMetrics& metrics) {
   const dist::Tensors all = dist::unpack(
       comm.broadcast(dist::pack({{"igm_z", at::tensor(metrics.igm_z, at::kDouble)},
-                                 {"igm_zero", at::tensor(metrics.igm_zero, at::kDouble)}})));
+                                 {"igm_zero", at::tensor(metrics.igm_zero, at::kDouble)},
+                                 {kNonfinite, at::full({}, metrics.nonfinite, at::kLong)}})));
   const auto values = [&](const char* name) {
     const at::Tensor& tensor = all.at(name);
     const double* first = tensor.const_data_ptr<double>();
     return std::vector<double>(first, first + tensor.numel());
   };
-  return {values("igm_z"), values("igm_zero")};
+  return {values("igm_z"), values("igm_zero"), all.at(kNonfinite).item<int64_t>()};
 }
 
 // In sampling order: the guess of each block, "none" where it is sequential.
@@ -152,6 +164,29 @@ Strategy with_guesses(Strategy strategy, const GuessMetrics& metrics) {
   return strategy;
 }
 
+// Of one batch: "sums" over its finite images, their "count", and how many are left out.
+Piece finite_sums(const ImageBatch& batch, const std::string& choice,
+                  const metrics::IgmCrm& metrics) {
+  at::Tensor sums = metrics.sums_of(batch.images, batch.labels);
+  int64_t left_out = 0;
+  if (!sums.isfinite().all().item<bool>()) {
+    const at::Tensor finite = metrics.finite_images(batch.images, batch.labels);
+    left_out = count_false(finite);
+    refuse_nonfinite(choice, names_of_false(finite, batch.indices),
+                     "in the blocks of the model (counted among the chosen images)");
+    Labels labels;
+    for (size_t i = 0; i < batch.labels.size(); ++i) {
+      if (finite[static_cast<int64_t>(i)].item<bool>()) labels.push_back(batch.labels[i]);
+    }
+    sums = left_out == batch.images.size(0)
+               ? at::zeros_like(sums)
+               : metrics.sums_of(rows_where(batch.images, finite), labels);
+  }
+  return {{"sums", sums},
+          {"count", at::full({}, batch.images.size(0) - left_out, at::kLong)},
+          {kNonfinite, at::full({}, left_out, at::kLong)}};
+}
+
 }  // namespace
 
 void GuessSettings::bind(Binder& binder) {
@@ -174,15 +209,22 @@ Guess GuessMetrics::guess(size_t block) const {
 
 FolderCount add_folder(JobContext& context, const FolderBatches& wanted, const Model& model,
                        metrics::IgmCrm& sums) {
-  return for_each_batch(
+  int64_t nonfinite = 0;
+  FolderCount count = for_each_batch(
       context, wanted, model,
-      [&](const ImageBatch& batch) {
-        return Piece{{"sums", sums.sums_of(batch.images, batch.labels)},
-                     {"count", at::full({}, batch.images.size(0), at::kLong)}};
-      },
+      [&](const ImageBatch& batch) { return finite_sums(batch, wanted.nonfinite, sums); },
       [&](const Piece& piece) {
+        nonfinite += piece.at(kNonfinite).item<int64_t>();
         sums.add_sums(piece.at("sums"), piece.at("count").item<int64_t>());
       });
+  count.used -= nonfinite;
+  count.nonfinite = nonfinite;
+  if (nonfinite > 0 && count.used == 0) {
+    throw Error(fmt::format("no IGM or CRM: for none of {} images are the model's blocks finite",
+                            nonfinite),
+                "compute_type: float32 has the widest range there is");
+  }
+  return count;
 }
 
 GuessMetrics measure_guesses(JobContext& context, const GuessSettings& settings,
@@ -201,7 +243,14 @@ GuessMetrics measure_guesses(JobContext& context, const GuessSettings& settings,
     metrics = measured(context, settings, model);
     if (comm.first()) write_kept(context, file, identity, *metrics);
   }
-  return shared(comm, metrics.value_or(GuessMetrics{}));
+  GuessMetrics all = shared(comm, metrics.value_or(GuessMetrics{}));
+  // What is kept may be of a job that excluded them.
+  if (all.nonfinite > 0) {
+    refuse_nonfinite(settings.nonfinite,
+                     fmt::format("{} images of {}", all.nonfinite, settings.images),
+                     "in the blocks of the model, so `guess: auto` cannot choose by all");
+  }
+  return all;
 }
 
 void keep_guesses(JobContext& context, const std::string& images_content, int64_t num_images,
@@ -229,8 +278,13 @@ std::vector<Strategy> chosen_strategies(JobContext& context, std::vector<Strateg
     strategies[i] = with_guesses(open, *metrics);
     if (open != logged) log_choice(context, open, settings, *metrics);
     logged = open;
-    if (i < context.point_count())
-      context.set(i, guess_column().name, canonical(Json(guess_names(strategies[i]))));
+    if (i >= context.point_count()) continue;
+    context.set(i, guess_column().name, canonical(Json(guess_names(strategies[i]))));
+    if (metrics->nonfinite > 0) {
+      context.add_status(i, fmt::format("the guesses are chosen without {} real images that are "
+                                        "not finite in the model",
+                                        metrics->nonfinite));
+    }
   }
   return strategies;
 }

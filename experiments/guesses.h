@@ -15,7 +15,9 @@
 
 namespace tarflow::experiments {
 
-// Feeds the folder's images to the sums of rank 0; all ranks work on them.
+// Feeds the folder's images to the sums of rank 0; all ranks work on them. Images for which a
+// block's sums are not finite fail the job or are left out, as `wanted` says. Throws Error where
+// none is left.
 FolderCount add_folder(JobContext& context, const FolderBatches& wanted, const Model& model,
                        metrics::IgmCrm& sums);
 
@@ -23,6 +25,7 @@ FolderCount add_folder(JobContext& context, const FolderBatches& wanted, const M
 struct GuessSettings {
   std::string images;  // folder of real images; "" where no strategy needs it
   int64_t num_images = 1000;
+  std::string nonfinite = "fail";  // the setting of the experiment
 
   void bind(Binder& binder);
 };
@@ -30,6 +33,7 @@ struct GuessSettings {
 // The initial guessing metrics of each block in checkpoint order, norm 2.
 struct GuessMetrics {
   std::vector<double> igm_z, igm_zero;
+  int64_t nonfinite = 0;  // images that were left out because something was not finite
 
   Guess guess(size_t block) const;  // z where igm_z <= igm_zero
 };

@@ -8,6 +8,7 @@
 
 #include "experiments/folder_batches.h"
 #include "experiments/guesses.h"
+#include "experiments/nonfinite.h"
 #include "experiments/registry.h"
 #include "framework/metrics/igm_crm.h"
 #include "framework/tensor/device.h"
@@ -25,6 +26,7 @@ struct Settings {
   int64_t max_unreadable = 0;
   std::string device = "auto";
   std::string compute_type = "float32";
+  std::string nonfinite = "fail";
 
   void bind(Binder& binder) {
     binder.model(model, {.name = "model",
@@ -54,14 +56,16 @@ struct Settings {
     bind_batch(binder, batch);
     bind_max_unreadable(binder, max_unreadable);
     bind_device(binder, device, compute_type);
+    bind_nonfinite(binder, nonfinite);
   }
 };
 
 // Feeds the folder's images to the sums, which are those of all ranks on rank 0.
 FolderCount add_images(JobContext& context, const Settings& settings, const Model& model,
                        metrics::IgmCrm& sums) {
-  const FolderBatches wanted{settings.images, settings.num_images,     settings.labels,
-                             settings.batch,  settings.max_unreadable, "forward"};
+  const FolderBatches wanted{settings.images,   settings.num_images,     settings.labels,
+                             settings.batch,    settings.max_unreadable, "forward",
+                             settings.nonfinite};
   return add_folder(context, wanted, model, sums);
 }
 
@@ -143,15 +147,24 @@ void run(JobContext& context) {
   const std::vector<metrics::BlockMetrics> main =
       sums.result(metrics::matrix_norm_from(norms.front()));
   add_guesses(context, main);
-  const bool as_guesses_do =
-      norms.front() == "2" && settings.labels == "none" && count.unreadable == 0;
+  const bool as_guesses_do = norms.front() == "2" && settings.labels == "none" &&
+                             count.unreadable == 0 && count.nonfinite == 0;
   if (as_guesses_do) keep_for_guesses(context, settings, model, main);
   const auto toughest = std::max_element(
       main.begin(), main.end(), [](const auto& a, const auto& b) { return a.crm < b.crm; });
-  context.set_all("toughest_block", int64_t{toughest - main.begin()});
-  context.set_all("toughest_crm_percent", toughest->crm_percent);
+  if (toughest->crm > 0) {
+    context.set_all("toughest_block", int64_t{toughest - main.begin()});
+    context.set_all("toughest_crm_percent", toughest->crm_percent);
+  } else {
+    for (size_t i = 0; i < context.point_count(); ++i)
+      context.add_status(i, "the CRM of every block is 0: none is the toughest");
+  }
   context.set_all("images_used", count.used);
   context.set_all("unreadable_images", count.unreadable);
+  LeftOut left_out(context.point_count());
+  for (size_t i = 0; i < context.point_count(); ++i)
+    left_out.add(i, count.nonfinite, count.used + count.nonfinite);
+  left_out.report(context);
   context.set_all("device", device_name(device));
   context.set_all("compute", to_string(model.compute));
 }
@@ -169,6 +182,7 @@ const bool registered = register_experiment<Settings>(
                  {"images_used", ColumnType::kInt64, "", "images that were read and used"},
                  {"unreadable_images", ColumnType::kInt64, "",
                   "image files left out because they could not be read"},
+                 nonfinite_column(),
                  {"compute", ColumnType::kString, "", "compute type the job ran in"}},
      .arrays = arrays(),
      .work = Work::kForward,

@@ -75,6 +75,15 @@ void JobContext::set_all(const std::string& column, const record::Cell& value) {
   for (size_t point = 0; point < rows_.size(); ++point) set(point, column, value);
 }
 
+void JobContext::add_status(size_t point, const std::string& text) {
+  if (!comm().first()) return;
+  std::string status = text;
+  if (const auto known = rows_.at(point).find("status"); known != rows_[point].end())
+    status = std::get<std::string>(known->second) + "; " + text;
+  set(point, "status", status);
+  log(fmt::format("note: point {}: {}", point_id(point), text));
+}
+
 void JobContext::add(const std::string& path, const std::vector<std::string>& names,
                      record::Array values) {
   if (comm().first()) arrays_.push_back(declared_array(schema_, path, names, std::move(values)));

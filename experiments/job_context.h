@@ -64,6 +64,9 @@ class JobContext {
   // Results. Cells of a point's row; settings columns are added by the worker.
   void set(size_t point, const std::string& column, record::Cell value);
   void set_all(const std::string& column, const record::Cell& value);
+  // What is to be known before the point's row is used: joins its column `status`, which is "ok"
+  // without any, and the log.
+  void add_status(size_t point, const std::string& text);
   // The array that the experiment's schema declares as `path` (declared_array).
   void add(const std::string& path, const std::vector<std::string>& names, record::Array values);
 

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include <algorithm>
 
 #include "framework/core/error.h"
@@ -30,6 +32,8 @@ at::Tensor read_noise(const NoiseSettings& settings, const ModelShape& shape, in
   return tensor;
 }
 
+constexpr double kMostLabel = 1e15;  // whole numbers are exact below
+
 Labels read_labels(const NoiseSettings& settings, int64_t num_images) {
   const record::Array labels = record::read_dataset(settings.noise, settings.labels_dataset);
   const std::vector<double> all = record::to_doubles(labels);
@@ -38,8 +42,14 @@ Labels read_labels(const NoiseSettings& settings, int64_t num_images) {
                             settings.noise));
   }
   Labels result;
-  for (int64_t i = 0; i < num_images; ++i)
-    result.push_back(static_cast<int64_t>(all[static_cast<size_t>(i)]));
+  for (int64_t i = 0; i < num_images; ++i) {
+    const double label = all[static_cast<size_t>(i)];
+    if (!(std::abs(label) < kMostLabel) || label != std::floor(label)) {
+      throw Error(fmt::format("label {} of image {} in `{}` of {} is no whole number", label, i,
+                              settings.labels_dataset, settings.noise));
+    }
+    result.push_back(static_cast<int64_t>(label));
+  }
   return result;
 }
 
@@ -71,6 +81,11 @@ NoiseInput::NoiseInput(const NoiseSettings& from, const SamplingSettings& settin
                 "leave `labels` out");
   }
   noise_ = read_noise(from, model.shape, settings.num_images);
+  if (const at::Tensor finite = finite_rows(noise_); count_false(finite) > 0) {
+    throw Error(fmt::format("the noise of {} in `{}` of {} is not finite",
+                            names_of_false(finite, 0), from.noise_dataset, from.noise),
+                "write the noise anew");
+  }
   if (model.shape.classes > 0) labels_ = read_labels(from, settings.num_images);
 }
 

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "experiments/folder_batches.h"
+#include "experiments/nonfinite.h"
 #include "framework/checkpoint/checkpoint.h"
 #include "framework/checkpoint/statistics.h"
 #include "framework/core/error.h"
@@ -22,7 +23,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kBatch = 128;  // images an extractor sees at once
+constexpr int64_t kBatch = metrics::kExtractorBatch;  // images of a folder read at once
 
 // The resize that images went through before the extractor: part of what makes statistics
 // comparable.
@@ -61,6 +62,20 @@ void require_width(const fs::path& file, int64_t found, const metrics::Extractor
               "name the statistics that this extractor made");
 }
 
+void require_finite_statistics(const fs::path& file, const Reference& reference) {
+  const std::map<const char*, at::Tensor> tensors = {{"mu", reference.gaussian.mean},
+                                                     {"sigma", reference.gaussian.covariance},
+                                                     {"features", reference.features}};
+  for (const auto& [name, tensor] : tensors) {
+    if (!tensor.defined()) continue;
+    const int64_t bad = count_false(at::isfinite(tensor));
+    if (bad == 0) continue;
+    throw Error(fmt::format("{}: {} of {} values of `{}` are NaN or infinite", file.string(), bad,
+                            tensor.numel(), name),
+                "make the statistics anew with the experiment fid_stats");
+  }
+}
+
 // Of fid_stats.
 Reference read_own_file(const fs::path& file, const metrics::Extractor& extractor, int image_size) {
   require_extractor(file, extractor);
@@ -87,6 +102,7 @@ Reference read_own_file(const fs::path& file, const metrics::Extractor& extracto
     if (reference.features.dim() != 2 || reference.features.size(1) != features)
       throw Error(fmt::format("{} does not hold features (n, {})", file.string(), features));
   }
+  require_finite_statistics(file, reference);
   return reference;
 }
 
@@ -113,10 +129,32 @@ Reference read_foreign_file(JobContext& context, const fs::path& file,
       "{} does not say {}: taken as made with the extractor {} from images of {} pixels",
       file.string(), named ? "how its images were resized" : "its extractor, resize or image count",
       extractor.name(), image_size));
-  return {{at::tensor(found.mean, at::kDouble),
-           at::tensor(found.covariance, at::kDouble).view({width, width}), found.count},
-          {},
-          file.string()};
+  Reference reference{{at::tensor(found.mean, at::kDouble),
+                       at::tensor(found.covariance, at::kDouble).view({width, width}), found.count},
+                      {},
+                      file.string()};
+  require_finite_statistics(file, reference);
+  return reference;
+}
+
+// Of one batch: "features" and "mirrored" of the images whose features are finite, and how many are
+// left out.
+Piece finite_features(const metrics::Extractor& extractor, const images::Batch& batch,
+                      const FolderImages& wanted) {
+  const metrics::BatchFeatures found = features_of(extractor, batch, wanted.flips);
+  at::Tensor finite = finite_rows(found.features);
+  if (wanted.flips) finite = finite.logical_and(finite_rows(found.mirrored));
+  if (count_false(finite) > 0) {
+    refuse_nonfinite(wanted.nonfinite, names_of_false(finite, batch.files),
+                     fmt::format("in the features of the extractor {} (counted among the chosen "
+                                 "images of {})",
+                                 extractor.name(), wanted.folder.string()),
+                     wanted.nonfinite_repair);
+  }
+  Piece piece = {{"features", rows_where(found.features, finite)},
+                 {"nonfinite", at::full({}, count_false(finite), at::kLong)}};
+  if (wanted.flips) piece["mirrored"] = rows_where(found.mirrored, finite);
+  return piece;
 }
 
 // Statistics kept under the results' cache; nothing where they are not, or not usable.
@@ -157,17 +195,19 @@ FolderStatistics folder_statistics(JobContext& context, const FolderImages& want
   statistics.unreadable =
       for_each_listed(
           context, batches,
-          [&](const images::Batch& batch) {
-            const metrics::BatchFeatures found = features_of(extractor, batch, wanted.flips);
-            Piece piece = {{"features", found.features}};
-            if (wanted.flips) piece["mirrored"] = found.mirrored;
-            return piece;
-          },
+          [&](const images::Batch& batch) { return finite_features(extractor, batch, wanted); },
           [&](const Piece& piece) {
+            statistics.nonfinite += piece.at("nonfinite").item<int64_t>();
             sums.add({piece.at("features"), wanted.flips ? piece.at("mirrored") : at::Tensor()});
           })
           .unreadable;
   if (!context.comm().first()) return statistics;
+  if (statistics.nonfinite > 0 && sums.images() == 0) {
+    throw Error(fmt::format("no statistics: of none of {} images are the features of the extractor "
+                            "{} finite",
+                            statistics.nonfinite, extractor.name()),
+                "name another extractor");
+  }
   statistics.gaussian = sums.moments().gaussian();
   statistics.features = sums.features();
   statistics.images = sums.images();
@@ -224,7 +264,11 @@ Reference load_reference(JobContext& context, const fs::path& path,
   }
   // Rank 0 alone looks at the cache, so that all ranks do the same whoever else writes to it.
   if (comm.broadcast(reference ? "kept" : "to be made") != "kept") {
-    const FolderImages all{.folder = path, .image_size = image_size};
+    const FolderImages all{.folder = path,
+                           .image_size = image_size,
+                           .nonfinite_repair =
+                               "make the statistics with fid_stats and `nonfinite: exclude`, and "
+                               "name their file as `reference`"};
     const FolderStatistics statistics = folder_statistics(context, all, extractor);
     if (comm.first()) write_statistics(kept, statistics, all, extractor);
     reference = Reference{statistics.gaussian, statistics.features, ""};

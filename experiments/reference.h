@@ -33,6 +33,8 @@ struct FolderImages {
   int64_t max_unreadable = 0;             // more unreadable files than this end the job
   bool flips = false;                     // each image counted mirrored as well
   int64_t keep_features = kKeptFeatures;  // of the first images; 0: none
+  std::string nonfinite = "fail";         // what becomes of images whose features are not finite
+  std::string nonfinite_repair = "";      // said where they fail the job; "": the usual one
 };
 
 // On rank 0; nothing on the others.
@@ -41,6 +43,7 @@ struct FolderStatistics {
   at::Tensor features;     // (n, F) float32 on the CPU; undefined when none are kept
   int64_t images = 0;      // read and used
   int64_t unreadable = 0;  // left out, named in the log
+  int64_t nonfinite = 0;   // left out because a feature is not finite
 };
 
 // The features of a folder's images, streamed; all ranks of the job work on them.

@@ -9,6 +9,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -51,6 +52,19 @@ const Experiment& find_experiment(const std::string& name) {
   throw Error(fmt::format("there is no experiment `{}`", name), did_you_mean(name, names));
 }
 
+// No number that is not finite stands in a row whose status is ok.
+void note_nonfinite_cells(JobContext& context) {
+  for (size_t i = 0; i < context.point_count(); ++i) {
+    std::vector<std::string> columns;
+    for (const auto& [column, cell] : context.rows()[i]) {
+      const double* number = std::get_if<double>(&cell);
+      if (number && !std::isfinite(*number)) columns.push_back(column);
+    }
+    if (!columns.empty())
+      context.add_status(i, fmt::format("not finite: {}", fmt::join(columns, ", ")));
+  }
+}
+
 record::JobRecord record_of(JobContext& context, const Environment& environment) {
   const ExperimentSchema& schema = context.schema();
   record::JobRecord record;
@@ -59,6 +73,7 @@ record::JobRecord record_of(JobContext& context, const Environment& environment)
   record.environment = environment.at_end();
   record.environment.update(context.environment());
   record.columns = record::all_columns(schema);
+  note_nonfinite_cells(context);
   for (size_t i = 0; i < context.point_count(); ++i) {
     record::Row row = record::settings_row(schema, context.point_settings(i));
     row["point"] = context.point_id(i);

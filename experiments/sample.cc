@@ -58,7 +58,8 @@ class Samples {
                                std::any_of(rates_.begin(), rates_.end(),
                                            [](double rate) { return rate != 0; }))),
         input_(settings_.noise, settings_, model_),
-        denoised_(context.point_count()) {}
+        denoised_(context.point_count()),
+        left_out_(context.point_count()) {}
 
   void run() {
     context_.progress("sampling", 0, settings_.num_images);
@@ -80,7 +81,11 @@ class Samples {
     sampling_seconds_ += sampling.seconds();
     work_.add(result, chunk.count);
     images_.push_back(result.images.cpu());
-    if (settings_.trace) traces_.push_back(at::stack(result.trace).cpu());
+    at::Tensor finite = finite_rows(result.images);
+    if (settings_.trace) {
+      traces_.push_back(at::stack(result.trace).cpu());
+      finite = finite.logical_and(finite_rows(at::stack(result.trace, 1)));
+    }
     at::Tensor gradient;  // one serves every rate
     for (size_t i = 0; i < rates_.size(); ++i) {
       if (rates_[i] != 0 && !gradient.defined())
@@ -88,10 +93,15 @@ class Samples {
       denoised_[i].push_back(rates_[i] == 0
                                  ? images_.back()
                                  : self_denoise(model_, result.images, gradient, rates_[i]).cpu());
+      const at::Tensor own = finite.logical_and(finite_rows(denoised_[i].back()));
+      require_finite(settings_.nonfinite, own, chunk.first,
+                     fmt::format("with self_denoising_lr {}", rates_[i]));
+      left_out_.add(i, own);
     }
   }
 
   void report() {
+    left_out_.report(context_);
     context_.add("images/before_denoising", {}, array_values(at::cat(images_)));
     if (settings_.trace) context_.add("images/trace", {}, array_values(at::cat(traces_, 1)));
     for (size_t i = 0; i < rates_.size(); ++i)
@@ -116,11 +126,19 @@ class Samples {
   const NoiseInput input_;
   std::vector<at::Tensor> images_, traces_;
   std::vector<std::vector<at::Tensor>> denoised_;  // by point
+  LeftOut left_out_;
   WorkTotals work_;
   double sampling_seconds_ = 0;
 };
 
 void run(JobContext& context) { Samples(context).run(); }
+
+std::vector<Column> columns() {
+  std::vector<Column> columns = work_columns();
+  columns.push_back({nonfinite_column().name, ColumnType::kInt64, "",
+                     "images with a value that is not finite; the arrays hold them as they are"});
+  return columns;
+}
 
 std::vector<ArrayInfo> arrays() {
   std::vector<ArrayInfo> arrays = work_arrays();
@@ -148,7 +166,7 @@ const bool registered = register_experiment<Settings>(
      .revision = 1,
      .timed = false,
      .fields = {},
-     .columns = work_columns(),
+     .columns = columns(),
      .arrays = arrays(),
      .work = Work::kSampling},
     run);

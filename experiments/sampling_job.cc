@@ -55,6 +55,8 @@ void SamplingSettings::bind(Binder& binder, StrategyField strategies) {
        .example = {0, 2}});
   bind_device(binder, device, compute_type);
   bind_memory_limit(binder, memory_limit);
+  bind_nonfinite(binder, nonfinite);
+  guesses.nonfinite = nonfinite;
 }
 
 SampleOptions SamplingSettings::options() const {

@@ -8,6 +8,7 @@
 
 #include "experiments/guesses.h"
 #include "experiments/job_context.h"
+#include "experiments/nonfinite.h"
 #include "experiments/settings.h"
 #include "framework/dist/pack.h"
 #include "framework/sampling/batch_sampler.h"
@@ -34,6 +35,7 @@ struct SamplingSettings {
   std::string device = "auto";
   std::string compute_type = "auto";
   double memory_limit = 0;  // GB; 0: what the device has free
+  std::string nonfinite = "fail";
 
   void bind(Binder& binder, StrategyField strategies = StrategyField::kOwn);
   SampleOptions options() const;  // with the strategy as stated

@@ -45,7 +45,8 @@ class Traces {
         settings_(read_settings<Settings>(context.point_settings(0))),  // strategies are shared
         device_(context.device()),
         model_(context.load_model(device_, compute_type_from(settings_.compute_type, device_))),
-        input_(settings_.noise, settings_, model_) {
+        input_(settings_.noise, settings_, model_),
+        left_out_(context.point_count()) {
     if (settings_.num_images > kMostImages) {
       throw Error(fmt::format("a trace of {} images", settings_.num_images),
                   fmt::format("`num_images` is at most {} here: each is a picture of its own; "
@@ -74,9 +75,9 @@ class Traces {
     int64_t done = 0;
     context_.progress("sampling", done, total);
     for (const Chunk& chunk : chunks_of(settings_.num_images, settings_.chunk)) {
-      for (PointTrace& point : points_) {
+      for (size_t i = 0; i < points_.size(); ++i) {
         context_.stop_if_requested();
-        trace(sampler, point, chunk);
+        trace(sampler, i, chunk);
         done += chunk.count;
         context_.progress("sampling", done, total);
       }
@@ -85,7 +86,8 @@ class Traces {
   }
 
  private:
-  void trace(ChunkSampler& sampler, PointTrace& point, const Chunk& chunk) {
+  void trace(ChunkSampler& sampler, size_t index, const Chunk& chunk) {
+    PointTrace& point = points_[index];
     const Labels labels = input_.labels(chunk);
     SampleResult result = sampler.sample(input_.noise(chunk), labels, point.strategy);
     if (settings_.self_denoising_lr != 0) {
@@ -94,6 +96,10 @@ class Traces {
           self_denoise(model_, result.images, gradient, settings_.self_denoising_lr));
     }
     const at::Tensor states = at::stack(result.trace, 1).cpu();  // (n, states, 3, H, W)
+    const at::Tensor finite = finite_rows(states);
+    require_finite(settings_.nonfinite, finite, chunk.first,
+                   fmt::format("in a state of strategy {}", point.strategy.name));
+    left_out_.add(index, finite);
     for (int64_t i = 0; i < states.size(0); ++i) {
       for (int64_t s = 0; s < states.size(1); ++s) add_state(point, states[i][s]);
     }
@@ -135,6 +141,7 @@ class Traces {
   }
 
   void report() {
+    left_out_.report(context_);
     const std::vector<std::string> names = headings();
     for (int64_t i = 0; i < settings_.num_images; ++i) {
       const std::string path =
@@ -164,6 +171,7 @@ class Traces {
   const Model model_;
   const NoiseInput input_;
   std::vector<PointTrace> points_;
+  LeftOut left_out_;
 };
 
 void run(JobContext& context) { Traces(context).run(); }
@@ -176,6 +184,8 @@ const bool registered = register_experiment<Settings>(
      .timed = false,
      .fields = {},
      .columns = {guess_column(),
+                 {nonfinite_column().name, ColumnType::kInt64, "",
+                  "images with a state that is not finite; the pictures show them black there"},
                  picture_column("the first image's strip, a row a strategy of the same job"),
                  {"smoke", ColumnType::kInt64, "",
                   "1: a trial run with few images, perhaps with an untrained model"},

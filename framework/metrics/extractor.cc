@@ -148,11 +148,7 @@ at::Tensor Extractor::run_module(const at::Tensor& input) const {
   return result.toTensor();
 }
 
-at::Tensor Extractor::features(const at::Tensor& images) const {
-  if (images.dim() != 4 || images.size(1) != 3 || images.scalar_type() != at::kByte) {
-    throw Error(
-        fmt::format("an extractor needs uint8 images (N, 3, H, W), not {}", shape_text(images)));
-  }
+at::Tensor Extractor::checked(const at::Tensor& images) const {
   const at::Tensor features = run(images);
   const at::ScalarType type = features.scalar_type();
   if (features.dim() != 2 || features.size(0) != images.size(0) ||
@@ -162,9 +158,29 @@ at::Tensor Extractor::features(const at::Tensor& images) const {
                     path_.string(), shape_text(features), images.size(0), images.size(0)),
         "it must return one row of float32 or float64 features an image");
   }
-  if (!at::isfinite(features).all().item<bool>()) {
+  return features;
+}
+
+at::Tensor Extractor::any_features(const at::Tensor& images) const {
+  if (images.dim() != 4 || images.size(1) != 3 || images.scalar_type() != at::kByte) {
     throw Error(
-        fmt::format("the extractor {} returned features that are not finite", path_.string()));
+        fmt::format("an extractor needs uint8 images (N, 3, H, W), not {}", shape_text(images)));
+  }
+  if (images.size(0) <= kExtractorBatch) return checked(images);
+  std::vector<at::Tensor> parts;
+  for (int64_t first = 0; first < images.size(0); first += kExtractorBatch)
+    parts.push_back(checked(images.slice(0, first, first + kExtractorBatch)));
+  return at::cat(parts);
+}
+
+at::Tensor Extractor::features(const at::Tensor& images) const {
+  const at::Tensor features = any_features(images);
+  const at::Tensor finite = at::isfinite(features).all(1);
+  if (const int64_t bad = finite.numel() - finite.sum().item<int64_t>(); bad > 0) {
+    throw Error(
+        fmt::format("the extractor {} returned features that are not finite for {} of {} "
+                    "images",
+                    path_.string(), bad, features.size(0)));
   }
   return features;
 }

@@ -16,6 +16,8 @@ struct Module;
 
 namespace tarflow::metrics {
 
+inline constexpr int64_t kExtractorBatch = 128;  // images an extractor sees at once
+
 class Inception;
 
 // What kind of extractor a file holds is decided by its content:
@@ -49,14 +51,18 @@ class Extractor {
 
   // images: (N, 3, H, W) uint8 on any device -> (N, F) float32 or float64 on the extractor's
   // device. Throws Error naming the file and what came out when that is something else or not
-  // finite, or when the module fails.
+  // finite, or when the module fails. The extractor sees kExtractorBatch images at once, the first
+  // of them images 0, kExtractorBatch, ..., so memory and numbers do not depend on N or the device.
   at::Tensor features(const at::Tensor& images) const;
+  // The same with rows that are not finite, for those who leave such images out.
+  at::Tensor any_features(const at::Tensor& images) const;
 
  private:
   Extractor() = default;
   void load_inception();
   void load_module();
   at::Tensor run(const at::Tensor& images) const;
+  at::Tensor checked(const at::Tensor& images) const;
   at::Tensor run_module(const at::Tensor& input) const;
 
   std::filesystem::path path_;

@@ -28,8 +28,8 @@ at::Tensor stack(std::span<const images::Image> images) {
 BatchFeatures features_of(const Extractor& extractor, const images::Batch& batch, bool flips) {
   if (batch.images.empty()) return {};
   const at::Tensor images = stack(batch.images);
-  BatchFeatures result{extractor.features(images), {}};
-  if (flips) result.mirrored = extractor.features(images.flip(3));
+  BatchFeatures result{extractor.any_features(images), {}};
+  if (flips) result.mirrored = extractor.any_features(images.flip(3));
   return result;
 }
 

@@ -13,7 +13,8 @@
 
 namespace tarflow::metrics {
 
-// What an extractor makes of one batch of images, floating point on its device.
+// What an extractor makes of one batch of images, floating point on its device. A row may hold
+// values that are not finite (Extractor::any_features).
 struct BatchFeatures {
   at::Tensor features;  // (N, F); undefined where the batch is empty
   at::Tensor mirrored;  // the same of the images mirrored left to right; undefined unless asked for

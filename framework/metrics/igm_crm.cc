@@ -4,6 +4,7 @@
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
+#include <cmath>
 #include <limits>
 
 #include "framework/core/error.h"
@@ -90,6 +91,15 @@ at::Tensor IgmCrm::sums_of(const at::Tensor& images, const Labels& labels) const
   return at::stack(sums);
 }
 
+at::Tensor IgmCrm::finite_images(const at::Tensor& images, const Labels& labels) const {
+  const at::Tensor finite = at::empty({images.size(0)}, at::kBool);
+  for (int64_t i = 0; i < images.size(0); ++i) {
+    const Labels own = labels.empty() ? Labels{} : Labels{labels[static_cast<size_t>(i)]};
+    finite[i] = sums_of(images.slice(0, i, i + 1), own).isfinite().all().cpu();
+  }
+  return finite;
+}
+
 void IgmCrm::add_sums(const at::Tensor& sums, int64_t count) {
   if (sums.sizes() != sums_.sizes()) throw Error("sums over images of another model");
   sums_ += sums.to(sums_.device());
@@ -112,10 +122,16 @@ std::vector<BlockMetrics> IgmCrm::result(MatrixNorm norm) const {
     metrics.crm_wu = matrix_norm(halves[1], norm);
     metrics.crm = metrics.crm_x * metrics.crm_ws + metrics.crm_wu;
     metrics.guess = metrics.igm_z <= metrics.igm_zero ? Guess::kZ : Guess::kZero;
+    for (const double value : {metrics.igm_z, metrics.igm_zero, metrics.crm}) {
+      if (std::isfinite(value)) continue;
+      throw Error(fmt::format("the IGM or CRM of block {} is not finite", b),
+                  "the model overflows; compute_type: float32 has the widest range there is");
+    }
     total += metrics.crm;
     blocks.push_back(metrics);
   }
-  for (BlockMetrics& metrics : blocks) metrics.crm_percent = 100 * metrics.crm / total;
+  for (BlockMetrics& metrics : blocks)
+    metrics.crm_percent = total > 0 ? 100 * metrics.crm / total : 0;
   return blocks;
 }
 

@@ -50,9 +50,13 @@ class IgmCrm {
   // same bits.
   at::Tensor sums_of(const at::Tensor& images, const Labels& labels = {}) const;
   void add_sums(const at::Tensor& sums, int64_t count);
+  // Which images have finite sums: (N) bool on the CPU. Runs them one at a time, for batches whose
+  // sums are not finite.
+  at::Tensor finite_images(const at::Tensor& images, const Labels& labels = {}) const;
 
   int64_t count() const { return count_; }
-  // Blocks in checkpoint order. Throws Error without images.
+  // Blocks in checkpoint order. crm_percent is 0 where the CRM of all blocks is 0. Throws Error
+  // without images, or where a metric is not finite.
   std::vector<BlockMetrics> result(MatrixNorm norm) const;
 
  private:

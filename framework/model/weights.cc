@@ -6,16 +6,55 @@
 
 #include <cstring>
 #include <functional>
+#include <utility>
 #include <vector>
 
 #include "framework/checkpoint/tarflow_state.h"
 #include "framework/checkpoint/untrained.h"
+#include "framework/core/error.h"
 
 namespace tarflow {
 namespace {
 
 // Fills a row-major fp32 tensor with the values of that name.
 using Source = std::function<void(const std::string&, at::Tensor&)>;
+
+// Tensors whose values no model can compute with.
+class Faults {
+ public:
+  void require_finite(const std::string& name, const at::Tensor& tensor, const char* what) {
+    const at::Tensor finite = at::isfinite(tensor);
+    if (finite.all().item<bool>()) return;
+    add(name, tensor.numel() - finite.sum().item<int64_t>(), tensor.numel(), what);
+  }
+
+  void add(const std::string& name, int64_t count, int64_t of, const char* what) {
+    if (++tensors_ > kListed) return;
+    text_ += fmt::format("\n  {}: {} of {} values {}", name, count, of, what);
+  }
+
+  // Throws Error that lists them.
+  void end(const char* repair) const {
+    if (tensors_ == 0) return;
+    const int64_t others = tensors_ - kListed;
+    throw Error(fmt::format("no model can be computed with these weights:{}{}", text_,
+                            others > 0 ? fmt::format("\n  and {} more tensors", others) : ""),
+                repair);
+  }
+
+ private:
+  static constexpr int64_t kListed = 8;
+
+  int64_t tensors_ = 0;
+  std::string text_;
+};
+
+constexpr const char* kNotFinite = "are NaN or infinite";
+
+// Not finite only after rounding: no float32 value of such a size occurs in a trained model.
+const char* too_large_for(ComputeType compute) {
+  return compute == ComputeType::kBFloat16 ? "are too large for bfloat16" : kNotFinite;
+}
 
 // Brings tensors of one source onto one device.
 class Loader {
@@ -25,6 +64,7 @@ class Loader {
   at::Tensor fp32(const std::string& name, at::IntArrayRef shape) const {
     at::Tensor tensor = at::empty(shape, at::kFloat);
     source_(name, tensor);
+    faults_.require_finite(name, tensor, kNotFinite);
     return tensor;
   }
 
@@ -35,7 +75,29 @@ class Loader {
 
   // On the device, in the compute type: what enters the linear layers.
   at::Tensor compute(const std::string& name, at::IntArrayRef shape) const {
-    return fp32(name, shape).to(model_.device, model_.dtype());
+    const at::Tensor exact = fp32(name, shape);
+    at::Tensor tensor = exact.to(model_.device, model_.dtype());
+    if (model_.compute != ComputeType::kFloat32 && at::isfinite(exact).all().item<bool>())
+      faults_.require_finite(name, tensor, too_large_for(model_.compute));
+    return tensor;
+  }
+
+  // (T, D), square root of `var`.
+  at::Tensor prior_std() const {
+    const at::Tensor var = fp32("var", {model_.shape.tokens(), model_.shape.token_width()});
+    const int64_t negative = (var < 0).sum().item<int64_t>();
+    if (negative > 0) {
+      faults_.add("var", negative, var.numel(),
+                  "are negative, and it is the variance of the latents");
+    }
+    return var.to(model_.device).sqrt();
+  }
+
+  // Throws Error that lists the tensors which cannot be used.
+  void end() const {
+    faults_.end(
+        "the training diverged, the file is damaged, or a tensor is not what its name says: name "
+        "another checkpoint");
   }
 
   LayerWeights layer(const std::string& prefix) const {
@@ -70,6 +132,10 @@ class Loader {
     if (shape.classes > 0) {
       w.class_embed = full(prefix + "class_embed", {shape.classes, c});
       w.class_mean = w.class_embed.mean(0);
+      if (at::isfinite(w.class_embed).all().item<bool>()) {
+        faults_.require_finite(prefix + "class_embed", w.class_mean,
+                               "of the mean over classes are too large for float32");
+      }
     }
     w.proj_out_weight = compute(prefix + "proj_out.weight", {2 * d, c});
     w.proj_out_bias = compute(prefix + "proj_out.bias", {2 * d});
@@ -81,6 +147,7 @@ class Loader {
  private:
   const Source source_;
   const Model& model_;
+  mutable Faults faults_;
 };
 
 Model load(Source source, const ModelShape& shape, const at::Device& device, ComputeType compute) {
@@ -89,8 +156,9 @@ Model load(Source source, const ModelShape& shape, const at::Device& device, Com
   model.device = device;
   model.compute = compute;
   const Loader loader(std::move(source), model);
-  model.prior_std = loader.full("var", {shape.tokens(), shape.token_width()}).sqrt();
+  model.prior_std = loader.prior_std();
   for (int b = 0; b < shape.blocks; ++b) model.blocks.push_back(loader.block(b));
+  loader.end();
   return model;
 }
 
@@ -122,16 +190,30 @@ Model random_weights(const ModelShape& shape, uint64_t seed, const at::Device& d
 Model converted(const Model& model, ComputeType compute) {
   Model result = model;
   result.compute = compute;
-  for (BlockWeights& block : result.blocks) {
-    std::vector<at::Tensor*> linear = {&block.proj_in_weight, &block.proj_in_bias,
-                                       &block.proj_out_weight, &block.proj_out_bias};
-    for (LayerWeights& layer : block.layers) {
-      linear.insert(linear.end(),
-                    {&layer.qkv_weight, &layer.qkv_bias, &layer.proj_weight, &layer.proj_bias,
-                     &layer.up_weight, &layer.up_bias, &layer.down_weight, &layer.down_bias});
+  Faults faults;
+  const auto convert = [&](const std::string& name, at::Tensor& tensor) {
+    tensor = tensor.to(result.dtype());
+    faults.require_finite(name, tensor, too_large_for(compute));
+  };
+  const auto convert_pair = [&](const std::string& name, at::Tensor& weight, at::Tensor& bias) {
+    convert(name + ".weight", weight);
+    convert(name + ".bias", bias);
+  };
+  for (size_t b = 0; b < result.blocks.size(); ++b) {
+    BlockWeights& block = result.blocks[b];
+    const std::string prefix = fmt::format("blocks.{}.", b);
+    convert_pair(prefix + "proj_in", block.proj_in_weight, block.proj_in_bias);
+    convert_pair(prefix + "proj_out", block.proj_out_weight, block.proj_out_bias);
+    for (size_t l = 0; l < block.layers.size(); ++l) {
+      LayerWeights& layer = block.layers[l];
+      const std::string own = fmt::format("{}attn_blocks.{}.", prefix, l);
+      convert_pair(own + "attention.qkv", layer.qkv_weight, layer.qkv_bias);
+      convert_pair(own + "attention.proj", layer.proj_weight, layer.proj_bias);
+      convert_pair(own + "mlp.main.0", layer.up_weight, layer.up_bias);
+      convert_pair(own + "mlp.main.2", layer.down_weight, layer.down_bias);
     }
-    for (at::Tensor* tensor : linear) *tensor = tensor->to(result.dtype());
   }
+  faults.end("compare float32 with a model whose weights fit the compute type");
   return result;
 }
 

@@ -42,7 +42,9 @@ struct Model {
 };
 
 // Checks the file's tensors against its shape and uploads them; bf16 weights are upcast before
-// anything is computed from them. Throws Error listing missing, unexpected and misshaped tensors.
+// anything is computed from them. Throws Error listing missing, unexpected and misshaped tensors,
+// or the tensors with NaN, infinite values or values too large for the compute type, and a `var`
+// below 0, each with their number.
 Model load_model(const checkpoint::Checkpoint& file, const ModelShape& shape,
                  const at::Device& device, ComputeType compute);
 
@@ -51,7 +53,7 @@ Model load_model(const checkpoint::Checkpoint& file, const ModelShape& shape,
 Model random_weights(const ModelShape& shape, uint64_t seed, const at::Device& device,
                      ComputeType compute);
 // The same model in another compute type; weights that are rounded already are not made exact
-// again.
+// again. Throws Error listing the tensors with values too large for the type.
 Model converted(const Model& model, ComputeType compute);
 
 }  // namespace tarflow

@@ -16,11 +16,6 @@ namespace {
 
 constexpr double kUsedShare = 0.9;  // of the free memory; the rest is for what no plan knows
 
-Labels part_of(const Labels& labels, int64_t first, int64_t count) {
-  if (labels.empty()) return {};
-  return {labels.begin() + first, labels.begin() + first + count};
-}
-
 // ||x' - x||_2 / (N D) of all parts after each iteration, segment after segment.
 std::vector<double> joined_residuals(const std::vector<const BlockWork*>& parts,
                                      const std::vector<int64_t>& sizes,
@@ -60,6 +55,11 @@ BlockWork joined_work(const std::vector<const BlockWork*>& parts,
 }
 
 }  // namespace
+
+Labels part_of(const Labels& labels, int64_t first, int64_t count) {
+  if (labels.empty()) return {};
+  return {labels.begin() + first, labels.begin() + first + count};
+}
 
 void in_parts(int64_t images, const int64_t& size, const std::function<void()>& halve,
               const std::function<void(int64_t first, int64_t count)>& work) {

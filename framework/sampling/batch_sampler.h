@@ -99,6 +99,8 @@ class BatchSampler {
 void in_parts(int64_t images, const int64_t& size, const std::function<void()>& halve,
               const std::function<void(int64_t first, int64_t count)>& work);
 
+Labels part_of(const Labels& labels, int64_t first, int64_t count);  // none of none
+
 // The strategy for `part` of `whole` images: of stops that look at the mean over a batch, each
 // part's share of what the whole may still change.
 Strategy for_part(const Strategy& strategy, int64_t part, int64_t whole);

@@ -19,20 +19,21 @@ namespace tarflow::experiments {
 
 namespace fs = std::filesystem;
 
+inline constexpr const char* kToyFile = "toy_model_2_64_2_1_0.10.pth";
+inline constexpr ModelShape kToyShape{.image_size = 8,
+                                      .patch_size = 2,
+                                      .channels = 64,
+                                      .blocks = 2,
+                                      .layers = 1,
+                                      .classes = 3,
+                                      .noise_std = 0.1};
+
 class Programs : public testing::Test {
  protected:
   void SetUp() override {
     std::string name = (fs::temp_directory_path() / "tarflow_programs_XXXXXX").string();
     folder_ = ::mkdtemp(name.data());
-    const ModelShape shape{.image_size = 8,
-                           .patch_size = 2,
-                           .channels = 64,
-                           .blocks = 2,
-                           .layers = 1,
-                           .classes = 3,
-                           .noise_std = 0.1};
-    checkpoint::write_untrained(folder_ / "toy_model_2_64_2_1_0.10.pth", shape, 0,
-                                checkpoint::DType::kFloat32);
+    checkpoint::write_untrained(folder_ / kToyFile, kToyShape, 0, checkpoint::DType::kFloat32);
   }
 
   void TearDown() override {
