@@ -65,8 +65,14 @@ Guess best_guess(const BlockMetrics& metrics, size_t block) {
   return metrics.igm_z[block] <= metrics.igm_zero[block] ? Guess::kZ : Guess::kZero;
 }
 
+// `num_images: 0` stands for all images, so the number that was used is shown.
+const char* images_column(const Point& point) {
+  return point.number("images_used") ? "images_used" : "num_images";
+}
+
 std::string images_note(const Measured& m) {
-  std::string text = fmt::format("{}: {} images", m.name, setting_text(m.point, "num_images"));
+  std::string text =
+      fmt::format("{}: {} images", m.name, setting_text(m.point, images_column(m.point)));
   const std::string folder = m.point.text("images");
   if (!folder.empty()) text += " of " + std::filesystem::path(folder).filename().string();
   if (const std::string warning = m.point.warning(); !warning.empty()) text += "; " + warning;
@@ -193,7 +199,7 @@ void add_tables(TableSet& result, const std::vector<Point>& points, const Publis
       result.left_out.push_back(error.what());
     }
   }
-  const auto names = distinct_names(usable, {"num_images", "labels", "compute", "device"});
+  const auto names = distinct_names(usable, {"images_used", "num_images", "labels", "compute", "device"});
   for (size_t i = 0; i < models.size(); ++i) models[i].name = names[i];
   std::sort(models.begin(), models.end(),
             [](const Measured& a, const Measured& b) { return a.name < b.name; });

@@ -11,6 +11,7 @@
 #include "experiments/nonfinite.h"
 #include "experiments/registry.h"
 #include "framework/core/error.h"
+#include "framework/core/image_settings.h"
 #include "framework/metrics/likelihood.h"
 #include "framework/tensor/device.h"
 #include "framework/tensor/noise.h"
@@ -22,7 +23,7 @@ constexpr size_t kKeptValues = 100000;  // of single images, in the record
 
 struct Settings {
   std::string model;
-  std::string images;
+  std::string images, layout;
   int64_t num_images = 0;
   std::string labels = "none";
   std::string dequantisation = "auto";
@@ -41,11 +42,13 @@ struct Settings {
                          .example = "afhq"});
     binder.path(images,
                 {.name = "images",
-                 .description = "Folder of real images; resized and cropped to the model's side.",
+                 .description = "Folder of real images or .npz batches; resized and cropped to the "
+                                "model's side.",
                  .required = true,
                  .example = "data/afhq",
                  .identity = Identity::kContent,
                  .file = FileKind::kImages});
+    bind_layout(binder, layout, kLayout, "images");
     binder.integer(num_images, {.name = "num_images",
                                 .description = "Images used, balanced over classes; 0: all.",
                                 .minimum = 0});
@@ -199,8 +202,12 @@ void run(JobContext& context) {
   const at::Device device = context.device();
   const Model model = context.load_model(device, compute_type_from(settings.compute_type, device));
   Density density(context, settings, model);
-  const FolderBatches wanted{settings.images, settings.num_images,     settings.labels,
-                             settings.batch,  settings.max_unreadable, "forward"};
+  const FolderBatches wanted{.folder = settings.images,
+                             .layout = settings.layout,
+                             .num_images = settings.num_images,
+                             .labels = settings.labels,
+                             .batch = settings.batch,
+                             .max_unreadable = settings.max_unreadable};
   const FolderCount count = for_each_batch(
       context, wanted, model, [&](const ImageBatch& batch) { return density.measured(batch); },
       [&](const Piece& piece) { density.add(piece); });

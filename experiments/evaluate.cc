@@ -125,8 +125,8 @@ class Evaluation {
         extractor->second = metrics::Extractor::load(
             reference.extractor, device_, metrics::precision_from(settings_.extractor_precision));
       }
-      reference.statistics =
-          load_reference(context_, reference.path, *extractor->second, model_.shape.image_size);
+      reference.statistics = load_reference(context_, reference.path, settings_.layout,
+                                            *extractor->second, model_.shape.image_size);
       for (FeatureTotals& features : totals_.features) {
         if (features.extractor != reference.extractor) continue;
         features.moments =

@@ -1,5 +1,7 @@
 #include "experiments/evaluate_settings.h"
 
+#include "framework/core/image_settings.h"
+
 namespace tarflow::experiments {
 namespace {
 
@@ -31,13 +33,15 @@ void EvaluateSettings::bind(Binder& binder) {
       reference,
       {.name = "reference",
        .description =
-           "What samples are compared with: a folder of real images, a file of fid_stats, a "
-           "*_fid_stats.pth, or an .npz with mu and sigma. Without it and an extractor no "
+           "What samples are compared with: real images (a folder or .npz batches), a file of "
+           "fid_stats, a *_fid_stats.pth, or an .npz with mu and sigma. Without it and an "
+           "extractor no "
            "distance is measured.",
        .example = "assets/cifar10",
        .identity = Identity::kContent,
        .shared = true,
        .file = FileKind::kReference});
+  bind_layout(binder, layout, kLayout, "reference");
   bind_features(binder, *this);
   binder.integer(warmup_images,
                  {.name = "warmup_images",

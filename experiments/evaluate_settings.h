@@ -11,7 +11,7 @@ namespace tarflow::experiments {
 
 struct EvaluateSettings : SamplingSettings {
   double self_denoising_lr = 1;
-  std::string extractor, reference;
+  std::string extractor, reference, layout;
   std::string extractor_precision = "float32";
   int64_t kept_features = 10000;
   int64_t kid_subset_size = 1000;

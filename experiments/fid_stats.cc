@@ -5,6 +5,7 @@
 #include "experiments/reference.h"
 #include "experiments/registry.h"
 #include "framework/core/error.h"
+#include "framework/core/image_settings.h"
 #include "framework/tensor/device.h"
 
 namespace tarflow::experiments {
@@ -39,6 +40,7 @@ struct Settings {
          .minimum = 1,
          .maximum = 4096,
          .example = 256});
+    bind_layout(binder, layout, kLayout, "images");
     binder.integer(num_images, {.name = "num_images",
                                 .description = "Images used, balanced over classes; 0: all.",
                                 .minimum = 0});
@@ -72,11 +74,14 @@ void run(JobContext& context) {
   const at::Device device = context.device();
   const metrics::Extractor extractor = metrics::Extractor::load(
       settings.extractor, device, metrics::precision_from(settings.extractor_precision));
-  const FolderImages wanted{
-      settings.images,     static_cast<int>(settings.image_size),
-      settings.num_images, settings.max_unreadable,
-      settings.flips,      settings.output.empty() ? 0 : settings.keep_features,
-      settings.nonfinite};
+  const FolderImages wanted{.folder = settings.images,
+                            .layout = settings.layout,
+                            .image_size = static_cast<int>(settings.image_size),
+                            .num_images = settings.num_images,
+                            .max_unreadable = settings.max_unreadable,
+                            .flips = settings.flips,
+                            .keep_features = settings.output.empty() ? 0 : settings.keep_features,
+                            .nonfinite = settings.nonfinite};
   const FolderStatistics statistics = folder_statistics(context, wanted, extractor);
   if (!context.comm().first()) return;
   const metrics::Gaussian& gaussian = statistics.gaussian;

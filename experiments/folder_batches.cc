@@ -19,6 +19,21 @@ namespace tarflow::experiments {
 namespace fs = std::filesystem;
 namespace {
 
+// Labels of .npz files are numbers that need no folders.
+void require_numbers(const images::ImageFolder& folder, int64_t classes) {
+  const int64_t labels = static_cast<int64_t>(folder.classes.size());
+  if (labels == 0) {
+    throw Error(
+        fmt::format("`labels: folder`: {} holds no labels", folder.root.string()),
+        "labels are in `arr_1` beside `arr_0`, or in `labels` beside `data`; or set labels: "
+        "none");
+  }
+  if (labels <= classes) return;
+  throw Error(fmt::format("`labels: folder`: {} has the label {}, but the model has {} classes",
+                          folder.root.string(), labels - 1, classes),
+              "labels go from 0 to the number of classes less 1; or set labels: none");
+}
+
 // A model has no names for its classes: only as many folders as classes leave no doubt which is
 // which.
 void require_classes(const images::ImageFolder& folder, const Model& model) {
@@ -27,6 +42,10 @@ void require_classes(const images::ImageFolder& folder, const Model& model) {
   if (classes == 0) {
     throw Error("`labels: folder` with an unconditional model, which has no labels",
                 "set labels: none");
+  }
+  if (!folder.batches.empty()) {
+    require_numbers(folder, classes);
+    return;
   }
   if (folders == classes) return;
   throw Error(
@@ -82,6 +101,15 @@ std::vector<images::UnreadableFile> all_unreadable(JobContext& context,
 
 }  // namespace
 
+images::ImageFolder list_folder(JobContext& context, const fs::path& folder,
+                                const std::string& layout) {
+  images::ImageFolder listed = images::list_images(folder, images::layout_from(layout));
+  for (const std::string& warning : images::warnings_of(listed)) context.log("warning: " + warning);
+  if (!listed.unread.empty())
+    context.environment()["images_not_read"][folder.string()] = listed.unread;
+  return listed;
+}
+
 FolderCount for_each_listed(JobContext& context, const ListedBatches& wanted,
                             const std::function<Piece(const images::Batch&)>& work,
                             const std::function<void(const Piece&)>& add) {
@@ -116,7 +144,7 @@ FolderCount for_each_listed(JobContext& context, const ListedBatches& wanted,
 FolderCount for_each_batch(JobContext& context, const FolderBatches& wanted, const Model& model,
                            const std::function<Piece(const ImageBatch&)>& work,
                            const std::function<void(const Piece&)>& add) {
-  images::ImageFolder listed = images::list_images(wanted.folder);
+  images::ImageFolder listed = list_folder(context, wanted.folder, wanted.layout);
   const bool labelled = wanted.labels == "folder";
   if (labelled) require_classes(listed, model);
   const std::vector<images::ImageFile> files =
@@ -136,8 +164,10 @@ void bind_labels(Binder& binder, std::string& labels) {
   binder.choice(
       labels,
       {.name = "labels",
-       .description = "none: forward without labels, as published. folder: each image with the "
-                      "label of its class folder, its place in the order of their names.",
+       .description =
+           "none: forward without labels, as published. folder: each image with the "
+           "label of its class folder, its place in the order of their names; of .npz files, the "
+           "labels in them.",
        .choices = {"none", "folder"}});
 }
 

@@ -21,6 +21,7 @@ namespace tarflow::experiments {
 
 struct FolderBatches {
   std::filesystem::path folder;
+  std::string layout;              // flat, classes, or "" where the folder leaves no doubt
   int64_t num_images = 0;          // balanced over classes; 0: all
   std::string labels = "none";     // none, or folder: the index of the class folder, sorted by name
   int64_t batch = 64;              // images at once, at most
@@ -40,6 +41,11 @@ struct FolderCount {
   int64_t used = 0, unreadable = 0;
   int64_t nonfinite = 0;  // left out by those who count them; not in `used`
 };
+
+// images::list_images(). What is left out is said in the log; files of formats that are not read
+// are counted in the environment of the record, under `images_not_read`.
+images::ImageFolder list_folder(JobContext& context, const std::filesystem::path& folder,
+                                const std::string& layout);
 
 // Deals the batches of the chosen images to the ranks: `work` makes what comes of one, and `add`
 // gets it on rank 0 in their order. Batches are the same files

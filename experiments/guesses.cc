@@ -12,6 +12,7 @@
 #include "experiments/nonfinite.h"
 #include "framework/core/error.h"
 #include "framework/core/hash.h"
+#include "framework/core/image_settings.h"
 #include "framework/dist/pack.h"
 #include "framework/images/folder.h"
 #include "framework/record/dataset_file.h"
@@ -86,8 +87,12 @@ void write_kept(JobContext& context, const fs::path& file, const std::string& id
 // On rank 0, with the help of the others.
 GuessMetrics measured(JobContext& context, const GuessSettings& settings, const Model& model) {
   metrics::IgmCrm sums(model);
-  const FolderBatches wanted{settings.images, settings.num_images, "none", kBatch, 0,
-                             "guesses",       settings.nonfinite};
+  const FolderBatches wanted{.folder = settings.images,
+                             .layout = settings.layout,
+                             .num_images = settings.num_images,
+                             .batch = kBatch,
+                             .phase = "guesses",
+                             .nonfinite = settings.nonfinite};
   GuessMetrics metrics;
   metrics.nonfinite = add_folder(context, wanted, model, sums).nonfinite;
   if (!context.comm().first()) return metrics;
@@ -100,8 +105,9 @@ GuessMetrics measured(JobContext& context, const GuessSettings& settings, const 
 
 std::string images_content(const JobContext& context, const GuessSettings& settings) {
   const Json& contents = context.job().contents.get();
-  return contents.contains(kGuessImages) ? contents.at(kGuessImages).get<std::string>()
-                                         : images::folder_content_hash(settings.images);
+  return contents.contains(kGuessImages)
+             ? contents.at(kGuessImages).get<std::string>()
+             : images::folder_content_hash(settings.images, images::layout_from(settings.layout));
 }
 
 // Those of rank 0, on all ranks.
@@ -190,13 +196,16 @@ Piece finite_sums(const ImageBatch& batch, const std::string& choice,
 }  // namespace
 
 void GuessSettings::bind(Binder& binder) {
-  binder.path(images,
-              {.name = kGuessImages,
-               .description =
-                   "Folder of real images by which `guess: auto` chooses; as igm_crm's `images`.",
-               .example = "data/afhq",
-               .identity = Identity::kContent,
-               .file = FileKind::kImages});
+  binder.path(
+      images,
+      {.name = kGuessImages,
+       .description =
+           "Real images by which `guess: auto` chooses; a folder or .npz batches, as igm_crm's "
+           "`images`.",
+       .example = "data/afhq",
+       .identity = Identity::kContent,
+       .file = FileKind::kImages});
+  bind_layout(binder, layout, kGuessLayout, kGuessImages);
   binder.integer(num_images,
                  {.name = kGuessNumImages,
                   .description = "Images that `guess: auto` uses, balanced over classes; 0: all.",

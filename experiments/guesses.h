@@ -24,6 +24,7 @@ FolderCount add_folder(JobContext& context, const FolderBatches& wanted, const M
 // What `guess: auto` is decided by, and how.
 struct GuessSettings {
   std::string images;  // folder of real images; "" where no strategy needs it
+  std::string layout;  // of that folder; "" where it leaves no doubt
   int64_t num_images = 1000;
   std::string nonfinite = "fail";  // the setting of the experiment
 

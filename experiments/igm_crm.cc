@@ -10,6 +10,7 @@
 #include "experiments/guesses.h"
 #include "experiments/nonfinite.h"
 #include "experiments/registry.h"
+#include "framework/core/image_settings.h"
 #include "framework/metrics/igm_crm.h"
 #include "framework/tensor/device.h"
 
@@ -18,7 +19,7 @@ namespace {
 
 struct Settings {
   std::string model;
-  std::string images;
+  std::string images, layout;
   int64_t num_images = 1000;
   std::string labels = "none";
   std::string norm = "all";
@@ -33,15 +34,15 @@ struct Settings {
                          .description = "A name under `models:`.",
                          .required = true,
                          .example = "afhq"});
-    binder.path(
-        images,
-        {.name = "images",
-         .description =
-             "Folder of real images in class folders; resized and cropped to the model's side.",
-         .required = true,
-         .example = "data/afhq",
-         .identity = Identity::kContent,
-         .file = FileKind::kImages});
+    binder.path(images, {.name = "images",
+                         .description = "Folder of real images, perhaps in class folders, or .npz "
+                                        "batches; resized and cropped "
+                                        "to the model's side.",
+                         .required = true,
+                         .example = "data/afhq",
+                         .identity = Identity::kContent,
+                         .file = FileKind::kImages});
+    bind_layout(binder, layout, kLayout, "images");
     binder.integer(num_images,
                    {.name = "num_images",
                     .description = "Images used, balanced over classes (the paper: 1000); 0: all.",
@@ -63,9 +64,13 @@ struct Settings {
 // Feeds the folder's images to the sums, which are those of all ranks on rank 0.
 FolderCount add_images(JobContext& context, const Settings& settings, const Model& model,
                        metrics::IgmCrm& sums) {
-  const FolderBatches wanted{settings.images,   settings.num_images,     settings.labels,
-                             settings.batch,    settings.max_unreadable, "forward",
-                             settings.nonfinite};
+  const FolderBatches wanted{.folder = settings.images,
+                             .layout = settings.layout,
+                             .num_images = settings.num_images,
+                             .labels = settings.labels,
+                             .batch = settings.batch,
+                             .max_unreadable = settings.max_unreadable,
+                             .nonfinite = settings.nonfinite};
   return add_folder(context, wanted, model, sums);
 }
 

@@ -13,6 +13,7 @@
 #include "framework/checkpoint/statistics.h"
 #include "framework/core/error.h"
 #include "framework/core/hash.h"
+#include "framework/images/batch_file.h"
 #include "framework/images/folder.h"
 #include "framework/metrics/features.h"
 #include "framework/metrics/inception.h"
@@ -181,7 +182,7 @@ int64_t log_unreadable(JobContext& context, const std::vector<images::Unreadable
 
 FolderStatistics folder_statistics(JobContext& context, const FolderImages& wanted,
                                    const metrics::Extractor& extractor) {
-  const images::ImageFolder listed = images::list_images(wanted.folder);
+  const images::ImageFolder listed = list_folder(context, wanted.folder, wanted.layout);
   const std::vector<images::ImageFile> files =
       wanted.num_images > 0 ? images::select_balanced(listed, wanted.num_images) : listed.files;
   ListedBatches batches{files, {}, kBatch, "features"};
@@ -242,9 +243,9 @@ void write_statistics(const fs::path& file, const FolderStatistics& statistics,
   record::write_datasets(file, arrays, identity);
 }
 
-Reference load_reference(JobContext& context, const fs::path& path,
+Reference load_reference(JobContext& context, const fs::path& path, const std::string& layout,
                          const metrics::Extractor& extractor, int image_size) {
-  if (!fs::is_directory(path)) {
+  if (!fs::is_directory(path) && !images::holds_images(path)) {
     return checkpoint::statistics_kind(path) == checkpoint::StatisticsKind::kOther
                ? read_own_file(path, extractor, image_size)
                : read_foreign_file(context, path, extractor, image_size);
@@ -255,16 +256,19 @@ Reference load_reference(JobContext& context, const fs::path& path,
   std::optional<Reference> reference;
   if (comm.first()) {
     const std::string planned = context.content_of("reference", path.string());
-    const std::string content = planned.empty() ? images::folder_content_hash(path) : planned;
+    const std::string content =
+        planned.empty() ? images::folder_content_hash(path, images::layout_from(layout)) : planned;
     const std::string key = short_hash(fmt::format("{} {} {} {} {}", content, extractor.sha256(),
                                                    metrics::to_string(extractor.precision()),
                                                    resize_identity(image_size), kKeptFeatures));
     kept = context.folder().parent_path().parent_path() / "cache" / ("statistics-" + key + ".h5");
     reference = read_kept(context, kept, extractor, image_size);
+    if (reference) list_folder(context, path, layout);  // for its warnings
   }
   // Rank 0 alone looks at the cache, so that all ranks do the same whoever else writes to it.
   if (comm.broadcast(reference ? "kept" : "to be made") != "kept") {
     const FolderImages all{.folder = path,
+                           .layout = layout,
                            .image_size = image_size,
                            .nonfinite_repair =
                                "make the statistics with fid_stats and `nonfinite: exclude`, and "

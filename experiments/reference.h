@@ -28,6 +28,7 @@ inline constexpr int64_t kKeptFeatures = 10000;
 // Which images of a folder, and how they are prepared.
 struct FolderImages {
   std::filesystem::path folder;
+  std::string layout;                     // flat, classes, or "" where the folder leaves no doubt
   int image_size = 0;                     // side they are resized and cropped to, pixels
   int64_t num_images = 0;                 // balanced over classes; 0: all
   int64_t max_unreadable = 0;             // more unreadable files than this end the job
@@ -57,7 +58,8 @@ void write_statistics(const std::filesystem::path& file, const FolderStatistics&
                       const FolderImages& wanted, const metrics::Extractor& extractor);
 
 // What samples are compared with, from one of
-// - a folder of images, whose features are computed once and kept under the results' cache;
+// - a folder of images or of .npz batches of images, or one such .npz, whose features are computed
+//   once and kept under the results' cache;
 // - a file of fid_stats, of this or an earlier version: extractor (file or weights) and resize must
 //   be those of this job;
 // - a *_fid_stats.pth of torchmetrics: when it holds an Inception, its weights must be the
@@ -67,6 +69,7 @@ void write_statistics(const std::filesystem::path& file, const FolderStatistics&
 // but the first are given the mean alone of what is computed or kept. Throws Error naming both
 // values where a file was made with another extractor, resize or number of features.
 Reference load_reference(JobContext& context, const std::filesystem::path& path,
-                         const metrics::Extractor& extractor, int image_size);
+                         const std::string& layout, const metrics::Extractor& extractor,
+                         int image_size);
 
 }  // namespace tarflow::experiments

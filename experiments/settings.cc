@@ -109,6 +109,18 @@ void bind_self_denoising(Binder& binder, double& rate, bool shared) {
                        .shared = shared});
 }
 
+void bind_layout(Binder& binder, std::string& layout, const std::string& name,
+                 const std::string& of) {
+  binder.choice(layout,
+                {.name = name,
+                 .description = fmt::format(
+                     "Where the images of a folder in `{}` lie. flat: in the folder itself, "
+                     "without labels. classes: in its sub-folders, one a class. To be stated when "
+                     "both have images.",
+                     of),
+                 .choices = {"flat", "classes"}});
+}
+
 void bind_max_unreadable(Binder& binder, int64_t& count) {
   binder.integer(
       count,

@@ -60,6 +60,9 @@ class Binder {
 void bind_device(Binder& binder, std::string& device, std::string& compute_type);
 void bind_seed(Binder& binder, int64_t& seed);
 void bind_self_denoising(Binder& binder, double& rate, bool shared = true);
+// `name`: of the setting, `of`: of the one that names the folder.
+void bind_layout(Binder& binder, std::string& layout, const std::string& name,
+                 const std::string& of);
 void bind_max_unreadable(Binder& binder, int64_t& count);
 // `shared`: points that differ in it run as one job.
 void bind_extractor(Binder& binder, std::string& path, bool required, bool shared = false);

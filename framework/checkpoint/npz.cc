@@ -161,9 +161,13 @@ std::optional<int64_t> bytes_of(const NpyHeader& header) {
   return bytes;
 }
 
-}  // namespace
+struct NpyStart {
+  NpyHeader header;
+  size_t data_at = 0;  // where the elements begin
+};
 
-NpyArray parse_npy(std::span<const std::byte> bytes, const std::string& where) {
+// Of the first bytes of an .npy file, which hold its header at least.
+NpyStart read_start(std::span<const std::byte> bytes, const std::string& where) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (text.size() < 12 || !text.starts_with(kMagic))
     throw Error(fmt::format("{} is no .npy file", where), kDamaged);
@@ -176,14 +180,27 @@ NpyArray parse_npy(std::span<const std::byte> bytes, const std::string& where) {
   std::memcpy(&length, text.data() + 8, version == 1 ? 2 : 4);
   if (length > kMaxHeaderBytes || length > text.size() - begin)
     throw Error(fmt::format("{} claims a header of {} bytes", where, length), kDamaged);
-  const NpyHeader header = HeaderParser(text.substr(begin, length), where).parse();
-  const std::span<const std::byte> data = bytes.subspan(begin + length);
+  return {HeaderParser(text.substr(begin, length), where).parse(), begin + length};
+}
+
+void require_elements(const NpyHeader& header, uint64_t bytes, const std::string& where) {
   const auto expected = bytes_of(header);
-  if (!expected || static_cast<uint64_t>(*expected) != data.size()) {
-    throw Error(fmt::format("{} of shape ({}) and {} has {} bytes of elements", where,
-                            fmt::join(header.shape, ", "), to_string(header.dtype), data.size()),
-                kDamaged);
-  }
+  if (expected && static_cast<uint64_t>(*expected) == bytes) return;
+  throw Error(fmt::format("{} of shape ({}) and {} has {} bytes of elements", where,
+                          fmt::join(header.shape, ", "), to_string(header.dtype), bytes),
+              kDamaged);
+}
+
+std::string array_text(const std::filesystem::path& path, const std::string& name) {
+  return fmt::format("{}: the array `{}`", path.string(), printable(name));
+}
+
+}  // namespace
+
+NpyArray parse_npy(std::span<const std::byte> bytes, const std::string& where) {
+  const auto [header, data_at] = read_start(bytes, where);
+  const std::span<const std::byte> data = bytes.subspan(data_at);
+  require_elements(header, data.size(), where);
   NpyArray array{header.shape, to_f64(data, header.dtype)};
   if (header.column_major && array.shape.size() > 1)
     array.values = transposed(array.values, array.shape);
@@ -210,8 +227,59 @@ NpyArray Npz::read(const std::string& name) const {
                             named.empty() ? "none" : fmt::format("{}", fmt::join(named, ", "))));
   }
   const ZipArchive archive(path_);
-  return parse_npy(archive.read(archive.entry(name + ".npy")),
-                   fmt::format("{}: the array `{}`", path_.string(), printable(name)));
+  return parse_npy(archive.read(archive.entry(name + ".npy")), array_text(path_, name));
+}
+
+struct NpzRows::State {
+  State(const std::filesystem::path& path, const std::string& name)
+      : archive(path),
+        entry(archive.entry(name + ".npy")),
+        stream(archive, entry),
+        where(array_text(path, name)) {}
+
+  ZipArchive archive;
+  ZipArchive::Entry entry;
+  ZipArchive::Stream stream;
+  std::string where;
+  NpyHeader header;
+  uint64_t data_at = 0;
+  size_t row_bytes = 0;
+};
+
+NpzRows::NpzRows(const std::filesystem::path& path, const std::string& name)
+    : state_(std::make_unique<State>(path, name)) {
+  State& state = *state_;
+  constexpr uint64_t kMostOfStart = 12 + kMaxHeaderBytes;
+  std::vector<std::byte> start(std::min(state.entry.size, kMostOfStart));
+  state.stream.read(0, start);
+  const auto [header, data_at] = read_start(start, state.where);
+  require_elements(header, state.entry.size - data_at, state.where);
+  if (header.shape.empty() || header.column_major) {
+    throw Error(
+        fmt::format("{} {}", state.where,
+                    header.shape.empty() ? "is a single number" : "is stored column by column"),
+        "save it with numpy.savez(file, numpy.ascontiguousarray(array))");
+  }
+  state.header = header;
+  state.data_at = data_at;
+  const auto rows = static_cast<uint64_t>(header.shape[0]);
+  state.row_bytes = rows == 0 ? 0 : static_cast<size_t>((state.entry.size - data_at) / rows);
+}
+
+NpzRows::~NpzRows() = default;
+NpzRows::NpzRows(NpzRows&&) noexcept = default;
+NpzRows& NpzRows::operator=(NpzRows&&) noexcept = default;
+
+const std::vector<int64_t>& NpzRows::shape() const { return state_->header.shape; }
+DType NpzRows::dtype() const { return state_->header.dtype; }
+size_t NpzRows::row_bytes() const { return state_->row_bytes; }
+
+std::vector<std::byte> NpzRows::read(int64_t row) {
+  if (row < 0 || row >= shape()[0])
+    throw Error(fmt::format("{} has no row {} of {}", state_->where, row, shape()[0]));
+  std::vector<std::byte> bytes(state_->row_bytes);
+  state_->stream.read(state_->data_at + static_cast<uint64_t>(row) * bytes.size(), bytes);
+  return bytes;
 }
 
 }  // namespace tarflow::checkpoint

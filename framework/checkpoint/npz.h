@@ -5,9 +5,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
+
+#include "framework/checkpoint/dtype.h"
 
 namespace tarflow::checkpoint {
 
@@ -34,6 +37,28 @@ class Npz {
  private:
   std::filesystem::path path_;
   std::vector<std::string> names_;
+};
+
+// The rows (first axis) of one array, read one at a time, so that the array need not fit into
+// memory.
+class NpzRows {
+ public:
+  // Throws Error naming file and array when the array is absent, damaged, column-major or a scalar.
+  NpzRows(const std::filesystem::path& path, const std::string& name);
+  ~NpzRows();
+  NpzRows(NpzRows&&) noexcept;
+  NpzRows& operator=(NpzRows&&) noexcept;
+
+  const std::vector<int64_t>& shape() const;  // at least one axis
+  DType dtype() const;
+  size_t row_bytes() const;
+  // The elements of row `row`, in the order of the array. Rows are best asked for in rising order,
+  // since going back in a compressed array unpacks it again. Throws Error.
+  std::vector<std::byte> read(int64_t row);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
 };
 
 }  // namespace tarflow::checkpoint

@@ -4,6 +4,8 @@
 #include <zip.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <utility>
 
 #include "framework/checkpoint/pickle.h"
 #include "framework/core/error.h"
@@ -56,7 +58,7 @@ std::optional<uint64_t> ZipArchive::locate(const std::string& name) const {
 }
 
 ZipArchive::Entry ZipArchive::entry(const std::string& name) const {
-  Entry entry{name, 0, 0};
+  Entry entry{name, 0, 0, false};
   const auto index = locate(name);
   if (!index) fail(entry, "is missing");
   entry.index = *index;
@@ -81,7 +83,48 @@ ZipArchive::Entry ZipArchive::entry(const std::string& name) const {
                             stat.comp_method));
   }
   entry.size = stat.size;
+  entry.stored = stat.comp_method == ZIP_CM_STORE;
   return entry;
+}
+
+void ZipArchive::Stream::Close::operator()(::zip_file* file) const { zip_fclose(file); }
+
+ZipArchive::Stream::Stream(const ZipArchive& archive, Entry entry)
+    : archive_(archive), entry_(std::move(entry)) {
+  open();
+}
+
+void ZipArchive::Stream::open() {
+  ::zip* zip = archive_.zip_.get();
+  file_.reset(zip_fopen_index(zip, entry_.index, 0));
+  if (!file_) archive_.fail(entry_, fmt::format("cannot be read: {}", zip_strerror(zip)));
+  at_ = 0;
+}
+
+uint64_t ZipArchive::Stream::read_some(std::span<std::byte> to) {
+  const zip_int64_t got = zip_fread(file_.get(), to.data(), to.size());
+  if (got < 0)
+    archive_.fail(entry_, fmt::format("cannot be read: {}", zip_file_strerror(file_.get())));
+  if (got == 0) archive_.fail(entry_, fmt::format("ends after {} of {} bytes", at_, entry_.size));
+  at_ += static_cast<uint64_t>(got);
+  return static_cast<uint64_t>(got);
+}
+
+void ZipArchive::Stream::skip_to(uint64_t offset) {
+  if (offset == at_) return;
+  if (entry_.stored && zip_fseek(file_.get(), static_cast<zip_int64_t>(offset), SEEK_SET) == 0) {
+    at_ = offset;
+    return;
+  }
+  if (entry_.stored || offset < at_) open();  // a failed zip_fseek() leaves an error behind
+  std::vector<std::byte> passed(std::min<uint64_t>(offset - at_, uint64_t{1} << 20));
+  while (at_ < offset)
+    read_some(std::span(passed).first(std::min<uint64_t>(passed.size(), offset - at_)));
+}
+
+void ZipArchive::Stream::read(uint64_t offset, std::span<std::byte> to) {
+  skip_to(offset);
+  while (!to.empty()) to = to.subspan(read_some(to));
 }
 
 std::vector<std::byte> ZipArchive::read(const Entry& entry) const {

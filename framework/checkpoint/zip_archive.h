@@ -6,10 +6,12 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 struct zip;
+struct zip_file;
 
 namespace tarflow::checkpoint {
 
@@ -21,7 +23,8 @@ class ZipArchive {
   struct Entry {
     std::string name;
     uint64_t index = 0;
-    uint64_t size = 0;  // uncompressed
+    uint64_t size = 0;    // uncompressed
+    bool stored = false;  // not compressed
   };
 
   // Throws Error naming the file when it is no zip archive.
@@ -42,6 +45,28 @@ class ZipArchive {
   // To the end, where the checksum is compared. The memory grows with what is really there. Throws
   // Error.
   std::vector<std::byte> read(const Entry& entry) const;
+
+  // The uncompressed bytes of one entry, some at a time. The archive must outlive it.
+  class Stream {
+   public:
+    Stream(const ZipArchive& archive, Entry entry);
+    // Fills `to` with the bytes from `offset` on. Quick in rising order; going back in a compressed
+    // entry unpacks it again from its beginning. Throws Error.
+    void read(uint64_t offset, std::span<std::byte> to);
+
+   private:
+    struct Close {
+      void operator()(::zip_file* file) const;
+    };
+    void open();
+    void skip_to(uint64_t offset);
+    uint64_t read_some(std::span<std::byte> to);
+
+    const ZipArchive& archive_;
+    Entry entry_;
+    std::unique_ptr<::zip_file, Close> file_;
+    uint64_t at_ = 0;
+  };
 
   // Throws Error about the entry.
   [[noreturn]] void fail(const Entry& entry, const std::string& why) const;

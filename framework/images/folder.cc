@@ -48,7 +48,8 @@ std::vector<ImageFile> select_balanced(const ImageFolder& folder, int64_t n) {
 }
 
 std::vector<ContentFile> content_files(const fs::path& root, Layout layout) {
-  ImageFolder folder = list_images(root, layout);
+  ImageFolder folder = list_files(root, layout);
+  for (std::string& path : folder.batches) folder.files.push_back({std::move(path)});
   const size_t name_at = root.native().size() + (root.native().ends_with('/') ? 0 : 1);
   std::vector<ContentFile> files;
   files.reserve(folder.files.size());
@@ -63,6 +64,8 @@ std::vector<ContentFile> content_files(const fs::path& root, Layout layout) {
 }
 
 std::string folder_content_hash(const fs::path& root, Layout layout) {
+  std::error_code failed;
+  if (fs::is_regular_file(root, failed)) return sha256_file(root);
   const std::vector<ContentFile> files = content_files(root, layout);
   Sha256 hash;
   hash.update(kIdentity);

@@ -23,6 +23,7 @@ Layout layout_from(std::string_view word);
 struct ImageFile {
   std::string path;  // with the root; no fs::path, which takes four times the memory
   int label = -1;    // index into ImageFolder::classes; -1 without classes
+  int64_t row = -1;  // of the array when `path` is an .npz file (batch_file.h); -1: an image file
   bool operator==(const ImageFile&) const = default;
 };
 
@@ -31,6 +32,10 @@ struct ImageFolder {
   std::vector<std::string>
       classes;                   // names of the class folders, sorted by byte; empty: no classes
   std::vector<ImageFile> files;  // class by class; inside a class by folder, then by name
+  // The .npz files that hold the images, sorted by byte; empty: the images are files. Their images
+  // are in the order of the files and rows, and `classes` are "0", "1", ... up to the largest
+  // label.
+  std::vector<std::string> batches;
   // Those of `files` that are links to nothing, sorted by byte. They count as unreadable files.
   std::vector<std::string> broken;
   // Image files that are not read because of their format: lower-case ending (".webp") -> count.
@@ -42,16 +47,20 @@ struct ImageFolder {
 // `__MACOSX` and `@eaDir` that archives and network disks leave behind.
 bool is_passed_over(std::string_view name);
 
-// Lists the .jpg, .jpeg and .png files (any case) of a folder. A folder with images of its own is
-// flat. Otherwise it is read as torchvision's ImageFolder does: every folder in `root` is a class,
-// whose sub-folders belong to it. Kept out are names that is_passed_over(), and files that are no
-// images. A million files take about 200 MB. Symbolic links are followed.
-// Throws Error, with the path, when
+// Lists the .jpg, .jpeg and .png files (any case) of a folder, or else the images of its .npz
+// files, or those of one .npz file (batch_file.h). A folder with images of its own is flat.
+// Otherwise it is read as torchvision's ImageFolder does: every folder in `root` is a class, whose
+// sub-folders belong to it. Kept out are names that is_passed_over(), and files that are no images.
+// A million files take about 200 MB. Symbolic links are followed. Throws Error, with the path, when
 // - a folder is missing, cannot be listed, or is a link back to a folder that it lies in;
 // - a link leads nowhere, unless it has an image's name (see ImageFolder::broken);
 // - the folder or a class of it has no images;
-// - a folder has images of its own and images in folders below it, and the layout is kAuto.
+// - a folder has images of its own and images in folders below it, and the layout is kAuto;
+// - an .npz file holds no images, or has labels where another has none.
 ImageFolder list_images(const std::filesystem::path& root, Layout layout = Layout::kAuto);
+
+// The same without a look into .npz files: `batches` names them, and `files` has none of theirs.
+ImageFolder list_files(const std::filesystem::path& root, Layout layout);
 
 // What the listing leaves out and a user may not expect, a sentence each.
 std::vector<std::string> warnings_of(const ImageFolder& folder);
@@ -72,7 +81,8 @@ std::vector<ContentFile> content_files(const std::filesystem::path& root,
 
 // SHA-256 of the line "image folder 2\n" and of a line "<length of the name>:<name> <SHA-256 of the
 // content>\n" for each of content_files(), with "broken" in the place of the hash of a broken link.
-// So it is the identity of what list_images() lists: names tell the layout. Reads every file.
+// So it is the identity of what list_images() lists: names tell the layout. Of a file, its SHA-256.
+// Reads every file.
 // Throws Error as list_images(), and when a file cannot be read.
 std::string folder_content_hash(const std::filesystem::path& root, Layout layout = Layout::kAuto);
 

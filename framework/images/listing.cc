@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <cctype>
+#include <optional>
 #include <set>
 #include <system_error>
 
 #include "framework/core/error.h"
+#include "framework/images/batch_file.h"
 #include "framework/images/folder.h"
 
 namespace tarflow::images {
@@ -15,7 +17,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kLayoutHelp =
-    "give a folder of .jpg, .jpeg or .png files, or one that holds such a folder for each class";
+    "give a folder of .jpg, .jpeg or .png files, one that holds such a folder for each class, or "
+    ".npz files with arrays of images";
 constexpr const char* kBothHelp =
     "`layout: flat` reads the images of the folder itself, `layout: classes` those of the folders "
     "in it; or move one of the two";
@@ -24,10 +27,10 @@ constexpr const char* kBothInClassHelp =
 
 // Formats that no decoder here reads, or that are no single images.
 const std::set<std::string, std::less<>> kUnreadEndings = {
-    ".apng", ".arw",  ".avif", ".bmp", ".cr2", ".dds",  ".dib", ".dng", ".exr", ".gif",
-    ".hdr",  ".heic", ".heif", ".j2k", ".jfi", ".jfif", ".jif", ".jp2", ".jpe", ".jpf",
-    ".jpx",  ".jxl",  ".jxr",  ".nef", ".npy", ".npz",  ".pbm", ".pcx", ".pfm", ".pgm",
-    ".pnm",  ".ppm",  ".psd",  ".tga", ".tif", ".tiff", ".webp"};
+    ".apng", ".arw", ".avif", ".bmp",  ".cr2", ".dds", ".dib",  ".dng",  ".exr",
+    ".gif",  ".hdr", ".heic", ".heif", ".j2k", ".jfi", ".jfif", ".jif",  ".jp2",
+    ".jpe",  ".jpf", ".jpx",  ".jxl",  ".jxr", ".nef", ".npy",  ".pbm",  ".pcx",
+    ".pfm",  ".pgm", ".pnm",  ".ppm",  ".psd", ".tga", ".tif",  ".tiff", ".webp"};
 
 std::string_view name_in(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
@@ -52,9 +55,10 @@ std::string counted_images(size_t count) {
 // never end.
 struct Contents {
   std::vector<std::string> folders;
-  std::vector<std::string> images;  // broken links with an image's name are among them
-  std::vector<std::string> broken;  // of `images`
-  std::vector<std::string> lost;    // links to nothing that have no image's name
+  std::vector<std::string> images;   // broken links with an image's name are among them
+  std::vector<std::string> broken;   // of `images`
+  std::vector<std::string> batches;  // .npz files
+  std::vector<std::string> lost;     // links to nothing that have no image's name
   std::map<std::string, int64_t> unread;
 };
 
@@ -66,6 +70,8 @@ struct Contents {
 // Most entries are known by what the folder says of them; only links are looked at.
 fs::file_type type_of(const fs::directory_entry& entry) {
   std::error_code failed;
+  if (entry.is_regular_file(failed)) return fs::file_type::regular;
+  if (entry.is_directory(failed)) return fs::file_type::directory;
   const fs::file_type type = entry.status(failed).type();
   if (type == fs::file_type::not_found || failed == std::errc::too_many_symbolic_link_levels)
     return fs::file_type::not_found;
@@ -91,6 +97,8 @@ void add_entry(Contents& contents, const fs::directory_entry& entry) {
   if (is_image_ending(ending)) {
     contents.images.push_back(path);
     if (broken) contents.broken.push_back(path);
+  } else if (ending == ".npz") {
+    contents.batches.push_back(path);
   } else if (kUnreadEndings.contains(ending)) {
     ++contents.unread[ending];
   } else if (broken) {
@@ -107,6 +115,7 @@ Contents read_folder(const fs::path& folder) {
   if (failed) cannot_list(folder, failed);
   std::sort(contents.folders.begin(), contents.folders.end());
   std::sort(contents.images.begin(), contents.images.end());
+  std::sort(contents.batches.begin(), contents.batches.end());
   return contents;
 }
 
@@ -131,7 +140,8 @@ class Listing {
     if (layout_ != Layout::kFlat) require_no_lost_link(contents);
     const bool flat =
         layout_ == Layout::kFlat ||
-        (layout_ == Layout::kAuto && (!contents.images.empty() || contents.folders.empty()));
+        (layout_ == Layout::kAuto &&
+         (!contents.images.empty() || !contents.batches.empty() || contents.folders.empty()));
     if (flat) {
       if (layout_ == Layout::kAuto) require_no_images_below(contents);
       take_flat(std::move(contents));
@@ -146,6 +156,11 @@ class Listing {
   using Found = std::vector<std::pair<std::string, std::vector<std::string>>>;
 
   void take_flat(Contents contents) {
+    if (contents.images.empty() && !contents.batches.empty()) {
+      found_.unread = contents.unread;
+      found_.batches = std::move(contents.batches);
+      return;
+    }
     if (contents.images.empty()) {
       throw Error(fmt::format("no images in the folder {}{}", found_.root.string(), others()),
                   kLayoutHelp);
@@ -162,7 +177,7 @@ class Listing {
                   kLayoutHelp);
     }
     found_.left_out = static_cast<int64_t>(contents.images.size());
-    for (const auto& [ending, count] : contents.unread) found_.unread[ending] += count;
+    note_unread(contents);
     for (const std::string& path : contents.folders) {
       if (add_class(path) == 0) {
         throw Error(fmt::format("no images in the class folder {}{}", path, others_in(path)),
@@ -234,12 +249,23 @@ class Listing {
     Listing below(found_.root, layout_);
     below.above_ = above_;
     Found found;
-    below.collect_all(contents.folders, found, found_.root.string(), contents.images.size(),
+    const size_t own = contents.images.size();
+    below.collect_all(contents.folders, found, found_.root.string(), own + contents.batches.size(),
                       kBothHelp);
+    if (own > 0 || contents.batches.empty() || !below.found_.unread.contains(".npz")) return;
+    throw Error(fmt::format("{} has .npz files of its own, and the folders in it have some as well",
+                            found_.root.string()),
+                "put them into one folder; or `layout: flat` reads those of the folder itself");
+  }
+
+  void note_unread(const Contents& contents) {
+    for (const auto& [ending, count] : contents.unread) found_.unread[ending] += count;
+    if (!contents.batches.empty())
+      found_.unread[".npz"] += static_cast<int64_t>(contents.batches.size());
   }
 
   void note(const Contents& contents) {
-    for (const auto& [ending, count] : contents.unread) found_.unread[ending] += count;
+    note_unread(contents);
     found_.broken.insert(found_.broken.end(), contents.broken.begin(), contents.broken.end());
   }
 
@@ -266,6 +292,28 @@ class Listing {
   std::vector<fs::path> above_;  // real paths of the folders on the way down
 };
 
+// Adds the images in the .npz files.
+void add_batches(ImageFolder& folder) {
+  int most = -1;
+  std::optional<bool> labelled;
+  for (const std::string& path : folder.batches) {
+    const BatchFile batch(path);
+    const std::optional<std::vector<int>> labels = batch.labels();
+    if (labelled.value_or(labels.has_value()) != labels.has_value()) {
+      throw Error(fmt::format("{} has {}, unlike {}", path, labels ? "labels" : "no labels",
+                              folder.batches.front()),
+                  "give labels to all of the files, or to none");
+    }
+    labelled = labels.has_value();
+    for (int64_t row = 0; row < batch.count(); ++row) {
+      const int label = labels ? (*labels)[static_cast<size_t>(row)] : -1;
+      most = std::max(most, label);
+      folder.files.push_back({path, label, row});
+    }
+  }
+  for (int label = 0; label <= most; ++label) folder.classes.push_back(fmt::to_string(label));
+}
+
 }  // namespace
 
 Layout layout_from(std::string_view word) {
@@ -280,7 +328,23 @@ bool is_passed_over(std::string_view name) {
 }
 
 ImageFolder list_images(const fs::path& root, Layout layout) {
+  ImageFolder folder = list_files(root, layout);
+  if (!folder.batches.empty()) add_batches(folder);
+  return folder;
+}
+
+ImageFolder list_files(const fs::path& root, Layout layout) {
   std::error_code failed;
+  if (fs::is_regular_file(root, failed) && ending_of(root.native()) == ".npz") {
+    if (layout != Layout::kAuto) {
+      throw Error(fmt::format("{} is a file; a layout is of a folder", root.string()),
+                  "leave the layout out");
+    }
+    ImageFolder folder;
+    folder.root = root;
+    folder.batches.push_back(root.string());
+    return folder;
+  }
   if (!fs::is_directory(root, failed)) {
     const bool link = fs::is_symlink(root, failed), exists = fs::exists(root, failed);
     throw Error(fmt::format("the image folder {} {}", root.string(),

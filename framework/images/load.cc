@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "framework/core/error.h"
+#include "framework/images/batch_file.h"
 #include "framework/images/decode.h"
 #include "framework/images/resize.h"
 
@@ -29,11 +30,12 @@ struct Slot {
   std::exception_ptr error;  // anything that is not the file's fault
 };
 
-Slot decode_slot(const ImageFile& file, int size) {
+// `row`: the image where it is a row of an .npz file, which has been read.
+Slot decode_slot(const ImageFile& file, const std::optional<Image>& row, int size) {
   Slot slot;
   slot.ready = true;
   try {
-    slot.image = preprocess(read_image(file.path), size);
+    slot.image = preprocess(row ? *row : read_image(file.path), size);
   } catch (const Error& error) {
     slot.unreadable = error.problems().front().what;
   } catch (...) {
@@ -77,16 +79,31 @@ class Decoders {
       changed_.wait(lock, stop, ready);
       if (stop.stop_requested() || next_ == files_.size()) return;
       const size_t index = next_++;
-      lock.unlock();
-      Slot slot = decode_slot(files_[index], size_);
-      lock.lock();
+      Slot slot;
+      try {
+        // In list order, so under the lock: compressed arrays are unpacked from front to back.
+        const std::optional<Image> row = row_of(files_[index]);
+        lock.unlock();
+        slot = decode_slot(files_[index], row, size_);
+        lock.lock();
+      } catch (...) {
+        // A damaged .npz file is no file that may be left out: it holds many images.
+        slot.ready = true;
+        slot.error = std::current_exception();
+      }
       ring_[index % ring_.size()] = std::move(slot);
       changed_.notify_all();
     }
   }
 
+  std::optional<Image> row_of(const ImageFile& file) {
+    if (file.row < 0) return std::nullopt;
+    return rows_.read(file.path, file.row);
+  }
+
   std::span<const ImageFile> files_;
   int size_;
+  BatchReader rows_;
   std::mutex mutex_;
   std::condition_variable_any changed_;
   std::vector<Slot> ring_;

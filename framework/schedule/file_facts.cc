@@ -3,10 +3,13 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <map>
 #include <memory>
 
 #include "framework/checkpoint/statistics.h"
 #include "framework/core/error.h"
+#include "framework/images/batch_file.h"
+#include "framework/images/folder.h"
 #include "framework/record/dataset_file.h"
 #include "framework/schedule/content.h"
 #include "framework/schedule/process.h"
@@ -44,6 +47,31 @@ std::optional<sweep::ReferenceFacts> facts_of_statistics(const fs::path& file) {
     return std::nullopt;
   }
 }
+
+// Each folder is listed once for all experiments that name it with the same layout.
+class ListedImages {
+ public:
+  std::optional<sweep::ImageFacts> facts(const fs::path& path, FileKind kind,
+                                         const std::string& layout) {
+    std::error_code failed;
+    const bool images = fs::is_directory(path, failed) || images::holds_images(path);
+    if (kind == FileKind::kReference && !images) return std::nullopt;
+    const auto [known, fresh] = known_.try_emplace({path.string(), layout});
+    if (fresh) {
+      try {
+        const images::ImageFolder found = images::list_images(path, images::layout_from(layout));
+        known->second = {found.broken, images::warnings_of(found)};
+      } catch (...) {
+        known_.erase(known);
+        throw;
+      }
+    }
+    return known->second;
+  }
+
+ private:
+  std::map<std::pair<std::string, std::string>, sweep::ImageFacts> known_;
+};
 
 // The widths of extractors, by "sha256 image_size" in probes.json.
 class Probes {
@@ -110,7 +138,11 @@ sweep::FileFacts file_facts(const fs::path& worker, const fs::path& cache_folder
   const auto probes = std::make_shared<Probes>(worker, cache_folder);
   return {facts_of_statistics,
           [probes](const fs::path& file, int64_t size) { return probes->features(file, size); },
-          [probes](const fs::path& file) { return probes->sha256(file); }};
+          [probes](const fs::path& file) { return probes->sha256(file); },
+          [listed = std::make_shared<ListedImages>()](const fs::path& path, FileKind kind,
+                                                      const std::string& layout) {
+            return listed->facts(path, kind, layout);
+          }};
 }
 
 }  // namespace tarflow::schedule

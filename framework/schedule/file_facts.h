@@ -8,8 +8,8 @@
 
 namespace tarflow::schedule {
 
-// Statistics are read here; an extractor is asked by `worker --probe-extractor`. Answers are kept
-// in `cache_folder`. What cannot be told is left out: the job itself will say.
+// Statistics are read and images listed here; an extractor is asked by `worker --probe-extractor`.
+// Answers are kept in `cache_folder`. What cannot be told is left out: the job itself will say.
 sweep::FileFacts file_facts(const std::filesystem::path& worker,
                             const std::filesystem::path& cache_folder);
 

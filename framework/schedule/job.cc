@@ -7,6 +7,7 @@
 
 #include "framework/core/error.h"
 #include "framework/core/hash.h"
+#include "framework/core/image_settings.h"
 #include "framework/core/strategy.h"
 #include "framework/schedule/json_keys.h"
 #include "framework/sweep/made_files.h"
@@ -379,7 +380,10 @@ std::string label(const std::string& experiment, const sweep::Settings& settings
                   const std::vector<std::string>& fields) {
   std::string text = experiment;
   for (const std::string& field : fields) {
-    if (settings.contains(field)) text += fmt::format(" {}={}", field, shown(settings.at(field)));
+    if (!settings.contains(field)) continue;
+    const Json& value = settings.at(field);
+    const bool all = (field == "num_images" || field == kGuessNumImages) && value == 0;
+    text += fmt::format(" {}={}", field, all ? "all" : shown(value));
   }
   return text;
 }
@@ -395,7 +399,9 @@ std::vector<std::string> varying_fields(const std::vector<sweep::Point>& points,
       const sweep::SettingPtr* setting = point.settings.find_shared(field.name);
       if (setting && setting->get() == last) continue;
       // Points have these or not by their strategy, which is named.
-      if (!setting && (field.name == kGuessImages || field.name == kGuessNumImages)) continue;
+      const bool of_guesses =
+          field.name == kGuessImages || field.name == kGuessLayout || field.name == kGuessNumImages;
+      if (!setting && of_guesses) continue;
       last = setting ? setting->get() : nullptr;
       values.insert(setting ? (*setting)->text : "");
     }

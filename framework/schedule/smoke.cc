@@ -11,6 +11,7 @@
 #include "framework/checkpoint/tarflow_state.h"
 #include "framework/checkpoint/untrained.h"
 #include "framework/core/error.h"
+#include "framework/core/image_settings.h"
 #include "framework/core/strategy.h"
 #include "framework/images/png.h"
 #include "framework/schedule/job.h"
@@ -111,6 +112,7 @@ void replace_path(const sweep::Sweep& sweep, const ExperimentSchema& schema, con
   // A strategy whose guesses are to be chosen cannot do without the images that choose them.
   if (!field.required && field.name != kGuessImages) {
     settings.erase(field.name);
+    if (field.file == FileKind::kReference) settings.erase(layout_setting_of(field.name));
     replaced.note(replaced.dropped, name,
                   fmt::format("{}: {} is absent; run without it", name, path));
     return;
@@ -121,6 +123,7 @@ void replace_path(const sweep::Sweep& sweep, const ExperimentSchema& schema, con
   const fs::path pictures = write_pictures(folder, picture_size(sweep, schema, settings));
   settings.set(field.name, fs::absolute(pictures).string());
   // The made-up pictures lie in no class folders.
+  settings.erase(layout_setting_of(field.name));
   const Json* labels = settings.find("labels");
   if (field.name == "images" && labels && *labels == "folder") settings.set("labels", "none");
   replaced.note(replaced.pictures, name,
@@ -147,7 +150,9 @@ void drop_halves(const ExperimentSchema& schema, sweep::Settings& settings) {
   if (named(FileKind::kExtractor) == named(FileKind::kReference)) return;
   for (const Field& field : schema.fields) {
     const bool half = field.file == FileKind::kExtractor || field.file == FileKind::kReference;
-    if (half && !field.required) settings.erase(field.name);
+    if (!half || field.required) continue;
+    settings.erase(field.name);
+    if (field.file == FileKind::kReference) settings.erase(layout_setting_of(field.name));
   }
 }
 

@@ -277,6 +277,7 @@ void expand_experiment(const ExperimentSchema& schema, const Entry& entry, const
   require_known_labels(work.rows, work.values);
   OpenGuesses guesses(work.values);
   guesses.require_images(work.rows, *entry.value);
+  require_readable_images(work.rows, facts, guesses, work.values);
   if (report.errors.size() != errors_before) return;
   warn_of_idle_conditions(work.space, report);
   if (work.rows.count == 0) {

@@ -7,6 +7,8 @@
 #include <set>
 #include <tuple>
 
+#include "framework/core/image_settings.h"
+
 namespace tarflow::sweep {
 namespace fs = std::filesystem;
 namespace {
@@ -17,6 +19,13 @@ std::optional<size_t> field_of(const ExperimentSchema& schema, FileKind kind) {
   for (size_t i = 0; i < schema.fields.size(); ++i) {
     const Field& field = schema.fields[i];
     if (field.type == FieldType::kPath && field.file == kind) return i;
+  }
+  return std::nullopt;
+}
+
+std::optional<size_t> index_of(const ExperimentSchema& schema, std::string_view name) {
+  for (size_t i = 0; i < schema.fields.size(); ++i) {
+    if (schema.fields[i].name == name) return i;
   }
   return std::nullopt;
 }
@@ -94,7 +103,74 @@ void require_labels(const std::string& field, const Value& labels, const ModelEn
   }
 }
 
+// A path to images and what is stated beside it, by their fields.
+struct ImageFields {
+  size_t path = 0;
+  std::optional<size_t> layout, max_unreadable;
+};
+
+// Of one row; `path` is stated.
+void check_images(const ImageFields& fields, const Cell* row, const FileFacts& facts,
+                  Values& values) {
+  const Value* path = values.at(fields.path, row);
+  const auto file = file_of(path);
+  if (!file) return;
+  const Value* layout = fields.layout ? values.at(*fields.layout, row) : nullptr;
+  const Value* allowed = fields.max_unreadable ? values.at(*fields.max_unreadable, row) : nullptr;
+  const Field& field = values.schema().fields[fields.path];
+  Report& report = values.report();
+  try {
+    const auto found =
+        facts.images(*file, field.file, layout ? layout->setting->value.get<std::string>() : "");
+    if (!found) {
+      if (!layout) return;
+      report.warn(layout->mark, fmt::format("`{}` changes nothing: {} is no folder of images",
+                                            layout_setting_of(field.name), file->string()));
+      return;
+    }
+    for (const std::string& warning : found->warnings) report.warn(path->mark, warning);
+    const auto broken = static_cast<int64_t>(found->broken.size());
+    if (broken <= (allowed ? allowed->setting->value.get<int64_t>() : 0)) return;
+    report.error(
+        path->mark,
+        fmt::format("`{}`: {} is a link that leads nowhere{}", field.name, found->broken.front(),
+                    broken > 1 ? fmt::format(", as are {} more", broken - 1) : ""),
+        "repair or remove it, or raise `max_unreadable`");
+  } catch (const Error& failure) {
+    for (const Problem& problem : failure.problems())
+      report.error(path->mark, fmt::format("`{}`: {}", field.name, problem.what), problem.repair);
+  }
+}
+
 }  // namespace
+
+void require_readable_images(const Rows& rows, const FileFacts& facts, OpenGuesses& guesses,
+                             Values& values) {
+  if (!facts.images) return;
+  const ExperimentSchema& schema = values.schema();
+  for (size_t f = 0; f < schema.fields.size(); ++f) {
+    const Field& field = schema.fields[f];
+    const bool images = field.file == FileKind::kImages || field.file == FileKind::kReference;
+    if (field.type != FieldType::kPath || !images) continue;
+    const ImageFields fields{f, index_of(schema, layout_setting_of(field.name)),
+                             index_of(schema, "max_unreadable")};
+    std::set<std::tuple<Cell, Cell, Cell>> seen;
+    for (size_t i = 0; i < rows.count; ++i) {
+      const Cell* row = rows.row(i);
+      if (guesses.is_idle(f, row)) continue;
+      const Cell layout = fields.layout ? row[*fields.layout] : 0;
+      const Cell allowed = fields.max_unreadable ? row[*fields.max_unreadable] : 0;
+      if (!seen.emplace(row[f], layout, allowed).second) continue;
+      if (row[f] != 0) {
+        check_images(fields, row, facts, values);
+      } else if (layout != 0) {
+        values.report().warn(values.mark(*fields.layout, layout),
+                             fmt::format("`{}` changes nothing without `{}`",
+                                         layout_setting_of(field.name), field.name));
+      }
+    }
+  }
+}
 
 void require_known_labels(const Rows& rows, Values& values) {
   const Field* field = values.schema().field("labels");

@@ -1,6 +1,7 @@
 // What the files that points name say of themselves, against each other and against the model.
 #pragma once
 
+#include "framework/sweep/guesses.h"
 #include "framework/sweep/space.h"
 #include "framework/sweep/sweep.h"
 
@@ -12,5 +13,10 @@ void require_agreement(const Rows& rows, const FileFacts& facts, Values& values)
 
 // Reports `labels` that are no classes of the point's model, at the place of the labels.
 void require_known_labels(const Rows& rows, Values& values);
+
+// Reports images that cannot be read as their `layout` says, at the place of the path. Warns of what
+// is left out, and of a layout without a folder. Images that are absent are passed over.
+void require_readable_images(const Rows& rows, const FileFacts& facts, OpenGuesses& guesses,
+                             Values& values);
 
 }  // namespace tarflow::sweep

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <set>
 
+#include "framework/core/image_settings.h"
 #include "framework/core/strategy.h"
 
 namespace tarflow::sweep {
@@ -12,6 +13,7 @@ namespace tarflow::sweep {
 OpenGuesses::OpenGuesses(Values& values) : values_(values) {
   for (size_t i = 0; i < values.schema().fields.size(); ++i) {
     if (values.schema().fields[i].name == kGuessImages) images_ = i;
+    if (values.schema().fields[i].name == kGuessLayout) layout_ = i;
     if (values.schema().fields[i].name == kGuessNumImages) count_ = i;
   }
 }
@@ -48,11 +50,12 @@ void OpenGuesses::require_images(const Rows& rows, const Node& entry) {
           fmt::format("add `{}: FOLDER`, a folder of real images", kGuessImages));
     }
   }
-  const Entry* stated = any ? nullptr : entry.find(kGuessImages);
-  if (stated && rows.count > 0) {
-    report.warn(
-        stated->mark,
-        fmt::format("`{}` changes nothing: no strategy here says `guess: auto`", kGuessImages));
+  if (any || rows.count == 0) return;
+  for (const char* name : {kGuessImages, kGuessLayout}) {
+    if (const Entry* stated = entry.find(name)) {
+      report.warn(stated->mark,
+                  fmt::format("`{}` changes nothing: no strategy here says `guess: auto`", name));
+    }
   }
 }
 

@@ -22,7 +22,7 @@ class OpenGuesses {
   // Whether the field of this row changes nothing: what chooses guesses where none is open. Such
   // a setting is no part of a point.
   bool is_idle(size_t field, const Cell* row) {
-    return (field == images_ || field == count_) && !open_strategy(row);
+    return (field == images_ || field == layout_ || field == count_) && !open_strategy(row);
   }
 
  private:
@@ -30,7 +30,7 @@ class OpenGuesses {
 
   static constexpr size_t kNone = SIZE_MAX;
   Values& values_;
-  size_t images_ = kNone, count_ = kNone;  // fields
+  size_t images_ = kNone, layout_ = kNone, count_ = kNone;  // fields
   std::unordered_map<const Setting*, bool> open_;
 };
 

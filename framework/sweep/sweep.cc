@@ -124,10 +124,18 @@ Paths stated_outputs(const std::vector<Stated>& experiments, const Node* default
 // What a file that is to be made holds now is of no interest.
 FileFacts facts_without(const FileFacts& facts, const Paths& made) {
   FileFacts known = facts;
-  if (!facts.reference || made.empty()) return known;
-  known.reference = [reference = facts.reference, made](const fs::path& file) {
-    return made.contains(file) ? std::nullopt : reference(file);
-  };
+  if (made.empty()) return known;
+  if (facts.reference) {
+    known.reference = [reference = facts.reference, made](const fs::path& file) {
+      return made.contains(file) ? std::nullopt : reference(file);
+    };
+  }
+  if (facts.images) {
+    known.images = [images = facts.images, made](const fs::path& file, FileKind kind,
+                                                 const std::string& layout) {
+      return made.contains(file) ? std::nullopt : images(file, kind, layout);
+    };
+  }
   return known;
 }
 

@@ -63,12 +63,22 @@ struct ReferenceFacts {
   int64_t image_size = 0;  // side its images were resized to; 0: unknown
   std::string extractor;   // SHA-256 of the extractor's file; "": unknown
 };
+// Of images that points read.
+struct ImageFacts {
+  std::vector<std::string> broken;    // links that lead nowhere
+  std::vector<std::string> warnings;  // what is left out, a sentence each
+};
 struct FileFacts {
   // Of statistics of image features; nothing for folders and what it cannot read.
   std::function<std::optional<ReferenceFacts>(const std::filesystem::path&)> reference;
   // Width of the features an extractor makes of images with this side.
   std::function<std::optional<int64_t>(const std::filesystem::path&, int64_t image_size)> features;
   std::function<std::string(const std::filesystem::path&)> sha256;
+  // Of images, listed with a `layout` ("": none is stated). Nothing for a reference that is no
+  // images. Throws Error when they cannot be read as images.
+  std::function<std::optional<ImageFacts>(const std::filesystem::path&, FileKind,
+                                          const std::string& layout)>
+      images = {};
 };
 
 struct LoadOptions {

@@ -107,5 +107,16 @@ TEST(CrmTables, TellEqualModelNamesApart) {
               HasSubstr("| block | afhq, num\\_images 100 | afhq, num\\_images 500 |"));
 }
 
+TEST(CrmTables, AllImagesAreShownAsTheNumberThatWasUsed) {
+  Source source = two_models();
+  source.sweep.rows[0]["num_images"] = int64_t{0};
+  source.sweep.rows[0]["images_used"] = int64_t{6};
+  const std::vector<Source> sources = {source};
+  const TableSet set = crm_tables(points_of(sources), nullptr, "2");
+  const std::string text = render_markdown(set.tables[0]);
+  EXPECT_THAT(text, HasSubstr("afhq: 6 images"));
+  EXPECT_THAT(text, ::testing::Not(HasSubstr("0 images.")));
+}
+
 }  // namespace
 }  // namespace tarflow::analysis

@@ -3,6 +3,7 @@
 #include "framework/checkpoint/npz.h"
 #include "framework/checkpoint/statistics.h"
 #include "framework/core/error.h"
+#include "framework/images/batch_file.h"
 #include "tests/fuzz/targets.h"
 
 namespace tarflow::fuzz {
@@ -44,6 +45,15 @@ void npz(std::string_view bytes) {
     }
   });
   accepted([&] { checkpoint::read_statistics(path); });
+  accepted([&] {
+    images::BatchFile batch(path);
+    accepted([&] {
+      const auto labels = batch.labels();
+      must(!labels || static_cast<int64_t>(labels->size()) == batch.count(),
+           "labels of other images");
+    });
+    for (const int64_t row : {batch.count() - 1, int64_t{0}}) accepted([&] { batch.read(row); });
+  });
 }
 
 }  // namespace tarflow::fuzz

@@ -6,7 +6,8 @@ seed_folders() {
   printf '%s\n' "$here/seeds/$name" "$here/findings/$name"
   case $name in
     yaml) printf '%s\n' "$here/../../sweeps" "$here/../../sweeps/presets" ;;
-    pth | legacy_pth | npz) printf '%s\n' "$here/../checkpoint/fixtures" ;;
+    pth | legacy_pth) printf '%s\n' "$here/../checkpoint/fixtures" ;;
+    npz) printf '%s\n' "$here/../checkpoint/fixtures" "$here/../images/fixtures/batches" ;;
     images) printf '%s\n' "$here/../images/fixtures/good" "$here/../images/fixtures/bad" ;;
   esac
 }

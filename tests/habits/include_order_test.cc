@@ -18,7 +18,7 @@ using Rooms = std::set<std::string>;
 const std::map<std::string, Rooms> kMayInclude = {
     {"core", {}},
     {"checkpoint", {"core"}},
-    {"images", {"core"}},
+    {"images", {"core", "checkpoint"}},
     {"sweep", {"core", "checkpoint"}},
     {"record", {"core"}},
     {"schedule", {"core", "checkpoint", "images", "record", "sweep"}},

@@ -162,8 +162,11 @@ TEST(Smoke, MadeUpPicturesHaveNoLabels) {
   bench.add({{"images", (bench.folder / "absent/images").string()},
              {"model", "tiny"},
              {"num_images", 100},
-             {"labels", "folder"}});
-  EXPECT_EQ(bench.smoke().sweep.points[0].settings.at("labels"), "none");
+             {"labels", "folder"},
+             {"layout", "classes"}});
+  const sweep::Settings settings = bench.smoke().sweep.points[0].settings;
+  EXPECT_EQ(settings.at("labels"), "none");
+  EXPECT_FALSE(settings.contains("layout"));
 }
 
 TEST(Smoke, ARequiredFileThatCannotBeMadeUpIsNamed) {
