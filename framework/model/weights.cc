@@ -6,6 +6,8 @@
 
 #include <cstring>
 #include <functional>
+#include <map>
+#include <utility>
 #include <vector>
 
 #include "framework/checkpoint/tarflow_state.h"
@@ -16,81 +18,51 @@ namespace {
 
 // Fills a row-major fp32 tensor with the values of that name.
 using Source = std::function<void(const std::string&, at::Tensor&)>;
+// The shapes of a checkpoint's tensors.
+using Shapes = std::map<std::string, std::vector<int64_t>>;
 
-// Brings tensors of one source onto one device.
-class Loader {
- public:
-  Loader(Source source, const Model& model) : source_(std::move(source)), model_(model) {}
+Shapes shapes_of(const ModelShape& shape) {
+  Shapes shapes;
+  for (checkpoint::ExpectedTensor& tensor : checkpoint::expected_tensors(shape))
+    shapes.emplace(std::move(tensor.name), std::move(tensor.shape));
+  return shapes;
+}
 
-  at::Tensor fp32(const std::string& name, at::IntArrayRef shape) const {
-    at::Tensor tensor = at::empty(shape, at::kFloat);
-    source_(name, tensor);
-    return tensor;
-  }
+std::string block_prefix(int block) { return fmt::format("blocks.{}.", block); }
 
-  // On the device, fp32: what enters LayerNorm and the residual stream.
-  at::Tensor full(const std::string& name, at::IntArrayRef shape) const {
-    return fp32(name, shape).to(model_.device);
-  }
+at::ScalarType type_of(WeightKind kind, ComputeType compute) {
+  return kind == WeightKind::kLinear ? scalar_type(compute) : at::kFloat;
+}
 
-  // On the device, in the compute type: what enters the linear layers.
-  at::Tensor compute(const std::string& name, at::IntArrayRef shape) const {
-    return fp32(name, shape).to(model_.device, model_.dtype());
-  }
-
-  LayerWeights layer(const std::string& prefix) const {
-    const int64_t c = model_.shape.channels;
-    LayerWeights w;
-    w.attention_norm_weight = full(prefix + "attention.norm.weight", {c});
-    w.attention_norm_bias = full(prefix + "attention.norm.bias", {c});
-    w.qkv_weight = compute(prefix + "attention.qkv.weight", {3 * c, c});
-    w.qkv_bias = compute(prefix + "attention.qkv.bias", {3 * c});
-    w.proj_weight = compute(prefix + "attention.proj.weight", {c, c});
-    w.proj_bias = compute(prefix + "attention.proj.bias", {c});
-    w.mlp_norm_weight = full(prefix + "mlp.norm.weight", {c});
-    w.mlp_norm_bias = full(prefix + "mlp.norm.bias", {c});
-    w.up_weight = compute(prefix + "mlp.main.0.weight", {4 * c, c});
-    w.up_bias = compute(prefix + "mlp.main.0.bias", {4 * c});
-    w.down_weight = compute(prefix + "mlp.main.2.weight", {c, 4 * c});
-    w.down_bias = compute(prefix + "mlp.main.2.bias", {c});
-    return w;
-  }
-
-  BlockWeights block(int index) const {
-    const ModelShape& shape = model_.shape;
-    const int64_t c = shape.channels, d = shape.token_width(), t = shape.tokens();
-    const std::string prefix = fmt::format("blocks.{}.", index);
-    BlockWeights w;
-    w.reversed = index % 2 == 1;
-    w.proj_in_weight = compute(prefix + "proj_in.weight", {c, d});
-    w.proj_in_bias = compute(prefix + "proj_in.bias", {c});
-    w.position = full(prefix + "pos_embed", {t, c});
-    if (w.reversed) w.position = w.position.flip(0).contiguous();
-    w.class_mean = at::zeros({c}, at::TensorOptions().device(model_.device));
-    if (shape.classes > 0) {
-      w.class_embed = full(prefix + "class_embed", {shape.classes, c});
-      w.class_mean = w.class_embed.mean(0);
-    }
-    w.proj_out_weight = compute(prefix + "proj_out.weight", {2 * d, c});
-    w.proj_out_bias = compute(prefix + "proj_out.bias", {2 * d});
-    for (int l = 0; l < shape.layers; ++l)
-      w.layers.push_back(layer(fmt::format("{}attn_blocks.{}.", prefix, l)));
-    return w;
-  }
-
- private:
-  const Source source_;
-  const Model& model_;
-};
-
-Model load(Source source, const ModelShape& shape, const at::Device& device, ComputeType compute) {
+Model load(const Source& source, const ModelShape& shape, const at::Device& device,
+           ComputeType compute) {
   Model model;
   model.shape = shape;
   model.device = device;
   model.compute = compute;
-  const Loader loader(std::move(source), model);
-  model.prior_std = loader.full("var", {shape.tokens(), shape.token_width()}).sqrt();
-  for (int b = 0; b < shape.blocks; ++b) model.blocks.push_back(loader.block(b));
+  const Shapes shapes = shapes_of(shape);
+  const auto read = [&](const std::string& name) {
+    at::Tensor tensor = at::empty(shapes.at(name), at::kFloat);
+    source(name, tensor);
+    return tensor;
+  };
+  model.prior_std = read("var").to(device).sqrt();
+  for (int b = 0; b < shape.blocks; ++b) {
+    BlockWeights block;
+    block.reversed = b % 2 == 1;
+    block.layers.resize(static_cast<size_t>(shape.layers));
+    for_each_tensor(block, [&](const std::string& name, at::Tensor& tensor, WeightKind kind) {
+      const std::string whole = block_prefix(b) + name;
+      if (shapes.contains(whole)) tensor = read(whole).to(device, type_of(kind, compute));
+    });
+    if (block.reversed) block.position = block.position.flip(0).contiguous();
+    block.class_mean = at::zeros({shape.channels}, at::TensorOptions().device(device));
+    if (shape.classes > 0) {
+      block.class_embed = block.class_embed.squeeze(1);  // (classes, 1, C) in the file
+      block.class_mean = block.class_embed.mean(0);
+    }
+    model.blocks.push_back(std::move(block));
+  }
   return model;
 }
 
@@ -123,16 +95,28 @@ Model converted(const Model& model, ComputeType compute) {
   Model result = model;
   result.compute = compute;
   for (BlockWeights& block : result.blocks) {
-    std::vector<at::Tensor*> linear = {&block.proj_in_weight, &block.proj_in_bias,
-                                       &block.proj_out_weight, &block.proj_out_bias};
-    for (LayerWeights& layer : block.layers) {
-      linear.insert(linear.end(),
-                    {&layer.qkv_weight, &layer.qkv_bias, &layer.proj_weight, &layer.proj_bias,
-                     &layer.up_weight, &layer.up_bias, &layer.down_weight, &layer.down_bias});
-    }
-    for (at::Tensor* tensor : linear) *tensor = tensor->to(result.dtype());
+    for_each_tensor(block, [&](const std::string&, at::Tensor& tensor, WeightKind kind) {
+      if (kind == WeightKind::kLinear) tensor = tensor.to(result.dtype());
+    });
   }
   return result;
+}
+
+int64_t weight_bytes(const ModelShape& shape, ComputeType compute) {
+  const Shapes shapes = shapes_of(shape);
+  const auto bytes_of = [&](const std::string& name, at::ScalarType type) {
+    const auto found = shapes.find(name);
+    if (found == shapes.end()) return int64_t{0};
+    return c10::multiply_integers(found->second) * static_cast<int64_t>(at::elementSize(type));
+  };
+  BlockWeights block;
+  block.layers.resize(static_cast<size_t>(shape.layers));
+  int64_t bytes = 0;  // of a block; all are alike
+  for_each_tensor(block, [&](const std::string& name, at::Tensor&, WeightKind kind) {
+    bytes += bytes_of(block_prefix(0) + name, type_of(kind, compute));
+  });
+  const int64_t mean = shape.channels * static_cast<int64_t>(sizeof(float));
+  return bytes_of("var", at::kFloat) + shape.blocks * (bytes + mean);
 }
 
 }  // namespace tarflow
