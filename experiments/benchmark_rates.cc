@@ -5,8 +5,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
 
+#include "framework/kernels/attention.h"
 #include "framework/tensor/timer.h"
 
 namespace tarflow::experiments {
@@ -35,26 +35,12 @@ double gemm_rate(const Model& model) {
 // `queries` at the end of `keys` tokens, causal; counted are the keys that a query may see.
 double attention_rate(const Model& model, int64_t images, int64_t queries, int64_t keys) {
   const int64_t heads = model.shape.heads();
-  const at::Tensor q = random_tensor(model, {images, heads, queries, kHeadWidth}),
-                   k = random_tensor(model, {images, heads, keys, kHeadWidth}),
-                   v = random_tensor(model, {images, heads, keys, kHeadWidth});
-  const bool whole = queries == keys,
-             flash = !whole && model.device.is_cuda() && model.compute == ComputeType::kBFloat16;
-  std::optional<at::Tensor> mask;
-  if (!whole && !flash) {
-    mask = at::triu(at::full({queries, keys}, -INFINITY, at::TensorOptions(model.device)),
-                    keys - queries + 1)
-               .to(model.dtype());
-  }
-  const at::Tensor qt = q.transpose(1, 2), kt = k.transpose(1, 2), vt = v.transpose(1, 2);
-  const double seconds = seconds_a_call(model.device, [&] {
-    if (flash) {
-      at::_flash_attention_forward(qt, kt, vt, {}, {}, queries, keys, 0.0, /*is_causal=*/true,
-                                   false);
-    } else {
-      at::scaled_dot_product_attention(q, k, v, mask, 0.0, /*is_causal=*/whole);
-    }
-  });
+  // As they lie in memory where sampling attends: a head's tokens one after another.
+  const auto tokens = [&](int64_t count) {
+    return random_tensor(model, {images, heads, count, kHeadWidth}).transpose(1, 2);
+  };
+  const kernels::Attention work{tokens(queries), tokens(keys), tokens(keys)};
+  const double seconds = seconds_a_call(model.device, [&] { kernels::attention(work); });
   const double seen = static_cast<double>(keys - queries) + (static_cast<double>(queries) + 1) / 2;
   return 4.0 * seen * static_cast<double>(queries * images * heads * kHeadWidth) / seconds;
 }

@@ -1,24 +1,17 @@
 #include "framework/dist/connect.h"
 
 #include <fmt/format.h>
-#include <netdb.h>
 
 #include <optional>
 #include <utility>
+#include <vector>
 
+#include "framework/dist/addresses.h"
 #include "framework/dist/store_communicator.h"
 #include "framework/dist/store_link.h"
 
 namespace tarflow::dist {
 namespace {
-
-bool has_address(const std::string& host) {
-  addrinfo hints{}, *found = nullptr;
-  hints.ai_socktype = SOCK_STREAM;
-  if (::getaddrinfo(host.c_str(), nullptr, &hints, &found) != 0) return false;
-  ::freeaddrinfo(found);
-  return true;
-}
 
 std::string first_line(const std::exception& failure) {
   const std::string text = failure.what();
@@ -48,9 +41,13 @@ StoreLink join_store(const std::string& address, const RankPlace& place, const L
   }
 }
 
-std::string known_address(const RankPlace& place) {
-  if (has_address(place.address)) return place.address;
-  if (!place.other_address.empty() && has_address(place.other_address)) return place.other_address;
+// Of rank 0's host, as a number.
+std::string known_address(const RankPlace& place, const Limits& limits) {
+  for (const std::string& host : {place.address, place.other_address}) {
+    if (host.empty()) continue;
+    const std::vector<std::string> addresses = addresses_of(host);
+    if (!addresses.empty()) return listening_address(addresses, place.port, limits.connect);
+  }
   throw Error(
       fmt::format("the host of rank 0, {}, has no address that this host knows", place.address),
       "MASTER_ADDR, the same for all ranks, names its host in a way that all know");
@@ -63,7 +60,8 @@ std::unique_ptr<Communicator> connect(const RankPlace& place, const at::Device& 
   if (place.size == 1) return one_process();
   const bool serves = place.rank == 0 && !place.store_is_theirs;
   // Rank 0 reaches its own store whatever its name is.
-  const std::string address = serves ? "127.0.0.1" : known_address(place);
+  const std::string address = serves ? "127.0.0.1" : known_address(place, limits);
+  look_hosts_up_in_files();
   StoreLink link = serves ? open_store(place) : join_store(address, place, limits);
   StoreLink beats = join_store(address, place, limits);
   std::optional<StoreLink> nccl;

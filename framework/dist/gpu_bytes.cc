@@ -64,20 +64,20 @@ int64_t gpu_bytes(const Tensors& message) {
 
 at::Tensor flat_bytes(const Tensors& on_gpu, int64_t length, const at::Device& device) {
   at::Tensor bytes = at::empty({length}, at::TensorOptions(at::kByte).device(device));
-  int64_t at = 0;
+  int64_t offset = 0;
   for (const auto& [name, tensor] : on_gpu) {
     const int64_t count = static_cast<int64_t>(tensor.nbytes());
     if (count > 0)
-      bytes.slice(0, at, at + count)
+      bytes.slice(0, offset, offset + count)
           .copy_(tensor.detach().contiguous().reshape({-1}).view(at::kByte));
-    at += padded(count);
+    offset += padded(count);
   }
   return bytes;
 }
 
 Tensors joined(const Tensors& message, const at::Tensor& bytes) {
   Tensors tensors;
-  int64_t at = 0;
+  int64_t offset = 0;
   for (const auto& [name, tensor] : message) {
     if (name[0] == kHere) {
       tensors[name.substr(1)] = tensor;
@@ -89,8 +89,8 @@ Tensors joined(const Tensors& message, const at::Tensor& bytes) {
       continue;
     }
     tensors[name.substr(1)] =
-        bytes.slice(0, at, at + known.bytes()).view(known.type).view(known.shape);
-    at += padded(known.bytes());
+        bytes.slice(0, offset, offset + known.bytes()).view(known.type).view(known.shape);
+    offset += padded(known.bytes());
   }
   return tensors;
 }

@@ -1,36 +1,11 @@
 #include "framework/dist/store_link.h"
 
-#include <arpa/inet.h>
 #include <c10/util/Logging.h>
-#include <netdb.h>
-#include <netinet/in.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 #include <utility>
-
-// The store asks for the name of each address it connects, only to have it for a message. A name
-// server that does not answer would hold each connection up for seconds; so the answer is a number.
-extern "C" int getnameinfo(const sockaddr* address, socklen_t length, char* host,
-                           socklen_t host_length, char* service, socklen_t service_length,
-                           int flags) {
-  const bool six = address->sa_family == AF_INET6;
-  if (!six && address->sa_family != AF_INET) return EAI_FAMILY;
-  if (length < (six ? sizeof(sockaddr_in6) : sizeof(sockaddr_in))) return EAI_FAMILY;
-  if ((flags & NI_NAMEREQD) != 0) return EAI_NONAME;
-  const auto* const v4 = reinterpret_cast<const sockaddr_in*>(address);
-  const auto* const v6 = reinterpret_cast<const sockaddr_in6*>(address);
-  const void* const number = six ? static_cast<const void*>(&v6->sin6_addr) : &v4->sin_addr;
-  if (host && host_length > 0 && !inet_ntop(address->sa_family, number, host, host_length))
-    return EAI_OVERFLOW;
-  const int port = ntohs(six ? v6->sin6_port : v4->sin_port);
-  if (service && service_length > 0 &&
-      std::snprintf(service, service_length, "%d", port) >= static_cast<int>(service_length))
-    return EAI_OVERFLOW;
-  return 0;
-}
 
 namespace tarflow::dist {
 namespace {

@@ -19,7 +19,8 @@ class StoreLink {
  public:
   // Opens the store at this port, of all of the host's addresses; with `listening` at that socket.
   static StoreLink serve(uint16_t port, int listening);
-  // Joins it, trying again until `limit`.
+  // Joins it, trying again until `limit`. Either side asks for the name of the address at the other
+  // end (see dist/addresses.h).
   static StoreLink join(const std::string& address, uint16_t port, std::chrono::milliseconds limit);
 
   // A key's whole value, whatever its size.

@@ -16,8 +16,8 @@ __global__ void gelu_kernel(T* rows, const T* bias, int64_t vectors, int64_t row
     const Group shift = reinterpret_cast<const Group*>(bias)[v % row_vectors];
 #pragma unroll
     for (int k = 0; k < kCount; ++k) {
-      const float x = as_float(group.at[k]) + as_float(shift.at[k]);
-      group.at[k] = from_float<T>(0.5f * x * (1.0f + erff(x * 0.70710678f)));
+      const float x = as_float(group.item[k]) + as_float(shift.item[k]);
+      group.item[k] = from_float<T>(0.5f * x * (1.0f + erff(x * 0.70710678f)));
     }
     reinterpret_cast<Group*>(rows)[v] = group;
   }

@@ -32,7 +32,7 @@ __device__ inline __nv_bfloat16 from_float<__nv_bfloat16>(float value) {
 // kCount neighbours, loaded and stored at once.
 template <typename T, int kCount>
 struct alignas(sizeof(T) * kCount) Vector {
-  T at[kCount];
+  T item[kCount];
 };
 template <typename T>
 constexpr int kVectorOf = 16 / sizeof(T);  // elements in 16 bytes

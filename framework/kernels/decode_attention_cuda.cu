@@ -13,8 +13,8 @@ namespace {
 
 constexpr int kWidth = 64;  // of a head
 constexpr int kWarps = 4;
-// Keys and values a group has under way at once: many while there are enough, since only then
-// memory is the limit; few for the rest, since keys beyond the end are loads for nothing.
+// How many keys and values a group loads at once. Many, while there are enough: only then is memory
+// the limit. Few for the rest: a load beyond the last key is wasted.
 constexpr int kMany = 8, kFew = 2;
 constexpr int kPartial = kWidth + 2;  // floats a split leaves: mixed values, maximum, sum
 constexpr int64_t kLeastKeys = 64;    // a split has at least
@@ -61,7 +61,7 @@ struct Lanes {
   __device__ static float product(const float* query, const Group& key) {
     float sum = 0;
 #pragma unroll
-    for (int k = 0; k < kCount; ++k) sum += query[k] * as_float(key.at[k]);
+    for (int k = 0; k < kCount; ++k) sum += query[k] * as_float(key.item[k]);
 #pragma unroll
     for (int offset = kOfKey / 2; offset > 0; offset /= 2) {
       sum += __shfl_xor_sync(0xffffffffu, sum, offset);
@@ -86,7 +86,7 @@ __device__ void attend(const T* keys, const T* values, const float* query, int64
                        int64_t end, Softmax<kVectorOf<T>>& state) {
   using L = Lanes<T>;
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-  const int group = lane / L::kOfKey, at = lane % L::kOfKey * L::kCount;
+  const int group = lane / L::kOfKey, channel = lane % L::kOfKey * L::kCount;
   constexpr int kAtOnce = L::kGroups * kUnroll;
   for (int64_t tile = begin + warp * kAtOnce; tile < end; tile += kWarps * kAtOnce) {
     typename L::Group key[kUnroll], value[kUnroll];
@@ -94,8 +94,8 @@ __device__ void attend(const T* keys, const T* values, const float* query, int64
 #pragma unroll
     for (int u = 0; u < kUnroll; ++u) {  // the last key again where there is none
       const int64_t token = min(first + u * L::kGroups, end - 1);
-      key[u] = load(keys + token * kWidth + at);
-      value[u] = load(values + token * kWidth + at);
+      key[u] = load(keys + token * kWidth + channel);
+      value[u] = load(values + token * kWidth + channel);
     }
     float score[kUnroll], top = state.maximum;
 #pragma unroll
@@ -114,7 +114,7 @@ __device__ void attend(const T* keys, const T* values, const float* query, int64
       const float weight = exp2f(score[u] - base);
       state.sum += weight;
 #pragma unroll
-      for (int k = 0; k < L::kCount; ++k) state.mixed[k] += weight * as_float(value[u].at[k]);
+      for (int k = 0; k < L::kCount; ++k) state.mixed[k] += weight * as_float(value[u].item[k]);
     }
   }
 }
@@ -169,15 +169,15 @@ __global__ void __launch_bounds__(32 * kWarps) decode_kernel(Arguments<T> a) {
   const int64_t pair = blockIdx.x, b = pair / a.heads, head = pair % a.heads;
   const int64_t token = a.place.token();
   if (token < 0 || token >= a.length) return;
-  const int lane = threadIdx.x % 32, at = lane % L::kOfKey * L::kCount;
-  const T* const row = a.qkv + (b * 3 * a.heads + head) * kWidth + at;
+  const int lane = threadIdx.x % 32, channel = lane % L::kOfKey * L::kCount;
+  const T* const row = a.qkv + (b * 3 * a.heads + head) * kWidth + channel;
   const int64_t part = int64_t{a.heads} * kWidth;  // from a query to its key, and on to its value
 
   float query[L::kCount];
   const typename L::Group raw = load(row);
 #pragma unroll
   for (int k = 0; k < L::kCount; ++k) {
-    query[k] = as_float(raw.at[k]) * (b < a.images ? a.scale : a.other_scale);
+    query[k] = as_float(raw.item[k]) * (b < a.images ? a.scale : a.other_scale);
   }
   T* const keys = a.keys + pair * a.length * kWidth;
   T* const values = a.values + pair * a.length * kWidth;
@@ -194,11 +194,11 @@ __global__ void __launch_bounds__(32 * kWarps) decode_kernel(Arguments<T> a) {
     if (lane < L::kOfKey) {
       float mixed[L::kCount];
 #pragma unroll
-      for (int k = 0; k < L::kCount; ++k) mixed[k] = as_float(value.at[k]);
+      for (int k = 0; k < L::kCount; ++k) mixed[k] = as_float(value.item[k]);
       state.merge(score, 1, mixed);
       if (!a.stopped || !*a.stopped) {
-        *reinterpret_cast<typename L::Group*>(keys + token * kWidth + at) = key;
-        *reinterpret_cast<typename L::Group*>(values + token * kWidth + at) = value;
+        *reinterpret_cast<typename L::Group*>(keys + token * kWidth + channel) = key;
+        *reinterpret_cast<typename L::Group*>(values + token * kWidth + channel) = value;
       }
     }
     __syncwarp();
@@ -218,7 +218,7 @@ __global__ void merge_kernel(const float* partial, T* out, int splits) {
   out[int64_t{blockIdx.x} * kWidth + threadIdx.x] = from_float<T>(all.mixed[0] / all.sum);
 }
 
-// As many as fill the GPU; few enough that each has keys to read.
+// So many splits that they fill the GPU, and so few that each has keys to read.
 int64_t splits_for(int64_t pairs, int64_t length) {
   int device = 0, processors = 0;
   C10_CUDA_CHECK(cudaGetDevice(&device));

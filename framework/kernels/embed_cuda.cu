@@ -33,7 +33,7 @@ __global__ void embed_kernel(const T* projected, const float* positions, const f
     const auto where = *reinterpret_cast<const Vector<float, 4>*>(positions + token * channels + c);
     const auto what = *reinterpret_cast<const Vector<float, 4>*>(classes + b * channels + c);
     Vector<float, 4> sum;
-    for (int k = 0; k < 4; ++k) sum.at[k] = as_float(in.at[k]) + where.at[k] + what.at[k];
+    for (int k = 0; k < 4; ++k) sum.item[k] = as_float(in.item[k]) + where.item[k] + what.item[k];
     *reinterpret_cast<Vector<float, 4>*>(h + row * channels + c) = sum;
   }
 }

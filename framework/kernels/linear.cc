@@ -34,6 +34,10 @@ at::Tensor linear_gelu(const at::Tensor& rows, const at::Tensor& weight, const a
   return wide;
 }
 
+at::Tensor linear_relu(const at::Tensor& rows, const at::Tensor& weight, const at::Tensor& bias) {
+  return at::_addmm_activation(bias, rows, weight.t());
+}
+
 void copy_all(const std::vector<at::Tensor>& to, const std::vector<at::Tensor>& from) {
   at::_foreach_copy_(to, from);
 }

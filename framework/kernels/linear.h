@@ -25,6 +25,9 @@ void add_product(const at::Tensor& h, const at::Tensor& rows, const at::Tensor& 
 // function of sums rounded to bf16 (4.2e-4 to 5.0e-3).
 at::Tensor linear_gelu(const at::Tensor& rows, const at::Tensor& weight, const at::Tensor& bias);
 
+// relu(rows weight^T + bias), (R, out)
+at::Tensor linear_relu(const at::Tensor& rows, const at::Tensor& weight, const at::Tensor& bias);
+
 // Copies each tensor of `from` into the one of `to` in the same place, in few launches. The tensors
 // are of one type.
 void copy_all(const std::vector<at::Tensor>& to, const std::vector<at::Tensor>& from);

@@ -4,10 +4,10 @@
 namespace tarflow::kernels {
 namespace {
 
-constexpr int kWarps = 4;       // rows a block, where a warp has a row
-constexpr int kWarpQuads = 32;  // four channels a lane: what a warp has at once
+constexpr int kWarps = 4;       // warps of a block, where each warp has a row
+constexpr int kWarpQuads = 32;  // quads of four channels that a warp loads at once, one a lane
 constexpr float kEpsilon = 1e-5f;
-constexpr int64_t kFewRows = 4096;  // below it, waiting for memory costs more than its bandwidth
+constexpr int64_t kFewRows = 4096;  // up to here latency of memory costs more than bandwidth
 
 using Quad = Vector<float, 4>;
 
@@ -41,12 +41,12 @@ struct Arguments {
     if (added) {
       const auto more = reinterpret_cast<const Vector<T, 4>*>(added + row * channels)[quad];
 #pragma unroll
-      for (int j = 0; j < 4; ++j) value.at[j] += as_float(more.at[j]);
+      for (int j = 0; j < 4; ++j) value.item[j] += as_float(more.item[j]);
     }
     if (shift) {
       const Quad more = reinterpret_cast<const Quad*>(shift)[quad];
 #pragma unroll
-      for (int j = 0; j < 4; ++j) value.at[j] += more.at[j];
+      for (int j = 0; j < 4; ++j) value.item[j] += more.item[j];
     }
     if (store) *place = value;
     return value;
@@ -58,8 +58,8 @@ struct Arguments {
     Vector<T, 4> result;
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
-      const float normed = (value.at[j] - of.mean) * of.scale * w.at[j] + b.at[j];
-      result.at[j] = from_float<T>(of.finite ? normed : b.at[j]);
+      const float normed = (value.item[j] - of.mean) * of.scale * w.item[j] + b.item[j];
+      result.item[j] = from_float<T>(of.finite ? normed : b.item[j]);
     }
     reinterpret_cast<Vector<T, 4>*>(out + row * channels)[quad] = result;
   }
@@ -94,7 +94,7 @@ __global__ void __launch_bounds__(32 * kWarps) norm_rows_kernel(Arguments<T> a) 
     const int quad = lane + kWarpQuads * k;
     if (quad >= quads) continue;
     value[k] = a.sum(row, quad);
-    for (int j = 0; j < 4; ++j) sum += value[k].at[j];
+    for (int j = 0; j < 4; ++j) sum += value[k].item[j];
   }
   Moments moments;
   if (a.weight) {
@@ -104,7 +104,7 @@ __global__ void __launch_bounds__(32 * kWarps) norm_rows_kernel(Arguments<T> a) 
     for (int k = 0; k < kQuads; ++k) {
       if (lane + kWarpQuads * k >= quads) continue;
       for (int j = 0; j < 4; ++j) {
-        const float away = value[k].at[j] - mean;
+        const float away = value[k].item[j] - mean;
         squares += away * away;
       }
     }
@@ -117,8 +117,9 @@ __global__ void __launch_bounds__(32 * kWarps) norm_rows_kernel(Arguments<T> a) 
   }
 }
 
-// Few rows, channels a multiple of 128: a block a row, four channels a thread, all loads under way
-// at once. Means and squares of equal parts are merged pairwise, so one exchange does.
+// Few rows, channels a multiple of 128: a block has a row and a thread four channels, so that all
+// loads are under way at once. Threads merge the means and squares of equal parts in pairs, so that
+// warps exchange data only once.
 template <typename T>
 __global__ void norm_row_kernel(Arguments<T> a) {
   const int quad = threadIdx.x, lane = quad % 32, warp = quad / 32, warps = blockDim.x / 32;
@@ -127,9 +128,9 @@ __global__ void norm_row_kernel(Arguments<T> a) {
   if (!a.weight) return a.leave(row, quad, value, Moments(), w, b);
   float mean = 0, squares = 0;
 #pragma unroll
-  for (int j = 0; j < 4; ++j) mean += 0.25f * value.at[j];
+  for (int j = 0; j < 4; ++j) mean += 0.25f * value.item[j];
 #pragma unroll
-  for (int j = 0; j < 4; ++j) squares += (value.at[j] - mean) * (value.at[j] - mean);
+  for (int j = 0; j < 4; ++j) squares += (value.item[j] - mean) * (value.item[j] - mean);
   float half = 2;  // half of how many channels each of the two has
 #pragma unroll
   for (int offset = 1; offset < 32; offset *= 2, half *= 2) {

@@ -9,6 +9,7 @@
 
 #include "framework/core/error.h"
 #include "framework/core/hash.h"
+#include "framework/kernels/linear.h"
 
 namespace tarflow::metrics {
 namespace {
@@ -41,13 +42,13 @@ at::Tensor max_pool(const at::Tensor& x, int64_t stride, int64_t padding) {
   return at::max_pool2d(x, {3, 3}, {stride, stride}, {padding, padding});
 }
 
-// One pixel's channels at a time: a matrix product, whose bias and relu cuBLAS adds on the way out.
+// A convolution of one pixel is a matrix product.
 at::Tensor pointwise(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                      bool relu) {
   const at::Tensor pixels = x.permute({0, 2, 3, 1}).reshape({-1, x.size(1)});
-  const at::Tensor matrix = weight.view({weight.size(0), weight.size(1)}).t();
+  const at::Tensor matrix = weight.view({weight.size(0), weight.size(1)});
   const at::Tensor y =
-      relu ? at::_addmm_activation(bias, pixels, matrix) : at::addmm(bias, pixels, matrix);
+      relu ? kernels::linear_relu(pixels, matrix, bias) : kernels::linear(pixels, matrix, bias);
   return y.view({x.size(0), x.size(2), x.size(3), weight.size(0)}).permute({0, 3, 1, 2});
 }
 

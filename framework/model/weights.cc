@@ -6,6 +6,7 @@
 
 #include <cstring>
 #include <functional>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -18,6 +19,8 @@ namespace {
 
 // Fills a row-major fp32 tensor with the values of that name.
 using Source = std::function<void(const std::string&, at::Tensor&)>;
+// The shapes of a checkpoint's tensors.
+using Shapes = std::map<std::string, std::vector<int64_t>>;
 
 // Tensors whose values no model can compute with.
 class Faults {
@@ -56,109 +59,71 @@ const char* too_large_for(ComputeType compute) {
   return compute == ComputeType::kBFloat16 ? "are too large for bfloat16" : kNotFinite;
 }
 
-// Brings tensors of one source onto one device.
-class Loader {
- public:
-  Loader(Source source, const Model& model) : source_(std::move(source)), model_(model) {}
+Shapes shapes_of(const ModelShape& shape) {
+  Shapes shapes;
+  for (checkpoint::ExpectedTensor& tensor : checkpoint::expected_tensors(shape))
+    shapes.emplace(std::move(tensor.name), std::move(tensor.shape));
+  return shapes;
+}
 
-  at::Tensor fp32(const std::string& name, at::IntArrayRef shape) const {
-    at::Tensor tensor = at::empty(shape, at::kFloat);
-    source_(name, tensor);
-    faults_.require_finite(name, tensor, kNotFinite);
-    return tensor;
+std::string block_prefix(int block) { return fmt::format("blocks.{}.", block); }
+
+at::ScalarType type_of(WeightKind kind, ComputeType compute) {
+  return kind == WeightKind::kLinear ? scalar_type(compute) : at::kFloat;
+}
+
+// (T, D), the square root of `var`.
+at::Tensor prior_std(const at::Tensor& var, Faults& faults) {
+  const int64_t negative = (var < 0).sum().item<int64_t>();
+  if (negative > 0) {
+    faults.add("var", negative, var.numel(),
+               "are negative, and it is the variance of the latents");
   }
+  return var.sqrt();
+}
 
-  // On the device, fp32: what enters LayerNorm and the residual stream.
-  at::Tensor full(const std::string& name, at::IntArrayRef shape) const {
-    return fp32(name, shape).to(model_.device);
-  }
-
-  // On the device, in the compute type: what enters the linear layers.
-  at::Tensor compute(const std::string& name, at::IntArrayRef shape) const {
-    const at::Tensor exact = fp32(name, shape);
-    at::Tensor tensor = exact.to(model_.device, model_.dtype());
-    if (model_.compute != ComputeType::kFloat32 && at::isfinite(exact).all().item<bool>())
-      faults_.require_finite(name, tensor, too_large_for(model_.compute));
-    return tensor;
-  }
-
-  // (T, D), square root of `var`.
-  at::Tensor prior_std() const {
-    const at::Tensor var = fp32("var", {model_.shape.tokens(), model_.shape.token_width()});
-    const int64_t negative = (var < 0).sum().item<int64_t>();
-    if (negative > 0) {
-      faults_.add("var", negative, var.numel(),
-                  "are negative, and it is the variance of the latents");
-    }
-    return var.to(model_.device).sqrt();
-  }
-
-  // Throws Error that lists the tensors which cannot be used.
-  void end() const {
-    faults_.end(
-        "the training diverged, the file is damaged, or a tensor is not what its name says: name "
-        "another checkpoint");
-  }
-
-  LayerWeights layer(const std::string& prefix) const {
-    const int64_t c = model_.shape.channels;
-    LayerWeights w;
-    w.attention_norm_weight = full(prefix + "attention.norm.weight", {c});
-    w.attention_norm_bias = full(prefix + "attention.norm.bias", {c});
-    w.qkv_weight = compute(prefix + "attention.qkv.weight", {3 * c, c});
-    w.qkv_bias = compute(prefix + "attention.qkv.bias", {3 * c});
-    w.proj_weight = compute(prefix + "attention.proj.weight", {c, c});
-    w.proj_bias = compute(prefix + "attention.proj.bias", {c});
-    w.mlp_norm_weight = full(prefix + "mlp.norm.weight", {c});
-    w.mlp_norm_bias = full(prefix + "mlp.norm.bias", {c});
-    w.up_weight = compute(prefix + "mlp.main.0.weight", {4 * c, c});
-    w.up_bias = compute(prefix + "mlp.main.0.bias", {4 * c});
-    w.down_weight = compute(prefix + "mlp.main.2.weight", {c, 4 * c});
-    w.down_bias = compute(prefix + "mlp.main.2.bias", {c});
-    return w;
-  }
-
-  BlockWeights block(int index) const {
-    const ModelShape& shape = model_.shape;
-    const int64_t c = shape.channels, d = shape.token_width(), t = shape.tokens();
-    const std::string prefix = fmt::format("blocks.{}.", index);
-    BlockWeights w;
-    w.reversed = index % 2 == 1;
-    w.proj_in_weight = compute(prefix + "proj_in.weight", {c, d});
-    w.proj_in_bias = compute(prefix + "proj_in.bias", {c});
-    w.position = full(prefix + "pos_embed", {t, c});
-    if (w.reversed) w.position = w.position.flip(0).contiguous();
-    w.class_mean = at::zeros({c}, at::TensorOptions().device(model_.device));
-    if (shape.classes > 0) {
-      w.class_embed = full(prefix + "class_embed", {shape.classes, c});
-      w.class_mean = w.class_embed.mean(0);
-      if (at::isfinite(w.class_embed).all().item<bool>()) {
-        faults_.require_finite(prefix + "class_embed", w.class_mean,
-                               "of the mean over classes are too large for float32");
-      }
-    }
-    w.proj_out_weight = compute(prefix + "proj_out.weight", {2 * d, c});
-    w.proj_out_bias = compute(prefix + "proj_out.bias", {2 * d});
-    for (int l = 0; l < shape.layers; ++l)
-      w.layers.push_back(layer(fmt::format("{}attn_blocks.{}.", prefix, l)));
-    return w;
-  }
-
- private:
-  const Source source_;
-  const Model& model_;
-  mutable Faults faults_;
-};
-
-Model load(Source source, const ModelShape& shape, const at::Device& device, ComputeType compute) {
+Model load(const Source& source, const ModelShape& shape, const at::Device& device,
+           ComputeType compute) {
   Model model;
   model.shape = shape;
   model.device = device;
   model.compute = compute;
-  const Loader loader(std::move(source), model);
-  model.prior_std = loader.prior_std();
-  for (int b = 0; b < shape.blocks; ++b) model.blocks.push_back(loader.block(b));
-  loader.end();
+  const Shapes shapes = shapes_of(shape);
+  Faults faults;
+  const auto read = [&](const std::string& name) {
+    at::Tensor tensor = at::empty(shapes.at(name), at::kFloat);
+    source(name, tensor);
+    faults.require_finite(name, tensor, kNotFinite);
+    return tensor;
+  };
+  model.prior_std = prior_std(read("var"), faults).to(device);
+  for (int b = 0; b < shape.blocks; ++b) {
+    BlockWeights block;
+    block.reversed = b % 2 == 1;
+    block.layers.resize(static_cast<size_t>(shape.layers));
+    for_each_tensor(block, [&](const std::string& name, at::Tensor& tensor, WeightKind kind) {
+      const std::string whole = block_prefix(b) + name;
+      if (!shapes.contains(whole)) return;
+      const at::Tensor exact = read(whole);
+      tensor = exact.to(device, type_of(kind, compute));
+      if (tensor.scalar_type() != at::kFloat && at::isfinite(exact).all().item<bool>())
+        faults.require_finite(whole, tensor, too_large_for(compute));
+    });
+    if (block.reversed) block.position = block.position.flip(0).contiguous();
+    block.class_mean = at::zeros({shape.channels}, at::TensorOptions().device(device));
+    if (shape.classes > 0) {
+      block.class_embed = block.class_embed.squeeze(1);  // (classes, 1, C) in the file
+      block.class_mean = block.class_embed.mean(0);
+      if (at::isfinite(block.class_embed).all().item<bool>()) {
+        faults.require_finite(block_prefix(b) + "class_embed", block.class_mean,
+                              "of the mean over classes are too large for float32");
+      }
+    }
+    model.blocks.push_back(std::move(block));
+  }
+  faults.end(
+      "the training diverged, the file is damaged, or a tensor is not what its name says: name "
+      "another checkpoint");
   return model;
 }
 
@@ -191,30 +156,34 @@ Model converted(const Model& model, ComputeType compute) {
   Model result = model;
   result.compute = compute;
   Faults faults;
-  const auto convert = [&](const std::string& name, at::Tensor& tensor) {
-    tensor = tensor.to(result.dtype());
-    faults.require_finite(name, tensor, too_large_for(compute));
-  };
-  const auto convert_pair = [&](const std::string& name, at::Tensor& weight, at::Tensor& bias) {
-    convert(name + ".weight", weight);
-    convert(name + ".bias", bias);
-  };
   for (size_t b = 0; b < result.blocks.size(); ++b) {
-    BlockWeights& block = result.blocks[b];
-    const std::string prefix = fmt::format("blocks.{}.", b);
-    convert_pair(prefix + "proj_in", block.proj_in_weight, block.proj_in_bias);
-    convert_pair(prefix + "proj_out", block.proj_out_weight, block.proj_out_bias);
-    for (size_t l = 0; l < block.layers.size(); ++l) {
-      LayerWeights& layer = block.layers[l];
-      const std::string own = fmt::format("{}attn_blocks.{}.", prefix, l);
-      convert_pair(own + "attention.qkv", layer.qkv_weight, layer.qkv_bias);
-      convert_pair(own + "attention.proj", layer.proj_weight, layer.proj_bias);
-      convert_pair(own + "mlp.main.0", layer.up_weight, layer.up_bias);
-      convert_pair(own + "mlp.main.2", layer.down_weight, layer.down_bias);
-    }
+    for_each_tensor(result.blocks[b],
+                    [&](const std::string& name, at::Tensor& tensor, WeightKind kind) {
+                      if (kind != WeightKind::kLinear) return;
+                      tensor = tensor.to(result.dtype());
+                      faults.require_finite(block_prefix(static_cast<int>(b)) + name, tensor,
+                                            too_large_for(compute));
+                    });
   }
   faults.end("compare float32 with a model whose weights fit the compute type");
   return result;
+}
+
+int64_t weight_bytes(const ModelShape& shape, ComputeType compute) {
+  const Shapes shapes = shapes_of(shape);
+  const auto bytes_of = [&](const std::string& name, at::ScalarType type) {
+    const auto found = shapes.find(name);
+    if (found == shapes.end()) return int64_t{0};
+    return c10::multiply_integers(found->second) * static_cast<int64_t>(at::elementSize(type));
+  };
+  BlockWeights block;
+  block.layers.resize(static_cast<size_t>(shape.layers));
+  int64_t bytes = 0;  // of a block; all are alike
+  for_each_tensor(block, [&](const std::string& name, at::Tensor&, WeightKind kind) {
+    bytes += bytes_of(block_prefix(0) + name, type_of(kind, compute));
+  });
+  const int64_t mean = shape.channels * static_cast<int64_t>(sizeof(float));
+  return bytes_of("var", at::kFloat) + shape.blocks * (bytes + mean);
 }
 
 }  // namespace tarflow

@@ -3,6 +3,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <string>
+#include <type_traits>
 #include <vector>
 
 #include "framework/checkpoint/checkpoint.h"
@@ -31,6 +33,40 @@ struct BlockWeights {
   std::vector<LayerWeights> layers;
 };
 
+// What a tensor enters, which decides its type on the device.
+enum class WeightKind {
+  kLinear,  // a linear layer: compute type
+  kStream,  // LayerNorm or the residual stream: fp32
+  kClass    // the classes' embeddings, which enter the stream: fp32
+};
+
+// Every tensor of a block that a checkpoint has: visit(name, tensor, kind), the name as in the
+// checkpoint behind `blocks.{b}.`. Block is BlockWeights or const BlockWeights, whose `layers` has
+// one entry a layer. class_embed is visited in unconditional models too.
+template <typename Block, typename Visit>
+void for_each_tensor(Block& block, const Visit& visit) {
+  static_assert(std::is_same_v<std::remove_const_t<Block>, BlockWeights>);
+  const auto pair = [&](const std::string& name, auto& weight, auto& bias, WeightKind kind) {
+    visit(name + ".weight", weight, kind);
+    visit(name + ".bias", bias, kind);
+  };
+  using enum WeightKind;
+  visit(std::string("pos_embed"), block.position, kStream);
+  visit(std::string("class_embed"), block.class_embed, kClass);
+  pair("proj_in", block.proj_in_weight, block.proj_in_bias, kLinear);
+  for (size_t l = 0; l < block.layers.size(); ++l) {
+    auto& w = block.layers[l];
+    const std::string layer = "attn_blocks." + std::to_string(l) + ".";
+    pair(layer + "attention.norm", w.attention_norm_weight, w.attention_norm_bias, kStream);
+    pair(layer + "attention.qkv", w.qkv_weight, w.qkv_bias, kLinear);
+    pair(layer + "attention.proj", w.proj_weight, w.proj_bias, kLinear);
+    pair(layer + "mlp.norm", w.mlp_norm_weight, w.mlp_norm_bias, kStream);
+    pair(layer + "mlp.main.0", w.up_weight, w.up_bias, kLinear);
+    pair(layer + "mlp.main.2", w.down_weight, w.down_bias, kLinear);
+  }
+  pair("proj_out", block.proj_out_weight, block.proj_out_bias, kLinear);
+}
+
 struct Model {
   ModelShape shape;
   at::Device device = at::kCPU;
@@ -55,5 +91,8 @@ Model random_weights(const ModelShape& shape, uint64_t seed, const at::Device& d
 // The same model in another compute type; weights that are rounded already are not made exact
 // again. Throws Error listing the tensors with values too large for the type.
 Model converted(const Model& model, ComputeType compute);
+
+// Bytes that the weights of a model of this shape take on its device.
+int64_t weight_bytes(const ModelShape& shape, ComputeType compute);
 
 }  // namespace tarflow

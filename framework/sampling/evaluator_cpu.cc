@@ -183,16 +183,16 @@ class CpuEvaluator final : public Evaluator {
       for (int64_t head = 0; head < heads; ++head) {
         float* const keys = cache + (b * heads + head) * t * kHeadWidth;
         float* const values = keys + part;
-        const int64_t at = head * kHeadWidth;
+        const int64_t channel = head * kHeadWidth;
         for (int64_t i = 0; i < n; ++i) {
           float* row = rows + i * 3 * c;
-          math_.bias_scale(row + at, bias + at, scale, row + at, kHeadWidth);
-          math_.bias_scale(row + c + at, bias + c + at, 1, keys + (first + i) * kHeadWidth,
-                           kHeadWidth);
-          math_.bias_scale(row + 2 * c + at, bias + 2 * c + at, 1,
+          math_.bias_scale(row + channel, bias + channel, scale, row + channel, kHeadWidth);
+          math_.bias_scale(row + c + channel, bias + c + channel, 1,
+                           keys + (first + i) * kHeadWidth, kHeadWidth);
+          math_.bias_scale(row + 2 * c + channel, bias + 2 * c + channel, 1,
                            values + (first + i) * kHeadWidth, kHeadWidth);
         }
-        attend_head(s, rows + at, 3 * c, keys, values, first, n, mixed + at, c);
+        attend_head(s, rows + channel, 3 * c, keys, values, first, n, mixed + channel, c);
       }
     }
   }

@@ -25,38 +25,22 @@ struct Listed {
   std::vector<at::Tensor> compute, full;
 };
 
+// The classes are not among them: begin() reads the one that it needs.
 Listed list(const BlockWeights& block) {
-  Listed all{{block.proj_in_weight, block.proj_in_bias, block.proj_out_weight, block.proj_out_bias},
-             {block.position}};
-  for (const LayerWeights& w : block.layers) {
-    for (const at::Tensor& tensor : {w.qkv_weight, w.qkv_bias, w.proj_weight, w.proj_bias,
-                                     w.up_weight, w.up_bias, w.down_weight, w.down_bias}) {
-      all.compute.push_back(tensor);
-    }
-    for (const at::Tensor& tensor :
-         {w.attention_norm_weight, w.attention_norm_bias, w.mlp_norm_weight, w.mlp_norm_bias}) {
-      all.full.push_back(tensor);
-    }
-  }
+  Listed all;
+  for_each_tensor(block, [&](const std::string&, const at::Tensor& tensor, WeightKind kind) {
+    if (kind == WeightKind::kClass) return;
+    (kind == WeightKind::kLinear ? all.compute : all.full).push_back(tensor);
+  });
   return all;
 }
 
 // Room for any block's weights.
 BlockWeights room_for(const BlockWeights& block) {
   BlockWeights room = block;
-  const auto renew = [](at::Tensor& tensor) { tensor = at::empty_like(tensor); };
-  for (at::Tensor* tensor : {&room.proj_in_weight, &room.proj_in_bias, &room.position,
-                             &room.proj_out_weight, &room.proj_out_bias}) {
-    renew(*tensor);
-  }
-  for (LayerWeights& w : room.layers) {
-    for (at::Tensor* tensor :
-         {&w.qkv_weight, &w.qkv_bias, &w.proj_weight, &w.proj_bias, &w.up_weight, &w.up_bias,
-          &w.down_weight, &w.down_bias, &w.attention_norm_weight, &w.attention_norm_bias,
-          &w.mlp_norm_weight, &w.mlp_norm_bias}) {
-      renew(*tensor);
-    }
-  }
+  for_each_tensor(room, [](const std::string&, at::Tensor& tensor, WeightKind kind) {
+    if (kind != WeightKind::kClass) tensor = at::empty_like(tensor);
+  });
   return room;
 }
 
@@ -117,8 +101,8 @@ class FusedEvaluator final : public Evaluator {
     if (n == 1) return step(update);
     // Jacobi over all tokens reads no cache.
     const bool cached = first > 0 || last + 1 < model_.shape.tokens();
-    // So much work is under way before the host has given the next that a graph saves nothing; and
-    // without one the final tokens can be left out, whose number is another each time.
+    // With this much work the device is busy until the host has given it the next, so a graph saves
+    // nothing. Without a graph the final tokens can be left out: their number changes each time.
     if (batch_ * n >= kManyRows) return write(update, {first, {}}, n, cached);
     graphs_.run(key_of(update, first, last), [&] { write(update, {first, {}}, n, cached); });
   }

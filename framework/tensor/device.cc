@@ -3,7 +3,6 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
-#include <stdlib.h>
 
 #include <cstdlib>
 #include <fstream>
@@ -104,14 +103,22 @@ std::string device_name([[maybe_unused]] const at::Device& device) {
 void use_exact_float32() {
   at::globalContext().setAllowTF32CuBLAS(false);
   at::globalContext().setAllowTF32CuDNN(false);
+  use_bfloat16_sums(kBFloat16Sums);
+}
+
+void use_bfloat16_sums(bool allowed) {
+  at::globalContext().setAllowBF16ReductionCuBLAS(allowed, /*allow_splitk=*/true);
+}
+
+bool bfloat16_sums() {
+  return at::globalContext().allowBF16ReductionCuBLAS() ==
+         at::CuBLASReductionOption::AllowReducedPrecisionWithSplitK;
 }
 
 RepeatableKernels::RepeatableKernels()
     : repeatable_(at::globalContext().deterministicAlgorithms()),
       warn_only_(at::globalContext().deterministicAlgorithmsWarnOnly()),
       fill_(at::globalContext().deterministicFillUninitializedMemory()) {
-  // LibTorch refuses without it; on Hopper it is the size that a workspace has anyway.
-  ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
   // With warn_only, attention would warn and stay as it is.
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
   // Else every new tensor would be written once more.

@@ -28,8 +28,18 @@ void use_device(const at::Device& device);
 // The device's model as people name it: "NVIDIA H200", or the CPU's name and the threads in use.
 std::string device_name(const at::Device& device);
 
-// Numbers that a job must not depend on by accident: TF32 off, so that fp32 means fp32 everywhere.
+// Numbers that a job must not depend on by accident: TF32 off, so that fp32 means fp32 everywhere,
+// and kBFloat16Sums.
 void use_exact_float32();
+
+// cuBLAS may split the sum of a bf16 product into parts. Each part is added up in fp32. If this is
+// true, cuBLAS may round the parts to bf16 before it adds them; if false, it adds them in fp32.
+// Few rows (single steps) are split, so this is a matter of sequential sampling first of all.
+inline constexpr bool kBFloat16Sums = true;
+// Chooses it for this process; for measurements and tests. Products that are recorded in CUDA
+// graphs stay as they were chosen when they were recorded.
+void use_bfloat16_sums(bool allowed);
+bool bfloat16_sums();
 
 // Within its scope LibTorch takes kernels that add in one order, where it has the choice: the
 // backward pass of attention on a GPU otherwise gives other last bits in every run. For one thread

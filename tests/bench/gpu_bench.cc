@@ -1,7 +1,8 @@
-// bench_gpu [SHAPE|all [BATCH [COMPUTE [plain]]]]: milliseconds on a GPU of one block's single
-// steps, segments and full passes, for the published shapes with random weights and guidance on;
-// and what all blocks would take, sequentially and by the published strategy if no stop came early.
-// `plain` measures the evaluator of plain LibTorch operations instead.
+// bench_gpu [SHAPE|all [BATCH [COMPUTE [plain|fast [SUMS]]]]]: milliseconds on a GPU of one block's
+// single steps, segments and full passes, for the published shapes with random weights and guidance
+// on; and what all blocks would take, sequentially and by the published strategy if no stop came
+// early. `plain` measures the evaluator of plain LibTorch operations instead. SUMS is bf16_sums or
+// fp32_sums: see use_bfloat16_sums.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
@@ -73,7 +74,8 @@ class Bench {
     fmt::print(
         "  sequential block {:8.3f} s (first {:.3f}), a step {:7.3f} ms, all blocks {:7.3f} s\n",
         block, first, 1e3 * block / static_cast<double>(tokens - 1), kBlocks * block);
-    for (const int64_t at : {int64_t{1}, tokens / 2, tokens - 2}) print("step", at, at + 1);
+    for (const int64_t first : {int64_t{1}, tokens / 2, tokens - 2})
+      print("step", first, first + 1);
     double segmented = 0;
     for (const Segment& range : segments(tokens, kSegments)) {
       segmented += print("segment", range.first, range.last);
@@ -130,8 +132,11 @@ class Bench {
   const at::Tensor z_;
 };
 
-void run(const std::string& name, int64_t batch, const std::string& compute, bool plain) {
+void run(const std::string& name, int64_t batch, const std::string& compute, bool plain,
+         const std::string& sums) {
   use_exact_float32();
+  if (!sums.empty()) use_bfloat16_sums(sums == "bf16_sums");
+  fmt::print("{} sums\n", bfloat16_sums() ? "bf16" : "fp32");
   const c10::NoGradGuard no_grad;
   for (const Published& what : kShapes) {
     if (name != "all" && name != what.name) continue;
@@ -148,7 +153,7 @@ int main(int count, char** words) {
   };
   try {
     tarflow::run(word(1, "all"), std::stoll(word(2, "128")), word(3, "auto"),
-                 word(4, "") == "plain");
+                 word(4, "") == "plain", word(5, ""));
   } catch (const std::exception& error) {
     fmt::print(stderr, "{}\n", error.what());
     return 1;

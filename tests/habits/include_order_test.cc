@@ -27,7 +27,7 @@ const std::map<std::string, Rooms> kMayInclude = {
     {"kernels", {"core", "tensor"}},
     {"model", {"core", "checkpoint", "kernels", "tensor"}},
     {"sampling", {"core", "kernels", "model", "tensor"}},
-    {"metrics", {"checkpoint", "core", "images", "model", "tensor"}},
+    {"metrics", {"checkpoint", "core", "images", "kernels", "model", "tensor"}},
 };
 const Rooms kWithoutLibTorch = {"core", "checkpoint", "images", "sweep", "record", "schedule"};
 const Rooms kAnalysisMayInclude = {"core", "images", "record"};

@@ -78,6 +78,34 @@ TEST_F(InceptionTest, LayersAreThoseOfTheStateDict) {
   EXPECT_EQ(names, golden.at("layers").get<std::vector<std::string>>());
 }
 
+// On a GPU bias and relu lie within cuDNN's convolutions and cuBLAS's products. tf32 and bfloat16
+// round what they multiply.
+TEST_F(InceptionTest, FeaturesOfAGpuAreThoseOfTorchFidelity) {
+  if (!at::hasCUDA()) GTEST_SKIP() << "no GPU here";
+  const Json golden = read_json_file(TARFLOW_SOURCE_DIR "/tests/metrics/fixtures/inception.json");
+  for (const auto& [precision, tolerance] : {std::pair{Precision::kFloat32, 1e-4},
+                                             {Precision::kTf32, 2e-2},
+                                             {Precision::kBFloat16, 1e-1}}) {
+    const Extractor extractor =
+        Extractor::load(*folder_ / "formula.pth", at::Device(at::kCUDA, 0), precision);
+    int64_t number = 0;
+    for (const Json& item : golden.at("cases")) {
+      const int64_t height = item.at("height"), width = item.at("width");
+      SCOPED_TRACE(to_string(precision) + ", " + std::to_string(height) + " x " +
+                   std::to_string(width));
+      // Two of them: an image's features do not depend on the others.
+      const at::Tensor pixels = image(height, width, number++).repeat({2, 1, 1, 1});
+      const at::Tensor features = extractor.features(pixels.to(at::kCUDA)).cpu();
+      ASSERT_EQ(features.sizes(), at::IntArrayRef({2, kInceptionFeatures}));
+      const at::Tensor expected =
+          at::tensor(item.at("features").get<std::vector<double>>(), at::kDouble);
+      const at::Tensor found = features.slice(1, 0, kInceptionFeatures, 8).to(at::kDouble);
+      const double scale = expected.square().mean().sqrt().item<double>();
+      EXPECT_LT((found - expected).abs().max().item<double>(), tolerance * scale);
+    }
+  }
+}
+
 TEST_F(InceptionTest, FeaturesAreThoseOfTorchFidelity) {
   const Json golden = read_json_file(TARFLOW_SOURCE_DIR "/tests/metrics/fixtures/inception.json");
   const Extractor extractor = Extractor::load(*folder_ / "formula.pth", at::kCPU);

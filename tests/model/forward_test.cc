@@ -91,6 +91,15 @@ TEST(ForwardTest, GradientHasTheSameBitsEveryTimeOnCuda) {
   EXPECT_FALSE(at::globalContext().deterministicAlgorithms());
 }
 
+TEST(ForwardTest, GradientLeavesTheEnvironmentAlone) {
+  const char* const before = std::getenv("CUBLAS_WORKSPACE_CONFIG");
+  const std::string kept = before ? before : "";
+  loss_gradient(random_model(kSmallShape, 5), some_images(kSmallShape, 1), {0});
+  const char* const after = std::getenv("CUBLAS_WORKSPACE_CONFIG");
+  EXPECT_EQ(after != nullptr, before != nullptr);
+  EXPECT_EQ(std::string(after ? after : ""), kept);
+}
+
 TEST(ForwardTest, GradientOfOneSampleIsItsOwn) {
   const Model model = random_model(kSmallShape, 5);
   const at::Tensor images = some_images(kSmallShape, 4);

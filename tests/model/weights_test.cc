@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <limits>
+#include <map>
 
 #include "framework/checkpoint/tarflow_state.h"
 #include "framework/checkpoint/untrained.h"
@@ -111,6 +112,39 @@ TEST(Weights, ThatOverflowInTheComputeTypeAreRefusedThere) {
     ADD_FAILURE() << "converted";
   } catch (const Error& error) {
     EXPECT_THAT(error.what(), HasSubstr(expected));
+  }
+}
+
+// Every tensor of a checkpoint but `var` and the mask, once, under its name.
+TEST(WeightsList, IsThatOfTheCheckpoint) {
+  for (const int classes : {0, 3}) {
+    ModelShape shape = kShape;
+    shape.classes = classes;
+    shape.layers = 2;
+    const Model model = random_weights(shape, 7, at::kCPU, ComputeType::kBFloat16);
+    std::map<std::string, std::vector<int64_t>> listed = {{"var", model.prior_std.sizes().vec()}};
+    int64_t bytes = static_cast<int64_t>(model.prior_std.nbytes());
+    for (int b = 0; b < shape.blocks; ++b) {
+      const BlockWeights& block = model.blocks[static_cast<size_t>(b)];
+      bytes += static_cast<int64_t>(block.class_mean.nbytes());
+      for_each_tensor(block, [&](const std::string& name, const at::Tensor& tensor,
+                                 WeightKind kind) {
+        if (!tensor.defined()) {
+          EXPECT_EQ(name, "class_embed");
+          return;
+        }
+        EXPECT_EQ(tensor.scalar_type(), kind == WeightKind::kLinear ? at::kBFloat16 : at::kFloat);
+        std::vector<int64_t> sizes = tensor.sizes().vec();
+        if (kind == WeightKind::kClass) sizes.insert(sizes.begin() + 1, 1);
+        EXPECT_TRUE(listed.emplace("blocks." + std::to_string(b) + "." + name, sizes).second);
+        bytes += static_cast<int64_t>(tensor.nbytes());
+      });
+    }
+    std::map<std::string, std::vector<int64_t>> expected;
+    for (const checkpoint::ExpectedTensor& tensor : checkpoint::expected_tensors(shape))
+      if (tensor.required) expected.emplace(tensor.name, tensor.shape);
+    EXPECT_EQ(listed, expected);
+    EXPECT_EQ(weight_bytes(shape, ComputeType::kBFloat16), bytes);
   }
 }
 

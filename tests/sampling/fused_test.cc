@@ -1,11 +1,16 @@
 // The evaluator of fused kernels and graphs against the plain one, on GPUs, and on CPUs by the
 // kernels' twins.
 #include <ATen/ATen.h>
+#include <ATen/record_function.h>
 #include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstring>
 
 #include "framework/sampling/evaluator.h"
 #include "framework/sampling/invert.h"
 #include "framework/sampling/sampler.h"
+#include "framework/tensor/memory.h"
 #include "tests/support/linear_flow.h"
 
 namespace tarflow {
@@ -174,6 +179,149 @@ TEST_P(FusedTest, AnObserverSeesEveryIterationAndNoOther) {
   EXPECT_EQ(changes, work.residuals);
   EXPECT_EQ(work.residuals, unobserved.residuals);
   EXPECT_LT(work.iterations[0], 12) << "the stop came";
+}
+
+// Counts the matrix products that this thread asks LibTorch for.
+class ProductCounter {
+ public:
+  ProductCounter() : handle_(at::addThreadLocalCallback(at::RecordFunctionCallback(count))) {
+    products_ = 0;
+  }
+  ~ProductCounter() { at::removeCallback(handle_); }
+  ProductCounter(const ProductCounter&) = delete;
+  ProductCounter& operator=(const ProductCounter&) = delete;
+
+  static int64_t products() { return products_; }
+
+ private:
+  static std::unique_ptr<at::ObserverContext> count(const at::RecordFunction& function) {
+    for (const char* name : {"aten::mm", "aten::addmm", "aten::_addmm_activation"})
+      products_ += std::strcmp(function.name(), name) == 0;
+    return nullptr;
+  }
+
+  static std::atomic<int64_t> products_;
+  at::CallbackHandle handle_;
+};
+std::atomic<int64_t> ProductCounter::products_ = 0;
+
+// On a GPU the host asks for products to do the work once and to record it once; after that the
+// record is replayed. On a CPU it asks for them every time.
+TEST_P(FusedTest, WhatIsRecordedIsReplayed) {
+  const Model model = this->model(7);
+  const int64_t tokens = model.shape.tokens();
+  const at::Tensor z = noise(model, 2);
+  const auto evaluator = make_fused_evaluator(model, 2, {1, 0.5});
+  evaluator->begin(0, {1, 2});
+  const auto products_of = [&](const BlockStrategy& plan) {
+    const ProductCounter counter;
+    BlockWork work;
+    invert_block(*evaluator, plan, z, {1, {}}, &work);
+    return counter.products();
+  };
+  int64_t evaluation = 0;
+  {
+    const ProductCounter counter;
+    evaluator->evaluate(z, 0, tokens - 1);
+    evaluation = counter.products();
+  }
+  ASSERT_GT(evaluation, 0);
+  const bool records = model.device.is_cuda();
+  EXPECT_EQ(products_of({}), (records ? 2 : tokens - 1) * evaluation);
+  const BlockStrategy jacobi{1, 6, Guess::kZ, 0, StopRule::kNone, 0};
+  EXPECT_EQ(products_of(jacobi), (records ? 2 : 6) * evaluation);
+  EXPECT_EQ(products_of(jacobi), (records ? 0 : 6) * evaluation);
+}
+
+// Work space that a library keeps for a stream would grow with the evaluators.
+TEST_P(FusedTest, EvaluatorsLeaveNoMemoryBehind) {
+  const Model model = this->model(8);
+  if (!model.device.is_cuda()) GTEST_SKIP() << "the memory of a GPU is counted";
+  const at::Tensor z = noise(model, 2);
+  const auto sample = [&] {
+    const auto evaluator = make_fused_evaluator(model, 2, {1, 0.5});
+    evaluator->begin(0, {1, 2});
+    BlockWork work;
+    invert_block(*evaluator, {1, 4, Guess::kZ, 0, StopRule::kNone, 0}, z, {1, {}}, &work);
+    synchronize(model.device);
+  };
+  const auto available = [&] {
+    release_unused_memory(model.device);
+    return free_memory(model.device).value();
+  };
+  for (int i = 0; i < 3; ++i) sample();
+  const int64_t before = available();
+  for (int i = 0; i < 40; ++i) sample();
+  EXPECT_LT(before - available(), int64_t{16} << 20);
+}
+
+// In bf16, token by token: no token is further from fp32 than the plain evaluator's rounding
+// explains.
+TEST_P(FusedTest, NoTokenIsFurtherFromFloat32ThanThePlainEvaluators) {
+  if (exact()) GTEST_SKIP() << "float32 is compared by the other tests";
+  const ModelShape& shape = kManyTokens;
+  const Model model = this->model(9, shape),
+              full = random_model(shape, 9, device(), ComputeType::kFloat32);
+  const Guidance guidance{1, 0.3};
+  const int64_t images = 3, tokens = shape.tokens();
+  const Labels labels{0, 1, 2};
+  const at::Tensor x = noise(model, images);
+  const auto fused = make_fused_evaluator(model, images, guidance),
+             plain = make_tensor_evaluator(model, images, guidance),
+             reference = make_tensor_evaluator(full, images, guidance);
+  for (Evaluator* evaluator : {fused.get(), plain.get(), reference.get()})
+    evaluator->begin(1, labels);
+  // (B, n): each token's relative error.
+  const auto errors = [](const at::Tensor& got, const at::Tensor& want) {
+    const at::Tensor error = (got.to(at::kDouble) - want.to(at::kDouble)).norm(2, {2});
+    return error / want.to(at::kDouble).norm(2, {2});
+  };
+  for (const auto& [first, last] : {std::pair<int64_t, int64_t>{0, tokens - 1},
+                                    {0, 40},
+                                    {40, 100},
+                                    {100, 101},
+                                    {101, tokens - 1},
+                                    {tokens - 2, tokens - 1}}) {
+    SCOPED_TRACE(testing::Message() << first << " to " << last);
+    const at::Tensor want = reference->evaluate(x, first, last).clone();
+    const at::Tensor mine = errors(fused->evaluate(x, first, last), want),
+                     theirs = errors(plain->evaluate(x, first, last), want);
+    EXPECT_LT(mine.mean().item<double>(), 1.3 * theirs.mean().item<double>());
+    EXPECT_LT(mine.max().item<double>(), 2 * theirs.max().item<double>());
+  }
+}
+
+// The same rounding whether tokens are evaluated one by one or all at once: Jacobi's solution in
+// bf16 is as near to the sequential one as bf16 is to fp32, also where a temperature makes
+// attention sharp.
+TEST_P(FusedTest, JacobiAfterAllIterationsIsSequentialSampling) {
+  const auto sharp = [&](ComputeType compute) {
+    Model model = random_model(kSmallShape, 10, device(), compute);
+    for (BlockWeights& block : model.blocks) {
+      for (LayerWeights& layer : block.layers)
+        layer.qkv_weight.slice(0, 0, kSmallShape.channels).mul_(3);  // queries
+    }
+    return model;
+  };
+  const Model model = sharp(GetParam().compute), full = sharp(ComputeType::kFloat32);
+  const Guidance guidance{1, 0.3};
+  const int images = 4, iterations = static_cast<int>(kSmallShape.tokens()) - 1;
+  const at::Tensor z = noise(model, images);
+  const auto solve = [&](const Model& of, const BlockStrategy& plan) {
+    const auto evaluator = make_fused_evaluator(of, images, guidance);
+    evaluator->begin(0, {0, 1, 2, 3});
+    BlockWork work;
+    return invert_block(*evaluator, plan, z, {guidance.cfg, {}}, &work).to(at::kDouble);
+  };
+  const at::Tensor sequential = solve(model, {}),
+                   jacobi = solve(model, {1, iterations, Guess::kZ, 0, StopRule::kNone, 0}),
+                   want = solve(full, {});
+  const auto apart = [&](const at::Tensor& a, const at::Tensor& b) {
+    return ((a - b).norm() / want.norm()).item<double>();
+  };
+  const double rounding = exact() ? 1e-5 : apart(sequential, want);
+  EXPECT_LT(apart(jacobi, sequential), rounding);
+  EXPECT_LT(rounding, 3e-2);
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, FusedTest,

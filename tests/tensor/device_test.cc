@@ -75,5 +75,33 @@ TEST(ExactFloat32, TurnsTf32Off) {
   EXPECT_FALSE(at::globalContext().allowTF32CuDNN());
 }
 
+TEST(BFloat16Sums, AreAsChosen) {
+  for (const bool allowed : {false, true}) {
+    use_bfloat16_sums(allowed);
+    EXPECT_EQ(bfloat16_sums(), allowed);
+    EXPECT_EQ(at::globalContext().allowBF16ReductionCuBLAS() ==
+                  at::CuBLASReductionOption::DisallowReducedPrecisionAllowSplitK,
+              !allowed);
+  }
+  use_bfloat16_sums(!kBFloat16Sums);
+  use_exact_float32();
+  EXPECT_EQ(bfloat16_sums(), kBFloat16Sums);
+}
+
+// The switch does on a GPU what it says: long sums of few rows are then exact to fp32 before the
+// result is rounded to bf16.
+TEST(BFloat16Sums, OfAGpuAreExactWhereTheyAreNotAllowed) {
+  if (!at::hasCUDA()) GTEST_SKIP() << "no GPU here";
+  const auto options = at::TensorOptions(at::kCUDA).dtype(at::kBFloat16);
+  at::manual_seed(3);
+  const at::Tensor a = at::randn({8, 16384}, options), b = at::randn({512, 16384}, options);
+  const at::Tensor exact = at::mm(a.to(at::kDouble), b.to(at::kDouble).t());
+  use_bfloat16_sums(false);
+  const at::Tensor got = at::mm(a, b.t()).to(at::kDouble);
+  use_bfloat16_sums(kBFloat16Sums);
+  // Half a unit in the last place of bf16, and what fp32 loses of sums of some 128.
+  EXPECT_LT(((got - exact).abs() - exact.abs() / 256).max().item<double>(), 2e-3);
+}
+
 }  // namespace
 }  // namespace tarflow

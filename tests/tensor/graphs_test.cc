@@ -43,6 +43,21 @@ TEST_P(GraphsTest, WhatFailsWhileItIsRecordedIsToldAndHarmsNothing) {
   EXPECT_EQ(x.item<float>(), 3);
 }
 
+// On a GPU `work` is called to do it and to record it, and never again.
+TEST_P(GraphsTest, ARecordIsReplayed) {
+  const at::Tensor x = at::zeros({1}, at::TensorOptions(device()));
+  Graphs graphs(device());
+  int calls = 0;
+  for (int i = 0; i < 7; ++i) {
+    graphs.run({1}, [&] {
+      x.add_(1);
+      ++calls;
+    });
+  }
+  EXPECT_EQ(x.item<float>(), 7);
+  EXPECT_EQ(calls, device().is_cuda() ? 2 : 7);
+}
+
 TEST_P(GraphsTest, MoreKeysThanAreKeptAreDoneAsTheyStand) {
   const at::Tensor x = at::zeros({1}, at::TensorOptions(device()));
   Graphs graphs(device());
@@ -51,6 +66,69 @@ TEST_P(GraphsTest, MoreKeysThanAreKeptAreDoneAsTheyStand) {
     for (int64_t key = 0; key < keys; ++key) graphs.run({key}, [&] { x.add_(1); });
   }
   EXPECT_EQ(x.item<float>(), static_cast<float>(3 * keys));
+}
+
+// The book-keeping, with a recorder that keeps the work and counts.
+class RecordsTest : public testing::Test {
+ protected:
+  // What happens to the work of this key: done as it stands, recorded, replayed.
+  std::string run(int64_t key) {
+    said_.clear();
+    graphs_.run({key}, [&] { said_ += "done "; });
+    return said_;
+  }
+
+  std::string said_;
+  Graphs graphs_{Graphs::Recorder([this](const Graphs::Work&) {
+    said_ += "recorded ";
+    return [this] { said_ += "replayed"; };
+  })};
+};
+
+TEST_F(RecordsTest, WorkIsDoneThenRecordedThenReplayed) {
+  for (const int64_t key : {1, 2}) {
+    EXPECT_EQ(run(key), "done ");
+    EXPECT_EQ(run(key), "recorded replayed");
+    EXPECT_EQ(run(key), "replayed");
+  }
+  EXPECT_EQ(run(1), "replayed");
+}
+
+TEST_F(RecordsTest, TheKeyNotUsedForTheLongestTimeIsForgottenAndThatIsSaid) {
+  const int64_t most = static_cast<int64_t>(Graphs::kMost);
+  testing::internal::CaptureStderr();
+  for (int64_t key = 0; key < most; ++key) {
+    run(key);
+    run(key);
+  }
+  EXPECT_EQ(run(0), "replayed");  // now key 1 is the oldest
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(run(most), "done ");
+  EXPECT_EQ(run(most), "recorded replayed");
+  EXPECT_EQ(run(0), "replayed");
+  EXPECT_EQ(run(2), "replayed");
+  EXPECT_EQ(run(1), "done ");  // instead of 3
+  EXPECT_EQ(run(3), "done ");
+  const std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_NE(said.find(std::to_string(most)), std::string::npos) << said;
+  EXPECT_EQ(said.find('\n'), said.size() - 1) << "once: " << said;
+}
+
+// A recording that throws is tried again.
+TEST(RecordsThatFail, AreTriedAgain) {
+  int tries = 0, replays = 0;
+  Graphs graphs{Graphs::Recorder([&](const Graphs::Work&) -> Graphs::Replay {
+    if (++tries == 1) throw std::runtime_error("of the device");
+    return [&] { ++replays; };
+  })};
+  const auto nothing = [] {};
+  graphs.run({1}, nothing);
+  EXPECT_THROW(graphs.run({1}, nothing), std::runtime_error);
+  graphs.run({1}, nothing);
+  graphs.run({1}, nothing);
+  EXPECT_EQ(tries, 2);
+  EXPECT_EQ(replays, 2);
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, GraphsTest, testing::Values("cpu", "cuda"),
