@@ -281,7 +281,8 @@ int analyze(int argc, const char* const* argv, std::ostream& out, std::ostream& 
   app.add_option("--table", arguments.tables,
                  "print only the tables whose title or introduction holds these words "
                  "(alternatives: \"one | other\")");
-  app.add_option("--norm", arguments.options.norm, "norm of CRM and IGM [2, or what was measured instead]")
+  app.add_option("--norm", arguments.options.norm,
+                 "norm of CRM and IGM [2, or what was measured instead]")
       ->check(CLI::IsMember({"2", "1", "fro"}));
   app.add_option("--published", arguments.options.published, "file of published figures");
   CLI::App* digest = app.add_subcommand(
