@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <charconv>
 #include <cmath>
 #include <limits>
 #include <set>
@@ -16,25 +15,17 @@
 namespace tarflow::checkpoint {
 namespace {
 
-// The whole of `text` as a number.
-template <typename Number>
-std::optional<Number> parse_number(std::string_view text) {
-  Number number{};
-  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (failed != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
-
 // How many different numbers follow `prefix`: with "blocks.", those of "blocks.0.x" and
 // "blocks.1.y". Numbers that leave gaps then show up as missing and unexpected tensors.
 int count_numbered(const Checkpoint& state, std::string_view prefix) {
-  std::set<int> numbers;
+  std::set<std::string, std::less<>> numbers;
   for (const TensorInfo& tensor : state.tensors()) {
     std::string_view name = tensor.name;
     if (!name.starts_with(prefix)) continue;
     name.remove_prefix(prefix.size());
-    if (const auto number = parse_number<int>(name.substr(0, name.find('.'))))
-      numbers.insert(*number);
+    const std::string_view part = name.substr(0, name.find('.'));
+    if (!part.empty() && part.find_first_not_of("0123456789") == std::string_view::npos)
+      numbers.emplace(part);
   }
   return static_cast<int>(numbers.size());
 }

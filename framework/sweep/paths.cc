@@ -16,7 +16,8 @@ bool is_present(const fs::path& path) {
   return fs::exists(path, failed);
 }
 
-constexpr size_t kMaxListed = 2000;  // entries of a folder that are looked at for a message
+constexpr size_t kMaxListed = 500;  // entries of a folder that are looked at for a message
+constexpr size_t kMinSimilar = 4;   // letters; two changes make any shorter name of any other
 
 // The names in a folder; of its sub-folders alone when `folders`.
 std::vector<std::string> names_in(const fs::path& folder, bool folders) {
@@ -38,7 +39,7 @@ std::string similar_name(const std::string& name, const std::vector<std::string>
   for (const std::string& candidate : names) {
     if (stem && model_stem(candidate) == stem) return candidate;
   }
-  return nearest(name, names);
+  return name.size() < kMinSimilar ? "" : nearest(name, names);
 }
 
 // What the parts of a path from `part` on may have meant in `folder`; "" for nothing.
@@ -50,7 +51,7 @@ fs::path similar_path(const fs::path& folder, fs::path::const_iterator part,
     return similar.empty() ? fs::path() : folder / similar;
   }
   if (is_present(folder / name)) return similar_path(folder / name, std::next(part), end);
-  const std::string similar = nearest(name.string(), names_in(folder, true));
+  const std::string similar = similar_name(name.string(), names_in(folder, true));
   return similar.empty() ? fs::path() : similar_path(folder / similar, std::next(part), end);
 }
 

@@ -10,7 +10,6 @@ namespace {
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using ::testing::StartsWith;
 
 const ModelShape kTiny{8, 2, 64, 2, 1, 0, 0};
@@ -57,6 +56,8 @@ TEST_F(ModelsTest, AMissingCheckpointIsNamedWithThePathThatMayHaveBeenMeant) {
   const std::string absolute = (folder_ / "checkpoint/demo_run_model_2_64_2_1_0.05.pth").string();
   errors(sweep_of(absolute));
   EXPECT_THAT(repairs_.back(), HasSubstr(right));
+  errors(sweep_of("x.p"));  // as near to any short name
+  EXPECT_THAT(repairs_.back(), StartsWith("put it into"));
   EXPECT_THAT(errors(sweep_of("nothing_like_it.pth")), ElementsAre(HasSubstr("is missing")));
   EXPECT_THAT(repairs_.back(), StartsWith("put it into"));
 }
