@@ -144,7 +144,7 @@ std::optional<Table> share_table(const std::string& title, const std::vector<Nam
 
 std::optional<double> published_seconds(const Point& point, const Published& published) {
   const auto shape = point.model_shape();
-  const PublishedModel* model = shape ? find_model(published, *shape) : nullptr;
+  const PublishedModel* model = shape ? find_figures(published, *shape) : nullptr;
   const bool alike = model && point.text("device") == published.benchmark_device &&
                      point.text("compute") == published.benchmark_compute &&
                      point.number("batch") == static_cast<double>(published.benchmark_batch) &&

@@ -114,7 +114,13 @@ Table crm_table(const std::vector<Measured>& models, const Published* published,
       "Bold: dominant blocks, whose CRM is more than {:g} times the median of the model's "
       "blocks; they need segments, the others few Jacobi iterations.",
       kDominantFactor));
-  for (const Measured& m : models) table.footnotes.push_back(images_note(m));
+  for (const Measured& m : models) {
+    table.footnotes.push_back(images_note(m));
+    const auto* known = published ? find_model(*published, m.point.checkpoint()) : nullptr;
+    if (known && !known->has_figures)
+      table.footnotes.push_back(
+          fmt::format("{}: {} is published without figures.", m.name, known->checkpoint));
+  }
   if (any_published) {
     table.footnotes.push_back(fmt::format("Published: {} images, norm {}, bold as printed. {}.",
                                           count_text(static_cast<double>(published->crm_images)),
@@ -193,7 +199,7 @@ void add_tables(TableSet& result, const std::vector<Point>& points, const Publis
   for (const Point& point : points) {
     try {
       models.push_back({point, "", block_metrics(point, norm),
-                        published ? find_model(*published, point.checkpoint()) : nullptr});
+                        published ? find_figures(*published, point.checkpoint()) : nullptr});
       usable.push_back(point);
     } catch (const Error& error) {
       result.left_out.push_back(error.what());

@@ -47,9 +47,9 @@ std::string no_error(const Point& point) {
 auto family_key(const Point& point) {
   const auto t = [&](const char* column) { return point.text(column); };
   const auto n = [&](const char* column) { return point.number(column); };
-  return std::tuple(t("model"), point.checkpoint_sha256(), t("device"), t("compute"),
-                    n("num_images"), n("chunk"), t("labels"), t("nonfinite"), t("distance_name"),
-                    n("features"), n("reference_images"), point.content_sha256("extractor"),
+  return std::tuple(t("model"), point.model_id(), t("device"), t("compute"), n("num_images"),
+                    n("chunk"), t("labels"), t("nonfinite"), t("distance_name"), n("features"),
+                    n("reference_images"), point.content_sha256("extractor"),
                     point.content_sha256("reference"),
                     std::tuple(n("kept_features"), n("kid_subset_size"), n("smoke")));
 }

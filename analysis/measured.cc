@@ -14,11 +14,10 @@ namespace {
 auto family_key(const Point& point) {
   const auto t = [&](const char* column) { return point.text(column); };
   const auto n = [&](const char* column) { return point.number(column); };
-  return std::tuple(t("model"), point.checkpoint_sha256(), t("device"), t("compute"),
-                    n("num_images"), n("chunk"), n("attn_temp"), t("labels"), t("nonfinite"),
-                    t("distance_name"), n("features"), n("reference_images"),
-                    point.content_sha256("extractor"), point.content_sha256("reference"),
-                    n("smoke"));
+  return std::tuple(t("model"), point.model_id(), t("device"), t("compute"), n("num_images"),
+                    n("chunk"), n("attn_temp"), t("labels"), t("nonfinite"), t("distance_name"),
+                    n("features"), n("reference_images"), point.content_sha256("extractor"),
+                    point.content_sha256("reference"), n("smoke"));
 }
 
 std::optional<Estimate> distance_over_seeds(const std::vector<Point>& points) {

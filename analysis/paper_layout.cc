@@ -50,7 +50,7 @@ std::vector<Shown> columns_of(const std::vector<SpeedupBlock>& blocks, const Pub
     if (shown.block && *shown.reference.number("distance") <= *reference->number("distance"))
       continue;
     shown = {&block, *reference,
-             published ? find_model(*published, reference->checkpoint()) : nullptr};
+             published ? find_figures(*published, reference->checkpoint()) : nullptr};
   }
   std::vector<Shown> result;
   for (const auto& [key, shown] : columns) result.push_back(shown);

@@ -93,6 +93,10 @@ std::string Point::checkpoint() const {
 
 std::string Point::checkpoint_sha256() const { return model_field(job, "sha256"); }
 
+std::string Point::weights() const { return model_field(job, "weights"); }
+
+std::string Point::model_id() const { return checkpoint_sha256() + " " + weights(); }
+
 std::optional<ModelShape> Point::model_shape() const {
   if (!job || !job->job.is_object()) return std::nullopt;
   const auto model = job->job.find("model");
@@ -150,8 +154,11 @@ std::string setting_text(const Point& point, const std::string& column) {
 std::vector<std::string> model_names(const std::vector<Point>& points) {
   std::vector<std::string> names;
   for (const Point& point : points) names.push_back(point.text("model"));
-  tell_apart(names, points,
-             [](const Point& p) { return "checkpoint " + p.checkpoint_sha256().substr(0, 8); });
+  tell_apart(names, points, [](const Point& p) {
+    const std::string weights = p.weights();
+    return fmt::format("checkpoint {}{}", p.checkpoint_sha256().substr(0, 8),
+                       weights.empty() ? "" : " " + weights);
+  });
   return names;
 }
 

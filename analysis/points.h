@@ -49,6 +49,8 @@ struct Point {
   // From job.json's model; "" where the job names none.
   std::string checkpoint() const;         // file name
   std::string checkpoint_sha256() const;  // in hexadecimal
+  std::string weights() const;            // which model of a file of several; "" for the only one
+  std::string model_id() const;           // the same for the same tensors
   std::optional<ModelShape> model_shape() const;
   // Of what the setting `field` names, from job.json; "" where it is not told.
   std::string content_sha256(const std::string& field) const;

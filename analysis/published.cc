@@ -5,6 +5,7 @@
 
 #include "analysis/format.h"
 #include "framework/core/error.h"
+#include "framework/core/model_filename.h"
 #include "framework/core/share.h"
 
 namespace tarflow::analysis {
@@ -45,6 +46,10 @@ PublishedModel model_from_yaml(const YAML::Node& node) {
   PublishedModel model;
   model.name = node["name"].as<std::string>();
   model.checkpoint = node["checkpoint"].as<std::string>();
+  model.statistics = node["statistics"].as<std::string>();
+  model.shape = shape_from_yaml(node["shape"]);
+  model.has_figures = node["strategy"].IsDefined();
+  if (!model.has_figures) return model;
   model.crm_percent = node["crm_percent"].as<std::vector<double>>();
   model.dominant = node["dominant"].as<std::vector<int>>();
   model.cfg = node["cfg"].as<double>();
@@ -56,7 +61,6 @@ PublishedModel model_from_yaml(const YAML::Node& node) {
   model.for_distance = node["for_distance"].as<double>();
   model.strategy_distance = node["strategy_distance"].as<double>();
   model.rate = node["rate"].as<double>();
-  model.shape = shape_from_yaml(node["shape"]);
   model.for_seconds = node["benchmark"]["for_seconds"].as<double>();
   model.strategy_seconds = node["benchmark"]["strategy_seconds"].as<double>();
   if (model.crm_percent.size() != model.strategy.blocks.size()) {
@@ -112,17 +116,24 @@ std::filesystem::path installed_published_file() {
 
 const PublishedModel* find_model(const Published& published,
                                  const std::filesystem::path& checkpoint) {
+  const auto stem = model_stem(checkpoint);
   for (const PublishedModel& model : published.models) {
-    if (model.checkpoint == checkpoint.filename()) return &model;
+    if (stem && stem == model_stem(model.checkpoint)) return &model;
   }
   return nullptr;
 }
 
-const PublishedModel* find_model(const Published& published, const ModelShape& shape) {
+const PublishedModel* find_figures(const Published& published,
+                                   const std::filesystem::path& checkpoint) {
+  const PublishedModel* model = find_model(published, checkpoint);
+  return model && model->has_figures ? model : nullptr;
+}
+
+const PublishedModel* find_figures(const Published& published, const ModelShape& shape) {
   for (const PublishedModel& model : published.models) {
     ModelShape stated = model.shape;
     stated.noise_std = shape.noise_std;
-    if (stated == shape) return &model;
+    if (model.has_figures && stated == shape) return &model;
   }
   return nullptr;
 }

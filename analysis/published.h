@@ -13,6 +13,8 @@ namespace tarflow::analysis {
 struct PublishedModel {
   std::string name;                 // as the paper calls it: "Img128cond"
   std::string checkpoint;           // file name
+  std::string statistics;           // file name of the statistics for its images
+  bool has_figures = false;         // else only the names and the shape are known
   std::vector<double> crm_percent;  // (K), percent, checkpoint order
   std::vector<int> dominant;        // blocks printed bold, checkpoint order
   double cfg = 0, self_denoising_lr = 0, attn_temp = 0;
@@ -43,10 +45,13 @@ Published read_published(const std::filesystem::path& file);
 // share/published.yaml beside the folder of the running program.
 std::filesystem::path installed_published_file();
 
-// The model with this checkpoint file name (folders are ignored); nullptr when there is none.
+// The model with this checkpoint file name, also as a browser's second copy ("NAME (1).pth");
+// folders are ignored. nullptr when there is none.
 const PublishedModel* find_model(const Published& published,
                                  const std::filesystem::path& checkpoint);
-// The model of this shape, whatever its noise level; nullptr when there is none.
-const PublishedModel* find_model(const Published& published, const ModelShape& shape);
+// The same, or the model of this shape, whatever its noise level, among those with figures.
+const PublishedModel* find_figures(const Published& published,
+                                   const std::filesystem::path& checkpoint);
+const PublishedModel* find_figures(const Published& published, const ModelShape& shape);
 
 }  // namespace tarflow::analysis

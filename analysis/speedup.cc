@@ -319,7 +319,7 @@ TableSet speedup_tables(const std::vector<Point>& points, const Published* publi
   const std::vector<SpeedupBlock> blocks = speedup_blocks(points);
   if (auto table = paper_layout(blocks, published)) result.tables.push_back(std::move(*table));
   const auto model_of = [&](const SpeedupBlock& block) {
-    return published ? find_model(*published, block.points.front().checkpoint()) : nullptr;
+    return published ? find_figures(*published, block.points.front().checkpoint()) : nullptr;
   };
   // Published figures hold for one cfg, temperature and rate: they stand beside the nearest blocks
   // only.

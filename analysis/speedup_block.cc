@@ -13,9 +13,9 @@ namespace {
 auto block_key(const Point& point) {
   const auto t = [&](const char* column) { return point.text(column); };
   const auto n = [&](const char* column) { return point.number(column); };
-  return std::tuple(t("model"), point.checkpoint_sha256(), t("device"), t("compute"),
-                    n("num_images"), n("cfg"), n("attn_temp"), n("self_denoising_lr"), n("seed"),
-                    t("distance_name"), n("features"), n("reference_images"), t("labels"),
+  return std::tuple(t("model"), point.model_id(), t("device"), t("compute"), n("num_images"),
+                    n("cfg"), n("attn_temp"), n("self_denoising_lr"), n("seed"), t("distance_name"),
+                    n("features"), n("reference_images"), t("labels"),
                     point.content_sha256("extractor"), point.content_sha256("reference"));
 }
 

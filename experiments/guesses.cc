@@ -29,12 +29,14 @@ constexpr int64_t kBatch = 64;                          // images run at once; c
 // What the metrics depend on; raise `version` when their numbers change.
 std::string identity_of(const JobContext& context, const std::string& images_content,
                         int64_t num_images, const Model& model) {
-  const Json identity = {{"version", 1},
-                         {"checkpoint", context.job().contents.get().at("checkpoint")},
-                         {"images", images_content},
-                         {"num_images", num_images},
-                         {"compute", to_string(model.compute)},
-                         {"norm", kNorm}};
+  const Json& contents = context.job().contents.get();
+  Json identity = {{"version", 1},
+                   {"checkpoint", contents.at("checkpoint")},
+                   {"images", images_content},
+                   {"num_images", num_images},
+                   {"compute", to_string(model.compute)},
+                   {"norm", kNorm}};
+  if (contents.contains("weights")) identity["weights"] = contents.at("weights");
   return canonical(identity);
 }
 

@@ -63,8 +63,9 @@ Model JobContext::load_model(const at::Device& device, ComputeType compute) {
   const ModelShape shape = shape_from_json(job_.model.at("shape"));
   log(fmt::format("model {}: {} ({})", job_.model.at("name").get<std::string>(), path.string(),
                   shape.str()));
-  return tarflow::load_model(checkpoint::find_state(checkpoint::Checkpoint::open(path)), shape,
-                             device, compute);
+  const checkpoint::FoundState state = checkpoint::find_state(
+      checkpoint::Checkpoint::open(path), model.value("weights", std::string()));
+  return tarflow::load_model(state.tensors, shape, device, compute);
 }
 
 void JobContext::set(size_t point, const std::string& column, record::Cell value) {

@@ -4,9 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <new>
 #include <optional>
 #include <utility>
@@ -22,7 +20,6 @@ namespace fs = std::filesystem;
 constexpr size_t kMaxDepth = 64;  // of nested containers
 constexpr uint64_t kExpandedBytes = 64
                                     << 20;  // what a view that repeats its storage may always take
-constexpr const char* kDamaged = "the file is cut short or damaged: copy or download it again";
 
 // a * b + c, nothing beyond int64.
 std::optional<int64_t> multiply_add(int64_t a, int64_t b, int64_t c) {
@@ -116,31 +113,33 @@ class Flattener {
     } else if (value.kind == Kind::kDict) {
       const std::vector<ValueId>& items = file_.pickle.items(value);
       for (size_t i = 0; i < items.size(); i += 2) {
-        visit(items[i + 1], join(name, key(file_.pickle.value(items[i]))), depth + 1);
+        if (const auto part = key(file_.pickle.value(items[i])))
+          visit_below(name, *part, items[i + 1], depth);
       }
     } else if (value.kind == Kind::kList || value.kind == Kind::kTuple) {
       const std::vector<ValueId>& items = file_.pickle.items(value);
       for (size_t i = 0; i < items.size(); ++i)
-        visit(items[i], join(name, fmt::to_string(i)), depth + 1);
+        visit_below(name, fmt::to_string(i), items[i], depth);
     }
   }
 
-  std::string key(const Value& value) const {
+  // Nothing for a key that names no tensor of a model: a float, a tuple, None, another object.
+  std::optional<std::string> key(const Value& value) const {
     switch (value.kind) {
       case Kind::kText:
-        return printable(file_.pickle.text(value));
+        return printable(file_.pickle.text(value), kMaxNameBytes);
       case Kind::kInt:
       case Kind::kBool:
         return fmt::to_string(value.number);
       default:
-        return "?";
+        return std::nullopt;
     }
   }
 
-  std::string join(const std::string& name, const std::string& key) const {
+  // Names that grow with the depth are bounded; no tensor of a model has such a long one.
+  void visit_below(const std::string& name, const std::string& key, ValueId id, size_t depth) {
     const std::string joined = name.empty() ? key : name + "." + key;
-    if (joined.size() > kMaxNameBytes) fail(fmt::format("a name of {} bytes", joined.size()));
-    return joined;
+    if (joined.size() <= kMaxNameBytes) visit(id, joined, depth + 1);
   }
 
   const OpenedFile& file_;
@@ -148,31 +147,6 @@ class Flattener {
   std::vector<TensorInfo> tensors_;
   size_t steps_ = 0;
 };
-
-OpenedFile open_by_content(const fs::path& path) {
-  std::error_code failed;
-  if (!fs::is_regular_file(path, failed)) {
-    throw Error(
-        fmt::format("cannot read {}: {}", path.string(),
-                    fs::exists(path, failed) ? "it is no regular file" : "there is no such file"));
-  }
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw Error(fmt::format("cannot read {}: {}", path.string(), std::strerror(errno)));
-  std::string head(512, '\0');
-  in.read(head.data(), static_cast<std::streamsize>(head.size()));
-  head.resize(static_cast<size_t>(in.gcount()));
-  if (head.starts_with("PK")) return open_zip_file(path);
-  // A legacy file begins with PROTO, or in protocol 1 with the magic number as text.
-  if (head.starts_with('\x80') || head.starts_with("L1195470371")) return open_legacy_file(path);
-  if (head.substr(std::min<size_t>(257, head.size())).starts_with("ustar")) {
-    throw Error(fmt::format("{} is in the tar format of PyTorch before 0.1.10", path.string()),
-                "load and save it again with a newer PyTorch");
-  }
-  throw Error(
-      fmt::format("{} is no PyTorch checkpoint: it begins with `{}`", path.string(),
-                  printable(head.substr(0, 16))),
-      "if it was downloaded, the download may have failed or left a placeholder: get it again");
-}
 
 // Copies a strided view into contiguous bytes.
 void gather(const std::byte* storage, const TensorInfo& tensor, size_t item,
@@ -234,15 +208,24 @@ std::string shape_str(const std::vector<int64_t>& shape) {
 }
 
 Checkpoint Checkpoint::open(const fs::path& path) {
-  OpenedFile file = open_by_content(path);
   Checkpoint checkpoint;
-  checkpoint.tensors_ = Flattener(file, path).run();
   checkpoint.source_ = std::make_shared<Source>();
+  const Format format = format_of(path);
+  if (format == Format::kSafetensors) {
+    OpenedSafetensors file = open_safetensors_file(path);
+    checkpoint.tensors_ = std::move(file.tensors);
+    checkpoint.source_->storages = std::move(file.storages);
+  } else {
+    OpenedFile file = format == Format::kZip ? open_zip_file(path) : open_legacy_file(path);
+    checkpoint.tensors_ = Flattener(file, path).run();
+    checkpoint.source_->storages = std::move(file.storages);
+  }
   checkpoint.source_->path = path;
   checkpoint.source_->file_bytes = fs::file_size(path);
-  checkpoint.source_->storages = std::move(file.storages);
-  for (const TensorInfo& tensor : checkpoint.tensors_)
+  for (TensorInfo& tensor : checkpoint.tensors_) {
+    tensor.name_in_file = tensor.name;
     ++checkpoint.source_->uses[tensor.storage_key];
+  }
   checkpoint.index_by_name();
   return checkpoint;
 }
@@ -251,12 +234,21 @@ const fs::path& Checkpoint::path() const { return source_->path; }
 
 void Checkpoint::index_by_name() {
   for (size_t i = 0; i < tensors_.size(); ++i) {
-    if (!by_name_.emplace(tensors_[i].name, i).second) {
-      throw Error(
-          fmt::format("{}: two tensors are named {}{}", path().string(), prefix_, tensors_[i].name),
-          kDamaged);
-    }
+    const auto [first, added] = by_name_.emplace(tensors_[i].name, i);
+    if (!added) repeated_.emplace(first->first, i);
   }
+}
+
+void Checkpoint::require_one(std::string_view name) const {
+  const auto repeated = repeated_.find(name);
+  if (repeated == repeated_.end()) return;
+  const TensorInfo &first = tensors_[by_name_.find(name)->second],
+                   &second = tensors_[repeated->second];
+  throw Error(first.name_in_file == second.name_in_file
+                  ? fmt::format("{}: two tensors are named {}", path().string(), first.name_in_file)
+                  : fmt::format("{}: the tensors {} and {} are both {} of the model",
+                                path().string(), first.name_in_file, second.name_in_file, name),
+              "save the state_dict() of one model");
 }
 
 const TensorInfo* Checkpoint::find(std::string_view name) const {
@@ -265,13 +257,14 @@ const TensorInfo* Checkpoint::find(std::string_view name) const {
 }
 
 const TensorInfo& Checkpoint::at(std::string_view name) const {
+  require_one(name);
   const TensorInfo* found = find(name);
   if (found) return *found;
   std::vector<std::string> names;
   for (const TensorInfo& tensor : tensors_) names.push_back(tensor.name);
-  const std::string near = nearest(name, names);
-  throw Error(fmt::format("{} has no tensor {}{}", path().string(), prefix_, name),
-              near.empty() ? "" : fmt::format("did you mean `{}{}`?", prefix_, near));
+  const TensorInfo* near = find(nearest(name, names));
+  throw Error(fmt::format("{} has no tensor {}", path().string(), name),
+              near ? fmt::format("did you mean `{}`?", near->name_in_file) : "");
 }
 
 std::vector<std::byte> Checkpoint::read_bytes(std::string_view name) const {
@@ -282,15 +275,15 @@ std::vector<std::byte> Checkpoint::read_bytes(std::string_view name) const {
   // holds.
   if (const uint64_t held = source_->storages->size(tensor.storage_key);
       bytes > held && bytes > std::max(source_->file_bytes, kExpandedBytes)) {
-    throw Error(fmt::format("{}: the tensor {}{} repeats {} bytes into {}", path().string(),
-                            prefix_, name, held, bytes),
+    throw Error(fmt::format("{}: the tensor {} repeats {} bytes into {}", path().string(),
+                            tensor.name_in_file, held, bytes),
                 "save it as tensor.contiguous()");
   }
   try {
     return load(tensor, bytes);
   } catch (const std::bad_alloc&) {
-    throw Error(fmt::format("{}: no memory for the {} bytes of the tensor {}{}", path().string(),
-                            bytes, prefix_, name));
+    throw Error(fmt::format("{}: no memory for the {} bytes of the tensor {}", path().string(),
+                            bytes, tensor.name_in_file));
   }
 }
 
@@ -325,24 +318,32 @@ std::vector<int64_t> Checkpoint::read_i64(std::string_view name) const {
   try {
     return to_i64(read_bytes(name), at(name).dtype);
   } catch (const Error& failure) {
-    throw Error(
-        fmt::format("{}: the tensor {}{}: {}", path().string(), prefix_, name, failure.what()));
+    throw Error(fmt::format("{}: the tensor {}: {}", path().string(), at(name).name_in_file,
+                            failure.what()));
   }
 }
 
-Checkpoint Checkpoint::with_prefix_stripped(std::string_view prefix) const {
+Checkpoint Checkpoint::renamed(
+    const std::function<std::string(const TensorInfo&)>& new_name) const {
   Checkpoint part;
   part.source_ = source_;
-  part.prefix_ = prefix_ + std::string(prefix);
   for (const TensorInfo& tensor : tensors_) {
-    if (!tensor.name.starts_with(prefix) || tensor.name.size() == prefix.size()) continue;
+    std::string name = new_name(tensor);
+    if (name.empty()) continue;
     part.tensors_.push_back(tensor);
-    part.tensors_.back().name.erase(0, prefix.size());
-  }
-  if (part.tensors_.empty()) {
-    throw Error(fmt::format("{} has no tensors below {}", path().string(), part.prefix_));
+    part.tensors_.back().name = std::move(name);
   }
   part.index_by_name();
+  if (!part.repeated_.empty()) part.require_one(part.repeated_.begin()->first);
+  return part;
+}
+
+Checkpoint Checkpoint::with_prefix_stripped(std::string_view prefix) const {
+  Checkpoint part = renamed([&](const TensorInfo& tensor) {
+    return tensor.name.starts_with(prefix) ? tensor.name.substr(prefix.size()) : std::string();
+  });
+  if (part.tensors_.empty())
+    throw Error(fmt::format("{} has no tensors below {}", path().string(), prefix));
   return part;
 }
 

@@ -1,13 +1,9 @@
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <map>
 
+#include "framework/checkpoint/random_file.h"
 #include "framework/checkpoint/storage.h"
 #include "framework/core/error.h"
 
@@ -18,48 +14,6 @@ namespace {
 constexpr std::string_view kMagic = "\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
 constexpr std::string_view kMagicDecimal = "119547037146038801333356";
 constexpr int64_t kProtocol = 1001;
-constexpr const char* kDamaged = "the file is cut short or damaged: copy or download it again";
-
-class File {
- public:
-  explicit File(const std::filesystem::path& path)
-      : path_(path), file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
-    struct stat status;
-    if (file_ < 0 || ::fstat(file_, &status) != 0) {
-      const int reason = errno;
-      if (file_ >= 0) ::close(file_);
-      throw Error(fmt::format("cannot read {}: {}", path.string(), std::strerror(reason)));
-    }
-    size_ = static_cast<uint64_t>(status.st_size);
-  }
-  ~File() { ::close(file_); }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-
-  const std::filesystem::path& path() const { return path_; }
-  uint64_t size() const { return size_; }
-
-  void read(uint64_t offset, void* into, size_t bytes) const {
-    auto* out = static_cast<char*>(into);
-    while (bytes > 0) {
-      const ssize_t got = ::pread(file_, out, bytes, static_cast<off_t>(offset));
-      if (got < 0 && errno == EINTR) continue;
-      if (got <= 0) {
-        throw Error(fmt::format("{}: cannot read at byte {}: {}", path_.string(), offset,
-                                got < 0 ? std::strerror(errno) : "the file ends there"),
-                    kDamaged);
-      }
-      out += got;
-      offset += static_cast<uint64_t>(got);
-      bytes -= static_cast<size_t>(got);
-    }
-  }
-
- private:
-  std::filesystem::path path_;
-  int file_;
-  uint64_t size_ = 0;
-};
 
 struct Run {
   uint64_t offset = 0, bytes = 0;
@@ -67,7 +21,7 @@ struct Run {
 
 class LegacyStorages : public StorageReader {
  public:
-  LegacyStorages(std::shared_ptr<const File> file, std::map<std::string, Run> runs)
+  LegacyStorages(std::shared_ptr<const RandomFile> file, std::map<std::string, Run> runs)
       : file_(std::move(file)), runs_(std::move(runs)) {}
 
   uint64_t size(const std::string& key) const override { return run(key).bytes; }
@@ -88,7 +42,7 @@ class LegacyStorages : public StorageReader {
     return found->second;
   }
 
-  std::shared_ptr<const File> file_;
+  std::shared_ptr<const RandomFile> file_;
   std::map<std::string, Run> runs_;
 };
 
@@ -152,7 +106,7 @@ Header parse_header(std::string_view bytes, const std::string& origin) {
   return header;
 }
 
-std::map<std::string, Run> find_runs(const File& file, const Header& header) {
+std::map<std::string, Run> find_runs(const RandomFile& file, const Header& header) {
   std::map<std::string, uint64_t> item_sizes;
   for (const StorageRef& storage : header.object.storages) {
     const auto [known, added] = item_sizes.emplace(storage.key, item_size(storage.dtype));
@@ -190,7 +144,7 @@ std::map<std::string, Run> find_runs(const File& file, const Header& header) {
 }  // namespace
 
 OpenedFile open_legacy_file(const std::filesystem::path& path) {
-  const auto file = std::make_shared<const File>(path);
+  const auto file = std::make_shared<const RandomFile>(path);
   OpenedFile opened;
   Header header;
   // How long the pickles are is known only when they have been read; the storages behind them stay

@@ -12,6 +12,7 @@
 
 #include "framework/checkpoint/dtype.h"
 #include "framework/checkpoint/pickle.h"
+#include "framework/checkpoint/storage.h"
 #include "framework/checkpoint/zip_archive.h"
 #include "framework/core/error.h"
 

@@ -416,8 +416,6 @@ class Interpreter {
     if (out_.items(arguments).size() > kMaxArguments) fail("a call with too many arguments");
     const std::vector<ValueId> items = out_.items(arguments);
     switch (callee.index) {
-      case kOrderedDict:
-        return push_ordered_dict(items);
       case kRebuildTensor:
       case kRebuildTensorV2:
       case kRebuildTensorV3:
@@ -431,7 +429,7 @@ class Interpreter {
           fail("a torch.Size of no tuple");
         return push(items[0]);
       default:
-        fail("a storage class or dtype is called");
+        return push_made(make_plain(out_, callee.index, items));
     }
   }
 
@@ -447,21 +445,10 @@ class Interpreter {
     push(add(Kind::kStorage, static_cast<uint32_t>(out_.storages.size() - 1)));
   }
 
-  // Python 3 fills it afterwards; Python 2 passes a list of [key, value].
-  void push_ordered_dict(const std::vector<ValueId>& arguments) {
-    std::vector<ValueId> flat;
-    if (arguments.size() == 1 && out_.value(arguments[0]).kind == Kind::kList) {
-      for (const ValueId id : out_.items(out_.value(arguments[0]))) {
-        const Value& pair = out_.value(id);
-        if (pair.kind != Kind::kList && pair.kind != Kind::kTuple)
-          fail("an OrderedDict of no pairs");
-        if (out_.items(pair).size() != 2) fail("an OrderedDict of no pairs");
-        flat.insert(flat.end(), out_.items(pair).begin(), out_.items(pair).end());
-      }
-    } else if (!arguments.empty()) {
-      fail("an OrderedDict of unknown arguments");
-    }
-    push_container(Kind::kDict, std::move(flat));
+  void push_made(const Made& made) {
+    if (const ValueId* value = std::get_if<ValueId>(&made)) return push(*value);
+    const NewContainer& container = std::get<NewContainer>(made);
+    push_container(container.kind, container.items);
   }
 
   Pickle out_;
@@ -480,14 +467,13 @@ Pickle parse_pickle(std::string_view data, size_t begin, const std::string& orig
   return Interpreter(data, begin, origin).run();
 }
 
-std::string printable(std::string_view text) {
-  constexpr size_t kLongest = 200;
+std::string printable(std::string_view text, size_t longest) {
   std::string out;
-  for (const char c : text.substr(0, kLongest)) {
+  for (const char c : text.substr(0, longest)) {
     const auto byte = static_cast<unsigned char>(c);
     out += byte >= 0x20 && byte < 0x7f ? std::string(1, c) : fmt::format("\\x{:02x}", byte);
   }
-  return text.size() > kLongest ? out + "..." : out;
+  return text.size() > longest ? out + "..." : out;
 }
 
 }  // namespace tarflow::checkpoint

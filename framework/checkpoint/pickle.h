@@ -91,7 +91,7 @@ class TruncatedPickle : public Error {
 Pickle parse_pickle(std::string_view data, size_t begin, const std::string& origin);
 
 // Text from a file made fit for a message: bytes that do not print are written \xNN, and it is cut
-// after 200 characters.
-std::string printable(std::string_view text);
+// after `longest` characters.
+std::string printable(std::string_view text, size_t longest = 200);
 
 }  // namespace tarflow::checkpoint

@@ -41,9 +41,64 @@ std::string key_of(const Pickle& pickle, const Value& value) {
   return std::string(pickle.text(value));
 }
 
+// The items of a set or a dict that was given as a list, when the call has no other argument.
+const std::vector<ValueId>* list_argument(const Pickle& pickle,
+                                          const std::vector<ValueId>& arguments) {
+  if (arguments.size() != 1 || pickle.value(arguments[0]).kind != Kind::kList) return nullptr;
+  return &pickle.items(pickle.value(arguments[0]));
+}
+
+// Python 3 fills an OrderedDict afterwards; Python 2 passes a list of [key, value].
+NewContainer make_ordered_dict(const Pickle& pickle, const std::vector<ValueId>& arguments) {
+  const std::vector<ValueId>* list = list_argument(pickle, arguments);
+  if (!list && !arguments.empty()) fail("an OrderedDict of unknown arguments");
+  NewContainer made{Kind::kDict, {}};
+  if (!list) return made;
+  for (const ValueId id : *list) {
+    const Value& pair = pickle.value(id);
+    if ((pair.kind != Kind::kList && pair.kind != Kind::kTuple) || pickle.items(pair).size() != 2) {
+      fail("an OrderedDict of no pairs");
+    }
+    made.items.insert(made.items.end(), pickle.items(pair).begin(), pickle.items(pair).end());
+  }
+  return made;
+}
+
 }  // namespace
 
+Made make_plain(const Pickle& pickle, uint32_t callee, const std::vector<ValueId>& arguments) {
+  const auto first_is = [&](Kind kind) {
+    return !arguments.empty() && pickle.value(arguments[0]).kind == kind;
+  };
+  switch (callee) {
+    case kOrderedDict:
+      return make_ordered_dict(pickle, arguments);
+    case kCounter:
+      if (arguments.empty()) return NewContainer{Kind::kDict, {}};
+      if (!first_is(Kind::kDict)) fail("a Counter of no dict");
+      return arguments[0];
+    case kEncode:
+    case kBytes:
+    case kByteArray:
+      if (first_is(Kind::kText)) return arguments[0];
+      if (!arguments.empty()) fail("bytes of no text");
+      return NewContainer{Kind::kTuple, {}};
+    case kSetType:
+    case kFrozenSetType: {
+      const std::vector<ValueId>* list = list_argument(pickle, arguments);
+      if (!list && !arguments.empty()) fail("a set of no list");
+      return NewContainer{Kind::kSet, list ? *list : std::vector<ValueId>()};
+    }
+    case kComplex:
+    case kDevice:
+      return NewContainer{Kind::kTuple, arguments};
+    default:
+      fail("a storage class or dtype is called");
+  }
+}
+
 std::optional<uint32_t> find_global(std::string_view module, std::string_view name) {
+  if (module == "__builtin__") module = "builtins";  // Python 2, and protocols 0 to 2
   struct Known {
     std::string_view module, name;
     GlobalId id;
@@ -56,6 +111,14 @@ std::optional<uint32_t> find_global(std::string_view module, std::string_view na
       {"torch._utils", "_rebuild_parameter", kRebuildParameter},
       {"torch", "Size", kSize},
       {"torch.storage", "UntypedStorage", kUntypedStorage},
+      {"_codecs", "encode", kEncode},
+      {"builtins", "bytes", kBytes},
+      {"builtins", "bytearray", kByteArray},
+      {"builtins", "set", kSetType},
+      {"builtins", "frozenset", kFrozenSetType},
+      {"builtins", "complex", kComplex},
+      {"collections", "Counter", kCounter},
+      {"torch", "device", kDevice},
   };
   for (const Known& known : kKnown) {
     if (known.module == module && known.name == name) return known.id;

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "framework/checkpoint/pickle.h"
@@ -25,6 +26,14 @@ enum GlobalId : uint32_t {
   kRebuildParameter,
   kSize,
   kUntypedStorage,
+  kEncode,  // protocols 0 to 2 write bytes as a call of it
+  kBytes,
+  kByteArray,
+  kSetType,
+  kFrozenSetType,
+  kComplex,
+  kCounter,
+  kDevice,
   kFirstStorageClass = 100,
   kFirstDType = 200,
 };
@@ -36,6 +45,18 @@ std::optional<uint32_t> find_global(std::string_view module, std::string_view na
 // The tensor that a call of one of the three kRebuildTensor globals makes. Throws Malformed.
 TensorRef rebuild_tensor(const Pickle& pickle, uint32_t callee,
                          const std::vector<ValueId>& arguments);
+
+// A value that is there already, or a container to be made.
+struct NewContainer {
+  Kind kind;
+  std::vector<ValueId> items;
+};
+using Made = std::variant<ValueId, NewContainer>;
+
+// What a call of OrderedDict or of a global from kEncode on makes. Such values stand beside a model
+// and are skipped, so a number or a device is as good as a tuple of its arguments. Throws Malformed
+// for a global that is not called in such files.
+Made make_plain(const Pickle& pickle, uint32_t callee, const std::vector<ValueId>& arguments);
 
 // The storage that a persistent id names. Throws Malformed.
 StorageRef storage_from_persistent_id(const Pickle& pickle, const Value& id);

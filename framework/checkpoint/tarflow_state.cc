@@ -3,49 +3,29 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <charconv>
 #include <cmath>
 #include <limits>
 #include <set>
 #include <utility>
 
+#include "framework/checkpoint/tarflow_probe.h"
 #include "framework/core/error.h"
+#include "framework/core/model_filename.h"
 
 namespace tarflow::checkpoint {
 namespace {
 
-constexpr const char* kProbe = "blocks.0.proj_in.weight";  // every TarFlow has it
-constexpr const char* kNotTarflow =
-    "name a checkpoint of a TarFlow model, as torch.save(model.state_dict()) writes it";
-
-// The whole of `text` as a number.
-template <typename Number>
-std::optional<Number> parse_number(std::string_view text) {
-  Number number{};
-  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (failed != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
-
-// Cuts the text behind the last '_' off.
-std::string_view pop_field(std::string_view& name) {
-  const size_t cut = name.rfind('_');
-  if (cut == std::string_view::npos) return {};
-  const std::string_view field = name.substr(cut + 1);
-  name.remove_suffix(name.size() - cut);
-  return field;
-}
-
 // How many different numbers follow `prefix`: with "blocks.", those of "blocks.0.x" and
 // "blocks.1.y". Numbers that leave gaps then show up as missing and unexpected tensors.
 int count_numbered(const Checkpoint& state, std::string_view prefix) {
-  std::set<int> numbers;
+  std::set<std::string, std::less<>> numbers;
   for (const TensorInfo& tensor : state.tensors()) {
     std::string_view name = tensor.name;
     if (!name.starts_with(prefix)) continue;
     name.remove_prefix(prefix.size());
-    if (const auto number = parse_number<int>(name.substr(0, name.find('.'))))
-      numbers.insert(*number);
+    const std::string_view part = name.substr(0, name.find('.'));
+    if (!part.empty() && part.find_first_not_of("0123456789") == std::string_view::npos)
+      numbers.emplace(part);
   }
   return static_cast<int>(numbers.size());
 }
@@ -101,23 +81,6 @@ std::string problem_of(const ExpectedTensor& expected, const TensorInfo* found) 
 
 }  // namespace
 
-std::optional<ModelFileName> parse_model_filename(const std::filesystem::path& path) {
-  if (path.extension() != ".pth") return std::nullopt;
-  const std::string stem = path.stem().string();
-  std::string_view rest = stem;
-  const auto noise_std = parse_number<double>(pop_field(rest));
-  const auto layers = parse_number<int>(pop_field(rest));
-  const auto blocks = parse_number<int>(pop_field(rest));
-  const auto channels = parse_number<int>(pop_field(rest));
-  const auto patch_size = parse_number<int>(pop_field(rest));
-  if (!noise_std || !layers || !blocks || !channels || !patch_size || rest.empty())
-    return std::nullopt;
-  if (!std::isfinite(*noise_std) || *noise_std < 0) return std::nullopt;
-  if (*layers <= 0 || *blocks <= 0 || *channels <= 0 || *patch_size <= 0) return std::nullopt;
-  if (rest.ends_with("_model")) rest.remove_suffix(std::string_view("_model").size());
-  return ModelFileName{std::string(rest), *patch_size, *channels, *blocks, *layers, *noise_std};
-}
-
 std::vector<ExpectedTensor> expected_tensors(const ModelShape& shape) {
   const int64_t t = shape.tokens(), d = shape.token_width(), c = shape.channels;
   std::vector<ExpectedTensor> tensors = {{"var", {t, d}}};
@@ -147,26 +110,6 @@ std::vector<ExpectedTensor> expected_tensors(const ModelShape& shape) {
     linear(block + "proj_out", 2 * d, c);
   }
   return tensors;
-}
-
-Checkpoint find_state(const Checkpoint& checkpoint) {
-  if (checkpoint.find(kProbe)) return checkpoint;
-  const std::string ending = std::string(".") + kProbe;
-  std::vector<std::string> prefixes;
-  for (const TensorInfo& tensor : checkpoint.tensors()) {
-    if (tensor.name.ends_with(ending)) {
-      prefixes.push_back(tensor.name.substr(0, tensor.name.size() - ending.size() + 1));
-    }
-  }
-  if (prefixes.size() == 1) return checkpoint.with_prefix_stripped(prefixes[0]);
-  if (prefixes.empty()) {
-    throw Error(fmt::format("{} holds no TarFlow: none of its {} tensors is named {}",
-                            checkpoint.path().string(), checkpoint.tensors().size(), kProbe),
-                kNotTarflow);
-  }
-  throw Error(fmt::format("{} holds several TarFlow models, below {}", checkpoint.path().string(),
-                          fmt::join(prefixes, ", ")),
-              "save the state dict of the one to be used to a file of its own");
 }
 
 ModelShape read_model_shape(const Checkpoint& state) {
@@ -206,11 +149,7 @@ ModelShape read_model_shape(const Checkpoint& state) {
   if (state.find("blocks.0.class_embed")) {
     shape.classes = static_cast<int>(sides(state, "blocks.0.class_embed", 3)[0]);
   }
-  const auto name = parse_model_filename(state.path());
-  if (name && name->patch_size == shape.patch_size && name->channels == shape.channels &&
-      name->blocks == shape.blocks && name->layers == shape.layers) {
-    shape.noise_std = name->noise_std;
-  }
+  if (const auto name = parse_model_filename(state.path())) shape.noise_std = name->noise_std;
   return shape;
 }
 
@@ -240,15 +179,27 @@ void check_state(const Checkpoint& state, const ModelShape& shape) {
   throw Error(std::move(problems));
 }
 
-TarflowState as_tarflow(const Checkpoint& checkpoint) {
-  Checkpoint state = find_state(checkpoint);
-  const ModelShape shape = read_model_shape(state);
-  check_state(state, shape);
-  return {std::move(state), shape};
+void check_name(const std::filesystem::path& path, const ModelShape& shape) {
+  const auto name = parse_model_filename(path);
+  if (!name) return;
+  const std::vector<std::string> differing = name_contradictions(*name, shape, "its tensors");
+  if (differing.empty()) return;
+  throw Error(fmt::format("{}: the file's name and its tensors differ in {}", path.string(),
+                          fmt::join(differing, "; ")),
+              "get the right file, or rename this one: DATASET_model_P_C_K_L_EPS.pth");
 }
 
-TarflowState open_tarflow(const std::filesystem::path& path) {
-  return as_tarflow(Checkpoint::open(path));
+TarflowState as_tarflow(const Checkpoint& checkpoint, std::string_view weights) {
+  FoundState state = find_state(checkpoint, weights);
+  const ModelShape shape = read_model_shape(state.tensors);
+  // A block that is missing shows in both: what the name says is the simpler message.
+  check_name(checkpoint.path(), shape);
+  check_state(state.tensors, shape);
+  return {std::move(state.tensors), shape, std::move(state.weights)};
+}
+
+TarflowState open_tarflow(const std::filesystem::path& path, std::string_view weights) {
+  return as_tarflow(Checkpoint::open(path), weights);
 }
 
 }  // namespace tarflow::checkpoint

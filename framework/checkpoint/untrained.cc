@@ -1,6 +1,7 @@
 #include "framework/checkpoint/untrained.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cmath>
 #include <cstring>
@@ -11,6 +12,7 @@
 #include "framework/checkpoint/tarflow_state.h"
 #include "framework/checkpoint/writer.h"
 #include "framework/core/error.h"
+#include "framework/core/model_filename.h"
 
 namespace tarflow::checkpoint {
 namespace {
@@ -115,6 +117,32 @@ void each_tensor(const ModelShape& shape, uint64_t seed, const Take& take) {
 }
 
 }  // namespace
+
+CompleteShape complete_shape(const std::filesystem::path& path, const StatedShape& stated,
+                             const ModelShape& defaults) {
+  const auto name = parse_model_filename(path);
+  CompleteShape complete{defaults, ""};
+  ModelShape& shape = complete.shape;
+  const auto take = [](auto& part, const auto& said, const auto* named) {
+    part = said ? *said : named ? *named : part;
+  };
+  take(shape.patch_size, stated.patch_size, name ? &name->patch_size : nullptr);
+  take(shape.channels, stated.channels, name ? &name->channels : nullptr);
+  take(shape.blocks, stated.blocks, name ? &name->blocks : nullptr);
+  take(shape.layers, stated.layers, name ? &name->layers : nullptr);
+  take(shape.noise_std, stated.noise_std, name ? &name->noise_std : nullptr);
+  if (!name) return complete;
+  const auto differing = name_contradictions(*name, shape, "the options");
+  const bool wrong_noise = name->noise_std != shape.noise_std;
+  if (differing.empty() && !wrong_noise) return complete;
+  complete.warning =
+      fmt::format("{}: the file's name and the options differ in {}", path.string(),
+                  differing.empty() ? "noise_std" : fmt::format("{}", fmt::join(differing, "; ")));
+  const bool all_sizes = stated.patch_size && stated.channels && stated.blocks && stated.layers;
+  if (all_sizes && !wrong_noise) return complete;
+  throw Error(complete.warning,
+              "change the name or the options; what the name states needs no option");
+}
 
 UntrainedState::UntrainedState(const ModelShape& shape, uint64_t seed) {
   each_tensor(shape, seed, [this](const ExpectedTensor& tensor, Element element) {

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -20,6 +21,22 @@ namespace tarflow::checkpoint {
 // Jacobi gains most of a digit an iteration and 8 blocks keep samples near unit variance; from
 // about 1 on they diverge.
 inline constexpr double kProjOutScale = 0.35;
+
+// What is stated of a checkpoint to be written; the rest is open.
+struct StatedShape {
+  std::optional<int> patch_size = {}, channels = {}, blocks = {}, layers = {};
+  std::optional<double> noise_std = {};
+};
+struct CompleteShape {
+  ModelShape shape;
+  std::string warning;  // "" where the name and the shape agree
+};
+// Takes from the file's name what is not stated, and from `defaults` what neither tells. Throws
+// Error with all values where the name contradicts what is stated. If all four sizes are stated,
+// nothing of the shape is left to the name: then a wrong name is a warning, so that a file for a
+// test can be made.
+CompleteShape complete_shape(const std::filesystem::path& path, const StatedShape& stated,
+                             const ModelShape& defaults);
 
 // Writes the state dict of `shape` (noise_std is not part of it): linear layers uniform in
 // +-1/sqrt(inputs), weights and biases; embeddings normal times 0.01 (a sum of uniforms, cut at 6

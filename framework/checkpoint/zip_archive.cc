@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <utility>
 
-#include "framework/checkpoint/pickle.h"
+#include "framework/checkpoint/storage.h"
 #include "framework/core/error.h"
 
 namespace tarflow::checkpoint {
@@ -26,7 +26,11 @@ ZipArchive::ZipArchive(const std::filesystem::path& path) : path_(path) {
   if (!zip_) {
     zip_error_t error;
     zip_error_init_with_code(&error, code);
-    const std::string reason = zip_error_strerror(&error);
+    // The list of a zip archive's entries is its end, which an unfinished download lacks.
+    const std::string reason = code == ZIP_ER_NOZIP
+                                   ? fmt::format("its end is missing, only {} bytes are there",
+                                                 std::filesystem::file_size(path))
+                                   : zip_error_strerror(&error);
     zip_error_fini(&error);
     throw Error(fmt::format("cannot read {} as a zip archive: {}", path.string(), reason),
                 kDamaged);

@@ -15,9 +15,6 @@ struct zip_file;
 
 namespace tarflow::checkpoint {
 
-inline constexpr const char* kDamaged =
-    "the file is cut short or damaged: copy or download it again";
-
 class ZipArchive {
  public:
   struct Entry {

@@ -22,14 +22,13 @@ std::string folder_of(const ZipArchive& archive) {
   return "";
 }
 
+constexpr const char* kRepair = "name the .pth file that torch.save(model.state_dict()) wrote";
+
 class ZipStorages : public StorageReader {
  public:
   explicit ZipStorages(const std::filesystem::path& path)
       : archive_(path), prefix_(folder_of(archive_)) {
-    constexpr const char* kRepair = "name the .pth file that torch.save(model.state_dict()) wrote";
-    if (prefix_.empty()) {
-      throw Error(fmt::format("{} is a zip archive without NAME/data.pkl", path.string()), kRepair);
-    }
+    if (prefix_.empty()) refuse(path);
     if (has("constants.pkl")) {
       throw Error(fmt::format("{} is a TorchScript archive, not a state dict", path.string()),
                   kRepair);
@@ -58,6 +57,22 @@ class ZipStorages : public StorageReader {
   const std::string& prefix() const { return prefix_; }
 
  private:
+  // Archives that look like a checkpoint from outside.
+  [[noreturn]] void refuse(const std::filesystem::path& path) const {
+    for (const std::string& name : archive_.names()) {
+      if (name.ends_with(".npy"))
+        throw Error(fmt::format("{} is a NumPy .npz archive, no checkpoint", path.string()),
+                    kRepair);
+      for (const char* ending : {".pth", ".pt", ".safetensors"}) {
+        if (!name.ends_with(ending)) continue;
+        throw Error(fmt::format("{} is a zip archive around {}, no checkpoint itself",
+                                path.string(), printable(name)),
+                    "unpack it, and name the file in it");
+      }
+    }
+    throw Error(fmt::format("{} is a zip archive without NAME/data.pkl", path.string()), kRepair);
+  }
+
   ZipArchive archive_;
   std::string prefix_;  // "NAME/"
 };

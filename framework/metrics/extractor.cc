@@ -24,8 +24,9 @@ namespace {
 
 constexpr const char* kFidWeights = "6726825d";  // pt_inception-2015-12-05-6726825d.pth
 // Published with the paper's code, each with the Inception that made it.
-constexpr std::array<std::string_view, 3> kPublishedStatistics = {
-    "imagenet_128_fid_stats.pth", "afhq_256_fid_stats.pth", "imagenet_64_fid_stats.pth"};
+constexpr std::array<std::string_view, 4> kPublishedStatistics = {
+    "imagenet_128_fid_stats.pth", "afhq_256_fid_stats.pth", "imagenet_64_fid_stats.pth",
+    "imagenet64_64_fid_stats.pth"};
 constexpr const char* kWithin = "inception.";  // a statistics file of torchmetrics
 
 constexpr const char* kPublishers =

@@ -29,6 +29,11 @@ double devices_of(const sweep::RunSettings& run) {
   return static_cast<double>(run.nodes * std::max<int64_t>(run.gpus, 1));
 }
 
+// Two models of one file may differ in shape.
+std::string model_key(const Job& job) {
+  return job.model.at("sha256").get<std::string>() + job.model.get().value("weights", "");
+}
+
 }  // namespace
 
 std::string bytes_text(double bytes) {
@@ -98,8 +103,7 @@ std::string Estimator::settings_text(const Job& job) {
 }
 
 const ModelShape& Estimator::shape_of(const Job& job) {
-  const auto [entry, fresh] =
-      shapes_.try_emplace(job.model.at("sha256").get_ref<const std::string&>());
+  const auto [entry, fresh] = shapes_.try_emplace(model_key(job));
   if (fresh) entry->second = shape_from_json(job.model.at("shape"));
   return entry->second;
 }
@@ -160,7 +164,7 @@ double Estimator::flops(const Job& job) {
 
 Cost Estimator::cost_of(const Job& job) {
   Cost cost{device_, job.experiment, "", settings_text(job), 0, 0, 0, 0, 0, devices_of(*job.run)};
-  if (!job.model.is_null()) cost.model = job.model.at("sha256").get<std::string>();
+  if (!job.model.is_null()) cost.model = model_key(job);
   cost.images = number_or(job.settings, "num_images", 0);
   cost.flops = flops(job);
   return cost;

@@ -81,7 +81,7 @@ class Estimator {
   // By settings that are kept alive, since the address of one that is gone may be another's.
   std::unordered_map<sweep::SettingPtr, double> passes_;  // FLOPs an image by strategy, unguided
   std::unordered_map<sweep::SettingPtr, std::string> texts_;
-  std::unordered_map<std::string, ModelShape> shapes_;  // by the checkpoint's SHA-256
+  std::unordered_map<std::string, ModelShape> shapes_;  // by checkpoint and weights
 };
 
 // What `worker --measure-rate` says of the device, remembered in the results' cache for each model

@@ -175,7 +175,9 @@ class Surroundings {
       if (contents.is_null()) contents = Json::object();
       if (model) {
         entry->second.model = model_of(sweep_.models.at(*model));
-        contents["checkpoint"] = entry->second.model.at("sha256");
+        const Json& known = entry->second.model.get();
+        contents["checkpoint"] = known.at("sha256");
+        if (known.contains("weights")) contents["weights"] = known.at("weights");
       }
       entry->second.contents = std::move(contents);
     }
@@ -207,10 +209,12 @@ class Surroundings {
       json["sha256"] = sha256_hex(canonical(content));
       return json;
     }
-    return {{"name", model.name},
-            {"checkpoint", model.checkpoint.string()},
-            {"sha256", hasher_.hash(model.checkpoint)},
-            {"shape", to_json(model.shape)}};
+    Json json = {{"name", model.name},
+                 {"checkpoint", model.checkpoint.string()},
+                 {"sha256", hasher_.hash(model.checkpoint)},
+                 {"shape", to_json(model.shape)}};
+    if (!model.weights.empty()) json["weights"] = model.weights;
+    return json;
   }
 
   const sweep::Sweep& sweep_;

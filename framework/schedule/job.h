@@ -34,10 +34,10 @@ struct Job {
   std::string experiment;
   sweep::Settings settings;  // what all points have in common
   std::vector<JobPoint> points;
-  // Model the points name: {"name", "checkpoint": absolute path, "sha256", "shape"}; null without
-  // one.
+  // Model the points name: {"name", "checkpoint": absolute path, "sha256", "shape"}, and
+  // "weights" where the file holds several models; null without one.
   SharedJson model;
-  SharedJson contents;  // field or "checkpoint" -> SHA-256 of the content
+  SharedJson contents;  // field or "checkpoint" -> SHA-256 of the content; "weights" as in `model`
   std::string sweep;    // name of the sweep
   SharedJson smoke;     // null, or what was replaced for --smoke
   // Raised when points are computed again though they were done: the higher one holds.

@@ -91,6 +91,7 @@ void replace_checkpoint(sweep::Model& model, const fs::path& folder, Replacement
                   "so all numbers and images are meaningless",
                   model.name, model.checkpoint.filename().string(), model.shape.str()));
   model.checkpoint = fs::absolute(path);
+  model.weights.clear();  // the only ones in the file
   model.present = true;
 }
 

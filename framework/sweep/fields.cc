@@ -83,7 +83,7 @@ std::optional<Json> read_path(const Field& field, const Node& node,
   if (!found.present) {
     report.miss(
         written->mark, fmt::format("`{}` is missing: {}", field.name, *text),
-        where_to_get(published.empty() ? known_publisher(*text) : published, found.looked_in));
+        where_to_get(published.empty() ? known_publisher(*text) : published, found));
   }
   return found.path.string();
 }

@@ -98,8 +98,9 @@ constexpr const char* kModels = R"(models: a checkpoint under a name that experi
 
 All but `checkpoint` may be left out where the file tells it: its tensors tell everything
 but noise_std, its name patch_size, channels, blocks, layers and noise_std. What is stated
-must agree with the file; a contradiction is an error with both values. Without the file
-(--smoke, --dry-run) image_size and classes are needed. `random_weights: SEED` draws the weights
+must agree with the file; a contradiction is an error with both values. `weights: ema` chooses
+from a file that holds several models. .pt and .safetensors files are read as well. Without the
+file (--smoke, --dry-run) image_size and classes are needed. `random_weights: SEED` draws the weights
 instead: timings need no file, only the shape or a file's name that tells it. Several models:
 
     - evaluate:

@@ -272,7 +272,9 @@ Json model_schema() {
   const Json text = {{"type", "string"}, {"minLength", 1}};
   Json properties = {
       {"checkpoint", described({{"anyOf", Json::array({text, to("used")})}},
-                               "The .pth file, DATASET_model_P_C_K_L_EPS.pth.")},
+                               "A .pth, .pt or .safetensors file, best named "
+                               "DATASET_model_P_C_K_L_EPS.pth.")},
+      {"weights", described(text, "Which model of a file that holds several: model, ema, ...")},
       {"random_weights", described(or_reference({{"type", "integer"}, {"minimum", 0}}),
                                    "Seed of weights that are drawn: no file is needed.")},
       {"published", described(text, "Who publishes the file and where.")},

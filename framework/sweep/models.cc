@@ -8,7 +8,7 @@
 #include <set>
 
 #include "framework/checkpoint/tarflow_state.h"
-#include "framework/sweep/paths.h"
+#include "framework/core/model_filename.h"
 #include "framework/sweep/scalars.h"
 
 namespace tarflow::sweep {
@@ -55,7 +55,7 @@ Known read_stated(const Node& map, Report& report) {
 
 // What DATASET_model_P_C_K_L_EPS.pth says.
 Known read_file_name(const std::filesystem::path& path) {
-  const auto name = checkpoint::parse_model_filename(path);
+  const auto name = parse_model_filename(path);
   if (!name) return {};
   Known known;
   known.shape.patch_size = name->patch_size;
@@ -92,15 +92,23 @@ void agree(Known& stated, const Known& other, const std::string& who, const Node
 }
 
 // Takes over what a checkpoint that is there says: its tensors everything but the noise level,
-// which its name tells where it agrees with the tensors otherwise.
-void read_file(const std::filesystem::path& path, Mark mark, Known& stated, const Node& map,
-               Report& report) {
+// which its name tells.
+void read_file(const Node& map, Known& stated, ModelEntry& entry, Report& report) {
+  const std::filesystem::path& path = entry.model.checkpoint;
+  const Entry* weights = map.find("weights");
+  Mark mark = weights ? weights->value->mark : entry.mark;
   try {
-    const ModelShape shape = checkpoint::open_tarflow(path).shape;
+    const auto file = checkpoint::Checkpoint::open(path);
+    const checkpoint::FoundState state = checkpoint::find_state(file, entry.model.weights);
+    entry.model.weights = state.weights;
+    mark = entry.mark;
+    const ModelShape shape = checkpoint::read_model_shape(state.tensors);
     Known known{shape, {}};
     for (const Part& part : kParts) known.keys.insert(part.key);
     agree(stated, known, "the checkpoint", map, report);
     if (shape.noise_std > 0) agree(stated, {shape, {"noise_std"}}, "the file's name", map, report);
+    checkpoint::check_name(path, shape);
+    checkpoint::check_state(state.tensors, shape);
   } catch (const Error& failure) {
     report.error(mark, failure.what());  // a list of tensors, perhaps: one problem
   }
@@ -148,6 +156,10 @@ void set_shape(const Known& known, ModelEntry& entry) {
 // named; the file is not looked for.
 void read_random(const Entry* checkpoint, const Node& map, Known& known, ModelEntry& entry,
                  Report& report) {
+  if (const Entry* weights = map.find("weights")) {
+    report.error(weights->mark, "`weights` chooses from a checkpoint, but random weights are drawn",
+                 "remove `weights` or `random_weights`");
+  }
   if (checkpoint) {
     const auto written = read_text(*checkpoint->value, "checkpoint", report);
     if (!written) return;
@@ -166,7 +178,8 @@ ModelEntry read_model(const Entry& entry, Report& report) {
   const size_t errors_before = report.errors.size();
   const Node& map = *entry.value;
   if (!read_map(map, entry.key, report)) return result;
-  std::vector<std::string> keys = {"checkpoint", "random_weights", "published", "noise_std"};
+  std::vector<std::string> keys = {"checkpoint", "weights", "random_weights", "published",
+                                   "noise_std"};
   for (const Part& part : kParts) keys.push_back(part.key);
   require_keys(map, "a model", keys, report);
   if (const Entry* published = map.find("published")) {
@@ -193,15 +206,18 @@ ModelEntry read_model(const Entry& entry, Report& report) {
   }
   const auto written = read_text(*checkpoint->value, "checkpoint", report);
   if (!written) return result;
+  if (const Entry* weights = map.find("weights")) {
+    result.model.weights = read_text(*weights->value, "weights", report).value_or("");
+  }
   result.mark = checkpoint->value->mark;
-  FoundPath found = find_path(*written, *report.sources.at(result.mark).folders);
-  result.model.checkpoint = found.path;
-  result.model.present = found.present;
-  result.looked_in = found.looked_in;
-  if (found.present) {
-    read_file(found.path, result.mark, known, map, report);
+  result.written = *written;
+  result.found = find_path(*written, *report.sources.at(result.mark).folders);
+  result.model.checkpoint = result.found.path;
+  result.model.present = result.found.present;
+  if (result.found.present) {
+    read_file(map, known, result, report);
   } else {
-    agree(known, read_file_name(found.path), "the file's name", map, report);
+    agree(known, read_file_name(result.found.path), "the file's name", map, report);
     require_possible(known, map, result.mark, report);
   }
   set_shape(known, result);
@@ -225,27 +241,33 @@ std::map<std::string, ModelEntry> read_models(const Node* models, Report& report
   return result;
 }
 
-std::string where_to_get(const std::string& published, const std::string& looked_in) {
-  std::string text = published.empty() ? "" : fmt::format("published by {}; ", published);
-  return text +
-         (looked_in.empty() ? "put it there" : fmt::format("put it into one of {}", looked_in));
+std::string where_to_get(const std::string& published, const FoundPath& absent) {
+  std::string text = absent.near.empty() ? "" : fmt::format("did you mean `{}`? ", absent.near);
+  if (!published.empty()) text += fmt::format("published by {}; ", published);
+  return text + (absent.looked_in.empty() ? "put it there"
+                                          : fmt::format("put it into one of {}", absent.looked_in));
 }
 
 void require_model(const ModelEntry& entry, bool allow_missing, Report& report) {
   if (!entry.sound) return;  // already reported
   const Model& model = entry.model;
   if (!model.present) {
-    report.miss(entry.mark,
-                fmt::format("the checkpoint of model `{}` is missing: {}", model.name,
-                            model.checkpoint.filename().string()),
-                where_to_get(model.published, entry.looked_in));
+    const std::string what =
+        fmt::format("the checkpoint of model `{}` is missing: {}", model.name, entry.written);
+    std::string repair = where_to_get(model.published, entry.found);
+    if (entry.unknown.empty() || !allow_missing) return report.miss(entry.mark, what, repair);
+    // That the file is missing is what the user has to know first: its shape may be on no mind.
+    for (const std::string& part : entry.unknown)
+      repair += fmt::format(
+          "{} `{}: ...`", &part == &entry.unknown.front() ? "; to plan without the file, add" : ",",
+          part);
+    return report.error(entry.mark, what, repair);
   }
-  if (!entry.unknown.empty() && (model.present || allow_missing)) {
+  if (!entry.unknown.empty()) {
     report.error(entry.mark,
                  fmt::format("model `{}`: {} {}", model.name,
                              model.random_weights ? "random weights need"
-                             : model.present      ? "neither the checkpoint nor its name tells"
-                                             : "the name of the missing checkpoint does not tell",
+                                                  : "neither the checkpoint nor its name tells",
                              fmt::join(entry.unknown, ", ")),
                  fmt::format("add `{}: ...` to the model", entry.unknown.front()));
   }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "framework/sweep/paths.h"
 #include "framework/sweep/report.h"
 #include "framework/sweep/strategy_name.h"
 #include "framework/sweep/sweep.h"
@@ -17,7 +18,8 @@ struct ModelEntry {
   Model model;
   Mark mark;                         // of the checkpoint's name
   bool sound = false;                // nothing was wrong with the entry
-  std::string looked_in;             // of an absent checkpoint
+  std::string written;               // the checkpoint as the file names it
+  FoundPath found;                   // where it is, or was looked for
   std::vector<std::string> unknown;  // parts of the shape that neither file, name nor YAML tell
 
   // K and T, when they are known.
@@ -31,7 +33,7 @@ std::map<std::string, ModelEntry> read_models(const Node* models, Report& report
 // shape is unknown (of an absent one only if it may be absent).
 void require_model(const ModelEntry& entry, bool allow_missing, Report& report);
 
-// "published by ...; put it into one of a, b"
-std::string where_to_get(const std::string& published, const std::string& looked_in);
+// "did you mean `models/x.pth`? published by ...; put it into one of a, b"
+std::string where_to_get(const std::string& published, const FoundPath& absent);
 
 }  // namespace tarflow::sweep

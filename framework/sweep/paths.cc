@@ -4,6 +4,9 @@
 #include <cstdlib>
 #include <system_error>
 
+#include "framework/core/error.h"
+#include "framework/core/model_filename.h"
+
 namespace tarflow::sweep {
 namespace fs = std::filesystem;
 namespace {
@@ -11,6 +14,64 @@ namespace {
 bool is_present(const fs::path& path) {
   std::error_code failed;
   return fs::exists(path, failed);
+}
+
+constexpr size_t kMaxListed = 500;  // entries of a folder that are looked at for a message
+constexpr size_t kMinSimilar = 4;   // letters; two changes make any shorter name of any other
+
+// The names in a folder; of its sub-folders alone when `folders`.
+std::vector<std::string> names_in(const fs::path& folder, bool folders) {
+  std::vector<std::string> names;
+  std::error_code failed;
+  size_t seen = 0;
+  for (fs::directory_iterator at(folder, failed), end; !failed && at != end && seen < kMaxListed;
+       at.increment(failed), ++seen) {
+    std::error_code ignored;
+    if (!folders || at->is_directory(ignored)) names.push_back(at->path().filename().string());
+  }
+  std::ranges::sort(names);  // the same message whatever the file system's order
+  return names;
+}
+
+// The same model under another ending or as a browser's second copy, else a similar name.
+std::string similar_name(const std::string& name, const std::vector<std::string>& names) {
+  const auto stem = model_stem(name);
+  for (const std::string& candidate : names) {
+    if (stem && model_stem(candidate) == stem) return candidate;
+  }
+  return name.size() < kMinSimilar ? "" : nearest(name, names);
+}
+
+// What the parts of a path from `part` on may have meant in `folder`; "" for nothing.
+fs::path similar_path(const fs::path& folder, fs::path::const_iterator part,
+                      fs::path::const_iterator end) {
+  const fs::path name = *part;
+  if (std::next(part) == end) {
+    const std::string similar = similar_name(name.string(), names_in(folder, false));
+    return similar.empty() ? fs::path() : folder / similar;
+  }
+  if (is_present(folder / name)) return similar_path(folder / name, std::next(part), end);
+  const std::string similar = similar_name(name.string(), names_in(folder, true));
+  return similar.empty() ? fs::path() : similar_path(folder / similar, std::next(part), end);
+}
+
+// A path that is there and that may have been meant: `path` relative to one of `folders` with other
+// letters, or its file in another folder.
+std::string near_path(const fs::path& path, const std::vector<fs::path>& folders) {
+  if (!path.has_filename()) return "";
+  for (const fs::path& folder : folders) {
+    const fs::path similar = similar_path(folder, path.begin(), path.end());
+    if (!similar.empty()) return shown_path(similar);
+  }
+  for (const fs::path& folder : folders) {
+    std::vector<std::string> below = names_in(folder, true);
+    below.emplace(below.begin(), "");
+    for (const std::string& name : below) {
+      const fs::path elsewhere = (folder / name / path.filename()).lexically_normal();
+      if (is_present(elsewhere)) return shown_path(elsewhere);
+    }
+  }
+  return "";
 }
 
 }  // namespace
@@ -51,14 +112,16 @@ FoundPath find_path(const std::string& written, const std::vector<fs::path>& fol
   }
   if (path.is_absolute()) {
     path = path.lexically_normal();
-    return {path, is_there(path), ""};
+    if (is_there(path)) return {path, true, "", ""};
+    return {path, false, "", near_path(path.relative_path(), {path.root_path()})};
   }
-  FoundPath result{(folders.front() / path).lexically_normal(), false, ""};
+  FoundPath result{(folders.front() / path).lexically_normal(), false, "", ""};
   for (const fs::path& folder : folders) {
     const fs::path candidate = (folder / path).lexically_normal();
-    if (is_there(candidate)) return {candidate, true, ""};
+    if (is_there(candidate)) return {candidate, true, "", ""};
     result.looked_in += (result.looked_in.empty() ? "" : ", ") + shown_path(folder);
   }
+  result.near = near_path(path.lexically_normal(), folders);
   return result;
 }
 

@@ -12,6 +12,7 @@ struct FoundPath {
   std::filesystem::path path;  // absolute; of an absent file where it was looked for first
   bool present = false;
   std::string looked_in;  // folders, for a message; "" for an absolute path
+  std::string near;       // of an absent file: a path that may have been meant, or ""
 };
 
 // In this order: the YAML file's folder; models/ and data/ in the current folder, in the YAML

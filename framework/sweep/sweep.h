@@ -23,6 +23,8 @@ struct Model {
   std::filesystem::path checkpoint;  // resolved, absolute; "" with random weights and no name
   // Seed of weights that are drawn, not read: the checkpoint's name tells the shape at most.
   std::optional<int64_t> random_weights;
+  // Which model of a file that holds several; "" where it holds one, or is absent and none is named.
+  std::string weights;
   bool present = false;   // the file is there, or none is needed
   ModelShape shape;       // from the file; from name and YAML when it is absent
   std::string published;  // who publishes the file and where; may be empty

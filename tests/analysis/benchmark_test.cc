@@ -51,7 +51,7 @@ Strategy sequential() { return {"For", std::vector<BlockStrategy>(8)}; }
 
 TEST(BenchmarkTables, PublishedSecondsStandBesideTheirLikeOnly) {
   const Published published = testing::published_figures();
-  const Strategy theirs = find_model(published, kAfhq)->strategy;
+  const Strategy theirs = find_figures(published, kAfhq)->strategy;
   Strategy shorter = theirs;
   shorter.blocks[0].max_iterations = 31;
   record::Row unguided = benchmark_row("p6", sequential(), 128, "NVIDIA H200");

@@ -104,17 +104,10 @@ TEST(Pickle, TensorOfAStorage) {
 
 TEST(Pickle, GlobalsBeyondTensorsAreNamed) {
   const std::pair<const char*, const char*> kHostile[] = {
-      {"posix", "system"},
-      {"os", "system"},
-      {"builtins", "eval"},
-      {"__builtin__", "exec"},
-      {"torch.hub", "load"},
-      {"subprocess", "Popen"},
-      {"torch", "load"},
-      {"numpy", "ndarray"},
-      {"torch._utils", "_rebuild_sparse_tensor"},
-      {"collections", "Counter"},
-      {"torch", "float8_e4m3fn"},
+      {"posix", "system"},      {"os", "system"},      {"builtins", "eval"},
+      {"__builtin__", "exec"},  {"torch.hub", "load"}, {"subprocess", "Popen"},
+      {"torch", "load"},        {"numpy", "ndarray"},  {"torch._utils", "_rebuild_sparse_tensor"},
+      {"collections", "deque"}, {"_codecs", "decode"}, {"torch", "float8_e4m3fn"},
   };
   for (const auto& [module, name] : kHostile) {
     const std::string call =
@@ -153,6 +146,9 @@ TEST(Pickle, CallsOfAnythingElseAreRefused) {
               HasSubstr("parameter of no tensor"));
   EXPECT_THAT(refusal("ctorch\nSize\n(NtR."), HasSubstr("torch.Size"));
   EXPECT_THAT(refusal("ccollections\nOrderedDict\n(K\x01tR."), HasSubstr("OrderedDict"));
+  EXPECT_THAT(refusal("c_codecs\nencode\n(K\x01tR."), HasSubstr("bytes of no text"));
+  EXPECT_THAT(refusal("c__builtin__\nset\n(K\x01tR."), HasSubstr("set of no list"));
+  EXPECT_THAT(refusal("ccollections\nCounter\n(K\x01tR."), HasSubstr("Counter of no dict"));
   EXPECT_THAT(refusal("]}b."), HasSubstr("BUILD"));
 }
 

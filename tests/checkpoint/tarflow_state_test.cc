@@ -1,7 +1,6 @@
 #include "framework/checkpoint/tarflow_state.h"
 
-#include "framework/checkpoint/writer.h"
-#include "tests/checkpoint/support.h"
+#include "tests/checkpoint/small_state.h"
 
 namespace tarflow::checkpoint {
 namespace {
@@ -10,17 +9,7 @@ using ::testing::AllOf;
 using testing::error_of;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-ModelShape small_shape() {
-  ModelShape shape;
-  shape.image_size = 8;
-  shape.patch_size = 2;
-  shape.channels = 64;
-  shape.blocks = 2;
-  shape.layers = 1;
-  shape.classes = 3;
-  return shape;
-}
+using testing::small_shape;
 
 // A state dict of small_shape() with zeros in it, changed by `change` before it is written.
 class TarflowStateTest : public ::testing::Test {
@@ -30,15 +19,8 @@ class TarflowStateTest : public ::testing::Test {
                    const std::string& prefix = "") {
     std::vector<ExpectedTensor> tensors = expected_tensors(small_shape());
     change(tensors);
-    std::vector<TensorToWrite> written;
-    for (const ExpectedTensor& tensor : tensors) {
-      size_t bytes = 4;
-      for (const int64_t side : tensor.shape) bytes *= static_cast<size_t>(side);
-      written.push_back({prefix + tensor.name, dtype_, tensor.shape,
-                         [bytes] { return std::vector<std::byte>(bytes); }});
-    }
-    write_checkpoint(folder_ / name, written);
-    return Checkpoint::open(folder_ / name);
+    for (ExpectedTensor& tensor : tensors) tensor.name = prefix + tensor.name;
+    return testing::write_state(folder_ / name, tensors, dtype_);
   }
   Checkpoint state() {
     return state([](auto&) {});
@@ -58,29 +40,6 @@ class TarflowStateTest : public ::testing::Test {
   testing::TemporaryFolder folder_;
   DType dtype_ = DType::kFloat32;
 };
-
-TEST(ModelFileName, StatesWhatTheTensorsDoNot) {
-  const auto name = parse_model_filename("models/afhq_model_8_768_8_8_0.07.pth");
-  ASSERT_TRUE(name);
-  EXPECT_EQ(name->dataset, "afhq");
-  EXPECT_EQ(name->patch_size, 8);
-  EXPECT_EQ(name->channels, 768);
-  EXPECT_EQ(name->blocks, 8);
-  EXPECT_EQ(name->layers, 8);
-  EXPECT_DOUBLE_EQ(name->noise_std, 0.07);
-  EXPECT_EQ(parse_model_filename("my_own_set_model_4_64_2_3_0.1.pth")->dataset, "my_own_set");
-  EXPECT_EQ(parse_model_filename("tiny_uncond_2_64_4_2_0.10.pth")->dataset, "tiny_uncond");
-}
-
-TEST(ModelFileName, OtherNamesStateNothing) {
-  for (const char* name :
-       {"model.pth", "afhq_model_8_768_8_8_0.07.pt", "afhq_model_8_768_8_8.pth",
-        "8_768_8_8_0.07.pth", "afhq_model_8_768_8_8_x.pth", "afhq_model_8_768_8_-8_0.07.pth",
-        "afhq_model_8_768_8_8_nan.pth", "afhq_model_8_768_8_8_-0.07.pth",
-        "afhq_model_8_99999999999_8_8_0.07.pth", ""}) {
-    EXPECT_FALSE(parse_model_filename(name)) << name;
-  }
-}
 
 TEST(ExpectedTensors, AreAllTheParametersAndTwoBuffers) {
   const ModelShape shape = small_shape();
@@ -105,10 +64,24 @@ TEST_F(TarflowStateTest, UnconditionalModelsHaveNoClasses) {
   EXPECT_NO_THROW(check_state(unconditional, shape));
 }
 
-TEST_F(TarflowStateTest, NoiseLevelComesFromANameThatAgrees) {
+TEST_F(TarflowStateTest, NoiseLevelComesFromTheName) {
   const auto same = [](auto&) {};
   EXPECT_EQ(read_model_shape(state(same, "x_model_2_64_2_1_0.05.pth")).noise_std, 0.05);
-  EXPECT_EQ(read_model_shape(state(same, "x_model_4_64_2_1_0.05.pth")).noise_std, 0);
+  EXPECT_EQ(read_model_shape(state(same, "x.pth")).noise_std, 0);
+}
+
+TEST_F(TarflowStateTest, NamesThatContradictTheTensorsAreRefusedWithAllValues) {
+  const auto same = [](auto&) {};
+  EXPECT_NO_THROW(as_tarflow(state(same, "x_model_2_64_2_1_0.05 (1).pth")));
+  EXPECT_THAT(
+      error_of([&] { as_tarflow(state(same, "x_model_4_128_3_1_0.05.pth")); }),
+      AllOf(HasSubstr("patch_size: 4 by its name, 2 by its tensors"),
+            HasSubstr("channels: 128 by its name, 64 by its tensors"),
+            HasSubstr("blocks: 3 by its name, 2 by its tensors"), Not(HasSubstr("layers:"))));
+  const Checkpoint cut =
+      state([](auto& tensors) { remove(tensors, "blocks.1."); }, "y_model_2_64_2_1_0.05.pth");
+  EXPECT_THAT(error_of([&] { as_tarflow(cut); }),
+              HasSubstr("blocks: 2 by its name, 1 by its tensors"));
 }
 
 TEST_F(TarflowStateTest, AttentionMaskMayBeAbsent) {
@@ -187,22 +160,6 @@ TEST_F(TarflowStateTest, BlockNumbersCannotAskForMoreTensorsThanThereAre) {
   EXPECT_THAT(error_of([&] { read_model_shape(wrong); }), HasSubstr("101 blocks of 100 layers"));
   const Checkpoint none = state([](auto& tensors) { remove(tensors, "attn_blocks"); });
   EXPECT_THAT(error_of([&] { read_model_shape(none); }), HasSubstr("2 blocks of 0 layers"));
-}
-
-TEST_F(TarflowStateTest, StatesBelowAPrefixAreFound) {
-  const Checkpoint nested = state([](auto&) {}, "a.pth", "module.");
-  EXPECT_EQ(as_tarflow(nested).shape, small_shape());
-  EXPECT_NE(find_state(nested).find("var"), nullptr);
-}
-
-TEST_F(TarflowStateTest, SeveralStatesAreNotGuessedAmong) {
-  const Checkpoint both = state([](auto& tensors) {
-    const std::vector<ExpectedTensor> copy = tensors;
-    for (ExpectedTensor& tensor : tensors) tensor.name = "model." + tensor.name;
-    for (const ExpectedTensor& tensor : copy)
-      tensors.push_back({"ema." + tensor.name, tensor.shape});
-  });
-  EXPECT_THAT(error_of([&] { find_state(both); }), HasSubstr("below model., ema."));
 }
 
 TEST_F(TarflowStateTest, OtherModelsAreRefused) {

@@ -115,5 +115,33 @@ TEST(UntrainedErrors, ImpossibleShapesWriteNothing) {
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
 }
 
+TEST(CompleteShape, TakesWhatIsOpenFromTheName) {
+  const ModelShape defaults{32, 4, 128, 8, 2, 10, 0.05};
+  EXPECT_EQ(complete_shape("plain.pth", {}, defaults).shape, defaults);
+  EXPECT_EQ(complete_shape("afhq_model_8_64_4_2_0.07.pth", {}, defaults).shape,
+            (ModelShape{32, 8, 64, 4, 2, 10, 0.07}));
+  StatedShape stated;
+  stated.blocks = 4;
+  EXPECT_EQ(complete_shape("afhq_model_8_64_4_2_0.07.pth", stated, defaults).warning, "");
+  EXPECT_EQ(complete_shape("plain.pth", stated, defaults).shape.blocks, 4);
+}
+
+TEST(CompleteShape, RefusesAContradictionWithAllValues) {
+  const auto error = [](const StatedShape& stated) {
+    return testing::error_of([&] { complete_shape("a_model_8_64_4_2_0.07.pth", stated, {}); });
+  };
+  EXPECT_THAT(error({.channels = 128, .blocks = 5}),
+              ::testing::AllOf(::testing::HasSubstr("channels: 64 by its name, 128 by the options"),
+                               ::testing::HasSubstr("blocks: 4 by its name, 5 by the options")));
+  EXPECT_THAT(error({.noise_std = 0.1}), ::testing::HasSubstr("noise_std: 0.07 by its name"));
+  EXPECT_THAT(error({.noise_std = 0}), ::testing::HasSubstr("noise_std"));
+  StatedShape all{.patch_size = 8, .channels = 64, .blocks = 3, .layers = 2};
+  const CompleteShape complete = complete_shape("a_model_8_64_4_2_0.07.pth", all, {});
+  EXPECT_EQ(complete.shape.blocks, 3);
+  EXPECT_THAT(complete.warning, ::testing::HasSubstr("blocks: 4 by its name, 3 by the options"));
+  all.noise_std = 0.1;
+  EXPECT_THAT(error(all), ::testing::HasSubstr("noise_std: 0.07 by its name"));
+}
+
 }  // namespace
 }  // namespace tarflow::checkpoint

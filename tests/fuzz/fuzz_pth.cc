@@ -106,4 +106,14 @@ void pth(std::string_view bytes) {
 
 void legacy_pth(std::string_view bytes) { read_all(bytes); }
 
+void safetensors(std::string_view bytes) {
+  if (!bytes.starts_with('{')) return read_all(bytes);
+  // A header alone: with its length, and as many bytes of tensors as the seeds have.
+  std::string file;
+  append(file, static_cast<uint64_t>(bytes.size()));
+  file += bytes;
+  for (int i = 0; i < 128; ++i) file += static_cast<char>(i);
+  read_all(file);
+}
+
 }  // namespace tarflow::fuzz

@@ -12,7 +12,7 @@ work=$(mktemp -d -p "$memory")
 trap 'rm -rf "$work"' EXIT
 export ASAN_OPTIONS=quarantine_size_mb=16:allocator_may_return_null=1 TMPDIR=$work
 
-declare -A share=([yaml]=5 [pth]=2 [legacy_pth]=1 [npz]=1 [images]=3 [hdf5]=4) # of 16 cores
+declare -A share=([yaml]=5 [pth]=2 [legacy_pth]=1 [safetensors]=1 [npz]=1 [images]=3 [hdf5]=3) # of 16 cores
 for name in "${!share[@]}"; do
   mkdir -p "$out/findings/$name" "$work/$name"
   jobs=$((share[$name] * cores / 16))

@@ -53,7 +53,8 @@ TEST_P(FuzzTarget, ReadsOrRefusesEverySeedAndFinding) {
 
 INSTANTIATE_TEST_SUITE_P(All, FuzzTarget,
                          ::testing::Values(Target{"yaml", yaml}, Target{"pth", pth},
-                                           Target{"legacy_pth", legacy_pth}, Target{"npz", npz},
+                                           Target{"legacy_pth", legacy_pth},
+                                           Target{"safetensors", safetensors}, Target{"npz", npz},
                                            Target{"images", images}, Target{"hdf5", hdf5}),
                          [](const auto& info) { return std::string(info.param.name); });
 

@@ -17,6 +17,8 @@ void yaml(std::string_view bytes);
 // A zip checkpoint, or a pickle alone, which is put into a checkpoint with a few storages.
 void pth(std::string_view bytes);
 void legacy_pth(std::string_view bytes);
+// A safetensors file, or its header alone, which is put before 128 bytes of tensors.
+void safetensors(std::string_view bytes);
 // An .npz with arrays or statistics, or an .npy alone.
 void npz(std::string_view bytes);
 // A JPEG or PNG; a PNG is also read with its checksums repaired.

@@ -136,7 +136,10 @@ TEST_F(InceptionTest, LiesInStatisticsFilesToo) {
   EXPECT_EQ(inside.weights_sha256(), alone.weights_sha256());
   EXPECT_NE(inside.sha256(), alone.sha256());
   EXPECT_EQ(inside.distance_name(), "FID");  // a name under which the paper's were published
-  fs::rename(path, *folder_ / "mine_fid_stats.pth");
+  fs::rename(path, *folder_ / "imagenet64_64_fid_stats.pth");
+  EXPECT_EQ(Extractor::load(*folder_ / "imagenet64_64_fid_stats.pth", at::kCPU).distance_name(),
+            "FID");
+  fs::rename(*folder_ / "imagenet64_64_fid_stats.pth", *folder_ / "mine_fid_stats.pth");
   EXPECT_EQ(Extractor::load(*folder_ / "mine_fid_stats.pth", at::kCPU).distance_name(),
             "FD(mine_fid_stats)");
   fs::remove(*folder_ / "mine_fid_stats.pth");

@@ -103,6 +103,22 @@ TEST(PlanJobs, IdentityFollowsContentAndNotPlaceOrOrder) {
   EXPECT_NE(key_of(bench.plan()[0], 1), key_of(before[0], 0));
 }
 
+TEST(PlanJobs, IdentityFollowsTheModelOfAFileThatHoldsSeveral) {
+  Bench bench;
+  bench.add(0, 0);
+  const Job only = bench.plan().at(0);
+  bench.sweep.models["cifar10"].weights = "model";
+  const Job model = bench.plan().at(0);
+  bench.sweep.models["cifar10"].weights = "ema";
+  const Job ema = bench.plan().at(0);
+  EXPECT_NE(model.hash, only.hash);
+  EXPECT_NE(model.hash, ema.hash);
+  EXPECT_NE(key_of(model), key_of(ema));
+  EXPECT_EQ(ema.model.at("weights"), "ema");
+  EXPECT_EQ(ema.model.at("sha256"), only.model.at("sha256"));  // of the file
+  EXPECT_FALSE(only.contents.contains("weights"));             // as before there was a choice
+}
+
 TEST(PlanJobs, ContentOfASharedFileIsItsPointsAlone) {
   Bench bench;
   bench.add(0, 0);

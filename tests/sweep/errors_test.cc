@@ -318,10 +318,13 @@ TEST_F(SweepTest, AMissingCheckpointNeedsItsShapeStatedWhenItMayBeMissing) {
       "  m: {checkpoint: gone_model_4_128_8_2_0.05.pth}\n"
       "experiments:\n"
       "  - evaluate: {model: m, strategy: For}\n";
+  // That the file is missing comes first, not what its name does not tell.
   EXPECT_THAT(
       errors(text),
-      ElementsAre(
-          "2:19 model `m`: the name of the missing checkpoint does not tell image_size, classes"));
+      ElementsAre("2:19 the checkpoint of model `m` is missing: gone_model_4_128_8_2_0.05.pth"));
+  EXPECT_THAT(repairs_.back(),
+              AllOf(StartsWith("put it into one of "),
+                    HasSubstr("to plan without the file, add `image_size: ...`, `classes: ...`")));
   EXPECT_THAT(errors(text, /*allow_missing=*/false), ElementsAre(HasSubstr("is missing")));
 }
 

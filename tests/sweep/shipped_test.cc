@@ -137,6 +137,13 @@ TEST_F(ShippedSweepsLoad, ThePublishedModelsWithoutTheirFiles) {
   }
 }
 
+TEST_F(ShippedSweepsLoad, TheModelWithoutFiguresWithoutItsFile) {
+  const Sweep sweep = load_sweep(kSweeps / "img64cond_p2.yaml", schemas_, {.allow_missing = true});
+  EXPECT_THAT(sweep.points, SizeIs(1 + 2));
+  EXPECT_THAT(sweep.warnings, IsEmpty());
+  EXPECT_EQ(sweep.models.at("img64cond_p2").shape, (ModelShape{64, 2, 768, 8, 8, 1000, 0.05}));
+}
+
 // The shapes are those of files that need not be there.
 TEST_F(ShippedSweepsLoad, TheBenchmarkNeedsNoFiles) {
   const Sweep sweep = load_sweep(kSweeps / "benchmark_published_shapes.yaml", schemas_);
