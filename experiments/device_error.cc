@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -136,18 +137,21 @@ class DeviceError {
                         const Labels& labels) {
     const c10::NoGradGuard no_grad;
     const int count = exact_.shape.blocks;
-    const auto evaluator = make_evaluator(rounded_, noise.size(0), settings_.options().guidance);
+    // The last chunk may be smaller than those before it.
+    if (!evaluator_ || evaluator_->capacity() < noise.size(0)) {
+      evaluator_.reset();  // its memory first
+      evaluator_ = make_evaluator(rounded_, noise.size(0), settings_.options().guidance);
+    }
     for (int b = count - 1; b >= 0; --b) {
       const BlockWeights& block = rounded_.blocks[static_cast<size_t>(b)];
       const size_t state = static_cast<size_t>(count - 1 - b);
       const at::Tensor tokens = patchify(exact.trace[state], exact_.shape.patch_size);
       const at::Tensor input = state == 0 ? tokens * exact_.prior_std : tokens;
-      evaluator->begin(b, labels);
+      evaluator_->begin(b, labels, noise.size(0));
       BlockWork work;
       const at::Tensor x =
-          to_block_order(block, invert_block(*evaluator, point.strategy.block(b),
-                                             to_block_order(block, input).contiguous(),
-                                             {settings_.cfg, {}}, &work));
+          to_block_order(block, invert_block(*evaluator_, point.strategy.block(b),
+                                             to_block_order(block, input).contiguous(), {}, &work));
       point.inverse[static_cast<size_t>(b)].add(
           x, patchify(exact.trace[state + 1], exact_.shape.patch_size));
     }
@@ -205,6 +209,7 @@ class DeviceError {
   const Settings settings_;
   const at::Device device_;
   const Model exact_, rounded_;
+  std::unique_ptr<Evaluator> evaluator_;  // of the other type
   std::vector<PointErrors> points_;
   std::vector<Deviations> forward_;  // of each block, from what float32 gives it
   Deviations forward_whole_;

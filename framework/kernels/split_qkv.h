@@ -17,7 +17,7 @@ struct SplitQkv {
   Position place;
   int64_t images = 0;      // N: rows from here on are unconditional
   double query_scale = 1;  // of the unconditional rows' queries
-  at::Tensor stopped;      // (1) int32 or undefined: once raised the cache stays as it is
+  at::Tensor stopped;      // (N) int32 or undefined: the cache of a raised image stays as it is
 };
 
 void split_qkv(const SplitQkv& work);

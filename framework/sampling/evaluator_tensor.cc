@@ -7,45 +7,46 @@ namespace {
 
 class TensorEvaluator final : public Evaluator {
  public:
-  TensorEvaluator(const Model& model, int64_t images, const Guidance& guidance)
-      : model_(model),
-        images_(images),
-        doubled_(guidance.doubled(model.shape)),
-        attn_temp_(guidance.attn_temp) {
+  TensorEvaluator(const Model& model, int64_t capacity, const Guidance& guidance)
+      : Evaluator(model, capacity, guidance), attn_temp_(guidance.attn_temp) {
     const ModelShape& shape = model.shape;
-    const int64_t batch = doubled_ ? 2 * images : images;
     const auto options = at::TensorOptions().device(model.device).dtype(model.dtype());
-    cache_ =
-        at::empty({shape.layers, 2, batch, shape.heads(), shape.tokens(), kHeadWidth}, options);
+    cache_ = at::empty({cache_elements(shape, most_rows())}, options)
+                 .view({shape.layers, 2, most_rows(), shape.heads(), shape.tokens(), kHeadWidth});
   }
 
-  void begin(int block, const Labels& labels) override {
+  bool skips_final_tokens(int64_t) const override { return model_.device.is_cpu(); }
+
+ private:
+  void turn_to(int block, const Labels& labels) override {
     block_ = &model_.blocks.at(static_cast<size_t>(block));
     const at::Tensor conditional = class_embedding(model_, *block_, labels);
     classes_ = conditional;
-    if (doubled_ && conditional.defined()) {
+    if (guided() && conditional.defined()) {
       const int64_t c = model_.shape.channels;
       classes_ = at::cat({conditional.expand({images_, 1, c}),
                           class_embedding(model_, *block_, {}).expand({images_, 1, c})});
     }
   }
 
-  at::Tensor evaluate(const at::Tensor& x, int64_t first, int64_t last) override {
+  at::Tensor outputs_of(const at::Tensor& x, const Step& step) override {
+    const int64_t first = step.place.token(), last = first + step.width, batch = rows(step);
     at::Tensor input = x.slice(1, first, last).to(model_.dtype());
     at::Tensor h = at::linear(input, block_->proj_in_weight, block_->proj_in_bias) +
                    block_->position.slice(0, first, last);
-    if (doubled_) h = at::cat({h, h});
-    if (classes_.defined()) h.add_(classes_);
+    if (batch > images_) h = at::cat({h, h});
+    if (classes_.defined())
+      h.add_(classes_.size(0) > batch ? classes_.slice(0, 0, batch) : classes_);
+    // (B) of rows whose cache is written; undefined: all.
+    kept_ = step.stopped.defined() ? step.stopped.eq(0).repeat(batch / images_) : at::Tensor();
     const at::Tensor mask = lower_right_mask(first, last);
     for (int64_t l = 0; l < static_cast<int64_t>(block_->layers.size()); ++l) {
-      layer(block_->layers[static_cast<size_t>(l)], cache_[l], h, first, last, mask);
+      layer(block_->layers[static_cast<size_t>(l)], cache_[l].slice(1, 0, batch), h, first, last,
+            mask);
     }
     return at::linear(h.to(model_.dtype()), block_->proj_out_weight, block_->proj_out_bias);
   }
 
-  bool skips_final_tokens(int64_t) const override { return model_.device.is_cpu(); }
-
- private:
   // Additive mask of queries [first, last) over keys [0, last); undefined where none or the causal
   // flag serves.
   at::Tensor lower_right_mask(int64_t first, int64_t last) const {
@@ -67,10 +68,11 @@ class TensorEvaluator final : public Evaluator {
     const at::Tensor qkv = at::linear(y, w.qkv_weight, w.qkv_bias)
                                .view({b, n, 3, heads, kHeadWidth})
                                .permute({2, 0, 3, 1, 4});
-    cache.slice(3, first, last).copy_(qkv.slice(0, 1, 3));
+    const at::Tensor fresh = qkv.slice(0, 1, 3), room = cache.slice(3, first, last);
+    room.copy_(kept_.defined() ? at::where(kept_.view({1, -1, 1, 1, 1}), fresh, room) : fresh);
     at::Tensor query = qkv[0];
     // The unconditional half has its own scale, carried by its queries.
-    if (doubled_ && attn_temp_ != 1) query.slice(0, images_).mul_(1.0 / attn_temp_);
+    if (b > images_ && attn_temp_ != 1) query.slice(0, images_).mul_(1.0 / attn_temp_);
     y = attend(query, cache[0].slice(2, 0, last), cache[1].slice(2, 0, last), first, mask);
     h.add_(at::linear(y.reshape({b, n, c}), w.proj_weight, w.proj_bias));
     y = norm(h, w.mlp_norm_weight, w.mlp_norm_bias);
@@ -107,20 +109,30 @@ class TensorEvaluator final : public Evaluator {
                                                         single ? kNoMask : kLowerRight));
   }
 
-  const Model& model_;
-  const int64_t images_;
-  const bool doubled_;
   const double attn_temp_;
   at::Tensor cache_;  // (L, 2, B, heads, T, 64): keys, then values
   const BlockWeights* block_ = nullptr;
   at::Tensor classes_;
+  at::Tensor kept_;
 };
 
 }  // namespace
 
-std::unique_ptr<Evaluator> make_tensor_evaluator(const Model& model, int64_t images,
+EvaluatorBytes tensor_bytes(const Model& model, int64_t rows, int64_t longest) {
+  const ModelShape& shape = model.shape;
+  const int64_t c = shape.channels, d = shape.token_width(),
+                element = at::elementSize(model.dtype()), full = at::elementSize(at::kFloat);
+  EvaluatorBytes bytes;
+  bytes.cache = cache_elements(shape, rows) * element;
+  // The residual stream and what is added to it, a norm's output, a layer's MLP before and after
+  // GELU; the outputs in both types.
+  bytes.activations = rows * longest * (2 * c * full + 9 * c * element + 2 * d * (element + full));
+  return bytes;
+}
+
+std::unique_ptr<Evaluator> make_tensor_evaluator(const Model& model, int64_t capacity,
                                                  const Guidance& guidance) {
-  return std::make_unique<TensorEvaluator>(model, images, guidance);
+  return std::make_unique<TensorEvaluator>(model, capacity, guidance);
 }
 
 }  // namespace tarflow

@@ -4,9 +4,11 @@
 #include <gtest/gtest.h>
 
 #include "framework/sampling/evaluator.h"
-#include "framework/sampling/invert.h"
 #include "framework/sampling/sampler.h"
+#include "framework/sampling/solve.h"
+#include "tests/support/evaluate.h"
 #include "tests/support/linear_flow.h"
+#include "tests/support/plans.h"
 
 namespace tarflow {
 namespace {
@@ -59,8 +61,8 @@ TEST_P(FusedTest, RangesAgreeWithThePlainEvaluator) {
       const auto fused = make_fused_evaluator(model, 3, guidance),
                  plain = make_tensor_evaluator(model, 3, guidance);
       for (const int block : {0, 1}) {
-        fused->begin(block, {0, -1, 2});
-        plain->begin(block, {0, -1, 2});
+        fused->begin(block, {0, -1, 2}, 3);
+        plain->begin(block, {0, -1, 2}, 3);
         for (const auto& [first, last] : {std::pair<int64_t, int64_t>{0, 6},
                                           {6, 7},
                                           {7, tokens - 1},
@@ -71,7 +73,7 @@ TEST_P(FusedTest, RangesAgreeWithThePlainEvaluator) {
                                           {0, tokens - 1},
                                           {tokens - 1, tokens}}) {
           SCOPED_TRACE(testing::Message() << tokens << " tokens, block " << block << ": " << first);
-          expect_close(fused->evaluate(x, first, last), plain->evaluate(x, first, last));
+          expect_close(evaluated(*fused, x, first, last), evaluated(*plain, x, first, last));
         }
       }
     }
@@ -81,20 +83,19 @@ TEST_P(FusedTest, RangesAgreeWithThePlainEvaluator) {
 // Each kind of work three times over two blocks: as it stands, recorded, and replayed.
 TEST_P(FusedTest, InversionsAgreeWithThePlainEvaluator) {
   const Model model = this->model(2, kManyTokens);
-  for (const BlockStrategy& plan :
-       {BlockStrategy{}, BlockStrategy{1, 4, Guess::kZ, 1.5, StopRule::kNone, 0},
-        BlockStrategy{1, 4, Guess::kZero, 0, StopRule::kPublished, 0},
-        BlockStrategy{5, 3, Guess::kZero, 3, StopRule::kPublished, kPublishedStop}}) {
+  for (const BlockPlan& plan : {plan_of(0), plan_of(1, 4, Guess::kZ, 1.5),
+                                plan_of(1, 4, Guess::kZero, 0, published_stop(0)),
+                                plan_of(5, 3, Guess::kZero, 3, published_stop())}) {
     const auto fused = make_fused_evaluator(model, 2, {0.5, 0.8}),
                plain = make_tensor_evaluator(model, 2, {0.5, 0.8});
     for (const int block : {0, 1, 0}) {
       const at::Tensor z = noise(model, 2, static_cast<uint64_t>(5 + block));
       BlockWork expected_work, work;
-      plain->begin(block, {1, 2});
-      const at::Tensor expected = invert_block(*plain, plan, z, {0.5, {}}, &expected_work);
-      fused->begin(block, {1, 2});
-      const at::Tensor got = invert_block(*fused, plan, z, {0.5, {}}, &work);
-      SCOPED_TRACE(testing::Message() << plan.segments << " segments, block " << block);
+      plain->begin(block, {1, 2}, 2);
+      const at::Tensor expected = invert_block(*plain, plan, z, {}, &expected_work);
+      fused->begin(block, {1, 2}, 2);
+      const at::Tensor got = invert_block(*fused, plan, z, {}, &work);
+      SCOPED_TRACE(testing::Message() << describe({"", {plan}}) << ", block " << block);
       expect_close(got, expected);
       EXPECT_EQ(work.iterations, expected_work.iterations);
       EXPECT_GE(work.token_evaluations, expected_work.token_evaluations);  // it skips no tokens
@@ -117,15 +118,15 @@ TEST_P(FusedTest, AStopThatIsKnownLateChangesNothing) {
   const at::Tensor z = noise(model, 2);
   for (const int segments : {1, 4}) {
     for (const double threshold : {1e-2, 1e-3, 1e-9}) {
-      const BlockStrategy plan{segments, 9, Guess::kZ, 3, StopRule::kPublished, threshold};
+      const BlockPlan plan = plan_of(segments, 9, Guess::kZ, 3, published_stop(threshold));
       std::vector<at::Tensor> x, next;
       std::vector<BlockWork> work(3);
       for (const int lag : {0, 1, 3}) {
         const auto evaluator = make_fused_evaluator(model, 2, {1, 0.5}, lag);
-        evaluator->begin(1, {1, 2});
-        x.push_back(invert_block(*evaluator, plan, z, {1, {}}, &work[x.size()]));
+        evaluator->begin(1, {1, 2}, 2);
+        x.push_back(invert_block(*evaluator, plan, z, {}, &work[x.size()]));
         // What lies in the cache; Jacobi leaves nothing there.
-        next.push_back(segments > 1 ? evaluator->evaluate(x[0], 14, 16).clone() : x[0]);
+        next.push_back(segments > 1 ? evaluated(*evaluator, x[0], 14, 16).clone() : x[0]);
       }
       for (const size_t i : {1, 2}) {
         SCOPED_TRACE(testing::Message() << segments << " segments, " << threshold);
@@ -142,26 +143,26 @@ TEST_P(FusedTest, AStopThatIsKnownLateChangesNothing) {
 // So many rows that final tokens are left out, as the plain evaluator leaves them out on a CPU.
 TEST_P(FusedTest, ManyImagesLeaveFinalTokensOut) {
   const Model model = this->model(6, kManyTokens);
-  const BlockStrategy plan{2, 3, Guess::kZero, 3, StopRule::kNone, 0};
+  const BlockPlan plan = plan_of(2, 3, Guess::kZero, 3);
   const at::Tensor z = noise(model, 40);
   const auto fused = make_fused_evaluator(model, 40, {1, 0.5}),
              plain = make_tensor_evaluator(model, 40, {1, 0.5});
   const Labels labels(40, 1);
   BlockWork expected_work, work;
-  plain->begin(1, labels);
-  const at::Tensor expected = invert_block(*plain, plan, z, {1, {}}, &expected_work);
-  fused->begin(1, labels);
-  expect_close(invert_block(*fused, plan, z, {1, {}}, &work), expected);
+  plain->begin(1, labels, 40);
+  const at::Tensor expected = invert_block(*plain, plan, z, {}, &expected_work);
+  fused->begin(1, labels, 40);
+  expect_close(invert_block(*fused, plan, z, {}, &work), expected);
   EXPECT_EQ(work.token_evaluations, 128 + 127 + 126 + 127 + 126 + 125);
 }
 
 TEST_P(FusedTest, AnObserverSeesEveryIterationAndNoOther) {
   const Model model = this->model(4);
   const at::Tensor z = noise(model, 2);
-  const BlockStrategy plan{1, 12, Guess::kZ, 0, StopRule::kPublished, 1e-3};
+  const BlockPlan plan = plan_of(1, 12, Guess::kZ, 0, published_stop(1e-3));
   const auto evaluator = make_fused_evaluator(model, 2, {}, 3);
   BlockWork unobserved, work;
-  evaluator->begin(0, {1, 2});
+  evaluator->begin(0, {1, 2}, 2);
   const at::Tensor expected = invert_block(*evaluator, plan, z, {}, &unobserved);
   std::vector<double> changes;
   const auto observe = [&](const Iteration& iteration) {
@@ -169,8 +170,8 @@ TEST_P(FusedTest, AnObserverSeesEveryIterationAndNoOther) {
                       static_cast<double>(2 * z.size(2)));
     EXPECT_EQ(iteration.number, static_cast<int>(changes.size()));
   };
-  evaluator->begin(0, {1, 2});
-  EXPECT_TRUE(at::equal(invert_block(*evaluator, plan, z, {0, observe}, &work), expected));
+  evaluator->begin(0, {1, 2}, 2);
+  EXPECT_TRUE(at::equal(invert_block(*evaluator, plan, z, {observe}, &work), expected));
   EXPECT_EQ(changes, work.residuals);
   EXPECT_EQ(work.residuals, unobserved.residuals);
   EXPECT_LT(work.iterations[0], 12) << "the stop came";
