@@ -152,7 +152,7 @@ std::optional<double> published_seconds(const Point& point, const Published& pub
   if (!alike) return std::nullopt;
   const std::string blocks = point.text("strategy_blocks");
   if (blocks == describe(model->strategy)) return model->strategy_seconds;
-  const Strategy sequential{"For", std::vector<BlockStrategy>(model->strategy.blocks.size())};
+  const Strategy sequential{"For", std::vector<BlockPlan>(model->strategy.blocks.size())};
   if (blocks == describe(sequential)) return model->for_seconds;
   return std::nullopt;
 }

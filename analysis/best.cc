@@ -66,15 +66,21 @@ std::string yaml_value(const Json& value) {
 }
 
 std::string block_text(const Json& block) {
-  if (block.value("segments", 0) == 0) return "sequential";
+  // A record's block has the keys of a block in YAML, which read best in this order.
   std::string text;
-  for (const char* key : {"segments", "max_iterations", "guess", "clamp", "stop"}) {
-    if (!block.contains(key)) continue;
-    const Json& value = block[key];
+  const auto add = [&](const std::string& key, const Json& value) {
     text += fmt::format("{}{}: {}", text.empty() ? "" : ", ", key,
                         value.is_string() ? value.get<std::string>() : yaml_value(value));
+  };
+  const std::vector<std::string> first = {"segments", "segment_length", "max_iterations", "guess",
+                                          "clamp"};
+  for (const std::string& key : first) {
+    if (block.contains(key)) add(key, block[key]);
   }
-  return "{" + text + "}";
+  for (const auto& [key, value] : block.items()) {
+    if (std::find(first.begin(), first.end(), key) == first.end()) add(key, value);
+  }
+  return text == "segments: 0" ? "sequential" : "{" + text + "}";
 }
 
 // Blocks by their number in the checkpoint; the record lists them in sampling order.

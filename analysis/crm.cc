@@ -145,11 +145,9 @@ Table guess_table(const Measured& m, const std::string& norm) {
                              {guess_name(guess)}};
     if (m.published) {
       const bool known = block < m.published->strategy.blocks.size();
-      const BlockStrategy* theirs =
-          known ? &m.published->strategy.block(static_cast<int>(block)) : nullptr;
-      Cell cell{!theirs                ? kNoValue
-                : theirs->sequential() ? "none (sequential)"
-                                       : guess_name(theirs->guess)};
+      const Guess* const theirs =
+          known ? guess_of(m.published->strategy.block(static_cast<int>(block))) : nullptr;
+      Cell cell{!known ? kNoValue : !theirs ? "none (sequential)" : guess_name(*theirs)};
       cell.published = known;
       row.push_back(std::move(cell));
     }

@@ -21,12 +21,8 @@ Strategy strategy_from_lists(const YAML::Node& model) {
     throw YAML::Exception(model.Mark(), "the three lists of a strategy differ in length");
   }
   for (size_t i = 0; i < segments.size(); ++i) {
-    BlockStrategy block;
-    if (segments[i] > 0) {
-      block = {segments[i],     iterations[i],        guesses[i] == 0 ? Guess::kZ : Guess::kZero,
-               kPublishedClamp, StopRule::kPublished, kPublishedStop};
-    }
-    strategy.blocks.push_back(block);
+    strategy.blocks.push_back(
+        published_plan(segments[i], iterations[i], guesses[i] == 0 ? Guess::kZ : Guess::kZero));
   }
   return strategy;
 }
@@ -70,6 +66,17 @@ PublishedModel model_from_yaml(const YAML::Node& node) {
   return model;
 }
 
+PublishedIterations iterations_from_yaml(const YAML::Node& node) {
+  PublishedIterations iterations;
+  iterations.strategy = node["strategy"].as<std::string>();
+  iterations.model = node["model"].as<std::string>();
+  iterations.source = node["source"].as<std::string>();
+  for (const YAML::Node& block : node["iterations"])
+    iterations.blocks.push_back(block.IsNull() ? std::optional<double>()
+                                               : std::optional(block.as<double>()));
+  return iterations;
+}
+
 Published from_yaml(const YAML::Node& root) {
   Published published;
   const YAML::Node source = root["source"], speed_up = root["speed_up"], crm = root["crm"];
@@ -92,6 +99,8 @@ Published from_yaml(const YAML::Node& root) {
   published.crm_norm = crm["norm"].as<std::string>();
   published.crm_images = crm["num_images"].as<int64_t>();
   for (const YAML::Node& model : root["models"]) published.models.push_back(model_from_yaml(model));
+  for (const YAML::Node& rival : root["iterations"])
+    published.iterations.push_back(iterations_from_yaml(rival));
   return published;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,14 @@ struct PublishedModel {
   double for_seconds = 0, strategy_seconds = 0;    // of Published::benchmark_*
 };
 
+// What another sampler's authors report.
+struct PublishedIterations {
+  std::string strategy;  // its name: "SeJD"
+  std::string model;     // what they measured on
+  std::string source;
+  std::vector<std::optional<double>> blocks;  // iterations, sampling order; nothing: sequential
+};
+
 struct Published {
   std::string source;    // one line: title, authors, paper, repository
   std::string settings;  // one line: device, images, batch, what the time covers
@@ -37,6 +46,7 @@ struct Published {
   std::string benchmark_device, benchmark_compute;
   int64_t benchmark_batch = 0;
   std::vector<PublishedModel> models;
+  std::vector<PublishedIterations> iterations;
 };
 
 // Throws Error with the place in the file.

@@ -13,6 +13,7 @@
 #include "analysis/device_error.h"
 #include "analysis/difference.h"
 #include "analysis/format.h"
+#include "analysis/iterations.h"
 #include "analysis/job_folders.h"
 #include "analysis/likelihood.h"
 #include "analysis/markdown.h"
@@ -70,6 +71,13 @@ void add_coverage(Report& report, const std::string& experiment, size_t points,
     report.coverage.push_back("left out: " + reason);
 }
 
+// Beside tables of the same points.
+void add_iterations(TableSet& tables, const TableSet& iterations) {
+  tables.tables.insert(tables.tables.end(), iterations.tables.begin(), iterations.tables.end());
+  tables.left_out.insert(tables.left_out.end(), iterations.left_out.begin(),
+                         iterations.left_out.end());
+}
+
 void add_tables(Report& report, const std::vector<Point>& points, const Published* published,
                 const std::filesystem::path& folder, const ReportOptions& options) {
   std::map<std::string, std::vector<Point>> experiments;
@@ -82,6 +90,7 @@ void add_tables(Report& report, const std::vector<Point>& points, const Publishe
       tables = likelihood_tables(own);
     } else if (experiment == "evaluate") {
       tables = speedup_tables(own, published);
+      add_iterations(tables, iteration_tables(own, published));
       add_pictures(report, own, folder);
     } else if (experiment == "convergence") {
       tables = convergence_tables(own);

@@ -127,7 +127,7 @@ target_precompile_headers(tarflow_pch PRIVATE <ATen/ATen.h> <torch/csrc/autograd
 # X_isa.cc are left to the room: they are compiled once for each instruction set.
 function(tarflow_torch_room name)
   cmake_parse_arguments(ROOM "" "" "DEPENDS;LIBS" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc ${CMAKE_CURRENT_SOURCE_DIR}/*/*.cc)
   list(FILTER sources EXCLUDE REGEX "_(main|isa)\\.cc$")
   if(TARFLOW_USE_CUDA)
     file(GLOB kernels CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cu)

@@ -18,7 +18,6 @@
 #include "experiments/sampling_job.h"
 #include "framework/core/error.h"
 #include "framework/core/statistics.h"
-#include "framework/sampling/cost.h"
 #include "framework/sampling/memory_plan.h"
 #include "framework/tensor/device.h"
 #include "framework/tensor/memory.h"
@@ -157,7 +156,7 @@ class TimedBatch {
     return block;
   }
   double evaluations(int block) const {
-    return static_cast<double>(result_.work[static_cast<size_t>(block)].token_evaluations);
+    return result_.work[static_cast<size_t>(block)].token_evaluations;
   }
 
   const Model& model_;
@@ -215,11 +214,11 @@ class Benchmark {
       blocks.insert(blocks.end(), own.begin(), own.end());
     }
     report_times(point, settings, seconds, blocks);
-    report_work(point, settings, batch.result(), quantile(seconds, 0.5));
+    report_work(point, batch.result(), quantile(seconds, 0.5));
     context_.set(point, "peak_memory", static_cast<double>(meter->peak()));
     meter.reset();  // the profiler listens where it does
-    const MemoryPlan plan = memory_plan(model_.shape, batch.micro_batch(), model_.compute,
-                                        settings.options().guidance, settings.strategy, false);
+    const MemoryPlan plan = memory_plan(model_, batch.micro_batch(), settings.options().guidance,
+                                        settings.strategy, false);
     context_.set(point, "planned_memory", static_cast<double>(plan.working()));
     context_.set(point, "micro_batch", batch.micro_batch());
     report_nonfinite(point, batch.result().images);
@@ -265,15 +264,13 @@ class Benchmark {
   }
 
   // What the device's rates allow: of each block the larger of its arithmetic and its bytes.
-  void report_work(size_t point, const Settings& settings, const SampleResult& result,
-                   double seconds) {
+  void report_work(size_t point, const SampleResult& result, double seconds) {
     EvaluationCost total;
     double floor = 0;
     for (const BlockWork& work : result.work) {
-      const BlockStrategy& plan = settings.strategy.block(work.block);
-      const EvaluationCost cost = inversion_cost(model_.shape, plan, work, settings.batch,
-                                                 settings.options().guidance, model_.compute);
-      const double attention = plan.segments == 1 ? rates_.attention : rates_.segment_attention;
+      const EvaluationCost& cost = work.cost;
+      const bool whole = work.longest + 1 >= model_.shape.tokens();  // evaluations of all tokens
+      const double attention = whole ? rates_.attention : rates_.segment_attention;
       floor += std::max(cost.linear_flops / rates_.gemm + cost.attention_flops / attention,
                         cost.bytes() / rates_.copy);
       total += cost;
@@ -400,7 +397,7 @@ const bool registered = register_experiment<Settings>(
     {.name = "benchmark",
      .description = "Times of sampling by block and kernel, beside the rates of matrix products, "
                     "attention and copies on the same device.",
-     .revision = 1,
+     .revision = 2,
      .timed = true,
      .fields = {},
      .columns = columns(),

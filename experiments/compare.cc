@@ -76,8 +76,7 @@ class Comparison {
     }
     against_.strategy = settings_.against;
     if (against_.strategy.blocks.empty()) {
-      against_.strategy = {"For",
-                           std::vector<BlockStrategy>(static_cast<size_t>(model_.shape.blocks))};
+      against_.strategy = {"For", std::vector<BlockPlan>(static_cast<size_t>(model_.shape.blocks))};
     }
     std::vector<Strategy> strategies;
     for (size_t i = 0; i < context.point_count(); ++i)

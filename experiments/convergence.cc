@@ -19,7 +19,7 @@
 #include "experiments/sampling_job.h"
 #include "framework/core/error.h"
 #include "framework/sampling/convergence.h"
-#include "framework/sampling/invert.h"
+#include "framework/sampling/solve.h"
 #include "framework/tensor/device.h"
 
 namespace tarflow::experiments {
@@ -76,13 +76,9 @@ struct Settings : SamplingSettings {
     noise.bind(binder);
   }
 
-  BlockStrategy plan(int count, int64_t longest) const {
-    BlockStrategy plan;
-    plan.segments = count;
-    plan.max_iterations = static_cast<int>(std::min(max_iterations, longest));
-    plan.guess = guess == "z" ? Guess::kZ : Guess::kZero;
-    plan.clamp = clamp;
-    return plan;
+  Iterations iterations(int64_t longest) const {
+    return {static_cast<int>(std::min(max_iterations, longest)),
+            guess == "z" ? Guess::kZ : Guess::kZero, clamp};
   }
 };
 
@@ -109,7 +105,8 @@ std::vector<double> ratios_of(const Curve& curve) {
 
 // What one point measures.
 struct PointCurves {
-  BlockStrategy jacobi, segmented;
+  Jacobi jacobi;
+  Segments segmented;
   std::vector<std::vector<Curve>> jacobi_curves;     // by block; one curve each
   std::vector<std::vector<Curve>> segmented_curves;  // by entry of segment_blocks, by segment
 };
@@ -210,17 +207,15 @@ class Convergence {
   PointCurves make_point(const Settings& settings) const {
     const int64_t tokens = model_.shape.tokens(), width = model_.shape.token_width();
     PointCurves point;
-    point.jacobi = settings.plan(1, tokens - 1);
+    point.jacobi = {settings.iterations(std::max<int64_t>(1, tokens - 1))};
     for (int b = 0; b < model_.shape.blocks; ++b)
-      point.jacobi_curves.push_back(make_curves(point.jacobi, tokens, width));
+      point.jacobi_curves.push_back(make_curves({point.jacobi}, tokens, width));
     if (segment_blocks_.empty()) return point;
-    const int count = static_cast<int>(settings.segments);
-    int64_t longest = 1;
-    for (const Segment& range : tarflow::segments(tokens, count))
-      longest = std::max(longest, range.last - range.first);
-    point.segmented = settings.plan(count, longest);
+    point.segmented.size = SegmentCount{static_cast<int>(settings.segments)};
+    const int64_t longest = longest_evaluation({point.segmented}, tokens);
+    static_cast<Iterations&>(point.segmented) = settings.iterations(longest);
     for (size_t i = 0; i < segment_blocks_.size(); ++i)
-      point.segmented_curves.push_back(make_curves(point.segmented, tokens, width));
+      point.segmented_curves.push_back(make_curves({point.segmented}, tokens, width));
     return point;
   }
 
@@ -246,15 +241,14 @@ class Convergence {
 
   // A strategy with the longest evaluations there are, of all tokens.
   Strategy longest() const {
-    return {"Jacobi", std::vector<BlockStrategy>(static_cast<size_t>(model_.shape.blocks),
-                                                 points_.front().jacobi)};
+    return {"Jacobi", std::vector<BlockPlan>(static_cast<size_t>(model_.shape.blocks),
+                                             points_.front().jacobi)};
   }
 
   Piece measured_part(const Chunk& chunk) {
-    if (!evaluator_ || evaluator_images_ != chunk.count) {
+    if (!evaluator_ || evaluator_->capacity() < chunk.count) {
       evaluator_.reset();  // its memory first
       evaluator_ = make_evaluator(model_, chunk.count, settings_.options().guidance);
-      evaluator_images_ = chunk.count;
     }
     const Labels labels = input_.labels(chunk);
     const at::Tensor x = input_.noise(chunk) * model_.prior_std;
@@ -318,27 +312,26 @@ class Convergence {
     const BlockWeights& block = model_.blocks[static_cast<size_t>(b)];
     const at::Tensor z = to_block_order(block, chain.x).contiguous();
     stop_if_alone();
-    evaluator_->begin(b, labels);
+    evaluator_->begin(b, labels, z.size(0));
     BlockWork work;
-    const at::Tensor solution =
-        invert_block(*evaluator_, BlockStrategy{}, z, {settings_.cfg, {}}, &work);
+    const at::Tensor solution = invert_block(*evaluator_, BlockPlan{}, z, {}, &work);
     chain.finite = chain.finite.logical_and(finite_rows(solution));
     at::Tensor next = solution;
     for (const size_t i : chain.points) {
       const PointCurves& point = points_[i];
-      const auto follow = [&](const BlockStrategy& plan, const char* mode, size_t entry) {
-        evaluator_->begin(b, labels);
-        const Followed found = follow_convergence(*evaluator_, plan, z, solution, settings_.cfg,
-                                                  [&] { stop_if_alone(); });
+      const auto follow = [&](const BlockPlan& plan, const char* mode, size_t entry) {
+        evaluator_->begin(b, labels, z.size(0));
+        const Followed found =
+            follow_convergence(*evaluator_, plan, z, solution, [&] { stop_if_alone(); });
         for (size_t c = 0; c < found.squares.size(); ++c)
           piece[curve_key(i, mode, entry, c)] = found.squares[c];
         return found.last;
       };
-      const at::Tensor last = follow(point.jacobi, "jacobi", static_cast<size_t>(b));
+      const at::Tensor last = follow({point.jacobi}, "jacobi", static_cast<size_t>(b));
       if (settings_.start == "iterated") next = last;
       const auto entry = std::find(segment_blocks_.begin(), segment_blocks_.end(), b);
       if (entry != segment_blocks_.end())
-        follow(point.segmented, "segments", static_cast<size_t>(entry - segment_blocks_.begin()));
+        follow({point.segmented}, "segments", static_cast<size_t>(entry - segment_blocks_.begin()));
     }
     chain.x = to_block_order(block, next);
   }
@@ -464,7 +457,6 @@ class Convergence {
   LeftOut left_out_;
   std::vector<int64_t> overflowed_;  // images with an iterate that is not finite, by point
   std::unique_ptr<Evaluator> evaluator_;
-  int64_t evaluator_images_ = 0;
   int64_t done_ = 0;  // images times blocks
 };
 

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -195,22 +196,20 @@ class DeviceError {
     return inverses;
   }
 
-  at::Tensor inverse_of(Evaluator& evaluator, int b, const BlockStrategy& plan,
+  at::Tensor inverse_of(Evaluator& evaluator, int b, const BlockPlan& plan,
                         const at::Tensor& input, const Labels& labels) const {
     const BlockWeights& block = rounded_.blocks[static_cast<size_t>(b)];
-    evaluator.begin(b, labels);
+    evaluator.begin(b, labels, input.size(0));
     BlockWork work;
     return to_block_order(block,
                           invert_block(evaluator, plan, to_block_order(block, input).contiguous(),
-                                       {settings_.cfg, {}}, &work));
+                                       {}, &work));
   }
 
   // On what the first strategy samples: images of the model's own.
   void compare_forward(const at::Tensor& images, const Labels& labels, const Chunk& chunk) {
     const int64_t count = images.size(0);
-    BlockStrategy all_tokens;
-    all_tokens.segments = 1;
-    exact_plan_.use(count, {"forward", std::vector<BlockStrategy>(forward_.size(), all_tokens)},
+    exact_plan_.use(count, {"forward", std::vector<BlockPlan>(forward_.size(), {Jacobi{}})},
                     [] {});
     in_parts(
         count, exact_plan_.size(), [&] { exact_plan_.halve(); },

@@ -129,8 +129,10 @@ GuessMetrics shared(dist::Communicator& comm, const GuessMetrics& metrics) {
 // In sampling order: the guess of each block, "none" where it is sequential.
 std::vector<std::string> guess_names(const Strategy& strategy) {
   std::vector<std::string> names;
-  for (const BlockStrategy& block : strategy.blocks)
-    names.push_back(block.sequential() ? "none" : to_string(block.guess));
+  for (const BlockPlan& plan : strategy.blocks) {
+    const Guess* const guess = guess_of(plan);
+    names.push_back(guess ? to_string(*guess) : "none");
+  }
   return names;
 }
 
@@ -139,8 +141,8 @@ void log_choice(JobContext& context, const Strategy& open, const GuessSettings& 
                 const GuessMetrics& metrics) {
   std::vector<std::string> reasons;
   for (size_t b = open.blocks.size(); b-- > 0;) {
-    const BlockStrategy& before = open.block(static_cast<int>(b));
-    if (before.sequential() || before.guess != Guess::kAuto) continue;
+    const Guess* const before = guess_of(open.block(static_cast<int>(b)));
+    if (!before || *before != Guess::kAuto) continue;
     reasons.push_back(fmt::format(
         "block {} {} ({:.4g} {} {:.4g})", b, to_string(metrics.guess(b)), metrics.igm_z[b],
         metrics.igm_z[b] <= metrics.igm_zero[b] ? "<=" : ">", metrics.igm_zero[b]));
@@ -165,9 +167,8 @@ void require_choice(const Strategy& strategy, const GuessSettings& settings, con
 Strategy with_guesses(Strategy strategy, const GuessMetrics& metrics) {
   const size_t count = strategy.blocks.size();
   for (size_t b = 0; b < count; ++b) {
-    BlockStrategy& block = strategy.blocks[count - 1 - b];
-    if (block.guess == Guess::kAuto)
-      block.guess = block.sequential() ? Guess::kZ : metrics.guess(b);
+    Guess* const guess = guess_of(strategy.blocks[count - 1 - b]);
+    if (guess && *guess == Guess::kAuto) *guess = metrics.guess(b);
   }
   return strategy;
 }

@@ -142,14 +142,24 @@ void WorkTotals::add(const SampleResult& result, int64_t images) {
         std::accumulate(work.iterations.begin(), work.iterations.end(), int64_t{0}));
   }
   iterations_.push_back(std::move(iterations));
+  count_at_once(result.micro_batch == images ? images : 0,
+                result.micro_batch == images ? 0 : result.micro_batch);
+  for (const BlockWork& work : result.work) flops_ += work.cost.flops();
   passes_ += result.block_passes * static_cast<double>(images);
   images_ += images;
+}
+
+void WorkTotals::count_at_once(int64_t whole, int64_t divided) {
+  whole_ = std::max(whole_, whole);
+  if (divided > 0) divided_ = divided_ > 0 ? std::min(divided_, divided) : divided;
 }
 
 void WorkTotals::append(const WorkTotals& later) {
   if (residuals_.empty()) residuals_ = later.residuals_;
   iterations_.insert(iterations_.end(), later.iterations_.begin(), later.iterations_.end());
   passes_ += later.passes_;
+  flops_ += later.flops_;
+  count_at_once(later.whole_, later.divided_);
   images_ += later.images_;
 }
 
@@ -172,10 +182,6 @@ WorkTotals WorkTotals::from(const dist::Tensors& tensors) {
 
 double WorkTotals::block_passes() const {
   return images_ ? passes_ / static_cast<double>(images_) : 0;
-}
-
-double WorkTotals::flops(const ModelShape& shape, const Guidance& guidance) const {
-  return shape.sampling_flops(passes_, guidance.doubled(shape));
 }
 
 void WorkTotals::add_arrays(JobContext& context) const {
@@ -203,11 +209,16 @@ std::vector<record::Array> WorkTotals::state() const {
     lengths.push_back(static_cast<int64_t>(block.size()));
     residuals.insert(residuals.end(), block.begin(), block.end());
   }
-  std::vector<record::Array> arrays = {
-      array_values(std::vector<double>{passes_}), array_values(std::vector<int64_t>{images_}),
-      array_values(iterations, {chunks, blocks}), array_values(lengths), array_values(residuals)};
+  std::vector<record::Array> arrays = {array_values(std::vector<double>{passes_}),
+                                       array_values(std::vector<double>{flops_}),
+                                       array_values(std::vector<int64_t>{images_}),
+                                       array_values(std::vector<int64_t>{whole_, divided_}),
+                                       array_values(iterations, {chunks, blocks}),
+                                       array_values(lengths),
+                                       array_values(residuals)};
   size_t next = 0;
-  for (const char* name : {"passes", "images", "iterations", "residual_counts", "residuals"})
+  for (const char* name :
+       {"passes", "flops", "images", "at_once", "iterations", "residual_counts", "residuals"})
     arrays[next++].path = fmt::format("work/{}", name);
   return arrays;
 }
@@ -218,7 +229,12 @@ void WorkTotals::restore(const ArrayMap& arrays) {
                    residuals = arrays.tensor("work/residuals");
   WorkTotals totals;
   totals.passes_ = arrays.number("work/passes");
+  totals.flops_ = arrays.number("work/flops");
   totals.images_ = static_cast<int64_t>(arrays.number("work/images"));
+  const at::Tensor at_once = arrays.tensor("work/at_once");
+  if (at_once.numel() != 2) throw Error("the work kept is not whole");
+  totals.whole_ = at_once.const_data_ptr<int64_t>()[0];
+  totals.divided_ = at_once.const_data_ptr<int64_t>()[1];
   const int64_t* iteration = iterations.const_data_ptr<int64_t>();
   for (int64_t c = 0; c < iterations.size(0); ++c, iteration += iterations.size(1))
     totals.iterations_.emplace_back(iteration, iteration + iterations.size(1));
@@ -248,25 +264,28 @@ std::vector<ArrayInfo> work_arrays() {
 }
 
 std::vector<Column> work_columns() {
-  return {guess_column(),
-          {"block_passes", ColumnType::kFloat64, "",
-           "tokens evaluated / T, summed over blocks, a mean over images"},
-          {"achieved_flops", ColumnType::kFloat64, "FLOP/s",
-           "floating point operations of the evaluated tokens over sampling_seconds", true},
-          {"sampling_seconds", ColumnType::kFloat64, "s",
-           "noise to images, all chunks; set-up and warm-up left out", true},
-          {"compute", ColumnType::kString, "", "compute type the job ran in"}};
+  return {
+      guess_column(),
+      {"block_passes", ColumnType::kFloat64, "",
+       "tokens evaluated / T, summed over blocks, a mean over images"},
+      {"achieved_flops", ColumnType::kFloat64, "FLOP/s",
+       "floating point operations of the linear layers and of the keys that queries may see, of "
+       "all evaluations, over sampling_seconds",
+       true},
+      {"micro_batch", ColumnType::kInt64, "",
+       "images sampled at once; fewer than `chunk` where memory divided the chunks", true},
+      {"sampling_seconds", ColumnType::kFloat64, "s",
+       "noise to images, all chunks; set-up and warm-up left out", true},
+      {"compute", ColumnType::kString, "", "compute type the job ran in"}};
 }
 
 void report_work(JobContext& context, const Model& model, const SamplingSettings& settings,
                  const WorkTotals& work, double sampling_seconds) {
   work.add_arrays(context);
   context.set_all("block_passes", work.block_passes());
+  context.set_all("micro_batch", work.micro_batch());
   context.set_all("sampling_seconds", sampling_seconds);
-  if (sampling_seconds > 0) {
-    context.set_all("achieved_flops",
-                    work.flops(model.shape, settings.options().guidance) / sampling_seconds);
-  }
+  if (sampling_seconds > 0) context.set_all("achieved_flops", work.flops() / sampling_seconds);
   context.set_all("device", device_name(model.device));
   context.set_all("compute", to_string(model.compute));
 }

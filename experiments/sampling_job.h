@@ -70,9 +70,10 @@ void bind_memory_limit(Binder& binder, double& limit);  // GB; 0: what the devic
 class WorkTotals {
  public:
   void add(const SampleResult& result, int64_t images);
-  double block_passes() const;  // a mean over images
-  // Floating point operations of the images sampled (ModelShape::sampling_flops).
-  double flops(const ModelShape& shape, const Guidance& guidance) const;
+  double block_passes() const;             // a mean over images
+  double flops() const { return flops_; }  // of all images (BlockWork::cost)
+  // Images at once: of the most divided chunk, or of the largest one where none was divided.
+  int64_t micro_batch() const { return divided_ > 0 ? divided_ : whole_; }
   // sampling/iterations and, where a stop measured them, sampling/residuals.
   void add_arrays(JobContext& context) const;
 
@@ -89,7 +90,11 @@ class WorkTotals {
 
  private:
   int64_t images_ = 0;
-  double passes_ = 0;
+  int64_t whole_ = 0,
+          divided_ = 0;  // images at once, of chunks that were not divided and that were
+  double passes_ = 0, flops_ = 0;
+  void count_at_once(int64_t whole, int64_t divided);
+
   std::vector<std::vector<double>> residuals_;    // of the first chunk, by block
   std::vector<std::vector<int64_t>> iterations_;  // a chunk: summed over segments, by block
 };

@@ -40,11 +40,6 @@ double ModelShape::block_flops_per_token(double keys) const {
   return layers * layer + ends;
 }
 
-double ModelShape::sampling_flops(double block_passes, bool guided) const {
-  const double evaluations = block_passes * tokens() * (guided ? 2 : 1);
-  return evaluations * block_flops_per_token((tokens() + 1) / 2.0);
-}
-
 int64_t ModelShape::parameters() const {
   const int64_t c = channels, d = token_width(), t = tokens();
   const int64_t layer = 12 * c * c + 13 * c;  // weights; biases 3 + 1 + 4 + 1 and two norms of 2

@@ -42,10 +42,6 @@ struct ModelShape {
   // One evaluation of tokens [first, last) of a block over the cached [0, first), of `rows`
   // sequences in a type of `element` bytes; guidance has two rows an image.
   EvaluationCost evaluation_cost(int64_t first, int64_t last, int64_t rows, int element) const;
-  // Those of sampling images that take `block_passes` passes of T tokens in all (BlockWork's tokens
-  // evaluated / T, summed over blocks and images); a token attends to (T + 1) / 2 keys in the mean,
-  // and guidance evaluates it twice.
-  double sampling_flops(double block_passes, bool guided) const;
   // Elements of all weights.
   int64_t parameters() const;
 

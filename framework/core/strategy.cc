@@ -3,64 +3,247 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "framework/core/error.h"
+#include "framework/core/overloaded.h"
 
 namespace tarflow {
 namespace {
 
-std::string describe_block(const BlockStrategy& block) {
-  if (block.sequential()) return "sequential";
-  std::string text = block.segments == 1
-                         ? fmt::format("jacobi {}", block.max_iterations)
-                         : fmt::format("gs {} x {}", block.segments, block.max_iterations);
-  text += block.guess == Guess::kZero ? " guess 0" : " guess " + to_string(block.guess);
-  if (block.clamp > 0) text += fmt::format(" clamp {}", block.clamp);
-  if (block.stop == StopRule::kPublished) text += fmt::format(" stop {}", block.stop_threshold);
+const std::vector<std::string> kGuessNames = {"z", "zero", "auto"};  // in the order of Guess
+const std::vector<std::string> kNormNames = {"published", "max_abs", "relative_mse",
+                                             "token_rms"};        // in the order of Norm
+const std::vector<std::string> kScopeNames = {"chunk", "image"};  // in the order of Scope
+
+template <typename Value>
+std::optional<Value> value_of(const std::vector<std::string>& names, const std::string& text) {
+  const auto found = std::find(names.begin(), names.end(), text);
+  if (found == names.end()) return std::nullopt;
+  return static_cast<Value>(found - names.begin());
+}
+
+std::string describe(const Stop& stop) {
+  // The published stop came first and has no further words.
+  std::string text = stop == Stop{Norm::kPublished, stop.threshold}
+                         ? fmt::format(" stop {}", stop.threshold)
+                         : fmt::format(" stop {} {}", to_string(stop.norm), stop.threshold);
+  if (stop.scope == Scope::kImage) text += " an image";
   return text;
 }
 
-const std::vector<std::string> kGuessNames = {"z", "zero", "auto"};  // in the order of Guess
+std::string iterations_text(const Iterations& plan) {
+  std::string text = plan.guess == Guess::kZero ? " guess 0" : " guess " + to_string(plan.guess);
+  if (plan.clamp > 0) text += fmt::format(" clamp {}", plan.clamp);
+  return plan.stop ? text + describe(*plan.stop) : text;
+}
+
+std::string describe(const Sequential&) { return "sequential"; }
+
+std::string describe(const Jacobi& plan) {
+  return fmt::format("jacobi {}", plan.max_iterations) + iterations_text(plan);
+}
+
+std::string describe(const Segments& plan) {
+  const std::string size = std::visit(
+      Overloaded{
+          [](const SegmentCount& count) { return fmt::to_string(count.value); },
+          [](const SegmentLength& length) { return fmt::format("of {} tokens", length.value); }},
+      plan.size);
+  return fmt::format("gs {} x {}", size, plan.max_iterations) + iterations_text(plan);
+}
+
+Json json_of(const Stop& stop) {
+  Json json = {{to_string(stop.norm), stop.threshold}};
+  if (stop.scope == Scope::kImage) json["scope"] = to_string(stop.scope);
+  return json;
+}
+
+// What is not used is left out, so that equal plans have equal identities.
+Json iterations_json(const Iterations& plan) {
+  Json json = {{"max_iterations", plan.max_iterations}, {"guess", to_string(plan.guess)}};
+  if (plan.clamp > 0) json["clamp"] = plan.clamp;
+  if (plan.stop) json["stop"] = json_of(*plan.stop);
+  return json;
+}
+
+Json json_of(const Sequential&) { return {{"segments", 0}}; }
+
+Json json_of(const Jacobi& plan) {
+  Json json = iterations_json(plan);
+  json["segments"] = 1;
+  return json;
+}
+
+Json json_of(const Segments& plan) {
+  Json json = iterations_json(plan);
+  std::visit(
+      Overloaded{[&](const SegmentCount& count) {
+                   if (count.value < 2) throw std::logic_error("segments are at least two");
+                   json["segments"] = count.value;
+                 },
+                 [&](const SegmentLength& length) { json["segment_length"] = length.value; }},
+      plan.size);
+  return json;
+}
+
+Stop stop_from_json(const Json& json) {
+  Stop stop;
+  int norms = 0;
+  for (const auto& [key, value] : json.items()) {
+    if (key == "scope") {
+      const auto scope = scope_from_string(value.get<std::string>());
+      if (!scope) throw Error(fmt::format("`{}` is not the scope of a stop", value.dump()));
+      stop.scope = *scope;
+      continue;
+    }
+    const auto norm = norm_from_string(key);
+    if (!norm) throw Error(fmt::format("`{}` is not the norm of a stop", key));
+    stop.norm = *norm;
+    stop.threshold = value.get<double>();
+    ++norms;
+  }
+  if (norms != 1) throw Error("not a strategy: a stop has one norm");
+  return stop;
+}
+
+Iterations iterations_from_json(const Json& json) {
+  Iterations plan;
+  plan.max_iterations = json.at("max_iterations").get<int>();
+  if (plan.max_iterations < 1)
+    throw Error(fmt::format("not a strategy: {} iterations", plan.max_iterations));
+  plan.guess = guess_from_string(json.at("guess").get<std::string>());
+  plan.clamp = json.value("clamp", 0.0);
+  if (json.contains("stop")) plan.stop = stop_from_json(json.at("stop"));
+  return plan;
+}
+
+BlockPlan plan_from_json(const Json& json) {
+  if (json.contains("segment_length")) {
+    const int length = json.at("segment_length").get<int>();
+    if (length < 1) throw Error(fmt::format("not a strategy: segments of {} tokens", length));
+    return {Segments{iterations_from_json(json), SegmentLength{length}}};
+  }
+  const int segments = json.at("segments").get<int>();
+  if (segments < 0) throw Error(fmt::format("not a strategy: {} segments", segments));
+  if (segments == 0) return {Sequential{}};
+  if (segments == 1) return {Jacobi{iterations_from_json(json)}};
+  return {Segments{iterations_from_json(json), SegmentCount{segments}}};
+}
+
+int64_t longest(const Sequential&, int64_t) { return 1; }
+int64_t longest(const Jacobi&, int64_t tokens) { return std::max<int64_t>(1, tokens - 1); }
+int64_t longest(const Segments& plan, int64_t tokens) {
+  int64_t most = 1;
+  for (const Segment& range : segments_of(plan, tokens))
+    most = std::max(most, range.last - range.first);
+  return most;
+}
 
 }  // namespace
 
 std::string to_string(Guess guess) { return kGuessNames[static_cast<size_t>(guess)]; }
+std::string to_string(Norm norm) { return kNormNames[static_cast<size_t>(norm)]; }
+std::string to_string(Scope scope) { return kScopeNames[static_cast<size_t>(scope)]; }
 
 Guess guess_from_string(const std::string& text) {
-  for (size_t i = 0; i < kGuessNames.size(); ++i) {
-    if (kGuessNames[i] == text) return static_cast<Guess>(i);
-  }
+  if (const auto guess = value_of<Guess>(kGuessNames, text)) return *guess;
   throw Error(fmt::format("`{}` is not an initial guess", text), did_you_mean(text, kGuessNames));
 }
 
+std::optional<Norm> norm_from_string(const std::string& text) {
+  return value_of<Norm>(kNormNames, text);
+}
+std::vector<std::string> norm_names() { return kNormNames; }
+
+std::optional<Scope> scope_from_string(const std::string& text) {
+  return value_of<Scope>(kScopeNames, text);
+}
+
+Guess* guess_of(BlockPlan& plan) {
+  return std::visit(Overloaded{[](Sequential&) -> Guess* { return nullptr; },
+                               [](Iterations& iterations) { return &iterations.guess; }},
+                    plan.method);
+}
+
+const Guess* guess_of(const BlockPlan& plan) {
+  return std::visit(Overloaded{[](const Sequential&) -> const Guess* { return nullptr; },
+                               [](const Iterations& iterations) { return &iterations.guess; }},
+                    plan.method);
+}
+
+Stop* stop_of(BlockPlan& plan) {
+  return std::visit(Overloaded{[](Sequential&) -> Stop* { return nullptr; },
+                               [](Iterations& iterations) {
+                                 return iterations.stop ? &*iterations.stop : nullptr;
+                               }},
+                    plan.method);
+}
+
+int64_t longest_evaluation(const BlockPlan& plan, int64_t tokens) {
+  return std::visit([&](const auto& method) { return longest(method, tokens); }, plan.method);
+}
+
+double most_passes(const BlockPlan& plan) {
+  return std::visit(
+      Overloaded{[](const Sequential&) { return 1.0; },
+                 [](const Iterations& plan) { return static_cast<double>(plan.max_iterations); }},
+      plan.method);
+}
+
+std::vector<Segment> segments_of(const Segments& plan, int64_t tokens) {
+  std::vector<Segment> list;
+  // The last token is never an input.
+  const auto add = [&](int64_t first, int64_t last) {
+    last = std::min(last, tokens - 1);
+    if (first < last) list.push_back({first, last});
+  };
+  std::visit(Overloaded{[&](const SegmentCount& count) {
+                          const int64_t all = count.value;
+                          if (all > tokens) {
+                            throw Error(fmt::format("{} segments for {} tokens", all, tokens),
+                                        "a block has at most as many segments as tokens");
+                          }
+                          for (int64_t i = 0; i < all; ++i)
+                            add(i * tokens / all, (i + 1) * tokens / all);
+                        },
+                        [&](const SegmentLength& length) {
+                          if (length.value < 1) throw std::logic_error("a segment has a token");
+                          for (int64_t first = 0; first < tokens; first += length.value)
+                            add(first, first + length.value);
+                        }},
+             plan.size);
+  return list;
+}
+
+BlockPlan published_plan(int num_gs, int max_jacobi, Guess guess) {
+  if (num_gs == 0) return {Sequential{}};
+  const Iterations iterations{max_jacobi, guess, kPublishedClamp,
+                              Stop{Norm::kPublished, kPublishedStop}};
+  if (num_gs == 1) return {Jacobi{iterations}};
+  return {Segments{iterations, SegmentCount{num_gs}}};
+}
+
 bool Strategy::has_open_guess() const {
-  return std::any_of(blocks.begin(), blocks.end(), [](const BlockStrategy& b) {
-    return !b.sequential() && b.guess == Guess::kAuto;
+  return std::any_of(blocks.begin(), blocks.end(), [](const BlockPlan& plan) {
+    const Guess* const guess = guess_of(plan);
+    return guess && *guess == Guess::kAuto;
   });
 }
 
 bool Strategy::sequential() const {
   return std::all_of(blocks.begin(), blocks.end(),
-                     [](const BlockStrategy& b) { return b.sequential(); });
+                     [](const BlockPlan& plan) { return plan.sequential(); });
 }
 
-const BlockStrategy& Strategy::block(int index) const {
+const BlockPlan& Strategy::block(int index) const {
   return blocks.at(blocks.size() - 1 - static_cast<size_t>(index));
 }
 
 Json to_json(const Strategy& strategy) {
   Json list = Json::array();
-  for (const BlockStrategy& block : strategy.blocks) {
-    // What a sequential block does not use is left out, so that equal plans have equal identities.
-    Json entry = {{"segments", block.segments}};
-    if (!block.sequential()) {
-      entry["max_iterations"] = block.max_iterations;
-      entry["guess"] = to_string(block.guess);
-      if (block.clamp > 0) entry["clamp"] = block.clamp;
-      if (block.stop == StopRule::kPublished) entry["stop"] = {{"published", block.stop_threshold}};
-    }
-    list.push_back(std::move(entry));
-  }
+  for (const BlockPlan& plan : strategy.blocks)
+    list.push_back(std::visit([](const auto& method) { return json_of(method); }, plan.method));
   return {{"name", strategy.name}, {"blocks", std::move(list)}};
 }
 
@@ -68,20 +251,7 @@ Strategy strategy_from_json(const Json& json) {
   try {
     Strategy strategy;
     strategy.name = json.at("name").get<std::string>();
-    for (const Json& entry : json.at("blocks")) {
-      BlockStrategy block;
-      block.segments = entry.at("segments").get<int>();
-      if (!block.sequential()) {
-        block.max_iterations = entry.at("max_iterations").get<int>();
-        block.guess = guess_from_string(entry.at("guess").get<std::string>());
-        block.clamp = entry.value("clamp", 0.0);
-        if (entry.contains("stop")) {
-          block.stop = StopRule::kPublished;
-          block.stop_threshold = entry.at("stop").at("published").get<double>();
-        }
-      }
-      strategy.blocks.push_back(block);
-    }
+    for (const Json& block : json.at("blocks")) strategy.blocks.push_back(plan_from_json(block));
     return strategy;
   } catch (const Json::exception& failure) {
     throw Error(fmt::format("not a strategy: {}", failure.what()));
@@ -98,7 +268,8 @@ std::string describe(const Strategy& strategy) {
     if (!text.empty()) text += "; ";
     text += first == last ? fmt::format("block {}: ", first)
                           : fmt::format("blocks {}-{}: ", first, last);
-    text += describe_block(strategy.block(first));
+    text += std::visit([](const auto& method) { return describe(method); },
+                       strategy.block(first).method);
     first = last - 1;
   }
   return text;

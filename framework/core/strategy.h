@@ -1,11 +1,15 @@
-// A sampling strategy as a plain value: how each block of the flow is inverted (method.md section
-// 2).
+// A sampling strategy as a plain value: how each block of the flow is inverted (method.md sections
+// 2 and 6).
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "framework/core/json.h"
+#include "framework/core/stop.h"
 
 namespace tarflow {
 
@@ -24,42 +28,92 @@ Guess guess_from_string(const std::string& text);  // throws Error
 inline constexpr const char* kGuessImages = "guess_images";
 inline constexpr const char* kGuessNumImages = "guess_num_images";
 
-// When an iteration stops before max_iterations.
-enum class StopRule {
-  kNone,       // never
-  kPublished,  // ||x' - x||_2 over the whole chunk / (N*D) <= threshold, after the clamp (the
-               // published code)
+// What Jacobi iterations have in common.
+struct Iterations {
+  int max_iterations = 0;  // at most, per segment
+  Guess guess = Guess::kZ;
+  double clamp = 0;  // iterates are clamped to [-clamp, clamp]; 0: not at all
+  std::optional<Stop> stop = {};
+  bool operator==(const Iterations&) const = default;
+};
+
+// The ways to invert a block. Each is an alternative of BlockPlan; what is said of one is an
+// overload below, so that a way that lacks it does not compile.
+
+// Token after token.
+struct Sequential {
+  bool operator==(const Sequential&) const = default;
+};
+
+// All tokens at once.
+struct Jacobi : Iterations {
+  bool operator==(const Jacobi&) const = default;
+};
+
+// Segments of equal length, as nearly as T allows; at least 2.
+struct SegmentCount {
+  int value = 2;
+  bool operator==(const SegmentCount&) const = default;
+};
+// Segments of so many tokens, the last one shorter; at least 1.
+struct SegmentLength {
+  int value = 1;
+  bool operator==(const SegmentLength&) const = default;
+};
+
+// GS-Jacobi: segments one after another, Jacobi inside each.
+struct Segments : Iterations {
+  std::variant<SegmentCount, SegmentLength> size = {};
+  bool operator==(const Segments&) const = default;
 };
 
 // How one block is inverted.
-struct BlockStrategy {
-  int segments = 0;  // 0: sequential; 1: Jacobi over all tokens; G > 1: GS-Jacobi with G segments
-  int max_iterations = 0;  // Jacobi iterations at most, per segment; unused when sequential
-  Guess guess = Guess::kZ;
-  double clamp = 0;  // iterates are clamped to [-clamp, clamp]; 0: not at all
-  StopRule stop = StopRule::kNone;
-  double stop_threshold = 0;
+struct BlockPlan {
+  std::variant<Sequential, Jacobi, Segments> method;
 
-  bool sequential() const { return segments == 0; }
-  bool operator==(const BlockStrategy&) const = default;
+  bool sequential() const { return std::holds_alternative<Sequential>(method); }
+  bool operator==(const BlockPlan&) const = default;
 };
+
+// The initial guess of a plan's iterations; nullptr where it has none to choose.
+Guess* guess_of(BlockPlan& plan);
+const Guess* guess_of(const BlockPlan& plan);
+// The stop of a plan's iterations; nullptr where there is none.
+Stop* stop_of(BlockPlan& plan);
+// Inputs of the longest evaluation over T tokens.
+int64_t longest_evaluation(const BlockPlan& plan, int64_t tokens);
+// Passes over all T tokens at most, evaluated tokens / T.
+double most_passes(const BlockPlan& plan);
+
+// Inputs [first, last) of a segment; it writes the same indices plus one.
+struct Segment {
+  int64_t first = 0, last = 0;
+  bool operator==(const Segment&) const = default;
+};
+// Over T tokens, whose last one is never an input. Throws Error for more segments than tokens.
+std::vector<Segment> segments_of(const Segments& plan, int64_t tokens);
 
 inline constexpr double kPublishedClamp = 3.0;
 inline constexpr double kPublishedStop = 1e-6;
+
+// The plan of the published code's lists, with its clamp and stop. num_gs 0: sequential, 1: Jacobi,
+// more: as many segments.
+BlockPlan published_plan(int num_gs, int max_jacobi, Guess guess = Guess::kZ);
 
 // One entry a block in sampling order: index 0 is block K-1 of the checkpoint.
 struct Strategy {
   std::string
       name;  // as the user wrote it, normalised: "For", "[7-8-32-10]", or a label of their own
-  std::vector<BlockStrategy> blocks;
+  std::vector<BlockPlan> blocks;
 
-  bool sequential() const;                      // every block is
-  bool has_open_guess() const;                  // a block's guess is Guess::kAuto
-  const BlockStrategy& block(int index) const;  // by checkpoint index
+  bool sequential() const;                  // every block is
+  bool has_open_guess() const;              // a block's guess is Guess::kAuto
+  const BlockPlan& block(int index) const;  // by checkpoint index
   // The name is a label and not part of the identity.
   bool operator==(const Strategy& other) const { return blocks == other.blocks; }
 };
 
+// A block's keys and values are those of a block in YAML.
 Json to_json(const Strategy& strategy);
 Strategy strategy_from_json(const Json& json);  // throws Error
 // One short line that states every block, equal blocks run together; for records and logs.

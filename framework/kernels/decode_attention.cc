@@ -16,9 +16,11 @@ void decode_attention_cpu(const DecodeAttention& work) {
   query.slice(0, work.images).mul_(work.query_scale);
   const at::Tensor weights = at::softmax(at::matmul(query, keys.transpose(2, 3)), -1);
   work.out.copy_(at::matmul(weights, values).squeeze(2));
-  if (raised(work.stopped)) return;
-  work.keys.select(2, token).copy_(work.qkv.select(1, 1));
-  work.values.select(2, token).copy_(work.qkv.select(1, 2));
+  for (int64_t row = 0; row < work.qkv.size(0); ++row) {
+    if (raised(work.stopped, row % work.images)) continue;
+    work.keys[row].select(1, token).copy_(work.qkv[row][1]);
+    work.values[row].select(1, token).copy_(work.qkv[row][2]);
+  }
 }
 
 #ifndef TARFLOW_USE_CUDA

@@ -16,7 +16,7 @@ struct DecodeAttention {
   Position place;
   int64_t images = 0;      // N: rows from here on are unconditional
   double query_scale = 1;  // of the unconditional rows' queries; all are scaled by 1/8 as well
-  at::Tensor stopped;      // (1) int32 or undefined: once raised the cache stays as it is
+  at::Tensor stopped;      // (N) int32 or undefined: the cache of a raised image stays as it is
   at::Tensor out;          // (B, heads, 64)
 };
 

@@ -196,7 +196,7 @@ __global__ void __launch_bounds__(32 * kWarps) decode_kernel(Arguments<T> a) {
 #pragma unroll
       for (int k = 0; k < L::kCount; ++k) mixed[k] = as_float(value.item[k]);
       state.merge(score, 1, mixed);
-      if (!a.stopped || !*a.stopped) {
+      if (!a.stopped || !a.stopped[b < a.images ? b : b - a.images]) {
         *reinterpret_cast<typename L::Group*>(keys + token * kWidth + channel) = key;
         *reinterpret_cast<typename L::Group*>(values + token * kWidth + channel) = value;
       }

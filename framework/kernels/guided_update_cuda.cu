@@ -10,38 +10,53 @@ constexpr int kThreads = 256;
 constexpr int64_t kMostBlocks = 64, kMostSummed = 16;  // of an image; where the change is summed
 constexpr int64_t kElementsEach = 32;                  // of a thread, where the change is summed
 
+// What one element of the new tokens is computed from.
+template <typename Output>
+struct Operands {
+  const Output *conditional, *unconditional;  // (N, n, 2D); unconditional may be null
+  const float *z, *x;
+  float* out;  // x itself, or tokens apart from it
+  int64_t tokens, width, n;
+  DevicePosition place;
+  float cfg, clamp;
+  const int* stopped;  // an image
+
+  __device__ bool frozen(int64_t image) const { return stopped && stopped[image]; }
+
+  // Feature d of token first + 1 + i.
+  __device__ float next(int64_t image, int64_t i, int64_t token, int64_t d) const {
+    const int64_t row = (image * n + i) * 2 * width;
+    float a = as_float(conditional[row + d]), g = as_float(conditional[row + width + d]);
+    if (unconditional) {
+      const float weight = cfg * static_cast<float>(token) / static_cast<float>(tokens - 1);
+      a += weight * (a - as_float(unconditional[row + d]));
+      g += weight * (g - as_float(unconditional[row + width + d]));
+    }
+    float value = expf(a) * z[(image * tokens + token) * width + d] + g;
+    if (clamp > 0) {
+      value = value < -clamp ? -clamp : value;  // NaN stays NaN
+      value = value > clamp ? clamp : value;
+    }
+    return value;
+  }
+};
+
 // Grid (blocks an image, N). Elements of tokens first+1 .. first+n of image blockIdx.y, in a
 // grid-stride loop. `change` takes the sum of each block.
 template <typename Output>
-__global__ void update_kernel(const Output* outputs, const float* z, float* x, double* change,
-                              int64_t images, int64_t tokens, int64_t width, int64_t n,
-                              DevicePosition place, float cfg, float clamp, bool guided,
-                              const int* stopped) {
-  if (stopped && *stopped) return;
-  const int64_t first = place.token();
+__global__ void update_kernel(Operands<Output> all, double* change) {
   const int64_t image = blockIdx.y;
+  if (all.frozen(image)) return;
+  const int64_t first = all.place.token();
   float squares = 0;
-  for (int64_t e = int64_t{blockIdx.x} * kThreads + threadIdx.x; e < n * width;
+  for (int64_t e = int64_t{blockIdx.x} * kThreads + threadIdx.x; e < all.n * all.width;
        e += int64_t{gridDim.x} * kThreads) {
-    const int64_t i = e / width, d = e % width, token = first + 1 + i;
-    if (token >= tokens) break;
-    const Output* conditional = outputs + (image * n + i) * 2 * width;
-    float a = as_float(conditional[d]), g = as_float(conditional[width + d]);
-    if (guided) {
-      const Output* unconditional = outputs + ((images + image) * n + i) * 2 * width;
-      const float weight = cfg * static_cast<float>(token) / static_cast<float>(tokens - 1);
-      a += weight * (a - as_float(unconditional[d]));
-      g += weight * (g - as_float(unconditional[width + d]));
-    }
-    const int64_t at = (image * tokens + token) * width + d;
-    float next = expf(a) * z[at] + g;
-    if (clamp > 0) {
-      next = next < -clamp ? -clamp : next;  // NaN stays NaN
-      next = next > clamp ? clamp : next;
-    }
-    const float moved = next - x[at];
+    const int64_t i = e / all.width, d = e % all.width, token = first + 1 + i;
+    if (token >= all.tokens) break;
+    const int64_t place = (image * all.tokens + token) * all.width + d;
+    const float next = all.next(image, i, token, d), moved = next - all.x[place];
     squares += moved * moved;
-    x[at] = next;
+    all.out[place] = next;
   }
   if (!change) return;
   __shared__ double sums[kThreads];
@@ -54,33 +69,87 @@ __global__ void update_kernel(const Output* outputs, const float* z, float* x, d
   if (threadIdx.x == 0) change[image * gridDim.x + blockIdx.x] = sums[0];
 }
 
+// Grid (blocks an image, N), a warp a token: as update_kernel, with each token's statistics.
+template <typename Output>
+__global__ void measured_kernel(Operands<Output> all, double* statistics) {
+  constexpr int kWarp = 32;
+  const int64_t image = blockIdx.y, lane = threadIdx.x % kWarp,
+                i = (int64_t{blockIdx.x} * kThreads + threadIdx.x) / kWarp,
+                token = all.place.token() + 1 + i;
+  if (all.frozen(image) || i >= all.n || token >= all.tokens) return;  // whole warps
+  double squares = 0, largest = 0, size = 0;
+  for (int64_t d = lane; d < all.width; d += kWarp) {
+    const int64_t place = (image * all.tokens + token) * all.width + d;
+    const float next = all.next(image, i, token, d), moved = next - all.x[place];
+    squares += double{moved} * moved;
+    largest = isnan(largest) || largest >= fabsf(moved) ? largest : fabsf(moved);
+    size += double{next} * next;
+    all.out[place] = next;
+  }
+  for (int other = kWarp / 2; other > 0; other /= 2) {
+    squares += __shfl_xor_sync(0xffffffff, squares, other);
+    size += __shfl_xor_sync(0xffffffff, size, other);
+    const double theirs = __shfl_xor_sync(0xffffffff, largest, other);
+    largest = isnan(largest) || largest >= theirs ? largest : theirs;
+  }
+  if (lane > 0) return;
+  double* const of = statistics + (image * all.tokens + token) * kStatistics;
+  of[kSquares] = squares;
+  of[kLargest] = largest;
+  of[kSize] = size;
+}
+
 // Adds an image's blocks in their order, so that a sum has the same bits every time.
 __global__ void sum_kernel(const double* parts, int blocks, double* change, int64_t images,
                            const int* stopped) {
   const int64_t image = int64_t{blockIdx.x} * kThreads + threadIdx.x;
-  if (image >= images || (stopped && *stopped)) return;
+  if (image >= images || (stopped && stopped[image])) return;
   double sum = 0;
   for (int i = 0; i < blocks; ++i) sum += parts[image * blocks + i];
   change[image] += sum;
 }
 
 template <typename Output>
-void launch(const GuidedUpdate& update, const at::Tensor& outputs) {
-  const int64_t images = update.x.size(0), width = update.x.size(2), n = outputs.size(1);
+Operands<Output> operands_of(const GuidedUpdate& update, const at::Tensor& conditional,
+                             const at::Tensor& unconditional) {
+  const at::Tensor& out = update.out.defined() ? update.out : update.x;
+  return {data_of<Output>(conditional),
+          data_of<Output>(unconditional),
+          update.z.const_data_ptr<float>(),
+          update.x.const_data_ptr<float>(),
+          out.mutable_data_ptr<float>(),
+          update.x.size(1),
+          update.x.size(2),
+          conditional.size(1),
+          on_device({update.first, update.counter}),
+          static_cast<float>(update.cfg),
+          static_cast<float>(update.clamp),
+          flag_of(update.stopped)};
+}
+
+template <typename Output>
+void launch_measured(const GuidedUpdate& update, const Operands<Output>& all) {
+  constexpr int64_t kTokens = kThreads / 32;  // of a block
+  const dim3 grid(static_cast<unsigned>((all.n + kTokens - 1) / kTokens),
+                  static_cast<unsigned>(update.x.size(0)));
+  measured_kernel<Output><<<grid, kThreads, 0, stream()>>>(all, out_of<double>(update.statistics));
+  C10_CUDA_KERNEL_LAUNCH_CHECK();
+}
+
+template <typename Output>
+void launch(const GuidedUpdate& update, const Operands<Output>& all) {
+  if (update.statistics.defined()) return launch_measured(update, all);
+  const int64_t images = update.x.size(0);
   const bool summed = update.change.defined();
   // By the work of one image alone: how many there are must not change a sum's bits.
-  const int64_t elements = n * width, each = kThreads * (summed ? kElementsEach : 1),
+  const int64_t elements = all.n * all.width, each = kThreads * (summed ? kElementsEach : 1),
                 blocks = std::clamp<int64_t>((elements + each - 1) / each, 1,
                                              summed ? kMostSummed : kMostBlocks);
   at::Tensor parts;
   if (summed) parts = at::empty({images, blocks}, update.change.options());
   const dim3 grid(static_cast<unsigned>(blocks), static_cast<unsigned>(images));
-  update_kernel<Output><<<grid, kThreads, 0, stream()>>>(
-      static_cast<const Output*>(outputs.const_data_ptr()), update.z.const_data_ptr<float>(),
-      update.x.mutable_data_ptr<float>(), summed ? out_of<double>(parts) : nullptr, images,
-      update.x.size(1), width, n, on_device({update.first, update.counter}),
-      static_cast<float>(update.cfg), static_cast<float>(update.clamp),
-      outputs.size(0) == 2 * images, flag_of(update.stopped));
+  update_kernel<Output>
+      <<<grid, kThreads, 0, stream()>>>(all, summed ? out_of<double>(parts) : nullptr);
   C10_CUDA_KERNEL_LAUNCH_CHECK();
   if (!summed) return;
   sum_kernel<<<blocks_for(images, kThreads), kThreads, 0, stream()>>>(
@@ -93,8 +162,14 @@ void launch(const GuidedUpdate& update, const at::Tensor& outputs) {
 
 void guided_update_cuda(const GuidedUpdate& update) {
   const c10::cuda::CUDAGuard guard(update.x.device());
-  const at::Tensor outputs = update.outputs.contiguous();
-  by_type(outputs, [&](auto type) { launch<decltype(type)>(update, outputs); });
+  require_contiguous({update.z, update.x, update.out, update.statistics});
+  const at::Tensor conditional = update.conditional.contiguous();
+  const at::Tensor unconditional =
+      update.unconditional.defined() ? update.unconditional.contiguous() : at::Tensor();
+  by_type(conditional, [&](auto type) {
+    using Output = decltype(type);
+    launch<Output>(update, operands_of<Output>(update, conditional, unconditional));
+  });
 }
 
 }  // namespace tarflow::kernels

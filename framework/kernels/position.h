@@ -17,8 +17,11 @@ struct Position {
   int64_t token() const { return first + (counter.defined() ? counter.item<int64_t>() : 0); }
 };
 
-// A flag (1) int32, or undefined: not raised. For CPUs.
-inline bool raised(const at::Tensor& flag) { return flag.defined() && flag.item<int>() != 0; }
+// Whether an image's flag of `flags` (N) int32, on the CPU, is raised; none is where they are
+// undefined.
+inline bool raised(const at::Tensor& flags, int64_t image) {
+  return flags.defined() && flags.const_data_ptr<int>()[image] != 0;
+}
 
 // The twins of a build without CUDA.
 [[noreturn]] void no_cuda_kernels();

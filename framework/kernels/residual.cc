@@ -2,24 +2,102 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
+#include <stdexcept>
+#include <vector>
 
+#include "framework/kernels/guided_update.h"
 #include "framework/kernels/position.h"
 
 namespace tarflow::kernels {
+namespace {
+
+// An iteration's change of one image or of all.
+struct Measure {
+  double squares = 0, largest = 0, size = 0;  // sums and maximum over tokens and features
+  double token = 0;                           // largest sum of squares of a token
+};
+
+double larger(double a, double b) { return std::isnan(a) || a >= b ? a : b; }
+
+// Of one image's tokens, whose changes are set to zero.
+Measure measure(double* statistics, int64_t first, int64_t last) {
+  Measure image;
+  for (int64_t token = first; token < last; ++token) {
+    double* const of = statistics + token * kStatistics;
+    image.squares += of[kSquares];
+    image.largest = larger(image.largest, of[kLargest]);
+    image.size += of[kSize];
+    image.token = larger(image.token, of[kSquares]);
+    of[kSquares] = of[kLargest] = 0;
+  }
+  return image;
+}
+
+// The change of `images` images in the norm of a stop.
+double value_of(Norm norm, const Measure& measure, double images, double width) {
+  switch (norm) {
+    case Norm::kPublished:
+      return std::sqrt(measure.squares) / (images * width);
+    case Norm::kMaxAbs:
+      return measure.largest;
+    case Norm::kRelativeMse:
+      // No change of nothing is none.
+      return measure.squares == 0 ? 0 : measure.squares / measure.size;
+    case Norm::kTokenRms:
+      return std::sqrt(measure.token / width);
+  }
+  return std::numeric_limits<double>::quiet_NaN();
+}
+
+// As the published loop, which goes on while the difference is greater: not-a-number stops there.
+bool ends(const Stop& stop, double value) {
+  if (stop.norm == Norm::kPublished && stop.scope == Scope::kChunk)
+    return !(value > stop.threshold);
+  return value <= stop.threshold;
+}
+
+}  // namespace
 
 void residual_cpu(const Residual& work) {
-  int& stopped = *work.stopped.mutable_data_ptr<int>();
+  int& finished = *work.finished.mutable_data_ptr<int>();
   int& done = *work.done.mutable_data_ptr<int>();
-  if (stopped || done >= work.history.numel()) return;
-  const double* change = work.change.const_data_ptr<double>();
-  double total = 0;
-  for (int64_t i = 0; i < work.change.numel(); ++i) total += change[i];
-  const double value = std::sqrt(total) / work.elements;
-  work.history.mutable_data_ptr<double>()[done++] = value;
-  // As the published loop, which goes on while the difference is greater: not-a-number stops.
-  if (work.stops && !(value > work.threshold)) stopped = 1;
-  work.change.zero_();
+  if (finished || done >= work.history.numel()) return;
+  const int64_t images = work.change.numel();
+  double* const change = work.change.mutable_data_ptr<double>();
+  int* const stopped = work.stopped.mutable_data_ptr<int>();
+  std::vector<Measure> each(static_cast<size_t>(images));
+  Measure all;
+  for (int64_t i = 0; i < images; ++i) {
+    Measure& image = each[static_cast<size_t>(i)];
+    image.squares = change[i];
+    if (work.statistics.defined()) {
+      double* const statistics = work.statistics.mutable_data_ptr<double>();
+      image =
+          measure(statistics + i * work.statistics.size(1) * kStatistics, work.first, work.last);
+    }
+    all.squares += image.squares;
+    all.largest = larger(all.largest, image.largest);
+    all.size += image.size;
+    all.token = larger(all.token, image.token);
+    change[i] = 0;
+  }
+  const double count = static_cast<double>(images), width = static_cast<double>(work.width);
+  work.history.mutable_data_ptr<double>()[done++] = value_of(Norm::kPublished, all, count, width);
+  if (!work.stop) return;
+  if (work.stop->scope == Scope::kChunk) {
+    finished = ends(*work.stop, value_of(work.stop->norm, all, count, width));
+    if (finished) std::fill_n(stopped, images, 1);
+    return;
+  }
+  finished = 1;
+  for (int64_t i = 0; i < images; ++i) {
+    const Measure& image = each[static_cast<size_t>(i)];
+    if (ends(*work.stop, value_of(work.stop->norm, image, 1, width))) stopped[i] = 1;
+    if (!stopped[i]) finished = 0;
+  }
 }
 
 #ifndef TARFLOW_USE_CUDA
@@ -27,6 +105,8 @@ void residual_cuda(const Residual&) { no_cuda_kernels(); }
 #endif
 
 void residual(const Residual& work) {
+  if (work.stop && work.stop->norm != Norm::kPublished && !work.statistics.defined())
+    throw std::logic_error("this norm is of a token's statistics");
   return work.change.is_cpu() ? residual_cpu(work) : residual_cuda(work);
 }
 

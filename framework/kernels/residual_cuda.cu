@@ -1,4 +1,9 @@
+#include <ATen/ops/empty.h>
+
+#include <cmath>
+
 #include "framework/kernels/cuda_common.cuh"
+#include "framework/kernels/guided_update.h"
 #include "framework/kernels/residual.h"
 
 namespace tarflow::kernels {
@@ -6,43 +11,134 @@ namespace {
 
 constexpr int kThreads = 128;
 
-// One block. The first thread adds in image order what all have read.
-__global__ void residual_kernel(double* change, int64_t images, double* history, int64_t most,
-                                int* done, int* stopped, double elements, bool stops,
-                                double threshold) {
-  __shared__ double values[kThreads];
+// An iteration's change of one image or of all, as in residual.cc.
+struct Measure {
+  double squares, largest, size, token;
+};
+
+__device__ double larger(double a, double b) { return isnan(a) || a >= b ? a : b; }
+
+__device__ void join(Measure& into, const Measure& other) {
+  into.squares += other.squares;
+  into.largest = larger(into.largest, other.largest);
+  into.size += other.size;
+  into.token = larger(into.token, other.token);
+}
+
+// A block an image, a thread every 128th token; joined in an order that T alone gives. The changes
+// are set to zero.
+__global__ void measure_kernel(double* statistics, int64_t tokens, int64_t first, int64_t last,
+                               Measure* measures, double* change, int64_t most, const int* done,
+                               const int* finished) {
+  if (*finished || *done >= most) return;
+  __shared__ Measure parts[kThreads];
+  Measure own{0, 0, 0, 0};
+  for (int64_t token = first + threadIdx.x; token < last; token += kThreads) {
+    double* const of = statistics + (int64_t{blockIdx.x} * tokens + token) * kStatistics;
+    join(own, {of[kSquares], of[kLargest], of[kSize], of[kSquares]});
+    of[kSquares] = of[kLargest] = 0;
+  }
+  parts[threadIdx.x] = own;
+  __syncthreads();
+  for (int half = kThreads / 2; half > 0; half /= 2) {
+    if (threadIdx.x < half) join(parts[threadIdx.x], parts[threadIdx.x + half]);
+    __syncthreads();
+  }
+  if (threadIdx.x > 0) return;
+  measures[blockIdx.x] = parts[0];
+  change[blockIdx.x] = parts[0].squares;
+}
+
+// The stop as a kernel takes it.
+struct DeviceStop {
+  bool stops;
+  Norm norm;
+  Scope scope;
+  double threshold, width;
+
+  __device__ double value(const Measure& measure, double images) const {
+    switch (norm) {
+      case Norm::kPublished:
+        return sqrt(measure.squares) / (images * width);
+      case Norm::kMaxAbs:
+        return measure.largest;
+      case Norm::kRelativeMse:
+        return measure.squares == 0 ? 0 : measure.squares / measure.size;
+      case Norm::kTokenRms:
+        return sqrt(measure.token / width);
+    }
+    return NAN;
+  }
+  __device__ bool ends(double value) const {
+    if (norm == Norm::kPublished && scope == Scope::kChunk) return !(value > threshold);
+    return value <= threshold;
+  }
+};
+
+// One block. The first thread adds in image order what all have read. `measures` may be null: the
+// squares alone are known then.
+__global__ void residual_kernel(double* change, const Measure* measures, int64_t images,
+                                double* history, int64_t most, int* done, int* stopped,
+                                int* finished, double elements, DeviceStop stop) {
+  __shared__ Measure values[kThreads];
   const int count = *done;
-  if (*stopped || count >= most) return;
-  double total = 0;
+  if (*finished || count >= most) return;
+  Measure all{0, 0, 0, 0};
+  bool every = true;  // of the images has stopped
   for (int64_t from = 0; from < images; from += kThreads) {
     const int64_t mine = from + threadIdx.x;
     if (mine < images) {
-      values[threadIdx.x] = change[mine];
+      values[threadIdx.x] = measures ? measures[mine] : Measure{change[mine], 0, 0, 0};
       change[mine] = 0;
     }
     __syncthreads();
     if (threadIdx.x == 0) {
       const int64_t here = min(int64_t{kThreads}, images - from);
-      for (int64_t i = 0; i < here; ++i) total += values[i];
+      for (int64_t i = 0; i < here; ++i) {
+        join(all, values[i]);
+        if (!stop.stops || stop.scope != Scope::kImage) continue;
+        if (stop.ends(stop.value(values[i], 1))) stopped[from + i] = 1;
+        every = every && stopped[from + i];
+      }
     }
     __syncthreads();
   }
   if (threadIdx.x > 0) return;
-  const double value = sqrt(total) / elements;
-  history[count] = value;
+  history[count] = sqrt(all.squares) / elements;
   *done = count + 1;
-  if (stops && !(value > threshold)) *stopped = 1;
+  if (!stop.stops) return;
+  if (stop.scope == Scope::kImage) {
+    *finished = every;
+  } else if (stop.ends(stop.value(all, static_cast<double>(images)))) {
+    for (int64_t i = 0; i < images; ++i) stopped[i] = 1;
+    *finished = 1;
+  }
 }
 
 }  // namespace
 
 void residual_cuda(const Residual& work) {
   const c10::cuda::CUDAGuard guard(work.change.device());
-  require_contiguous({work.change, work.history, work.done, work.stopped});
-  residual_kernel<<<1, kThreads, 0, stream()>>>(out_of<double>(work.change), work.change.numel(),
-                                                out_of<double>(work.history), work.history.numel(),
-                                                out_of<int>(work.done), out_of<int>(work.stopped),
-                                                work.elements, work.stops, work.threshold);
+  require_contiguous(
+      {work.change, work.statistics, work.history, work.done, work.stopped, work.finished});
+  const int64_t images = work.change.numel(), most = work.history.numel();
+  at::Tensor measures;
+  if (work.statistics.defined()) {
+    static_assert(sizeof(Measure) == 4 * sizeof(double));
+    measures = at::empty({images, 4}, work.change.options());
+    measure_kernel<<<static_cast<unsigned>(images), kThreads, 0, stream()>>>(
+        out_of<double>(work.statistics), work.statistics.size(1), work.first, work.last,
+        static_cast<Measure*>(measures.mutable_data_ptr()), out_of<double>(work.change), most,
+        data_of<int>(work.done), data_of<int>(work.finished));
+    C10_CUDA_KERNEL_LAUNCH_CHECK();
+  }
+  const Stop rule = work.stop.value_or(Stop{});
+  const double width = static_cast<double>(work.width);
+  residual_kernel<<<1, kThreads, 0, stream()>>>(
+      out_of<double>(work.change), data_of<Measure>(measures), images, out_of<double>(work.history),
+      most, out_of<int>(work.done), out_of<int>(work.stopped), out_of<int>(work.finished),
+      static_cast<double>(images) * width,
+      {work.stop.has_value(), rule.norm, rule.scope, rule.threshold, width});
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 

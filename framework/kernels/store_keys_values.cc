@@ -5,11 +5,13 @@
 namespace tarflow::kernels {
 
 void store_keys_values_cpu(const KeysValues& work) {
-  if (raised(work.stopped)) return;
   const int64_t first = work.place.token(), last = first + work.qkv.size(1);
   const at::Tensor parts = work.qkv.permute({2, 0, 3, 1, 4});  // (3, B, heads, n, 64)
-  work.keys.slice(2, first, last).copy_(parts[1]);
-  work.values.slice(2, first, last).copy_(parts[2]);
+  for (int64_t row = 0; row < work.qkv.size(0); ++row) {
+    if (work.stopped.defined() && raised(work.stopped, row % work.stopped.size(0))) continue;
+    work.keys[row].slice(1, first, last).copy_(parts[1][row]);
+    work.values[row].slice(1, first, last).copy_(parts[2][row]);
+  }
 }
 
 #ifndef TARFLOW_USE_CUDA

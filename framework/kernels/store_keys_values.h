@@ -11,7 +11,8 @@ struct KeysValues {
   at::Tensor qkv;           // (B, n, 3, heads, 64)
   at::Tensor keys, values;  // (B, heads, T, 64): tokens place .. place + n - 1 are written
   Position place;
-  at::Tensor stopped;  // (1) int32 or undefined: once raised the cache stays as it is
+  // (N) int32 or undefined, B = N or 2N: the cache of a raised image stays as it is.
+  at::Tensor stopped;
 };
 
 void store_keys_values(const KeysValues& work);

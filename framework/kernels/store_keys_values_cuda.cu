@@ -8,7 +8,7 @@ constexpr int kThreads = 256;
 constexpr int kWidth = 64;  // of a head
 
 struct Shape {
-  int64_t batch, n, heads, length;
+  int64_t batch, images, n, heads, length;
   DevicePosition place;
 };
 
@@ -17,7 +17,6 @@ template <typename T>
 __global__ void store_kernel(const T* qkv, T* keys, T* values, const int* stopped, Shape shape) {
   constexpr int kParts = kWidth / kVectorOf<T>;
   using Group = Vector<T, kVectorOf<T>>;
-  if (stopped && *stopped) return;
   const int64_t first = shape.place.token(), stride = int64_t{gridDim.x} * kThreads;
   const int64_t of_row = 2 * shape.heads * kParts, items = shape.batch * shape.n * of_row;
   for (int64_t item = int64_t{blockIdx.x} * kThreads + threadIdx.x; item < items; item += stride) {
@@ -25,7 +24,7 @@ __global__ void store_kernel(const T* qkv, T* keys, T* values, const int* stoppe
     const int64_t part = within % kParts, head = within / kParts % shape.heads;
     const bool value = within >= shape.heads * kParts;
     const int64_t token = first + row % shape.n, b = row / shape.n;
-    if (token >= shape.length) continue;
+    if (token >= shape.length || (stopped && stopped[b % shape.images])) continue;
     const Group group = reinterpret_cast<const Group*>(
         qkv)[row * 3 * shape.heads * kParts + shape.heads * kParts + within];
     Group* const cache = reinterpret_cast<Group*>(value ? values : keys);
@@ -35,7 +34,12 @@ __global__ void store_kernel(const T* qkv, T* keys, T* values, const int* stoppe
 
 template <typename T>
 void launch(const KeysValues& work) {
-  const Shape shape{work.qkv.size(0), work.qkv.size(1), work.qkv.size(3), work.keys.size(2),
+  const int64_t batch = work.qkv.size(0);
+  const Shape shape{batch,
+                    work.stopped.defined() ? work.stopped.size(0) : batch,
+                    work.qkv.size(1),
+                    work.qkv.size(3),
+                    work.keys.size(2),
                     on_device(work.place)};
   const int64_t vectors = 2 * shape.batch * shape.n * shape.heads * kWidth / kVectorOf<T>;
   store_kernel<T><<<blocks_for(vectors, kThreads), kThreads, 0, stream()>>>(

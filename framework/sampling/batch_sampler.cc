@@ -43,13 +43,16 @@ BlockWork joined_work(const std::vector<const BlockWork*>& parts,
                       const std::vector<int64_t>& sizes) {
   BlockWork work = *parts.front();
   double evaluations = 0, images = 0;
+  work.cost = {};
   for (size_t p = 0; p < parts.size(); ++p) {
+    work.cost += parts[p]->cost;
+    work.longest = std::max(work.longest, parts[p]->longest);
     for (size_t i = 0; i < work.iterations.size(); ++i)
       work.iterations[i] = std::max(work.iterations[i], parts[p]->iterations[i]);
-    evaluations += static_cast<double>(parts[p]->token_evaluations * sizes[p]);
+    evaluations += parts[p]->token_evaluations * static_cast<double>(sizes[p]);
     images += static_cast<double>(sizes[p]);
   }
-  work.token_evaluations = std::llround(evaluations / images);
+  work.token_evaluations = evaluations / images;
   if (!work.residuals.empty()) work.residuals = joined_residuals(parts, sizes, work.iterations);
   return work;
 }
@@ -83,15 +86,12 @@ void in_parts(int64_t images, const int64_t& size, const std::function<void()>& 
 Strategy for_part(const Strategy& strategy, int64_t part, int64_t whole) {
   Strategy result = strategy;
   if (part == whole) return result;
-  for (BlockStrategy& block : result.blocks) {
-    switch (block.stop) {
-      case StopRule::kNone:
-        break;
-      case StopRule::kPublished:
-        // The whole's sum of squares may be (threshold N D)^2; a part's, n / N of that.
-        block.stop_threshold *= std::sqrt(static_cast<double>(whole) / static_cast<double>(part));
-        break;
-    }
+  for (BlockPlan& plan : result.blocks) {
+    Stop* const stop = stop_of(plan);
+    // The whole's sum of squares may be (threshold N D)^2; a part's, n / N of that. Where each part
+    // has at most the threshold in one of the other norms, the whole has.
+    if (stop && stop->norm == Norm::kPublished && stop->scope == Scope::kChunk)
+      stop->threshold *= std::sqrt(static_cast<double>(whole) / static_cast<double>(part));
   }
   return result;
 }
@@ -103,6 +103,7 @@ SampleResult joined(const std::vector<SampleResult>& parts, const std::vector<in
   double count = 0;
   for (size_t p = 0; p < parts.size(); ++p) {
     images.push_back(parts[p].images);
+    result.micro_batch = std::max(result.micro_batch, parts[p].micro_batch);
     result.block_passes += parts[p].block_passes * static_cast<double>(sizes[p]);
     count += static_cast<double>(sizes[p]);
   }
@@ -130,11 +131,10 @@ BatchPlan::Planned BatchPlan::plan(int64_t images, const Strategy& strategy) con
   if (const auto free = limit ? limit : free_memory(model_.device); free && !limit)
     limit = static_cast<int64_t>(kUsedShare * static_cast<double>(*free));
   const auto plan_of = [&](int64_t count) {
-    return memory_plan(model_.shape, count, model_.compute, guidance_, strategy,
-                       batch_.self_denoising);
+    return memory_plan(model_, count, guidance_, strategy, batch_.self_denoising);
   };
   if (limit) {
-    planned.size = images_within(*limit, images, model_.shape, model_.compute, guidance_, strategy,
+    planned.size = images_within(*limit, images, model_, guidance_, strategy,
                                  batch_.self_denoising);
   }
   if (!batch_.say) return planned;
@@ -174,7 +174,7 @@ void BatchSampler::plan(int64_t images, const Strategy& strategy) {
 }
 
 void BatchSampler::make_sampler(int64_t images) {
-  if (sampler_ && sampler_->images() == images) return;
+  if (sampler_ && sampler_->capacity() >= images) return;
   release();  // its memory first
   sampler_.emplace(model_, images, options_);
 }

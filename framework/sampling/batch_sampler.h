@@ -46,7 +46,7 @@ class BatchPlan {
  private:
   struct Planned {
     int64_t images = 0;
-    std::vector<BlockStrategy> blocks;
+    std::vector<BlockPlan> blocks;
     int64_t size = 0;
   };
 

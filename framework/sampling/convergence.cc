@@ -7,7 +7,9 @@
 #include <stdexcept>
 
 #include "framework/core/error.h"
-#include "framework/sampling/invert.h"
+#include "framework/core/overloaded.h"
+#include "framework/sampling/solve.h"
+#include "framework/sampling/solvers/iterations.h"
 
 namespace tarflow {
 namespace {
@@ -27,22 +29,36 @@ void add_in_order(double& sum, const double* values, int64_t count) {
   for (int64_t i = 0; i < count; ++i) sum += values[i];
 }
 
-// The compared tokens of a segment, or of all with Jacobi, whose clamp moves token 0 as well.
-at::Tensor compared(const at::Tensor& x, const BlockStrategy& plan, const Segment& range) {
-  return plan.segments == 1 ? x : x.slice(1, range.first + 1, range.last + 1);
+// What of a plan's iterations is compared: a curve a range. Throws std::logic_error for a plan that
+// does not iterate, or has a stop.
+struct Compared {
+  const Iterations& iterations;
+  std::vector<Segment> ranges;  // [first, last) of compared tokens
+};
+
+Compared compared_of(const BlockPlan& plan, int64_t tokens) {
+  const Compared compared = std::visit(
+      Overloaded{[](const Sequential&) -> Compared {
+                   throw std::logic_error("convergence is followed where there are iterations");
+                 },
+                 // Of all tokens: the clamp moves token 0 as well.
+                 [&](const Jacobi& jacobi) -> Compared {
+                   return {jacobi, {{0, tokens}}};
+                 },
+                 [&](const Segments& segments) -> Compared {
+                   std::vector<Segment> written;
+                   for (const Segment& range : segments_of(segments, tokens))
+                     written.push_back({range.first + 1, range.last + 1});
+                   return {segments, written};
+                 }},
+      plan.method);
+  if (compared.iterations.stop)
+    throw std::logic_error("convergence is followed where iterations run without a stop");
+  return compared;
 }
 
-// The initial iterate (invert.h).
-at::Tensor guess_of(const BlockStrategy& plan, const at::Tensor& z) {
-  if (plan.guess == Guess::kZ) return z;
-  at::Tensor guess = at::zeros_like(z);
-  guess.slice(1, 0, 1).copy_(z.slice(1, 0, 1));
-  return guess;
-}
-
-std::vector<Segment> ranges_of(const BlockStrategy& plan, int64_t tokens) {
-  if (plan.segments == 1) return {{0, tokens - 1}};
-  return segments(tokens, plan.segments);
+at::Tensor part_of(const at::Tensor& x, const Segment& range) {
+  return x.slice(1, range.first, range.last);
 }
 
 std::vector<double> roots_over(const std::vector<double>& squares, double divisor) {
@@ -70,9 +86,9 @@ void Curve::add(const at::Tensor& squares) {
   add_in_order(solution_, row(kSolution), count);
   add_in_order(guess_, row(kGuess), count);
   for (int k = 1; k <= iterations(); ++k) {
-    const size_t at = static_cast<size_t>(k - 1);
-    add_in_order(errors_[at], row(error_row(k)), count);
-    add_in_order(changes_[at], row(change_row(k)), count);
+    const size_t index = static_cast<size_t>(k - 1);
+    add_in_order(errors_[index], row(error_row(k)), count);
+    add_in_order(changes_[index], row(change_row(k)), count);
   }
 }
 
@@ -107,36 +123,34 @@ std::optional<int> settled_below(const std::vector<double>& values, double bound
   return static_cast<int>(first) + 1;
 }
 
-std::vector<Curve> make_curves(const BlockStrategy& plan, int64_t tokens, int64_t width) {
+std::vector<Curve> make_curves(const BlockPlan& plan, int64_t tokens, int64_t width) {
+  const Compared compared = compared_of(plan, tokens);
   std::vector<Curve> curves;
-  for (const Segment& range : ranges_of(plan, tokens)) {
-    const int64_t count = plan.segments == 1 ? tokens : range.last - range.first;
-    curves.emplace_back(plan.max_iterations, count, width);
-  }
+  for (const Segment& range : compared.ranges)
+    curves.emplace_back(compared.iterations.max_iterations, range.last - range.first, width);
   return curves;
 }
 
-Followed follow_convergence(Evaluator& evaluator, const BlockStrategy& plan, const at::Tensor& z,
-                            const at::Tensor& solution, double cfg,
-                            const std::function<void()>& between) {
-  if (plan.sequential() || plan.stop != StopRule::kNone)
-    throw std::logic_error("convergence is followed where iterations run without a stop");
-  const at::Tensor guess = guess_of(plan, z);
+Followed follow_convergence(Evaluator& evaluator, const BlockPlan& plan, const at::Tensor& z,
+                            const at::Tensor& solution, const std::function<void()>& between) {
+  const Compared compared = compared_of(plan, z.size(1));
+  const at::Tensor guess = initial_guess(compared.iterations, z);
   Followed followed;
-  for (const Segment& range : ranges_of(plan, z.size(1))) {
-    const at::Tensor part = compared(solution, plan, range);
-    at::Tensor rows = at::zeros({row_count(plan.max_iterations), z.size(0)}, at::kDouble);
+  for (const Segment& range : compared.ranges) {
+    const at::Tensor part = part_of(solution, range);
+    at::Tensor rows =
+        at::zeros({row_count(compared.iterations.max_iterations), z.size(0)}, at::kDouble);
     rows[kSolution].copy_(squares(part));
-    rows[kGuess].copy_(squares(part - compared(guess, plan, range)));
+    rows[kGuess].copy_(squares(part - part_of(guess, range)));
     followed.squares.push_back(std::move(rows));
   }
-  InvertOptions options;
-  options.cfg = cfg;
+  SolveOptions options;
   options.observe = [&](const Iteration& iteration) {
-    const at::Tensor error =
-        compared(solution, plan, iteration.range) - compared(iteration.x, plan, iteration.range);
-    const at::Tensor& rows = followed.squares[static_cast<size_t>(iteration.segment)];
-    rows[error_row(iteration.number)].copy_(squares(error));
+    const size_t segment = static_cast<size_t>(iteration.segment);
+    const Segment& range = compared.ranges[segment];
+    const at::Tensor& rows = followed.squares[segment];
+    rows[error_row(iteration.number)].copy_(
+        squares(part_of(solution, range) - part_of(iteration.x, range)));
     at::Tensor changes = rows[change_row(iteration.number)];
     std::copy_n(iteration.change, changes.numel(), changes.mutable_data_ptr<double>());
     if (between) between();

@@ -48,8 +48,8 @@ class Curve {
 std::optional<int> settled_below(const std::vector<double>& values, double bound);
 
 // One curve a segment of `plan` (a single one for Jacobi), before any images. The last token of a
-// sequence is never an input, so the segments are those of segments() in invert.h.
-std::vector<Curve> make_curves(const BlockStrategy& plan, int64_t tokens, int64_t width);
+// sequence is never an input, so the segments are those of segments_of() in core/strategy.h.
+std::vector<Curve> make_curves(const BlockPlan& plan, int64_t tokens, int64_t width);
 
 struct Followed {
   at::Tensor last;  // (N, T, D): the last iterate
@@ -62,8 +62,7 @@ struct Followed {
 // measures every iteration's distance from `solution` (N, T, D). Jacobi is compared over all
 // tokens, a segment over those it writes; both in the block's token order. `between` is called
 // after every iteration; what it throws ends the inversion.
-Followed follow_convergence(Evaluator& evaluator, const BlockStrategy& plan, const at::Tensor& z,
-                            const at::Tensor& solution, double cfg,
-                            const std::function<void()>& between = {});
+Followed follow_convergence(Evaluator& evaluator, const BlockPlan& plan, const at::Tensor& z,
+                            const at::Tensor& solution, const std::function<void()>& between = {});
 
 }  // namespace tarflow

@@ -52,31 +52,49 @@ Block pack(const kernels::VectorMath& math, const BlockWeights& block) {
 
 const float* data(const at::Tensor& tensor) { return tensor.const_data_ptr<float>(); }
 
-// Work space of one thread for `rows` tokens.
+// Work space of one thread for `rows` tokens of sequences with `n` inputs each, which see up to
+// `keys` keys.
 struct Scratch {
   std::vector<float> input, hidden, normed, wide, scores;
+
+  void resize(const ModelShape& shape, int64_t rows, int64_t n, int64_t keys) {
+    const auto elements = [](int64_t count) { return static_cast<size_t>(count); };
+    input.resize(elements(rows * shape.token_width()));
+    hidden.resize(elements(rows * shape.channels));
+    normed.resize(elements(rows * shape.channels));
+    wide.resize(elements(rows * 4 * shape.channels));
+    scores.resize(elements(n * keys));
+  }
+  static int64_t elements(const ModelShape& shape, int64_t rows, int64_t n, int64_t keys) {
+    return rows * (shape.token_width() + 6 * shape.channels) + n * keys;
+  }
 };
+
+int64_t output_elements(const ModelShape& shape, int64_t rows) {
+  return rows * shape.tokens() * 2 * shape.token_width();
+}
 
 class CpuEvaluator final : public Evaluator {
  public:
-  CpuEvaluator(const Model& model, int64_t images, const Guidance& guidance)
-      : model_(model),
-        images_(images),
-        batch_(guidance.doubled(model.shape) ? 2 * images : images),
+  CpuEvaluator(const Model& model, int64_t capacity, const Guidance& guidance)
+      : Evaluator(model, capacity, guidance),
         unconditional_scale_(static_cast<float>(0.125 / guidance.attn_temp)),
         math_(kernels::vector_math()) {
     if (!model.device.is_cpu() || model.compute != ComputeType::kFloat32) {
       throw std::logic_error("the CPU evaluator takes fp32 models on a CPU");
     }
     const ModelShape& shape = model.shape;
-    cache_ =
-        at::empty({shape.layers, 2, batch_, shape.heads(), shape.tokens(), kHeadWidth}, at::kFloat);
-    outputs_ = at::empty({batch_ * shape.tokens() * 2 * shape.token_width()}, at::kFloat);
+    cache_ = at::empty({cache_elements(shape, most_rows())}, at::kFloat);
+    outputs_ = at::empty({output_elements(shape, most_rows())}, at::kFloat);
     scratch_.resize(static_cast<size_t>(at::get_num_threads()));
     for (const BlockWeights& block : model.blocks) blocks_.push_back(pack(math_, block));
   }
 
-  void begin(int block, const Labels& labels) override {
+  bool skips_final_tokens(int64_t) const override { return true; }
+
+ private:
+  void turn_to(int block, const Labels& labels) override {
+    batch_ = rows();
     block_ = &model_.blocks.at(static_cast<size_t>(block));
     packed_ = &blocks_.at(static_cast<size_t>(block));
     const int64_t c = model_.shape.channels;
@@ -87,39 +105,40 @@ class CpuEvaluator final : public Evaluator {
     if (batch_ > images_) classes_.slice(0, images_).copy_(block_->class_mean.expand({images_, c}));
   }
 
-  at::Tensor evaluate(const at::Tensor& x, int64_t first, int64_t last) override {
-    const int64_t n = last - first, width = 2 * model_.shape.token_width();
-    const at::Tensor outputs = outputs_.slice(0, 0, batch_ * n * width).view({batch_, n, width});
+  at::Tensor outputs_of(const at::Tensor& x, const Step& step) override {
+    const int64_t first = step.place.token(), n = step.width, batch = rows(step),
+                  width = 2 * model_.shape.token_width();
+    const at::Tensor outputs = outputs_.slice(0, 0, batch * n * width).view({batch, n, width});
+    stopped_ = step.stopped.defined() ? step.stopped.const_data_ptr<int>() : nullptr;
     const float* input = x.const_data_ptr<float>();
     float* out = outputs.mutable_data_ptr<float>();
     const int64_t threads = static_cast<int64_t>(scratch_.size());
     // Tiles of whole sequences: small enough for the cache, and enough of them for every thread.
     const int64_t tile =
-        std::clamp(kTileRows / n, int64_t{1}, std::max<int64_t>(1, batch_ / threads));
-    const int64_t tiles = (batch_ + tile - 1) / tile;
+        std::clamp(kTileRows / n, int64_t{1}, std::max<int64_t>(1, batch / threads));
+    const int64_t tiles = (batch + tile - 1) / tile;
     at::parallel_for(0, tiles, 1, [&](int64_t begin, int64_t end) {
       Scratch& scratch = scratch_[static_cast<size_t>(at::get_thread_num())];
       for (int64_t i = begin; i < end; ++i) {
-        run_tile(scratch, input, i * tile, std::min(batch_, (i + 1) * tile), first, n, out);
+        run_tile(scratch, input, i * tile, std::min(batch, (i + 1) * tile), first, n, out);
       }
     });
     return outputs;
   }
 
-  bool skips_final_tokens(int64_t) const override { return true; }
+  // Whether a row's image has stopped: its cache stays as it is.
+  bool frozen(int64_t row) const { return stopped_ && stopped_[row % images_] != 0; }
 
- private:
   // Sequences [lo, hi) with tokens [first, first + n).
   void run_tile(Scratch& s, const float* x, int64_t lo, int64_t hi, int64_t first, int64_t n,
                 float* out) const {
+    bool any = false;  // of the images goes on
+    for (int64_t b = lo; b < hi && !any; ++b) any = !frozen(b);
+    if (!any) return;
     const ModelShape& shape = model_.shape;
     const int64_t c = shape.channels, d = shape.token_width(), t = shape.tokens(),
                   rows = (hi - lo) * n;
-    s.input.resize(static_cast<size_t>(rows * d));
-    s.hidden.resize(static_cast<size_t>(rows * c));
-    s.normed.resize(static_cast<size_t>(rows * c));
-    s.wide.resize(static_cast<size_t>(rows * 4 * c));
-    s.scores.resize(static_cast<size_t>(n * (first + n)));
+    s.resize(shape, rows, n, first + n);
     for (int64_t b = lo; b < hi; ++b) {
       const float* tokens = x + ((b % images_) * t + first) * d;
       std::copy(tokens, tokens + n * d, s.input.data() + (b - lo) * n * d);
@@ -177,6 +196,7 @@ class CpuEvaluator final : public Evaluator {
     const int64_t part = batch_ * heads * t * kHeadWidth;  // keys, then values
     float* const cache = cache_.mutable_data_ptr<float>() + layer * 2 * part;
     for (int64_t b = lo; b < hi; ++b) {
+      if (frozen(b)) continue;
       const float scale = b < images_ ? 0.125f : unconditional_scale_;
       float* const rows = s.wide.data() + (b - lo) * n * 3 * c;
       float* const mixed = s.normed.data() + (b - lo) * n * c;
@@ -213,12 +233,12 @@ class CpuEvaluator final : public Evaluator {
     kernels::gemm_nn(n, kHeadWidth, count, scores, count, values, kHeadWidth, 0, out, out_stride);
   }
 
-  const Model& model_;
-  const int64_t images_, batch_;
+  int64_t batch_ = 0;  // rows of the block at hand
   const float unconditional_scale_;
   const kernels::VectorMath& math_;
-  at::Tensor cache_;                      // (L, 2, B, heads, T, 64): keys, then values
+  at::Tensor cache_;                      // room for (L, 2, B, heads, T, 64): keys, then values
   at::Tensor outputs_;                    // room for (B, T, 2D)
+  const int* stopped_ = nullptr;          // (N): of the step at hand
   at::Tensor classes_;                    // (B, C)
   mutable std::vector<Scratch> scratch_;  // one a thread
   std::vector<Block> blocks_;
@@ -228,9 +248,28 @@ class CpuEvaluator final : public Evaluator {
 
 }  // namespace
 
-std::unique_ptr<Evaluator> make_cpu_evaluator(const Model& model, int64_t images,
+EvaluatorBytes cpu_bytes(const Model& model, int64_t rows, int64_t longest) {
+  const ModelShape& shape = model.shape;
+  const kernels::VectorMath& math = kernels::vector_math();
+  const int64_t c = shape.channels, d = shape.token_width(), float_bytes = sizeof(float);
+  const int64_t layer = math.packed_size(3 * c, c) + math.packed_size(c, c) +
+                        math.packed_size(4 * c, c) + math.packed_size(c, 4 * c);
+  const int64_t block = math.packed_size(c, d) + math.packed_size(2 * d, c) + shape.layers * layer;
+  // A tile of whole sequences has so many tokens at most.
+  const int64_t tile = std::min(rows * longest, std::max(kTileRows, longest));
+  EvaluatorBytes bytes;
+  bytes.packed = shape.blocks * block * float_bytes;
+  bytes.cache = cache_elements(shape, rows) * float_bytes;
+  bytes.activations =
+      (output_elements(shape, rows) +
+       at::get_num_threads() * Scratch::elements(shape, tile, longest, shape.tokens())) *
+      float_bytes;
+  return bytes;
+}
+
+std::unique_ptr<Evaluator> make_cpu_evaluator(const Model& model, int64_t capacity,
                                               const Guidance& guidance) {
-  return std::make_unique<CpuEvaluator>(model, images, guidance);
+  return std::make_unique<CpuEvaluator>(model, capacity, guidance);
 }
 
 }  // namespace tarflow

@@ -2,7 +2,6 @@
 // them, given to the device as CUDA graphs. On a CPU the kernels' twins do the same, slowly.
 #include <ATen/ATen.h>
 
-#include <bit>
 #include <cmath>
 #include <stdexcept>
 
@@ -13,7 +12,6 @@
 #include "framework/kernels/residual_norm.h"
 #include "framework/kernels/store_keys_values.h"
 #include "framework/sampling/evaluator.h"
-#include "framework/tensor/graphs.h"
 
 namespace tarflow {
 namespace {
@@ -46,20 +44,15 @@ BlockWeights room_for(const BlockWeights& block) {
 
 class FusedEvaluator final : public Evaluator {
  public:
-  FusedEvaluator(const Model& model, int64_t images, const Guidance& guidance, int stop_lag)
-      : model_(model),
-        images_(images),
-        batch_(guidance.doubled(model.shape) ? 2 * images : images),
+  FusedEvaluator(const Model& model, int64_t capacity, const Guidance& guidance, int stop_lag)
+      : Evaluator(model, capacity, guidance),
         query_scale_(1.0 / guidance.attn_temp),
-        stop_lag_(stop_lag),
-        graphs_(model.device) {
+        stop_lag_(stop_lag) {
     const ModelShape& shape = model.shape;
     if (!can_fuse(model)) throw std::logic_error("too many channels for the fused evaluator");
     const auto full = at::TensorOptions().device(model.device).dtype(at::kFloat);
-    cache_ = at::empty({shape.layers, 2, batch_, shape.heads(), shape.tokens(), kHeadWidth},
-                       full.dtype(model.dtype()));
-    classes_ = at::zeros({batch_, shape.channels}, full);
-    position_ = at::zeros({1}, full.dtype(at::kLong));
+    cache_room_ = at::empty({cache_elements(shape, most_rows())}, full.dtype(model.dtype()));
+    class_room_ = at::zeros({most_rows(), shape.channels}, full);
     pending_ = at::zeros({shape.layers + 1, shape.channels}, full);
     middle_ = at::zeros({shape.layers, shape.channels}, full);
     block_ = room_for(model.blocks.at(0));
@@ -72,8 +65,19 @@ class FusedEvaluator final : public Evaluator {
     return model.shape.channels <= kernels::kMostNormChannels;
   }
 
+  bool skips_final_tokens(int64_t tokens) const override {
+    return batch_ * tokens >= 2 * kManyRows && tokens + 1 < model_.shape.tokens();
+  }
+  int stop_lag() const override { return stop_lag_; }
+
+  // Where so much work is under way before the host has given the next, a graph saves nothing; and
+  // without one the final tokens can be left out, whose number is another each time.
+  bool records(int64_t width) const override { return width == 1 || batch_ * width < kManyRows; }
+
+ private:
   // The block's weights move to where the graphs read them: a thousandth of an iteration's work.
-  void begin(int block, const Labels& labels) override {
+  void turn_to(int block, const Labels& labels) override {
+    make_room();
     const BlockWeights& weights = model_.blocks.at(static_cast<size_t>(block));
     const Listed from = list(weights), to = list(block_);
     kernels::copy_all(to.compute, from.compute);
@@ -92,61 +96,27 @@ class FusedEvaluator final : public Evaluator {
     if (batch_ > images_) classes_.slice(0, images_).add_(weights.class_mean);
   }
 
-  at::Tensor evaluate(const at::Tensor& x, int64_t first, int64_t last) override {
-    return outputs(x, {first, {}}, last - first, /*cached=*/true, {});
+  // The cache and the classes of N images lie at the beginning of their rooms.
+  void make_room() {
+    if (batch_ == rows()) return;
+    batch_ = rows();
+    const ModelShape& shape = model_.shape;
+    const std::vector<int64_t> sizes = {shape.layers,   2,         batch_, shape.heads(),
+                                        shape.tokens(), kHeadWidth};
+    cache_ = cache_room_.slice(0, 0, cache_elements(shape, batch_)).view(sizes);
+    classes_ = class_room_.slice(0, 0, batch_);
   }
 
-  void advance(const kernels::GuidedUpdate& update, int64_t last) override {
-    const int64_t first = update.first, n = last - first;
-    if (n == 1) return step(update);
-    // Jacobi over all tokens reads no cache.
-    const bool cached = first > 0 || last + 1 < model_.shape.tokens();
-    // With this much work the device is busy until the host has given it the next, so a graph saves
-    // nothing. Without a graph the final tokens can be left out: their number changes each time.
-    if (batch_ * n >= kManyRows) return write(update, {first, {}}, n, cached);
-    graphs_.run(key_of(update, first, last), [&] { write(update, {first, {}}, n, cached); });
-  }
-
-  bool skips_final_tokens(int64_t tokens) const override {
-    return batch_ * tokens >= 2 * kManyRows && tokens + 1 < model_.shape.tokens();
-  }
-  int stop_lag() const override { return stop_lag_; }
-
- private:
-  // A single step: one graph serves all of a sequence, since it reads and moves on `position_`.
-  void step(const kernels::GuidedUpdate& update) {
-    if (next_step_ != update.first) position_.fill_(update.first);
-    graphs_.run(key_of(update, -1, -1), [&] {
-      write(update, {0, position_}, 1, /*cached=*/true);
-      position_.add_(1);
-    });
-    next_step_ = update.first + 1;
-  }
-
-  static std::vector<int64_t> key_of(const kernels::GuidedUpdate& update, int64_t first,
-                                     int64_t last) {
-    std::vector<int64_t> key{first, last, std::bit_cast<int64_t>(update.cfg),
-                             std::bit_cast<int64_t>(update.clamp)};
-    for (const at::Tensor* tensor : {&update.x, &update.z, &update.change, &update.stopped}) {
-      const void* const address = tensor->defined() ? tensor->const_data_ptr() : nullptr;
-      key.push_back(std::bit_cast<int64_t>(address));
-    }
-    return key;
-  }
-
-  void write(kernels::GuidedUpdate update, const Position& place, int64_t n, bool cached) {
-    update.outputs = outputs(update.x, place, n, cached, update.stopped);
-    update.first = place.first;
-    update.counter = place.counter;
-    kernels::guided_update(update);
+  at::Tensor outputs_of(const at::Tensor& x, const Step& step) override {
+    return outputs(x, step.place, step.width, rows(step), step.cached, step.stopped);
   }
 
   // (B, n, 2D) of tokens place .. place + n - 1; their keys and values are left in the cache if
   // `cached`, unless `stopped` is raised.
-  at::Tensor outputs(const at::Tensor& x, const Position& place, int64_t n, bool cached,
-                     const at::Tensor& stopped) const {
-    const int64_t c = model_.shape.channels, rows = batch_ * n;
-    const at::Tensor h = embedded(x, place, n), normed = make({rows, c});
+  at::Tensor outputs(const at::Tensor& x, const Position& place, int64_t n, int64_t batch,
+                     bool cached, const at::Tensor& stopped) const {
+    const int64_t c = model_.shape.channels, rows = batch * n;
+    const at::Tensor h = embedded(x, place, n, batch), normed = make({rows, c});
     kernels::ResidualNorm norm;
     norm.h = h;
     norm.out = normed;
@@ -172,18 +142,19 @@ class FusedEvaluator final : public Evaluator {
     norm.weight = norm.bias = at::Tensor();
     kernels::residual_norm(norm);
     return kernels::linear(normed, block_.proj_out_weight, block_.proj_out_bias)
-        .view({batch_, n, -1});
+        .view({batch, n, -1});
   }
 
   // The residual stream (B n, C) fp32 before the first layer. What it takes on the way is freed at
   // its end.
-  at::Tensor embedded(const at::Tensor& x, const Position& place, int64_t n) const {
+  at::Tensor embedded(const at::Tensor& x, const Position& place, int64_t n, int64_t batch) const {
     const int64_t c = model_.shape.channels;
     const at::Tensor tokens = make({images_, n, padded_});
     kernels::take_tokens(x, place, tokens);
     const at::Tensor projected = kernels::product(tokens.view({-1, padded_}), proj_in_);
-    const at::Tensor h = at::empty({batch_, n, c}, classes_.options());
-    kernels::embed({projected.view({images_, n, c}), block_.position, classes_, place, h});
+    const at::Tensor h = at::empty({batch, n, c}, classes_.options());
+    kernels::embed({projected.view({images_, n, c}), block_.position, classes_.slice(0, 0, batch),
+                    place, h});
     return h.view({-1, c});
   }
 
@@ -192,7 +163,7 @@ class FusedEvaluator final : public Evaluator {
   at::Tensor mixed(const at::Tensor& normed, const LayerWeights& w, const at::Tensor& cache,
                    const Position& place, int64_t n, bool cached, const at::Tensor& stopped) const {
     const at::Tensor qkv = kernels::linear(normed, w.qkv_weight, w.qkv_bias)
-                               .view({batch_, n, 3, model_.shape.heads(), kHeadWidth});
+                               .view({-1, n, 3, model_.shape.heads(), kHeadWidth});
     return attend(qkv, cache, place, cached, stopped).reshape({-1, model_.shape.channels});
   }
 
@@ -203,10 +174,10 @@ class FusedEvaluator final : public Evaluator {
   // qkv (B, n, 3, heads, 64) -> (B, n, heads, 64), maybe strided.
   at::Tensor attend(const at::Tensor& qkv, const at::Tensor& cache, const Position& place,
                     bool cached, const at::Tensor& stopped) const {
-    const int64_t n = qkv.size(1);
-    const at::Tensor keys = cache[0], values = cache[1];
+    const int64_t batch = qkv.size(0), n = qkv.size(1);
+    const at::Tensor keys = cache[0].slice(0, 0, batch), values = cache[1].slice(0, 0, batch);
     if (n == 1) {
-      const at::Tensor out = make({batch_, model_.shape.heads(), kHeadWidth});
+      const at::Tensor out = make({batch, model_.shape.heads(), kHeadWidth});
       kernels::decode_attention(
           {qkv.select(1, 0), keys, values, place, images_, query_scale_, stopped, out});
       return out;
@@ -225,31 +196,40 @@ class FusedEvaluator final : public Evaluator {
 
   static constexpr int64_t kManyRows = 4096;
 
-  const Model& model_;
-  const int64_t images_, batch_;
+  int64_t batch_ = 0;  // rows of the block at hand
   const double query_scale_;
   const int stop_lag_;
-  Graphs graphs_;
   BlockWeights block_;  // a copy of the one at hand
   at::Tensor proj_in_;  // (C, padded_): its proj_in, zeros beyond D
   int64_t padded_ = 0;
   // (L + 1, C), (L, C) fp32: biases that layers have given and h lacks, before attention and before
   // the wide layer.
   at::Tensor pending_, middle_;
-  at::Tensor classes_;     // (B, C) fp32: the bias of proj_in + class
-  at::Tensor cache_;       // (L, 2, B, heads, T, 64): keys, then values
-  at::Tensor position_;    // (1) int64: the next single step's token
-  int64_t next_step_ = 0;  // what position_ will be once the device has done all it was given
+  at::Tensor class_room_, cache_room_;  // of the capacity
+  at::Tensor classes_;                  // (B, C) fp32: the bias of proj_in + class
+  at::Tensor cache_;                    // (L, 2, B, heads, T, 64): keys, then values
 };
 
 }  // namespace
 
 bool can_fuse(const Model& model) { return FusedEvaluator::can_fuse(model); }
 
-std::unique_ptr<Evaluator> make_fused_evaluator(const Model& model, int64_t images,
+EvaluatorBytes fused_bytes(const Model& model, int64_t rows, int64_t longest) {
+  const ModelShape& shape = model.shape;
+  const int64_t c = shape.channels, d = shape.token_width(),
+                element = at::elementSize(model.dtype()), full = at::elementSize(at::kFloat);
+  EvaluatorBytes bytes;
+  bytes.cache = cache_elements(shape, rows) * element;
+  // The residual stream and an fp32 product added to it; a norm's output; q, k, v and what
+  // attention made of them, or the wide layer; the outputs.
+  bytes.activations = rows * longest * (2 * c * full + 9 * c * element + 2 * d * (element + full));
+  return bytes;
+}
+
+std::unique_ptr<Evaluator> make_fused_evaluator(const Model& model, int64_t capacity,
                                                 const Guidance& guidance,
                                                 std::optional<int> stop_lag) {
-  return std::make_unique<FusedEvaluator>(model, images, guidance,
+  return std::make_unique<FusedEvaluator>(model, capacity, guidance,
                                           stop_lag.value_or(model.device.is_cuda() ? 1 : 0));
 }
 

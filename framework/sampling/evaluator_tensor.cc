@@ -9,44 +9,44 @@ namespace {
 
 class TensorEvaluator final : public Evaluator {
  public:
-  TensorEvaluator(const Model& model, int64_t images, const Guidance& guidance)
-      : model_(model),
-        images_(images),
-        doubled_(guidance.doubled(model.shape)),
-        attn_temp_(guidance.attn_temp) {
+  TensorEvaluator(const Model& model, int64_t capacity, const Guidance& guidance)
+      : Evaluator(model, capacity, guidance), attn_temp_(guidance.attn_temp) {
     const ModelShape& shape = model.shape;
-    const int64_t batch = doubled_ ? 2 * images : images;
     const auto options = at::TensorOptions().device(model.device).dtype(model.dtype());
-    cache_ =
-        at::empty({shape.layers, 2, batch, shape.heads(), shape.tokens(), kHeadWidth}, options);
+    cache_ = at::empty({cache_elements(shape, most_rows())}, options)
+                 .view({shape.layers, 2, most_rows(), shape.heads(), shape.tokens(), kHeadWidth});
   }
 
-  void begin(int block, const Labels& labels) override {
+  bool skips_final_tokens(int64_t) const override { return model_.device.is_cpu(); }
+
+ private:
+  void turn_to(int block, const Labels& labels) override {
     block_ = &model_.blocks.at(static_cast<size_t>(block));
     const at::Tensor conditional = class_embedding(model_, *block_, labels);
     classes_ = conditional;
-    if (doubled_ && conditional.defined()) {
+    if (guided() && conditional.defined()) {
       const int64_t c = model_.shape.channels;
       classes_ = at::cat({conditional.expand({images_, 1, c}),
                           class_embedding(model_, *block_, {}).expand({images_, 1, c})});
     }
   }
 
-  at::Tensor evaluate(const at::Tensor& x, int64_t first, int64_t last) override {
+  at::Tensor outputs_of(const at::Tensor& x, const Step& step) override {
+    const int64_t first = step.place.token(), last = first + step.width, batch = rows(step);
     at::Tensor input = x.slice(1, first, last).to(model_.dtype());
     at::Tensor h = at::linear(input, block_->proj_in_weight, block_->proj_in_bias) +
                    block_->position.slice(0, first, last);
-    if (doubled_) h = at::cat({h, h});
-    if (classes_.defined()) h.add_(classes_);
+    if (batch > images_) h = at::cat({h, h});
+    if (classes_.defined())
+      h.add_(classes_.size(0) > batch ? classes_.slice(0, 0, batch) : classes_);
+    // (B) of rows whose cache is written; undefined: all.
+    kept_ = step.stopped.defined() ? step.stopped.eq(0).repeat(batch / images_) : at::Tensor();
     for (int64_t l = 0; l < static_cast<int64_t>(block_->layers.size()); ++l) {
-      layer(block_->layers[static_cast<size_t>(l)], cache_[l], h, first, last);
+      layer(block_->layers[static_cast<size_t>(l)], cache_[l].slice(1, 0, batch), h, first, last);
     }
     return at::linear(h.to(model_.dtype()), block_->proj_out_weight, block_->proj_out_bias);
   }
 
-  bool skips_final_tokens(int64_t) const override { return model_.device.is_cpu(); }
-
- private:
   at::Tensor norm(const at::Tensor& h, const at::Tensor& weight, const at::Tensor& bias) const {
     return kernels::layer_norm(h, weight, bias).to(model_.dtype());
   }
@@ -58,30 +58,42 @@ class TensorEvaluator final : public Evaluator {
     at::Tensor y = norm(h, w.attention_norm_weight, w.attention_norm_bias);
     const at::Tensor qkv =
         at::linear(y, w.qkv_weight, w.qkv_bias).view({b, n, 3, heads, kHeadWidth});
-    cache.slice(3, first, last).copy_(qkv.slice(2, 1, 3).permute({2, 0, 3, 1, 4}));
+    const at::Tensor fresh = qkv.slice(2, 1, 3).permute({2, 0, 3, 1, 4}),
+                     room = cache.slice(3, first, last);
+    room.copy_(kept_.defined() ? at::where(kept_.view({1, -1, 1, 1, 1}), fresh, room) : fresh);
     const at::Tensor keys = cache[0].slice(2, 0, last), values = cache[1].slice(2, 0, last);
     y = kernels::attention({qkv.select(2, 0), keys.transpose(1, 2), values.transpose(1, 2), images_,
-                            doubled_ ? 1.0 / attn_temp_ : 1.0});
+                            1.0 / attn_temp_});
     h.add_(at::linear(y.reshape({b, n, c}), w.proj_weight, w.proj_bias));
     y = norm(h, w.mlp_norm_weight, w.mlp_norm_bias);
     y = at::gelu(at::linear(y, w.up_weight, w.up_bias));
     h.add_(at::linear(y, w.down_weight, w.down_bias));
   }
 
-  const Model& model_;
-  const int64_t images_;
-  const bool doubled_;
   const double attn_temp_;
   at::Tensor cache_;  // (L, 2, B, heads, T, 64): keys, then values
   const BlockWeights* block_ = nullptr;
   at::Tensor classes_;
+  at::Tensor kept_;
 };
 
 }  // namespace
 
-std::unique_ptr<Evaluator> make_tensor_evaluator(const Model& model, int64_t images,
+EvaluatorBytes tensor_bytes(const Model& model, int64_t rows, int64_t longest) {
+  const ModelShape& shape = model.shape;
+  const int64_t c = shape.channels, d = shape.token_width(),
+                element = at::elementSize(model.dtype()), full = at::elementSize(at::kFloat);
+  EvaluatorBytes bytes;
+  bytes.cache = cache_elements(shape, rows) * element;
+  // The residual stream and what is added to it, a norm's output, a layer's MLP before and after
+  // GELU; the outputs in both types.
+  bytes.activations = rows * longest * (2 * c * full + 9 * c * element + 2 * d * (element + full));
+  return bytes;
+}
+
+std::unique_ptr<Evaluator> make_tensor_evaluator(const Model& model, int64_t capacity,
                                                  const Guidance& guidance) {
-  return std::make_unique<TensorEvaluator>(model, images, guidance);
+  return std::make_unique<TensorEvaluator>(model, capacity, guidance);
 }
 
 }  // namespace tarflow

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "framework/sampling/invert.h"
+#include "framework/kernels/guided_update.h"
 
 namespace tarflow {
 namespace {
@@ -15,22 +15,22 @@ constexpr int64_t kFloat = 4;          // bytes of the residual stream, iterates
 int64_t element_size(ComputeType compute) { return compute == ComputeType::kFloat32 ? 4 : 2; }
 
 // Tokens of the longest evaluation.
-int64_t longest_evaluation(const ModelShape& shape, const Strategy& strategy) {
+int64_t longest_of(const ModelShape& shape, const Strategy& strategy) {
   int64_t longest = 1;
-  for (const BlockStrategy& block : strategy.blocks) {
-    if (block.sequential()) continue;
-    for (const Segment& range : segments(shape.tokens(), block.segments))
-      longest = std::max(longest, range.last - range.first);
-  }
+  for (const BlockPlan& plan : strategy.blocks)
+    longest = std::max(longest, longest_evaluation(plan, shape.tokens()));
   return longest;
 }
 
-// One row's: the residual stream and, at its widest, a layer's MLP before and after GELU beside its
-// input in both types; and the outputs in both types.
-int64_t evaluation_bytes(const ModelShape& shape, int64_t tokens, int64_t element) {
-  const int64_t c = shape.channels, d = shape.token_width();
-  const int64_t layer = 2 * c * kFloat + (c + 8 * c) * element;
-  return tokens * (layer + 2 * d * (element + kFloat));
+// Of a token's change, where a stop looks at it.
+int64_t statistics_bytes(const ModelShape& shape, int64_t images, const Strategy& strategy) {
+  const bool measured =
+      std::any_of(strategy.blocks.begin(), strategy.blocks.end(), [](BlockPlan plan) {
+        const Stop* const stop = stop_of(plan);
+        return stop && stop->norm != Norm::kPublished;
+      });
+  if (!measured) return 0;
+  return images * shape.tokens() * kernels::kStatistics * static_cast<int64_t>(sizeof(double));
 }
 
 // One image's: what autograd keeps of each layer of a block for the derivative (both norms' inputs,
@@ -60,27 +60,29 @@ std::string MemoryPlan::str() const {
   return text + fmt::format("; {} in all", gigabytes(total()));
 }
 
-MemoryPlan memory_plan(const ModelShape& shape, int64_t images, ComputeType compute,
-                       const Guidance& guidance, const Strategy& strategy, bool self_denoising) {
-  const int64_t element = element_size(compute), t = shape.tokens(), c = shape.channels,
-                rows = guidance.doubled(shape) ? 2 * images : images;
+MemoryPlan memory_plan(const Model& model, int64_t images, const Guidance& guidance,
+                       const Strategy& strategy, bool self_denoising) {
+  const ModelShape& shape = model.shape;
+  const int64_t element = element_size(model.compute);
+  const EvaluatorBytes evaluator =
+      evaluator_bytes(model, images, guidance, longest_of(shape, strategy));
   MemoryPlan plan;
   plan.images = images;
-  plan.weights = shape.parameters() * element;
-  plan.cache = int64_t{2} * shape.layers * rows * t * c * element;
+  plan.weights = shape.parameters() * element + evaluator.packed;
+  plan.cache = evaluator.cache;
   // z, x, what comes from the block before, and its copy in the other order.
-  const int64_t iterates = 4 * images * t * shape.token_width() * kFloat;
-  plan.activations = rows * evaluation_bytes(shape, longest_evaluation(shape, strategy), element) +
-                     iterates + kScratch;
+  const int64_t iterates = 4 * images * shape.tokens() * shape.token_width() * kFloat;
+  plan.activations =
+      evaluator.activations + iterates + statistics_bytes(shape, images, strategy) + kScratch;
   if (self_denoising) plan.gradient = images * gradient_bytes(shape, element) + kScratch;
   return plan;
 }
 
-int64_t images_within(int64_t bytes, int64_t images, const ModelShape& shape, ComputeType compute,
-                      const Guidance& guidance, const Strategy& strategy, bool self_denoising) {
+int64_t images_within(int64_t bytes, int64_t images, const Model& model, const Guidance& guidance,
+                      const Strategy& strategy, bool self_denoising) {
   int64_t count = images;
   while (count > 1 &&
-         memory_plan(shape, count, compute, guidance, strategy, self_denoising).working() > bytes) {
+         memory_plan(model, count, guidance, strategy, self_denoising).working() > bytes) {
     count = (count + 1) / 2;
   }
   return count;

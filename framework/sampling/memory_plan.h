@@ -13,7 +13,7 @@ namespace tarflow {
 // Bytes on the device.
 struct MemoryPlan {
   int64_t images = 0;   // at once
-  int64_t weights = 0;  // of all blocks; resident
+  int64_t weights = 0;  // of all blocks, also in an evaluator's own form; resident
   int64_t cache = 0;    // keys and values of one block's layers, both passes
   int64_t activations =
       0;                 // of the longest evaluation that the strategy makes, the iterates included
@@ -25,12 +25,13 @@ struct MemoryPlan {
   std::string str() const;  // "64 images: 1.23 GB weights, ... in all"
 };
 
-MemoryPlan memory_plan(const ModelShape& shape, int64_t images, ComputeType compute,
-                       const Guidance& guidance, const Strategy& strategy, bool self_denoising);
+// Of the evaluator that make_evaluator makes for the model.
+MemoryPlan memory_plan(const Model& model, int64_t images, const Guidance& guidance,
+                       const Strategy& strategy, bool self_denoising);
 
 // The most images at once whose working memory is within `bytes`: all of them, or as many as
 // halving them again and again leaves; 1 at least.
-int64_t images_within(int64_t bytes, int64_t images, const ModelShape& shape, ComputeType compute,
-                      const Guidance& guidance, const Strategy& strategy, bool self_denoising);
+int64_t images_within(int64_t bytes, int64_t images, const Model& model, const Guidance& guidance,
+                      const Strategy& strategy, bool self_denoising);
 
 }  // namespace tarflow

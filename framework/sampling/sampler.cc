@@ -26,11 +26,10 @@ void require_fitting(const Strategy& strategy, const Model& model) {
 
 }  // namespace
 
-Sampler::Sampler(const Model& model, int64_t images, SampleOptions options)
+Sampler::Sampler(const Model& model, int64_t capacity, SampleOptions options)
     : model_(model),
-      images_(images),
       options_(std::move(options)),
-      evaluator_(make_evaluator(model, images, options_.guidance)) {
+      evaluator_(make_evaluator(model, capacity, options_.guidance)) {
   require_fitting(options_.strategy, model);
 }
 
@@ -55,7 +54,7 @@ SampleResult Sampler::sample(const at::Tensor& noise, const Labels& labels,
   };
   keep(noise);
   at::Tensor x = noise * model_.prior_std;
-  int64_t evaluations = 0;
+  double evaluations = 0;
   for (int b = count - 1; b >= 0; --b) {
     if (options_.on_block) options_.on_block(b);
     const std::string name = fmt::format("block {}", b);
@@ -63,17 +62,16 @@ SampleResult Sampler::sample(const at::Tensor& noise, const Labels& labels,
     const BlockWeights& block = model_.blocks[static_cast<size_t>(b)];
     BlockWork& work = result.work[static_cast<size_t>(b)];
     work.block = b;
-    evaluator_->begin(b, labels);
+    evaluator_->begin(b, labels, noise.size(0));
     const at::Tensor z = to_block_order(block, x).contiguous();
-    const InvertOptions invert{options_.guidance.cfg, {}};
-    x = to_block_order(block, invert_block(*evaluator_, strategy.block(b), z, invert, &work));
+    x = to_block_order(block, invert_block(*evaluator_, strategy.block(b), z, {}, &work));
     evaluations += work.token_evaluations;
     keep(x);
   }
   if (options_.on_block) options_.on_block(-1);
   result.images = unpatchify(x, model_.shape.patch_size);
-  result.block_passes =
-      static_cast<double>(evaluations) / static_cast<double>(model_.shape.tokens());
+  result.micro_batch = noise.size(0);
+  result.block_passes = evaluations / static_cast<double>(model_.shape.tokens());
   return result;
 }
 

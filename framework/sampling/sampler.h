@@ -11,7 +11,7 @@
 #include "framework/core/strategy.h"
 #include "framework/model/forward.h"
 #include "framework/sampling/evaluator.h"
-#include "framework/sampling/invert.h"
+#include "framework/sampling/solve.h"
 
 namespace tarflow {
 
@@ -29,26 +29,27 @@ struct SampleResult {
       trace;  // K + 1 of (N, 3, H, H): the raw noise, then the state after blocks K-1 .. 0
   std::vector<BlockWork> work;  // in checkpoint order
   double block_passes = 0;      // tokens evaluated / T, summed over blocks
+  int64_t micro_batch = 0;      // images that were sampled at once, at most
 };
 
-// A run of batches of one size: weights are packed and the cache is allocated once.
+// A run of batches of up to `capacity` images: weights are packed and the cache is allocated once.
 class Sampler {
  public:
   // Keeps a reference to the model. Throws Error when the strategy does not fit it, or
   // leaves a guess open (Guess::kAuto).
-  Sampler(const Model& model, int64_t images, SampleOptions options);
+  Sampler(const Model& model, int64_t capacity, SampleOptions options);
 
-  int64_t images() const { return images_; }
+  int64_t capacity() const { return evaluator_->capacity(); }
 
-  // noise: (N, T, D) standard normal, N = images(), fp32 on the model's device, in image token
-  // order. labels: N, or empty for an unconditional model.
+  // noise: (N, T, D) standard normal, fp32 on the model's device, in image token order; N is at
+  // most the capacity. labels: N, or one for all, or empty for an unconditional model. Throws Error
+  // for other numbers.
   SampleResult sample(const at::Tensor& noise, const Labels& labels);
   // By another strategy than the options'. Throws Error when it does not fit the model.
   SampleResult sample(const at::Tensor& noise, const Labels& labels, const Strategy& strategy);
 
  private:
   const Model& model_;
-  int64_t images_;
   SampleOptions options_;
   std::unique_ptr<Evaluator> evaluator_;
 };

@@ -137,9 +137,8 @@ double Estimator::passes(const sweep::Settings& settings, const ModelShape& shap
   if (!strategy) return shape.blocks * one_pass;
   const auto [entry, fresh] = passes_.try_emplace(*strategy, 0.0);
   if (!fresh) return entry->second;
-  for (const BlockStrategy& block : strategy_from_json((*strategy)->value).blocks) {
-    entry->second += one_pass * (block.sequential() ? 1 : block.max_iterations);
-  }
+  for (const BlockPlan& plan : strategy_from_json((*strategy)->value).blocks)
+    entry->second += one_pass * most_passes(plan);
   return entry->second;
 }
 

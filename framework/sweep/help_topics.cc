@@ -67,10 +67,16 @@ constexpr const char* kStrategies =
               blocks:
                 7: {segments: 8, max_iterations: 32, guess: z, clamp: 3, stop: {published: 1.0e-6}}
                 0/6: sequential
-                else: {segments: 1, max_iterations: 10}
+                5: {segment_length: 32, max_iterations: 32, stop: {relative_mse: 1.0e-3}}
+                else: {segments: 1, max_iterations: 63, stop: {max_abs: 0.5, scope: image}}
+            - SeJD                       # samplers of others: SeJD, STARFlow, STARFlow-16
 
 Lists are in sampling order (the last block first), block numbers are the checkpoint's.
-segments: 0 or sequential; 1: Jacobi; more: GS-Jacobi. guess: z or 0, zero or 1, or auto:
+segments: 0 or sequential; 1: Jacobi; more: GS-Jacobi; or segment_length: tokens a segment.
+stop ends the iterations of a segment when their change is at most a threshold. Its norm is
+published (the published code's), max_abs (largest change of a value), relative_mse (mean
+square of the change over that of the tokens) or token_rms (largest rms change of a token).
+scope: chunk (default): all images of a chunk stop together; image: each for itself. guess: z or 0, zero or 1, or auto:
 of each block the one with the smaller initial guessing metric (as igm_crm measures it) on
 real images, which are named beside the strategy. What was chosen is recorded.
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "framework/core/shape.h"
+#include "framework/core/strategy.h"
 #include "framework/sweep/run_parse.h"
 
 namespace tarflow::sweep {
@@ -241,26 +242,42 @@ Json strategy_schema() {
       "of blocks, or a name under `strategies`.");
 }
 
+Json stop_schema() {
+  const Json threshold = {{"type", "number"}, {"minimum", 0}};
+  Json properties, one = Json::array();
+  for (const std::string& norm : norm_names()) {
+    properties[norm] = threshold;
+    one.push_back({{"required", Json::array({norm})}});
+  }
+  properties["scope"] =
+      described({{"enum", Json::array({to_string(Scope::kChunk), to_string(Scope::kImage)})}},
+                "Images that stop together: all of a chunk, or each for itself.");
+  return {{"anyOf", Json::array({{{"enum", Json::array({"none"})}},
+                                 {{"type", "object"},
+                                  {"oneOf", std::move(one)},
+                                  {"properties", std::move(properties)},
+                                  {"additionalProperties", false}}})}};
+}
+
 Json block_schema() {
   const Json number = {{"anyOf", Json::array({{{"type", "number"}, {"minimum", 0}},
                                               {{"enum", Json::array({"none"})}}})}};
   const Json segments = {{"anyOf", Json::array({{{"type", "integer"}, {"minimum", 0}},
                                                 {{"enum", Json::array({"sequential"})}}})}};
-  const Json stop = {
-      {"anyOf", Json::array({{{"enum", Json::array({"none"})}},
-                             {{"type", "object"},
-                              {"required", Json::array({"published"})},
-                              {"properties", {{"published", {{"type", "number"}, {"minimum", 0}}}}},
-                              {"additionalProperties", false}}})}};
   const Json map = {
       {"type", "object"},
-      {"required", Json::array({"segments"})},
+      {"oneOf", Json::array({{{"required", Json::array({"segments"})}},
+                             {{"required", Json::array({"segment_length"})}}})},
       {"properties",
        {{"segments", described(segments, "0 or sequential; 1: Jacobi; more: GS-Jacobi.")},
+        {"segment_length", described({{"type", "integer"}, {"minimum", 1}},
+                                     "Tokens a segment of GS-Jacobi, in the place of segments.")},
         {"max_iterations", described({{"type", "integer"}, {"minimum", 1}}, "A segment, at most.")},
         {"guess", to("guess")},
         {"clamp", described(number, "Iterates are kept within plus and minus this.")},
-        {"stop", described(stop, "Threshold of the published code's stop.")}}},
+        {"stop", described(stop_schema(),
+                           "Ends the iterations of a segment early: the norm of "
+                           "their change and its threshold.")}}},
       {"additionalProperties", false}};
   return {{"anyOf", Json::array({{{"enum", Json::array({"sequential"})}}, map, to("used")})}};
 }

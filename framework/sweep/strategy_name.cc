@@ -9,33 +9,13 @@
 #include <map>
 
 #include "framework/core/error.h"
+#include "framework/core/overloaded.h"
 
 namespace tarflow::sweep {
 namespace {
 
 constexpr const char* kForm =
     "write [Stack-GS-J-Else], as [7-8-32-10] or [0/7-256/8-1/13-6], or For";
-
-// Brackets, quotes and spaces removed, typeset dashes made plain, lower case.
-std::string plain(std::string_view text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    // U+2010 to U+2015 and the minus sign U+2212, as copied from a paper.
-    const std::string_view rest = text.substr(i);
-    if ((rest.starts_with("\xE2\x80") && rest.size() > 2 && rest[2] >= '\x90' &&
-         rest[2] <= '\x95') ||
-        rest.starts_with("\xE2\x88\x92")) {
-      out += '-';
-      i += 2;
-    } else if (!std::isspace(static_cast<unsigned char>(text[i])) && text[i] != '"' &&
-               text[i] != '\'') {
-      out += static_cast<char>(std::tolower(static_cast<unsigned char>(text[i])));
-    }
-  }
-  if (out.starts_with('[')) out.erase(0, 1);
-  if (out.ends_with(']')) out.pop_back();
-  return out;
-}
 
 std::vector<std::string> split(const std::string& text, char at) {
   std::vector<std::string> parts(1);
@@ -86,6 +66,26 @@ std::string joined(const std::vector<int>& values) {
 
 }  // namespace
 
+std::string plain_name(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    // U+2010 to U+2015 and the minus sign U+2212, as copied from a paper.
+    const std::string_view rest = text.substr(i);
+    if ((rest.starts_with("\xE2\x80") && rest.size() > 2 && rest[2] >= '\x90' &&
+         rest[2] <= '\x95') ||
+        rest.starts_with("\xE2\x88\x92")) {
+      out += '-';
+      i += 2;
+    } else if (!std::isspace(static_cast<unsigned char>(text[i])) && text[i] != '"' &&
+               text[i] != '\'') {
+      out += static_cast<char>(std::tolower(static_cast<unsigned char>(text[i])));
+    }
+  }
+  if (out.starts_with('[')) out.erase(0, 1);
+  if (out.ends_with(']')) out.pop_back();
+  return out;
+}
+
 std::string PublishedName::str() const {
   if (others == 0) return "For";
   std::vector<int> stack, segments, iterations;
@@ -99,13 +99,13 @@ std::string PublishedName::str() const {
 }
 
 bool looks_published(std::string_view text) {
-  const std::string name = plain(text);
+  const std::string name = plain_name(text);
   return name == "for" || (std::count(name.begin(), name.end(), '-') == 3 &&
                            name.find_first_not_of("0123456789-/") == std::string::npos);
 }
 
 PublishedName parse_published_name(std::string_view text) {
-  const std::string name = plain(text);
+  const std::string name = plain_name(text);
   if (name == "for") return {};
   const std::vector<std::string> parts = split(name, '-');
   if (parts.size() != 4) {
@@ -144,12 +144,20 @@ int checked_segments(int64_t written, const FlowSize& flow) {
   return written == flow.tokens ? 0 : static_cast<int>(written);
 }
 
+int checked_segment_length(int64_t written, const FlowSize& flow) {
+  if (written < 1 || written > flow.tokens) {
+    throw Error(
+        fmt::format("segments of {} tokens, but the model has {} tokens", written, flow.tokens),
+        fmt::format("write 1 to {}", flow.tokens));
+  }
+  return static_cast<int>(written);
+}
+
 Strategy published_strategy(const PublishedName& name, const FlowSize& flow) {
   Strategy strategy;
   strategy.name = name.str();
-  BlockStrategy other;
-  if (name.others > 0)
-    other = {1, name.others, Guess::kZ, kPublishedClamp, StopRule::kPublished, kPublishedStop};
+  const BlockPlan other =
+      name.others > 0 ? published_plan(1, name.others) : BlockPlan{Sequential{}};
   strategy.blocks.assign(static_cast<size_t>(flow.blocks), other);
   for (const PublishedName::Group& group : name.groups) {
     if (group.block >= flow.blocks) {
@@ -157,23 +165,52 @@ Strategy published_strategy(const PublishedName& name, const FlowSize& flow) {
                               group.block, flow.blocks),
                   fmt::format("blocks are 0 to {}", flow.blocks - 1));
     }
-    BlockStrategy& block = strategy.blocks[static_cast<size_t>(flow.blocks - 1 - group.block)];
-    block = other;
-    block.segments = checked_segments(group.segments, flow);
-    block.max_iterations = group.iterations;
-    if (block.sequential()) block = BlockStrategy{};
+    strategy.blocks[static_cast<size_t>(flow.blocks - 1 - group.block)] =
+        published_plan(checked_segments(group.segments, flow), group.iterations);
   }
   return strategy;
 }
 
-std::optional<PublishedName> published_name_of(const std::vector<BlockStrategy>& blocks,
+namespace {
+
+// A tough block's entry in a published name; nothing for a plan that no name states.
+std::optional<PublishedName::Group> group_of(int block, const BlockPlan& plan, int tokens) {
+  using Group = std::optional<PublishedName::Group>;
+  return std::visit(
+      Overloaded{
+          [&](const Sequential&) {
+            return Group({block, tokens, 1});
+          },
+          [&](const Jacobi& jacobi) {
+            return Group({block, 1, jacobi.max_iterations});
+          },
+          [&](const Segments& segments) {
+            const auto* const count = std::get_if<SegmentCount>(&segments.size);
+            return count ? Group({block, count->value, segments.max_iterations}) : std::nullopt;
+          }},
+      plan.method);
+}
+
+}  // namespace
+
+bool same_but_for_guesses(const std::vector<BlockPlan>& blocks,
+                          const std::vector<BlockPlan>& others) {
+  return std::equal(blocks.begin(), blocks.end(), others.begin(), others.end(),
+                    [](BlockPlan plan, const BlockPlan& other) {
+                      const Guess* const guess = guess_of(other);
+                      if (Guess* own = guess_of(plan); own && guess) *own = *guess;
+                      return plan == other;
+                    });
+}
+
+std::optional<PublishedName> published_name_of(const std::vector<BlockPlan>& blocks,
                                                const FlowSize& flow) {
   PublishedName name;
-  const auto sequential = [](const BlockStrategy& block) { return block.sequential(); };
+  const auto sequential = [](const BlockPlan& plan) { return plan.sequential(); };
   if (std::all_of(blocks.begin(), blocks.end(), sequential)) return name;
   std::map<int, int> jacobi;  // iterations -> blocks that take them
-  for (const BlockStrategy& block : blocks) {
-    if (block.segments == 1) ++jacobi[block.max_iterations];
+  for (const BlockPlan& plan : blocks) {
+    if (const auto* const all = std::get_if<Jacobi>(&plan.method)) ++jacobi[all->max_iterations];
   }
   if (jacobi.empty()) return std::nullopt;
   // The most common number is Else; of equally common ones the smaller.
@@ -181,19 +218,16 @@ std::optional<PublishedName> published_name_of(const std::vector<BlockStrategy>&
                   return a.second < b.second;
                 })->first;
   for (int index = 0; index < flow.blocks; ++index) {
-    const BlockStrategy& block = blocks[blocks.size() - 1 - static_cast<size_t>(index)];
-    if (block.segments == 1 && block.max_iterations == name.others) continue;
-    name.groups.push_back(block.sequential()
-                              ? PublishedName::Group{index, flow.tokens, 1}
-                              : PublishedName::Group{index, block.segments, block.max_iterations});
+    const BlockPlan& plan = blocks[blocks.size() - 1 - static_cast<size_t>(index)];
+    const auto* const all = std::get_if<Jacobi>(&plan.method);
+    if (all && all->max_iterations == name.others) continue;
+    const auto group = group_of(index, plan, flow.tokens);
+    if (!group) return std::nullopt;
+    name.groups.push_back(*group);
   }
   if (name.groups.empty()) return std::nullopt;  // Jacobi everywhere has no published name
-  const Strategy same = published_strategy(name, flow);
-  for (size_t i = 0; i < blocks.size(); ++i) {
-    BlockStrategy block = blocks[i];
-    block.guess = same.blocks[i].guess;
-    if (block != same.blocks[i]) return std::nullopt;  // another clamp or stop
-  }
+  // Another clamp or stop has no published name either.
+  if (!same_but_for_guesses(blocks, published_strategy(name, flow).blocks)) return std::nullopt;
   return name;
 }
 

@@ -44,10 +44,18 @@ bool looks_published(std::string_view text);
 Strategy published_strategy(const PublishedName& name, const FlowSize& flow);
 
 // The name that published_strategy turns into `blocks` (guesses aside), if there is one.
-std::optional<PublishedName> published_name_of(const std::vector<BlockStrategy>& blocks,
+std::optional<PublishedName> published_name_of(const std::vector<BlockPlan>& blocks,
                                                const FlowSize& flow);
 
 // Segments as stored: `written` = T is sequential (0). Throws Error when it is below 0 or above T.
 int checked_segments(int64_t written, const FlowSize& flow);
+// Tokens a segment. Throws Error when it is below 1 or above T.
+int checked_segment_length(int64_t written, const FlowSize& flow);
+
+bool same_but_for_guesses(const std::vector<BlockPlan>& blocks,
+                          const std::vector<BlockPlan>& others);
+
+// Brackets, quotes and spaces removed, typeset dashes made plain, lower case.
+std::string plain_name(std::string_view text);
 
 }  // namespace tarflow::sweep

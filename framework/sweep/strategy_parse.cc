@@ -5,7 +5,11 @@
 
 #include <algorithm>
 #include <climits>
+#include <variant>
 
+#include "framework/core/overloaded.h"
+#include "framework/sweep/block_parse.h"
+#include "framework/sweep/rival_name.h"
 #include "framework/sweep/scalars.h"
 
 namespace tarflow::sweep {
@@ -13,31 +17,6 @@ namespace {
 
 constexpr size_t kMaxLabel = 80;
 constexpr int64_t kMaxInt = INT_MAX;
-
-// Calls `make`, which throws Errors without a place, and reports them at `mark`.
-template <typename Make>
-auto located(Mark mark, Report& report, Make make) -> std::optional<decltype(make())> {
-  try {
-    return make();
-  } catch (const Error& failure) {
-    for (const Problem& problem : failure.problems())
-      report.error(mark, problem.what, problem.repair);
-    return std::nullopt;
-  }
-}
-
-std::optional<Guess> read_guess(const Node& node, const std::string& name, Report& report) {
-  if (node.kind == NodeKind::kScalar) {
-    if (node.text == "0" || node.text == "z") return Guess::kZ;
-    if (node.text == "1" || node.text == "zero") return Guess::kZero;
-    if (node.text == "auto") return Guess::kAuto;
-  }
-  report.error(node.mark,
-               fmt::format("`{}`: expected an initial guess, found {}", name, found(node)),
-               "0 or z: the block's input z itself; 1 or zero: token 0 of z, zeros elsewhere; "
-               "auto: the better of the two on real images");
-  return std::nullopt;
-}
 
 // A list with one entry a block, read by `read`; for another length both numbers are reported.
 template <typename T, typename Read>
@@ -60,10 +39,6 @@ std::optional<std::vector<T>> read_blocks(const Node& node, const std::string& n
   return values;
 }
 
-bool is_word(const Node& node, const char* word) {
-  return node.kind == NodeKind::kScalar && node.text == word;
-}
-
 // `guess` (one for all) or `guess_list` of a map, put into the blocks; sequential blocks have none.
 // False when something is wrong.
 bool apply_guesses(const Node& map, const std::optional<FlowSize>& flow,
@@ -76,7 +51,9 @@ bool apply_guesses(const Node& map, const std::optional<FlowSize>& flow,
     report.error(list->mark, "`guess_list` beside `guess`", "state one of them");
     return false;
   }
-  if (strategy && strategy->sequential() && !map.find("num_GS_list")) {
+  const auto guesses_nothing = [](const BlockPlan& plan) { return !guess_of(plan); };
+  if (strategy && !map.find("num_GS_list") &&
+      std::all_of(strategy->blocks.begin(), strategy->blocks.end(), guesses_nothing)) {
     report.error(
         stated.mark,
         fmt::format("sequential sampling has no initial guess, so `{}` does nothing", stated.key),
@@ -96,36 +73,60 @@ bool apply_guesses(const Node& map, const std::optional<FlowSize>& flow,
   }
   if (!strategy) return true;
   for (size_t i = 0; i < strategy->blocks.size(); ++i) {
-    if (!strategy->blocks[i].sequential()) strategy->blocks[i].guess = guesses[i];
+    if (Guess* const guess = guess_of(strategy->blocks[i])) *guess = guesses[i];
   }
   return true;
 }
 
-// A published name, which unquoted brackets make a list of one text.
-std::optional<PublishedName> read_name(const Node& node, Report& report) {
+// The text of a name, which unquoted brackets make a list of one text.
+const Node* read_name(const Node& node, Report& report) {
   const Node* text = &node;
   if (node.kind == NodeKind::kList) {
     if (node.items.size() != 1 || node.items[0]->kind != NodeKind::kScalar) {
       report.error(node.mark,
                    fmt::format("expected one strategy, found a list of {}", node.items.size()),
                    "to run several strategies, list them under `grid:`");
-      return std::nullopt;
+      return nullptr;
     }
     text = node.items[0].get();
   }
   if (text->kind != NodeKind::kScalar) {
     report.error(node.mark, fmt::format("expected a strategy, found {}", found(*text)),
                  "write [Stack-GS-J-Else], as [7-8-32-10], or For");
-    return std::nullopt;
+    return nullptr;
   }
-  return located(node.mark, report, [&] { return parse_published_name(text->text); });
+  return text;
+}
+
+// A published name or that of a rival.
+using Name = std::variant<PublishedName, Rival>;
+
+// Whether `text` has the form of such a name, valid or not.
+bool looks_named(const std::string& text) {
+  try {
+    return looks_published(text) || parse_rival_name(text).has_value();
+  } catch (const Error&) {
+    return true;
+  }
+}
+
+Name parse_name(const std::string& text) {
+  if (const std::optional<Rival> rival = parse_rival_name(text)) return *rival;
+  return parse_published_name(text);
 }
 
 std::optional<Strategy> from_name(const Node& node, const std::optional<FlowSize>& flow,
                                   Report& report) {
-  const std::optional<PublishedName> name = read_name(node, report);
+  const Node* const text = read_name(node, report);
+  if (!text) return std::nullopt;
+  const auto name = located(node.mark, report, [&] { return parse_name(text->text); });
   if (!name || !flow) return std::nullopt;
-  return located(node.mark, report, [&] { return published_strategy(*name, *flow); });
+  return located(node.mark, report, [&] {
+    return std::visit(
+        Overloaded{[&](const PublishedName& own) { return published_strategy(own, *flow); },
+                   [&](const Rival& rival) { return rival_strategy(rival, *flow); }},
+        *name);
+  });
 }
 
 std::optional<Strategy> from_named_map(const Node& map, const std::optional<FlowSize>& flow,
@@ -160,89 +161,19 @@ std::optional<Strategy> from_lists(const Node& map, const std::optional<FlowSize
     const auto count =
         located(item.mark, report, [&] { return checked_segments((*segments)[i], *flow); });
     if (!count) return std::nullopt;
-    BlockStrategy block;
-    if (*count > 0) {
-      if (!iterations || (*iterations)[i] < 1) {
-        const int index = flow->blocks - 1 - static_cast<int>(i);
-        report.error(
-            iterations ? map.find("max_jacobi_list")->value->items[i]->mark : map.mark,
-            fmt::format("block {} is not sequential and needs at least 1 Jacobi iteration", index),
-            "state it in `max_jacobi_list`");
-        return std::nullopt;
-      }
-      block = {*count,
-               static_cast<int>((*iterations)[i]),
-               Guess::kZ,
-               kPublishedClamp,
-               StopRule::kPublished,
-               kPublishedStop};
+    if (*count > 0 && (!iterations || (*iterations)[i] < 1)) {
+      const int index = flow->blocks - 1 - static_cast<int>(i);
+      report.error(
+          iterations ? map.find("max_jacobi_list")->value->items[i]->mark : map.mark,
+          fmt::format("block {} is not sequential and needs at least 1 Jacobi iteration", index),
+          "state it in `max_jacobi_list`");
+      return std::nullopt;
     }
-    strategy->blocks.push_back(block);
+    strategy->blocks.push_back(
+        published_plan(*count, *count > 0 ? static_cast<int>((*iterations)[i]) : 0));
   }
   if (!apply_guesses(map, flow, strategy, report)) return std::nullopt;
   return strategy;
-}
-
-// `stop: none` or `stop: {published: 1.0e-6}`.
-bool read_stop(const Node& node, BlockStrategy& block, Report& report) {
-  if (node.kind == NodeKind::kScalar && node.text == "none") return true;
-  if (!read_map(node, "stop", report)) return false;
-  require_keys(node, "`stop`", {"published"}, report);
-  const Entry* published = node.find("published");
-  if (!published) return false;
-  const auto threshold = read_number(*published->value, "published", {0.0, {}}, report);
-  if (threshold) {
-    block.stop = StopRule::kPublished;
-    block.stop_threshold = *threshold;
-  }
-  return threshold.has_value();
-}
-
-std::optional<BlockStrategy> read_block(const Node& node, const std::optional<FlowSize>& flow,
-                                        Report& report) {
-  if (is_word(node, "sequential")) return BlockStrategy{};
-  if (!read_map(node, "a block", report)) return std::nullopt;
-  const size_t errors_before = report.errors.size();
-  require_keys(node, "a block", {"segments", "max_iterations", "guess", "clamp", "stop"}, report);
-  BlockStrategy block;
-  if (const Entry* entry = node.find("segments")) {
-    if (!is_word(*entry->value, "sequential")) {
-      const auto written = read_integer(*entry->value, "segments", {0, kMaxInt}, report);
-      if (!written) return std::nullopt;
-      const auto segments = located(entry->value->mark, report, [&] {
-        return checked_segments(*written, flow.value_or(FlowSize{0, INT_MAX}));
-      });
-      if (!segments) return std::nullopt;
-      block.segments = *segments;
-    }
-  } else {
-    report.error(node.mark, "a block needs `segments`",
-                 "0: sequential, 1: Jacobi over all tokens, more: GS-Jacobi");
-    return std::nullopt;
-  }
-  if (block.sequential()) {
-    for (const Entry& entry : node.entries) {
-      if (entry.key == "segments") continue;
-      report.error(entry.mark, fmt::format("a sequential block has no use for `{}`", entry.key),
-                   "remove it");
-    }
-    return report.errors.size() == errors_before ? std::optional(block) : std::nullopt;
-  }
-  if (const Entry* entry = node.find("max_iterations")) {
-    block.max_iterations = static_cast<int>(
-        read_integer(*entry->value, "max_iterations", {1, kMaxInt}, report).value_or(0));
-  } else {
-    report.error(node.mark, "a block that is not sequential needs `max_iterations`",
-                 "state at least 1");
-  }
-  if (const Entry* entry = node.find("guess")) {
-    block.guess = read_guess(*entry->value, "guess", report).value_or(Guess::kZ);
-  }
-  if (const Entry* entry = node.find("clamp"); entry && !is_word(*entry->value, "none")) {
-    block.clamp = read_number(*entry->value, "clamp", {0.0, {}}, report).value_or(0);
-  }
-  if (const Entry* entry = node.find("stop")) read_stop(*entry->value, block, report);
-  return report.errors.size() == errors_before ? std::optional(block) : std::nullopt;
 }
 
 // The block numbers of a key: "7" or "0/6".
@@ -274,18 +205,18 @@ std::vector<int> read_block_numbers(const Entry& entry, const std::optional<Flow
 // Puts the entries of `blocks:` into `strategy` when the flow is known.
 void read_block_map(const Node& map, const std::optional<FlowSize>& flow, Strategy& strategy,
                     Report& report) {
-  std::vector<std::optional<BlockStrategy>> blocks(flow ? static_cast<size_t>(flow->blocks) : 0);
-  std::optional<BlockStrategy> others;
+  std::vector<std::optional<BlockPlan>> blocks(flow ? static_cast<size_t>(flow->blocks) : 0);
+  std::optional<BlockPlan> others;
   const Entry* else_entry = map.find("else");
   for (const Entry& entry : map.entries) {
-    const std::optional<BlockStrategy> block = read_block(*entry.value, flow, report);
+    const std::optional<BlockPlan> block = read_block(*entry.value, flow, report);
     if (&entry == else_entry) {
       others = block;
       continue;
     }
     for (const int number : read_block_numbers(entry, flow, report)) {
       if (!flow || !block) continue;
-      std::optional<BlockStrategy>& slot = blocks[static_cast<size_t>(flow->blocks - 1 - number)];
+      std::optional<BlockPlan>& slot = blocks[static_cast<size_t>(flow->blocks - 1 - number)];
       if (slot)
         report.error(entry.mark, fmt::format("block {} is stated twice", number),
                      "keep one of them");
@@ -322,13 +253,23 @@ std::optional<Strategy> from_block_map(const Node& map, const std::optional<Flow
   return strategy;
 }
 
-// A label that reads as a published name must mean what it says.
+// A label that reads as a name must mean what it says.
 void require_honest(const std::string& label, Mark mark, const Strategy& strategy,
                     const FlowSize& flow, Report& report) {
-  if (!looks_published(label)) return;
-  const auto published = published_name_of(strategy.blocks, flow);
-  if (published && located(mark, report, [&] { return parse_published_name(label); }) == published)
-    return;
+  if (!looks_named(label)) return;
+  try {
+    const bool honest =
+        std::visit(Overloaded{[&](const PublishedName& name) {
+                                return published_name_of(strategy.blocks, flow) == name;
+                              },
+                              [&](const Rival& rival) {
+                                return same_but_for_guesses(strategy.blocks,
+                                                            rival_strategy(rival, flow).blocks);
+                              }},
+                   parse_name(label));
+    if (honest) return;
+  } catch (const Error&) {  // a name of nothing
+  }
   report.error(mark, fmt::format("the label `{}` is the name of another strategy", label),
                "choose another label");
 }
@@ -366,10 +307,11 @@ const Entry* find_named(const Node& node, const NamedStrategies* names) {
 bool report_unknown_name(const Node& node, const NamedStrategies* names, Report& report) {
   const Node* text = text_of(node);
   if (!names || names->empty() || !text || text->text.find('-') != std::string::npos ||
-      looks_published(text->text)) {
+      looks_named(text->text)) {
     return false;
   }
-  std::vector<std::string> known = {"For"};
+  std::vector<std::string> known = rival_names();
+  known.emplace_back("For");
   for (const auto& [name, entry] : *names) known.push_back(name);
   if (!report.incomplete) {
     report.error(node.mark, fmt::format("there is no strategy `{}`", text->text),
@@ -437,7 +379,10 @@ std::string stated_name(const Node& node, const NamedStrategies& names) {
   const Node* text = text_of(node);
   if (!text) return "";
   try {
-    return looks_published(text->text) ? parse_published_name(text->text).str() : text->text;
+    if (!looks_named(text->text)) return text->text;
+    return std::visit(Overloaded{[](const PublishedName& name) { return name.str(); },
+                                 [](const Rival& rival) { return to_string(rival); }},
+                      parse_name(text->text));
   } catch (const Error&) {
     return text->text;
   }
@@ -447,7 +392,7 @@ NamedStrategies read_named_strategies(const Node* map, Report& report) {
   NamedStrategies names;
   if (!map || !read_map(*map, "strategies", report)) return names;
   for (const Entry& entry : map->entries) {
-    if (looks_published(entry.key)) {
+    if (looks_named(entry.key)) {
       report.error(entry.mark, fmt::format("`{}` is the name of a published strategy", entry.key),
                    "choose another name");
       continue;

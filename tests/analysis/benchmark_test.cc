@@ -47,13 +47,13 @@ Source source_of(std::vector<record::Row> rows) {
   return testing::make_source("times", std::move(rows), {job});
 }
 
-Strategy sequential() { return {"For", std::vector<BlockStrategy>(8)}; }
+Strategy sequential() { return {"For", std::vector<BlockPlan>(8)}; }
 
 TEST(BenchmarkTables, PublishedSecondsStandBesideTheirLikeOnly) {
   const Published published = testing::published_figures();
   const Strategy theirs = find_figures(published, kAfhq)->strategy;
   Strategy shorter = theirs;
-  shorter.blocks[0].max_iterations = 31;
+  shorter.blocks[0] = published_plan(8, 31);
   record::Row unguided = benchmark_row("p6", sequential(), 128, "NVIDIA H200");
   unguided["cfg"] = 0.0;
   const std::vector<Source> sources = {

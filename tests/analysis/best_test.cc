@@ -35,8 +35,8 @@ Source source_of(const std::vector<Run>& runs) {
     rows.push_back(row);
     record::JobRecord job =
         testing::make_job("j" + run.id, "evaluate", "small_model_4_64_2_2_0.05.pth", {run.id});
-    Strategy strategy{run.strategy, std::vector<BlockStrategy>(2)};
-    if (!sequential) strategy.blocks[0] = {8, 4, Guess::kZ, 3, StopRule::kPublished, 1e-6};
+    Strategy strategy{run.strategy, std::vector<BlockPlan>(2)};
+    if (!sequential) strategy.blocks[0] = published_plan(8, 4);
     job.job["settings"] = {{"strategy", to_json(strategy)}, {"cfg", run.cfg}, {"labels", nullptr}};
     job.job["points"][0]["settings"] = {{"self_denoising_lr", 0.5}, {"reference", "/data/x"}};
     jobs.push_back(std::move(job));

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "framework/sampling/evaluator.h"
-#include "framework/sampling/invert.h"
+#include "framework/sampling/solve.h"
 #include "tests/support/random_model.h"
 
 namespace tarflow {

@@ -22,10 +22,8 @@ const Model& demo_model() {
 // [7-8-4-4]: block 7 in 8 segments of 4 iterations, the others 4 Jacobi iterations; guess z, clamp
 // and stop as published.
 Strategy gs_jacobi() {
-  const BlockStrategy jacobi{
-      1, 4, Guess::kZ, kPublishedClamp, StopRule::kPublished, kPublishedStop};
-  Strategy strategy{"[7-8-4-4]", std::vector<BlockStrategy>(8, jacobi)};
-  strategy.blocks[0].segments = 8;
+  Strategy strategy{"[7-8-4-4]", std::vector<BlockPlan>(8, published_plan(1, 4))};
+  strategy.blocks[0] = published_plan(8, 4);
   return strategy;
 }
 
@@ -44,7 +42,7 @@ void run(benchmark::State& state, const Strategy& strategy) {
                                                   benchmark::Counter::kIsIterationInvariantRate);
 }
 
-void sequential(benchmark::State& state) { run(state, {"For", std::vector<BlockStrategy>(8)}); }
+void sequential(benchmark::State& state) { run(state, {"For", std::vector<BlockPlan>(8)}); }
 void gs_jacobi_7_8_4_4(benchmark::State& state) { run(state, gs_jacobi()); }
 
 BENCHMARK(sequential)->Arg(64)->Arg(1)->Unit(benchmark::kMillisecond)->UseRealTime();

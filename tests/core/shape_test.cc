@@ -37,16 +37,6 @@ TEST(Shape, FlopsOfOneToken) {
   EXPECT_DOUBLE_EQ(deep.block_flops_per_token(10), 3 * (linear + attention) + ends);
 }
 
-TEST(Shape, FlopsOfSampling) {
-  const ModelShape shape{4, 2, 64, 2, 1, 0, 0.1};  // 4 tokens, which attend to 1, 2, 3 and 4 keys
-  double one_pass = 0;
-  for (int keys = 1; keys <= 4; ++keys) one_pass += shape.block_flops_per_token(keys);
-  EXPECT_DOUBLE_EQ(shape.sampling_flops(1, false), one_pass);
-  // 5 images: block 0 token after token (3 of 4 tokens), block 1 in 6 iterations.
-  EXPECT_DOUBLE_EQ(shape.sampling_flops(5 * (0.75 + 6), false), 33.75 * one_pass);
-  EXPECT_DOUBLE_EQ(shape.sampling_flops(5 * (0.75 + 6), true), 67.5 * one_pass);
-}
-
 TEST(Shape, JsonRoundTrips) {
   EXPECT_EQ(shape_from_json(to_json(kAfhq)), kAfhq);
   EXPECT_THROW(shape_from_json(Json{{"image_size", 3}}), Error);

@@ -142,7 +142,7 @@ TEST_P(FusedKernelsTest, KeysAndValuesAreStored) {
                    keys = unset({b, heads, tokens, 64}, GetParam().type), values = keys.clone(),
                    untouched = keys.clone();
   const at::Tensor before = exact(qkv);
-  const at::Tensor lowered = number(0, at::kInt), up = number(1, at::kInt);
+  const at::Tensor lowered = number(0, at::kInt).repeat(2), up = number(1, at::kInt).repeat(2);
   const Position third{1, number(2, at::kLong)}, start{0, {}};
   store_keys_values({qkv, keys, values, third, lowered});
   const at::Tensor parts = before.permute({2, 0, 3, 1, 4});
@@ -240,7 +240,7 @@ TEST_P(FusedKernelsTest, DecodeAttentionKeepsLargeScoresAndNotANumber) {
   const at::Tensor keys = random({2, 1, 200, 64}) * 30, values = random({2, 1, 200, 64}),
                    qkv = random({2, 3, 1, 64}) * 30, out = unset({2, 1, 64}, GetParam().type);
   const at::Tensor expected = exact_attention(qkv, keys, values, 150, 2, 1);
-  const at::Tensor up = number(1, at::kInt);
+  const at::Tensor up = number(1, at::kInt).repeat(2);
   const Position place{150, {}};
   decode_attention({qkv, keys, values, place, 2, 1.0, up, out});
   const at::Tensor error = (exact(out) - expected).abs();
@@ -254,7 +254,8 @@ TEST_P(FusedKernelsTest, DecodeAttentionKeepsLargeScoresAndNotANumber) {
 TEST_P(FusedKernelsTest, ARaisedFlagKeepsTheIterate) {
   const at::Tensor outputs = random({2, 1, 24}), z = full({2, 5, 12}), x = full({2, 5, 12});
   const at::Tensor before = x.clone();
-  GuidedUpdate update{outputs, z, x, 1, 0, 0, {}, number(2, at::kLong), number(1, at::kInt)};
+  GuidedUpdate update{outputs, {}, z, x, 1, 0, 0, {}, number(2, at::kLong)};
+  update.stopped = number(1, at::kInt).repeat(2);
   guided_update(update);
   EXPECT_TRUE(at::equal(x, before));
   update.stopped.zero_();
@@ -265,31 +266,116 @@ TEST_P(FusedKernelsTest, ARaisedFlagKeepsTheIterate) {
 
 TEST_P(FusedKernelsTest, ResidualsAreCountedUntilTheStop) {
   const auto options = at::TensorOptions(at::kDouble).device(GetParam().device);
-  Residual work{at::full({300}, 3.0, options),
-                at::zeros({4}, options),
-                number(0, at::kInt),
-                number(0, at::kInt),
-                10,
-                true,
-                1.0};
+  Residual work;
+  work.change = at::full({300}, 3.0, options);
+  work.history = at::zeros({4}, options);
+  work.done = number(0, at::kInt);
+  work.stopped = number(0, at::kInt).repeat(300);
+  work.finished = number(0, at::kInt);
+  work.width = 10;
+  work.stop = Stop{Norm::kPublished, 0.01};
+  const double elements = 300 * 10;
   residual(work);
-  EXPECT_EQ(work.stopped.item<int>(), 0);
+  EXPECT_EQ(work.finished.item<int>(), 0);
   EXPECT_EQ(work.change.abs().max().item<double>(), 0);
-  work.change.fill_(0.99 * 0.99 / 3);
+  work.change.fill_(std::pow(0.0099 * elements, 2) / 300);
   residual(work);
-  EXPECT_EQ(work.stopped.item<int>(), 1) << "a residual that is not above the threshold";
+  EXPECT_EQ(work.finished.item<int>(), 1) << "a residual that is not above the threshold";
+  EXPECT_EQ(work.stopped.min().item<int>(), 1) << "all images stop together";
   work.change.fill_(5.0);
   residual(work);
   EXPECT_EQ(work.done.item<int>(), 2);
   EXPECT_EQ(work.change.min().item<double>(), 5.0);
-  EXPECT_NEAR(work.history[0].item<double>(), 3.0, 1e-12);
-  EXPECT_NEAR(work.history[1].item<double>(), 0.99, 1e-12);  // of 300 sums
+  EXPECT_NEAR(work.history[0].item<double>(), 30 / elements, 1e-12);
+  EXPECT_NEAR(work.history[1].item<double>(), 0.0099, 1e-12);  // of 300 sums
   EXPECT_EQ(work.history[2].item<double>(), 0);
 
+  work.finished.zero_();
   work.stopped.zero_();
   work.change.fill_(NAN);
   residual(work);
-  EXPECT_EQ(work.stopped.item<int>(), 1) << "not-a-number stops";
+  EXPECT_EQ(work.finished.item<int>(), 1) << "not-a-number stops, as in the published code";
+}
+
+// Every norm and scope, of statistics whose reductions are known.
+TEST_P(FusedKernelsTest, StopsReduceTheStatisticsOfTokens) {
+  const auto options = at::TensorOptions(at::kDouble).device(GetParam().device);
+  const int64_t images = 5, tokens = 300, width = 4, first = 3, last = 290;
+  at::manual_seed(5);
+  const at::Tensor given = at::rand({images, tokens, kStatistics}, at::kDouble) + 0.1;
+  const at::Tensor part = given.slice(1, first, last), squares = part.select(2, kSquares);
+  const std::map<Norm, at::Tensor> each = {
+      {Norm::kMaxAbs, part.select(2, kLargest).amax(1)},
+      {Norm::kRelativeMse, squares.sum(1) / part.select(2, kSize).sum(1)},
+      {Norm::kTokenRms, (squares.amax(1) / width).sqrt()},
+      {Norm::kPublished, squares.sum(1).sqrt() / width}};
+  for (const auto& [norm, values] : each) {
+    const double all =
+        norm == Norm::kRelativeMse ? (squares.sum() / part.select(2, kSize).sum()).item<double>()
+        : norm == Norm::kPublished ? squares.sum().sqrt().item<double>() / (images * width)
+                                   : values.max().item<double>();
+    for (const Scope scope : {Scope::kChunk, Scope::kImage}) {
+      const double middle = values.median().item<double>();
+      for (const double threshold : scope == Scope::kImage
+                                        ? std::vector<double>{middle, 1e9, 0}
+                                        : std::vector<double>{all * (1 + 1e-9), all * (1 - 1e-9)}) {
+        SCOPED_TRACE(testing::Message()
+                     << to_string(norm) << " " << to_string(scope) << " " << threshold);
+        Residual work;
+        work.change = at::zeros({images}, options);
+        work.statistics = given.clone().to(GetParam().device);
+        work.first = first;
+        work.last = last;
+        work.history = at::zeros({4}, options);
+        work.done = number(0, at::kInt);
+        work.stopped = number(0, at::kInt).repeat(images);
+        work.finished = number(0, at::kInt);
+        work.width = width;
+        work.stop = Stop{norm, threshold, scope};
+        residual(work);
+        const at::Tensor expected = scope == Scope::kImage
+                                        ? values.le(threshold)
+                                        : at::full({images}, all <= threshold, at::kBool);
+        EXPECT_TRUE(at::equal(work.stopped.cpu().to(at::kBool), expected));
+        EXPECT_EQ(work.finished.item<int>() != 0, expected.all().item<bool>());
+        EXPECT_NEAR(work.history[0].item<double>(),
+                    squares.sum().sqrt().item<double>() / (images * width), 1e-9);
+        const at::Tensor left = work.statistics.cpu();
+        EXPECT_EQ(left.slice(1, first, last).slice(2, kSquares, kSize).abs().max().item<double>(),
+                  0);
+        EXPECT_TRUE(at::equal(left.select(2, kSize), given.select(2, kSize)));
+        EXPECT_TRUE(at::equal(left.slice(1, last), given.slice(1, last)));
+      }
+    }
+  }
+}
+
+// Flags are an image's: of a stop for each image, both of its rows keep what they have.
+TEST_P(FusedKernelsTest, AStoppedImageKeepsItsCache) {
+  const int64_t images = 2, heads = 2, tokens = 8;
+  const at::Tensor stopped = number(0, at::kInt).repeat(images);
+  stopped[1].fill_(1);
+  const auto expect_kept = [&](const at::Tensor& cache, const at::Tensor& before, int64_t token) {
+    for (const int64_t row : {0, 1, 2, 3}) {
+      EXPECT_EQ(at::equal(cache[row].select(1, token), before[row].select(1, token)), row % 2 == 1)
+          << "row " << row;
+    }
+  };
+  const at::Tensor keys = random({2 * images, heads, tokens, 64}), values = random(keys.sizes()),
+                   held_keys = keys.clone(), held_values = values.clone();
+  store_keys_values({random({2 * images, 3, 3, heads, 64}), keys, values, {2, {}}, stopped});
+  expect_kept(keys, held_keys, 3);
+  expect_kept(values, held_values, 3);
+  decode_attention({random({2 * images, 3, heads, 64}),
+                    keys,
+                    values,
+                    {6, {}},
+                    images,
+                    1.0,
+                    stopped,
+                    unset({2 * images, heads, 64}, GetParam().type)});
+  expect_kept(keys, held_keys, 6);
+  expect_kept(values, held_values, 6);
 }
 
 INSTANTIATE_TEST_SUITE_P(Twins, FusedKernelsTest,

@@ -80,14 +80,10 @@ class Parity : public testing::TestWithParam<std::tuple<Case, const char*>> {
     const auto guesses = golden_->integers(group, "guess_list");
     Strategy strategy{group, {}};
     for (size_t i = 0; i < segments.size(); ++i) {
-      BlockStrategy block;
-      block.segments = segments[i] == model_.shape.tokens() ? 0 : static_cast<int>(segments[i]);
-      block.max_iterations = static_cast<int>(iterations[i]);
-      block.guess = guesses[i] == 0 ? Guess::kZ : Guess::kZero;
-      block.clamp = kPublishedClamp;
-      block.stop = StopRule::kPublished;
-      block.stop_threshold = kPublishedStop;
-      strategy.blocks.push_back(block);
+      const bool sequential = segments[i] == model_.shape.tokens();
+      strategy.blocks.push_back(published_plan(sequential ? 0 : static_cast<int>(segments[i]),
+                                               static_cast<int>(iterations[i]),
+                                               guesses[i] == 0 ? Guess::kZ : Guess::kZero));
     }
     return strategy;
   }

@@ -223,7 +223,7 @@ ExperimentSchema every_field() {
 }
 
 TEST(Settings, EveryFieldHasItsColumn) {
-  const Strategy strategy{"mine", {BlockStrategy{}, BlockStrategy{1, 10, Guess::kZero, 0, {}, 0}}};
+  const Strategy strategy{"mine", {BlockPlan{}, BlockPlan{Jacobi{{10, Guess::kZero}}}}};
   const Json settings = {{"model", "m"},
                          {"strategy", to_json(strategy)},
                          {"num_images", 7},

@@ -8,29 +8,29 @@
 
 #include "framework/sampling/memory_plan.h"
 #include "tests/support/linear_flow.h"
+#include "tests/support/plans.h"
 
 namespace tarflow {
 namespace {
 
 constexpr Guidance kGuided{1.0, 1.0};
 
-SampleOptions options_of(const BlockStrategy& plan) {
+SampleOptions options_of(const BlockPlan& plan) {
   SampleOptions options;
-  options.strategy = {"test", std::vector<BlockStrategy>(3, plan)};
+  options.strategy = {"test", std::vector<BlockPlan>(3, plan)};
   options.guidance = kGuided;
   return options;
 }
 
 at::Tensor some_noise(int64_t count) { return normal_noise(21, 0, count, 16, 12, at::kCPU); }
 
-BlockStrategy published(int segments, int iterations, double threshold) {
-  return {segments, iterations, Guess::kZ, kPublishedClamp, StopRule::kPublished, threshold};
+BlockPlan published(int segments, int iterations, double threshold) {
+  return plan_of(segments, iterations, Guess::kZ, kPublishedClamp, published_stop(threshold));
 }
 
 // What as many images at once take.
 BatchOptions limited_to(const Model& model, const SampleOptions& options, int64_t images) {
-  const MemoryPlan plan =
-      memory_plan(model.shape, images, model.compute, options.guidance, options.strategy, false);
+  const MemoryPlan plan = memory_plan(model, images, options.guidance, options.strategy, false);
   return {.memory_limit = plan.working()};
 }
 
@@ -76,8 +76,8 @@ TEST(BatchSampler, EnoughMemoryChangesNothing) {
 TEST(BatchSampler, PartsAreTheWholeWithoutStops) {
   const Model model = random_model(kSmallShape, 2);
   const Labels labels = {0, 1, 2, 3, 4};
-  for (const BlockStrategy& plan : {BlockStrategy{}, BlockStrategy{1, 4, Guess::kZero},
-                                    BlockStrategy{4, 2, Guess::kZ, 3, StopRule::kNone, 0}}) {
+  for (const BlockPlan& plan :
+       {plan_of(0), plan_of(1, 4, Guess::kZero), plan_of(4, 2, Guess::kZ, 3)}) {
     const SampleOptions options = options_of(plan);
     const SampleResult whole = Sampler(model, 5, options).sample(some_noise(5), labels);
     BatchSampler sampler(model, options, limited_to(model, options, 3));
@@ -110,10 +110,11 @@ TEST(BatchSampler, PartsStopWhereTheWholeMay) {
 }
 
 TEST(BatchSampler, APartsShareOfTheThreshold) {
-  const Strategy strategy{"s", {published(1, 5, 1e-6), BlockStrategy{}}};
+  const Strategy strategy{"s", {published(1, 5, 1e-6), BlockPlan{}}};
   EXPECT_EQ(for_part(strategy, 4, 4), strategy);
-  EXPECT_DOUBLE_EQ(for_part(strategy, 2, 8).blocks[0].stop_threshold, 2e-6);
-  EXPECT_EQ(for_part(strategy, 2, 8).blocks[1], BlockStrategy{});
+  Strategy part = for_part(strategy, 2, 8);
+  EXPECT_DOUBLE_EQ(stop_of(part.blocks[0])->threshold, 2e-6);
+  EXPECT_EQ(part.blocks[1], BlockPlan{});
 }
 
 TEST(BatchSampler, GradientsOfPartsAreThoseOfTheWhole) {
@@ -125,6 +126,27 @@ TEST(BatchSampler, GradientsOfPartsAreThoseOfTheWhole) {
   EXPECT_TRUE(at::allclose(sampler.gradient(images, labels), loss_gradient(model, images, labels),
                            1e-4, 1e-7));
   EXPECT_EQ(sampler.micro_batch(), 2);
+}
+
+// A smaller batch after a larger one, as the last chunk of a run is, needs nothing made again.
+TEST(BatchSampler, SmallerBatchesUseWhatIsThere) {
+  const Model model = random_model(kSmallShape, 6);
+  const SampleOptions options = options_of(plan_of(4, 2));
+  BatchOptions batch = limited_to(model, options, 3);
+  std::vector<std::string> lines;
+  batch.say = [&](const std::string& line) { lines.push_back(line); };
+  BatchSampler sampler(model, options, batch);
+  sampler.prepare(5);
+  const size_t planned = lines.size();
+  for (const int64_t images : {5, 4, 1, 5}) {
+    const Labels labels(static_cast<size_t>(images), 1);
+    const SampleResult whole = Sampler(model, images, options).sample(some_noise(images), labels),
+                       parts = sampler.sample(some_noise(images), labels);
+    EXPECT_TRUE(at::allclose(parts.images, whole.images, 1e-4, 1e-5));
+    EXPECT_EQ(parts.micro_batch, std::min<int64_t>(images, 3));
+    EXPECT_NEAR(parts.work[0].cost.flops() / whole.work[0].cost.flops(), 1, 1e-9);
+  }
+  EXPECT_EQ(lines.size(), planned) << "planned once";
 }
 
 TEST(BatchSampler, SaysWhatItPlansAndThatItDivides) {

@@ -5,8 +5,9 @@
 
 #include <cmath>
 
-#include "framework/sampling/invert.h"
+#include "framework/sampling/solve.h"
 #include "tests/support/linear_flow.h"
+#include "tests/support/plans.h"
 
 namespace tarflow {
 namespace {
@@ -17,28 +18,24 @@ at::Tensor some_z(int64_t first, int64_t count) {
   return normal_noise(31, first, count, kSmallShape.tokens(), kSmallShape.token_width(), at::kCPU);
 }
 
-BlockStrategy plan_of(int segments, int iterations, double clamp = 0, Guess guess = Guess::kZ) {
-  return {segments, iterations, guess, clamp, StopRule::kNone, 0};
-}
-
-std::vector<Curve> new_curves(const BlockStrategy& plan) {
+std::vector<Curve> new_curves(const BlockPlan& plan) {
   return make_curves(plan, kSmallShape.tokens(), kSmallShape.token_width());
 }
 
 // Adds what images do in block 1 of the model.
-void follow(const Model& model, const BlockStrategy& plan, const at::Tensor& z,
-            const Labels& labels, std::vector<Curve>& curves, const Guidance& guidance = {}) {
+void follow(const Model& model, const BlockPlan& plan, const at::Tensor& z, const Labels& labels,
+            std::vector<Curve>& curves, const Guidance& guidance = {}) {
   const auto evaluator = make_evaluator(model, z.size(0), guidance);
-  evaluator->begin(1, labels);
+  evaluator->begin(1, labels, z.size(0));
   BlockWork work;
-  const at::Tensor solution = invert_block(*evaluator, {}, z, {guidance.cfg, {}}, &work);
-  evaluator->begin(1, labels);
-  const Followed found = follow_convergence(*evaluator, plan, z, solution, guidance.cfg);
+  const at::Tensor solution = invert_block(*evaluator, BlockPlan{}, z, {}, &work);
+  evaluator->begin(1, labels, z.size(0));
+  const Followed found = follow_convergence(*evaluator, plan, z, solution);
   ASSERT_EQ(found.squares.size(), curves.size());
   for (size_t i = 0; i < curves.size(); ++i) curves[i].add(found.squares[i]);
 }
 
-std::vector<Curve> followed(const Model& model, const BlockStrategy& plan, const at::Tensor& z,
+std::vector<Curve> followed(const Model& model, const BlockPlan& plan, const at::Tensor& z,
                             const Labels& labels, const Guidance& guidance = {}) {
   std::vector<Curve> curves = new_curves(plan);
   follow(model, plan, z, labels, curves, guidance);
@@ -51,7 +48,7 @@ TEST(ConvergenceTest, ErrorsOfTheLinearFlowFollowItsMatrix) {
   const at::Tensor z = some_z(0, 3), solution = flow.solve(z);
   const double n = 3, tokens = kSmallShape.tokens(), width = kSmallShape.token_width();
   for (const Guess guess : {Guess::kZ, Guess::kZero}) {
-    const Curve curve = followed(flow.model, plan_of(1, 6, 0, guess), z, {0, 1, 2}).at(0);
+    const Curve curve = followed(flow.model, plan_of(1, 6, guess), z, {0, 1, 2}).at(0);
     at::Tensor error = solution.clone();
     if (guess == Guess::kZ) error -= z;
     error.select(1, 0).zero_();
@@ -96,7 +93,7 @@ TEST(ConvergenceTest, ClampLeavesAFloorThatTheResidualDoesNotTell) {
   const Model model = random_model(kSmallShape, 4);
   const at::Tensor z = some_z(0, 2) * 2;
   for (const int segments : {1, 4}) {
-    const BlockStrategy plan = plan_of(segments, 16, 1.5);
+    const BlockPlan plan = plan_of(segments, 16, Guess::kZ, 1.5);
     const auto free = followed(model, plan_of(segments, 16), z, {0, 1});
     const auto clamped = followed(model, plan, z, {0, 1});
     for (size_t i = 0; i < clamped.size(); ++i) {
@@ -109,7 +106,7 @@ TEST(ConvergenceTest, ClampLeavesAFloorThatTheResidualDoesNotTell) {
 
 TEST(ConvergenceTest, AnyChunkingGivesTheSameCurves) {
   const Model model = random_model(kSmallShape, 5);
-  for (const BlockStrategy& plan : {plan_of(1, 8), plan_of(4, 4)}) {
+  for (const BlockPlan& plan : {plan_of(1, 8), plan_of(4, 4)}) {
     const auto whole = followed(model, plan, some_z(0, 5), {0, 1, 2, 3, 4});
     std::vector<Curve> parts = new_curves(plan);
     follow(model, plan, some_z(0, 2), {0, 1}, parts);
@@ -129,12 +126,12 @@ TEST(ConvergenceTest, WhatIsThrownBetweenIterationsEndsThem) {
   const Model model = random_model(kSmallShape, 6);
   const at::Tensor z = some_z(0, 1);
   const auto evaluator = make_evaluator(model, 1, {});
-  evaluator->begin(1, {0});
+  evaluator->begin(1, {0}, 1);
   int calls = 0;
   const auto stop = [&] {
     if (++calls == 6) throw 6;
   };
-  EXPECT_THROW(follow_convergence(*evaluator, plan_of(4, 4), z, z, 0, stop), int);
+  EXPECT_THROW(follow_convergence(*evaluator, plan_of(4, 4), z, z, stop), int);
   EXPECT_EQ(calls, 6);
 }
 
@@ -151,18 +148,18 @@ TEST(ObserverTest, SeesEveryIterationOfEverySegment) {
   const Model model = random_model(kSmallShape, 7);
   const at::Tensor z = some_z(0, 3);
   const auto evaluator = make_evaluator(model, 3, {});
-  evaluator->begin(0, {0, 1, 2});
+  evaluator->begin(0, {0, 1, 2}, 3);
   BlockWork work;
   std::vector<std::pair<int, int>> seen;
   std::vector<double> norms;
   at::Tensor last;
-  const InvertOptions options{0, [&](const Iteration& iteration) {
-                                seen.emplace_back(iteration.segment, iteration.number);
-                                double sum = 0;
-                                for (int i = 0; i < 3; ++i) sum += iteration.change[i];
-                                norms.push_back(std::sqrt(sum) / (3 * kSmallShape.token_width()));
-                                last = iteration.x.clone();
-                              }};
+  const SolveOptions options{[&](const Iteration& iteration) {
+    seen.emplace_back(iteration.segment, iteration.number);
+    double sum = 0;
+    for (int i = 0; i < 3; ++i) sum += iteration.change[i];
+    norms.push_back(std::sqrt(sum) / (3 * kSmallShape.token_width()));
+    last = iteration.x.clone();
+  }};
   const at::Tensor x = invert_block(*evaluator, plan_of(2, 3), z, options, &work);
   EXPECT_EQ(seen,
             (std::vector<std::pair<int, int>>{{0, 1}, {0, 2}, {0, 3}, {1, 1}, {1, 2}, {1, 3}}));

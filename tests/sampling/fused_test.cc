@@ -8,10 +8,12 @@
 #include <cstring>
 
 #include "framework/sampling/evaluator.h"
-#include "framework/sampling/invert.h"
 #include "framework/sampling/sampler.h"
+#include "framework/sampling/solve.h"
 #include "framework/tensor/memory.h"
+#include "tests/support/evaluate.h"
 #include "tests/support/linear_flow.h"
+#include "tests/support/plans.h"
 
 namespace tarflow {
 namespace {
@@ -64,8 +66,8 @@ TEST_P(FusedTest, RangesAgreeWithThePlainEvaluator) {
       const auto fused = make_fused_evaluator(model, 3, guidance),
                  plain = make_tensor_evaluator(model, 3, guidance);
       for (const int block : {0, 1}) {
-        fused->begin(block, {0, -1, 2});
-        plain->begin(block, {0, -1, 2});
+        fused->begin(block, {0, -1, 2}, 3);
+        plain->begin(block, {0, -1, 2}, 3);
         for (const auto& [first, last] : {std::pair<int64_t, int64_t>{0, 6},
                                           {6, 7},
                                           {7, tokens - 1},
@@ -76,7 +78,7 @@ TEST_P(FusedTest, RangesAgreeWithThePlainEvaluator) {
                                           {0, tokens - 1},
                                           {tokens - 1, tokens}}) {
           SCOPED_TRACE(testing::Message() << tokens << " tokens, block " << block << ": " << first);
-          expect_close(fused->evaluate(x, first, last), plain->evaluate(x, first, last));
+          expect_close(evaluated(*fused, x, first, last), evaluated(*plain, x, first, last));
         }
       }
     }
@@ -86,20 +88,19 @@ TEST_P(FusedTest, RangesAgreeWithThePlainEvaluator) {
 // Each kind of work three times over two blocks: as it stands, recorded, and replayed.
 TEST_P(FusedTest, InversionsAgreeWithThePlainEvaluator) {
   const Model model = this->model(2, kManyTokens);
-  for (const BlockStrategy& plan :
-       {BlockStrategy{}, BlockStrategy{1, 4, Guess::kZ, 1.5, StopRule::kNone, 0},
-        BlockStrategy{1, 4, Guess::kZero, 0, StopRule::kPublished, 0},
-        BlockStrategy{5, 3, Guess::kZero, 3, StopRule::kPublished, kPublishedStop}}) {
+  for (const BlockPlan& plan : {plan_of(0), plan_of(1, 4, Guess::kZ, 1.5),
+                                plan_of(1, 4, Guess::kZero, 0, published_stop(0)),
+                                plan_of(5, 3, Guess::kZero, 3, published_stop())}) {
     const auto fused = make_fused_evaluator(model, 2, {0.5, 0.8}),
                plain = make_tensor_evaluator(model, 2, {0.5, 0.8});
     for (const int block : {0, 1, 0}) {
       const at::Tensor z = noise(model, 2, static_cast<uint64_t>(5 + block));
       BlockWork expected_work, work;
-      plain->begin(block, {1, 2});
-      const at::Tensor expected = invert_block(*plain, plan, z, {0.5, {}}, &expected_work);
-      fused->begin(block, {1, 2});
-      const at::Tensor got = invert_block(*fused, plan, z, {0.5, {}}, &work);
-      SCOPED_TRACE(testing::Message() << plan.segments << " segments, block " << block);
+      plain->begin(block, {1, 2}, 2);
+      const at::Tensor expected = invert_block(*plain, plan, z, {}, &expected_work);
+      fused->begin(block, {1, 2}, 2);
+      const at::Tensor got = invert_block(*fused, plan, z, {}, &work);
+      SCOPED_TRACE(testing::Message() << describe({"", {plan}}) << ", block " << block);
       expect_close(got, expected);
       EXPECT_EQ(work.iterations, expected_work.iterations);
       EXPECT_GE(work.token_evaluations, expected_work.token_evaluations);  // it skips no tokens
@@ -122,15 +123,15 @@ TEST_P(FusedTest, AStopThatIsKnownLateChangesNothing) {
   const at::Tensor z = noise(model, 2);
   for (const int segments : {1, 4}) {
     for (const double threshold : {1e-2, 1e-3, 1e-9}) {
-      const BlockStrategy plan{segments, 9, Guess::kZ, 3, StopRule::kPublished, threshold};
+      const BlockPlan plan = plan_of(segments, 9, Guess::kZ, 3, published_stop(threshold));
       std::vector<at::Tensor> x, next;
       std::vector<BlockWork> work(3);
       for (const int lag : {0, 1, 3}) {
         const auto evaluator = make_fused_evaluator(model, 2, {1, 0.5}, lag);
-        evaluator->begin(1, {1, 2});
-        x.push_back(invert_block(*evaluator, plan, z, {1, {}}, &work[x.size()]));
+        evaluator->begin(1, {1, 2}, 2);
+        x.push_back(invert_block(*evaluator, plan, z, {}, &work[x.size()]));
         // What lies in the cache; Jacobi leaves nothing there.
-        next.push_back(segments > 1 ? evaluator->evaluate(x[0], 14, 16).clone() : x[0]);
+        next.push_back(segments > 1 ? evaluated(*evaluator, x[0], 14, 16).clone() : x[0]);
       }
       for (const size_t i : {1, 2}) {
         SCOPED_TRACE(testing::Message() << segments << " segments, " << threshold);
@@ -147,26 +148,26 @@ TEST_P(FusedTest, AStopThatIsKnownLateChangesNothing) {
 // So many rows that final tokens are left out, as the plain evaluator leaves them out on a CPU.
 TEST_P(FusedTest, ManyImagesLeaveFinalTokensOut) {
   const Model model = this->model(6, kManyTokens);
-  const BlockStrategy plan{2, 3, Guess::kZero, 3, StopRule::kNone, 0};
+  const BlockPlan plan = plan_of(2, 3, Guess::kZero, 3);
   const at::Tensor z = noise(model, 40);
   const auto fused = make_fused_evaluator(model, 40, {1, 0.5}),
              plain = make_tensor_evaluator(model, 40, {1, 0.5});
   const Labels labels(40, 1);
   BlockWork expected_work, work;
-  plain->begin(1, labels);
-  const at::Tensor expected = invert_block(*plain, plan, z, {1, {}}, &expected_work);
-  fused->begin(1, labels);
-  expect_close(invert_block(*fused, plan, z, {1, {}}, &work), expected);
+  plain->begin(1, labels, 40);
+  const at::Tensor expected = invert_block(*plain, plan, z, {}, &expected_work);
+  fused->begin(1, labels, 40);
+  expect_close(invert_block(*fused, plan, z, {}, &work), expected);
   EXPECT_EQ(work.token_evaluations, 128 + 127 + 126 + 127 + 126 + 125);
 }
 
 TEST_P(FusedTest, AnObserverSeesEveryIterationAndNoOther) {
   const Model model = this->model(4);
   const at::Tensor z = noise(model, 2);
-  const BlockStrategy plan{1, 12, Guess::kZ, 0, StopRule::kPublished, 1e-3};
+  const BlockPlan plan = plan_of(1, 12, Guess::kZ, 0, published_stop(1e-3));
   const auto evaluator = make_fused_evaluator(model, 2, {}, 3);
   BlockWork unobserved, work;
-  evaluator->begin(0, {1, 2});
+  evaluator->begin(0, {1, 2}, 2);
   const at::Tensor expected = invert_block(*evaluator, plan, z, {}, &unobserved);
   std::vector<double> changes;
   const auto observe = [&](const Iteration& iteration) {
@@ -174,8 +175,8 @@ TEST_P(FusedTest, AnObserverSeesEveryIterationAndNoOther) {
                       static_cast<double>(2 * z.size(2)));
     EXPECT_EQ(iteration.number, static_cast<int>(changes.size()));
   };
-  evaluator->begin(0, {1, 2});
-  EXPECT_TRUE(at::equal(invert_block(*evaluator, plan, z, {0, observe}, &work), expected));
+  evaluator->begin(0, {1, 2}, 2);
+  EXPECT_TRUE(at::equal(invert_block(*evaluator, plan, z, {observe}, &work), expected));
   EXPECT_EQ(changes, work.residuals);
   EXPECT_EQ(work.residuals, unobserved.residuals);
   EXPECT_LT(work.iterations[0], 12) << "the stop came";
@@ -212,23 +213,23 @@ TEST_P(FusedTest, WhatIsRecordedIsReplayed) {
   const int64_t tokens = model.shape.tokens();
   const at::Tensor z = noise(model, 2);
   const auto evaluator = make_fused_evaluator(model, 2, {1, 0.5});
-  evaluator->begin(0, {1, 2});
-  const auto products_of = [&](const BlockStrategy& plan) {
+  evaluator->begin(0, {1, 2}, 2);
+  const auto products_of = [&](const BlockPlan& plan) {
     const ProductCounter counter;
     BlockWork work;
-    invert_block(*evaluator, plan, z, {1, {}}, &work);
+    invert_block(*evaluator, plan, z, {}, &work);
     return counter.products();
   };
   int64_t evaluation = 0;
   {
     const ProductCounter counter;
-    evaluator->evaluate(z, 0, tokens - 1);
+    evaluated(*evaluator, z, 0, tokens - 1);
     evaluation = counter.products();
   }
   ASSERT_GT(evaluation, 0);
   const bool records = model.device.is_cuda();
   EXPECT_EQ(products_of({}), (records ? 2 : tokens - 1) * evaluation);
-  const BlockStrategy jacobi{1, 6, Guess::kZ, 0, StopRule::kNone, 0};
+  const BlockPlan jacobi = plan_of(1, 6);
   EXPECT_EQ(products_of(jacobi), (records ? 2 : 6) * evaluation);
   EXPECT_EQ(products_of(jacobi), (records ? 0 : 6) * evaluation);
 }
@@ -240,9 +241,9 @@ TEST_P(FusedTest, EvaluatorsLeaveNoMemoryBehind) {
   const at::Tensor z = noise(model, 2);
   const auto sample = [&] {
     const auto evaluator = make_fused_evaluator(model, 2, {1, 0.5});
-    evaluator->begin(0, {1, 2});
+    evaluator->begin(0, {1, 2}, 2);
     BlockWork work;
-    invert_block(*evaluator, {1, 4, Guess::kZ, 0, StopRule::kNone, 0}, z, {1, {}}, &work);
+    invert_block(*evaluator, plan_of(1, 4), z, {}, &work);
     synchronize(model.device);
   };
   const auto available = [&] {
@@ -270,7 +271,7 @@ TEST_P(FusedTest, NoTokenIsFurtherFromFloat32ThanThePlainEvaluators) {
              plain = make_tensor_evaluator(model, images, guidance),
              reference = make_tensor_evaluator(full, images, guidance);
   for (Evaluator* evaluator : {fused.get(), plain.get(), reference.get()})
-    evaluator->begin(1, labels);
+    evaluator->begin(1, labels, images);
   // (B, n): each token's relative error.
   const auto errors = [](const at::Tensor& got, const at::Tensor& want) {
     const at::Tensor error = (got.to(at::kDouble) - want.to(at::kDouble)).norm(2, {2});
@@ -283,9 +284,9 @@ TEST_P(FusedTest, NoTokenIsFurtherFromFloat32ThanThePlainEvaluators) {
                                     {101, tokens - 1},
                                     {tokens - 2, tokens - 1}}) {
     SCOPED_TRACE(testing::Message() << first << " to " << last);
-    const at::Tensor want = reference->evaluate(x, first, last).clone();
-    const at::Tensor mine = errors(fused->evaluate(x, first, last), want),
-                     theirs = errors(plain->evaluate(x, first, last), want);
+    const at::Tensor want = evaluated(*reference, x, first, last);
+    const at::Tensor mine = errors(evaluated(*fused, x, first, last), want),
+                     theirs = errors(evaluated(*plain, x, first, last), want);
     EXPECT_LT(mine.mean().item<double>(), 1.3 * theirs.mean().item<double>());
     EXPECT_LT(mine.max().item<double>(), 2 * theirs.max().item<double>());
   }
@@ -307,14 +308,14 @@ TEST_P(FusedTest, JacobiAfterAllIterationsIsSequentialSampling) {
   const Guidance guidance{1, 0.3};
   const int images = 4, iterations = static_cast<int>(kSmallShape.tokens()) - 1;
   const at::Tensor z = noise(model, images);
-  const auto solve = [&](const Model& of, const BlockStrategy& plan) {
+  const auto solve = [&](const Model& of, const BlockPlan& plan) {
     const auto evaluator = make_fused_evaluator(of, images, guidance);
-    evaluator->begin(0, {0, 1, 2, 3});
+    evaluator->begin(0, {0, 1, 2, 3}, images);
     BlockWork work;
-    return invert_block(*evaluator, plan, z, {guidance.cfg, {}}, &work).to(at::kDouble);
+    return invert_block(*evaluator, plan, z, {}, &work).to(at::kDouble);
   };
   const at::Tensor sequential = solve(model, {}),
-                   jacobi = solve(model, {1, iterations, Guess::kZ, 0, StopRule::kNone, 0}),
+                   jacobi = solve(model, plan_of(1, iterations)),
                    want = solve(full, {});
   const auto apart = [&](const at::Tensor& a, const at::Tensor& b) {
     return ((a - b).norm() / want.norm()).item<double>();

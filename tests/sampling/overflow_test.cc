@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "framework/sampling/evaluator.h"
+#include "tests/support/evaluate.h"
 #include "tests/support/linear_flow.h"
 
 namespace tarflow {
@@ -32,7 +33,7 @@ class OverflowTest : public testing::TestWithParam<Case> {
     use_exact_float32();
     model_ = random_model(kSmallShape, 21, device_from(GetParam().device), GetParam().compute);
     evaluator_ = GetParam().make(model_, kImages, kGuidance);
-    evaluator_->begin(1, {1, 3});
+    evaluator_->begin(1, {1, 3}, kImages);
     z_ = normal_noise(22, 0, kImages, tokens(), kSmallShape.token_width(), model_.device);
   }
 
@@ -40,7 +41,7 @@ class OverflowTest : public testing::TestWithParam<Case> {
 
   // One iteration on inputs [first, last): x_{t+1} = exp(a_t) z_{t+1} + g_t with guidance.
   void iterate(at::Tensor& x, int64_t first, int64_t last) const {
-    const at::Tensor out = evaluator_->evaluate(x, first, last).to(at::kFloat);
+    const at::Tensor out = evaluated(*evaluator_, x, first, last).to(at::kFloat);
     const at::Tensor c = out.slice(0, 0, kImages), u = out.slice(0, kImages);
     const at::Tensor weight = (at::arange(first + 1, last + 1, at::kFloat) *
                                (kGuidance.cfg / static_cast<double>(tokens() - 1)))

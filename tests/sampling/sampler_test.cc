@@ -6,13 +6,14 @@
 #include "framework/core/error.h"
 #include "framework/model/patchify.h"
 #include "tests/support/linear_flow.h"
+#include "tests/support/plans.h"
 
 namespace tarflow {
 namespace {
 
-SampleOptions options_of(const BlockStrategy& plan, double cfg = 0) {
+SampleOptions options_of(const BlockPlan& plan, double cfg = 0) {
   SampleOptions options;
-  options.strategy = {"test", std::vector<BlockStrategy>(3, plan)};
+  options.strategy = {"test", std::vector<BlockPlan>(3, plan)};
   options.guidance.cfg = cfg;
   return options;
 }
@@ -32,7 +33,7 @@ TEST(SamplerTest, ForwardUndoesSampling) {
 
 TEST(SamplerTest, AnImageDoesNotDependOnItsBatch) {
   const Model model = random_model(kSmallShape, 2);
-  const BlockStrategy plan{4, 2, Guess::kZ, 3, StopRule::kNone, 0};
+  const BlockPlan plan = plan_of(4, 2, Guess::kZ, 3);
   const at::Tensor all =
       sample(model, some_noise(0, 5), {0, 1, 2, 3, 4}, options_of(plan, 1)).images;
   const at::Tensor one = sample(model, some_noise(3, 1), {3}, options_of(plan, 1)).images;
@@ -41,7 +42,7 @@ TEST(SamplerTest, AnImageDoesNotDependOnItsBatch) {
 
 TEST(SamplerTest, TraceGoesFromNoiseToImages) {
   const Model model = random_model(kSmallShape, 3);
-  SampleOptions options = options_of({1, 3, Guess::kZero, 0, StopRule::kNone, 0});
+  SampleOptions options = options_of(plan_of(1, 3, Guess::kZero));
   options.keep_trace = true;
   const at::Tensor noise = some_noise(0, 2);
   const SampleResult result = sample(model, noise, {0, 1}, options);
@@ -60,6 +61,20 @@ TEST(SamplerTest, WorkIsCounted) {
   EXPECT_EQ(sequential.work[2].iterations, std::vector<int>{15});
 }
 
+TEST(SamplerTest, ServesFewerImagesAndRefusesMore) {
+  const Model model = random_model(kSmallShape, 6);
+  const SampleOptions options = options_of(plan_of(4, 2), 1);
+  Sampler sampler(model, 4, options);
+  for (const int64_t images : {1, 4, 3}) {
+    const Labels labels(static_cast<size_t>(images), 2);
+    const SampleResult result = sampler.sample(some_noise(0, images), labels);
+    EXPECT_TRUE(
+        at::equal(result.images, sample(model, some_noise(0, images), labels, options).images));
+    EXPECT_EQ(result.micro_batch, images);
+  }
+  EXPECT_THROW(sampler.sample(some_noise(0, 5), Labels(5, 0)), Error);
+}
+
 TEST(SamplerTest, StrategyOfAnotherModelIsRefused) {
   const Model model = random_model(kSmallShape, 5);
   SampleOptions options = options_of({});
@@ -69,9 +84,8 @@ TEST(SamplerTest, StrategyOfAnotherModelIsRefused) {
 
 TEST(SamplerTest, AnOpenGuessIsRefused) {
   const Model model = random_model(kSmallShape, 4);
-  EXPECT_THROW(sample(model, some_noise(0, 1), {0}, options_of({1, 3, Guess::kAuto})), Error);
-  // A sequential block has none.
-  EXPECT_NO_THROW(sample(model, some_noise(0, 1), {0}, options_of({0, 0, Guess::kAuto})));
+  EXPECT_THROW(sample(model, some_noise(0, 1), {0}, options_of(plan_of(1, 3, Guess::kAuto))),
+               Error);
 }
 
 }  // namespace

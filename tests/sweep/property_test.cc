@@ -138,11 +138,13 @@ TEST(StrategyProperty, TheThreeListsOfAStrategyAreTheStrategy) {
     const FlowSize flow{8, 64};
     Strategy strategy = published_strategy(any_name(flow.blocks, flow.tokens), flow);
     std::string segments, iterations, guesses;
-    for (BlockStrategy& block : strategy.blocks) {
-      if (!block.sequential() && *rc::gen::arbitrary<bool>()) block.guess = Guess::kZero;
-      segments += fmt::format("{},", block.segments);
-      iterations += fmt::format("{},", block.max_iterations);
-      guesses += fmt::format("{},", block.guess == Guess::kZ ? 0 : 1);
+    for (BlockPlan& plan : strategy.blocks) {
+      Guess* const guess = guess_of(plan);
+      if (guess && *rc::gen::arbitrary<bool>()) *guess = Guess::kZero;
+      const Json block = to_json(Strategy{"", {plan}})["blocks"][0];
+      segments += fmt::format("{},", block["segments"].get<int>());
+      iterations += fmt::format("{},", block.value("max_iterations", 0));
+      guesses += fmt::format("{},", guess && *guess == Guess::kZero ? 1 : 0);
     }
     const Document document =
         parse_yaml(fmt::format("{{num_GS_list: [{}], max_jacobi_list: [{}], guess_list: [{}]}}",

@@ -11,9 +11,11 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::Contains;
+using ::testing::ElementsAre;
 using ::testing::Field;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::IsSupersetOf;
 using ::testing::SizeIs;
 
 const std::filesystem::path kSweeps = TARFLOW_SOURCE_DIR "/sweeps";
@@ -112,6 +114,26 @@ TEST_F(ShippedSweepsLoad, Cifar10WithoutItsFiles) {
     if (point.experiment != "evaluate") continue;
     EXPECT_GE(point.settings.at("num_images").get<int64_t>(),
               10 * point.settings.at("chunk").get<int64_t>());
+  }
+}
+
+TEST_F(ShippedSweepsLoad, TheRivalsOnThreeModels) {
+  const auto strategies = [](const Sweep& sweep) {
+    std::vector<std::string> names;
+    for (const Point& point : sweep.points)
+      names.push_back(strategy_from_json(point.settings.at("strategy")).name);
+    return names;
+  };
+  const Sweep demo = load_sweep(kSweeps / "rivals.yaml", schemas_);
+  EXPECT_THAT(strategies(demo), ElementsAre("For", "[7-8-4-4]", "[7-8-16-10]", "SeJD", "STARFlow",
+                                            "STARFlow-16", "SeJD by image"));
+  EXPECT_THAT(demo.warnings, IsEmpty());
+  for (const auto& [file, tokens] :
+       {std::pair("rivals_cifar10.yaml", 256), std::pair("rivals_imagenette64.yaml", 1024)}) {
+    const Sweep sweep = load_sweep(kSweeps / file, schemas_, {.allow_missing = true});
+    EXPECT_THAT(strategies(sweep), IsSupersetOf({"For", "SeJD", "STARFlow", "STARFlow-16"}));
+    EXPECT_THAT(sweep.warnings, IsEmpty()) << file;
+    for (const auto& [name, model] : sweep.models) EXPECT_EQ(model.shape.tokens(), tokens);
   }
 }
 

@@ -4,11 +4,13 @@
 #include "framework/core/strategy.h"
 #include "framework/sweep/strategy_name.h"
 #include "framework/sweep/strategy_parse.h"
+#include "tests/support/plans.h"
 #include "tests/sweep/support.h"
 
 namespace tarflow::sweep {
 namespace {
 
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 constexpr FlowSize kFlow{8, 256};
@@ -24,8 +26,8 @@ Strategy read(const std::string& yaml, FlowSize flow = kFlow) {
   return strategy.value_or(Strategy{});
 }
 
-BlockStrategy published(int segments, int iterations, Guess guess = Guess::kZ) {
-  return {segments, iterations, guess, 3.0, StopRule::kPublished, 1e-6};
+BlockPlan published(int segments, int iterations, Guess guess = Guess::kZ) {
+  return plan_of(segments, iterations, guess, 3.0, published_stop(1e-6));
 }
 
 TEST(Strategy, NamesCountBlocksAsTheCheckpointDoes) {
@@ -46,7 +48,7 @@ TEST(Strategy, OneValueServesAllToughBlocks) {
 
 TEST(Strategy, AsManySegmentsAsTokensAreSequential) {
   const Strategy strategy = read("[0/7-256/8-1/13-6]");
-  EXPECT_EQ(strategy.block(0), BlockStrategy{});
+  EXPECT_EQ(strategy.block(0), BlockPlan{});
   EXPECT_EQ(strategy.block(7), published(8, 13));
   EXPECT_EQ(strategy.block(3), published(1, 6));
   EXPECT_EQ(read("[0/7-0/8-1/13-6]"), strategy);
@@ -87,8 +89,9 @@ TEST(Strategy, GuessesAreInSamplingOrder) {
   EXPECT_EQ(strategy.block(6).guess, Guess::kZero);
   EXPECT_EQ(strategy.block(1).guess, Guess::kZero);
   EXPECT_EQ(strategy.block(0).guess, Guess::kZ);
-  for (const BlockStrategy& block : read("{name: [7-8-32-10], guess: zero}").blocks) {
-    EXPECT_EQ(block.guess, Guess::kZero);
+  for (const BlockPlan& block : read("{name: [7-8-32-10], guess: zero}").blocks) {
+    ASSERT_NE(guess_of(block), nullptr);
+    EXPECT_EQ(*guess_of(block), Guess::kZero);
   }
   // A sequential block has no guess, whatever the list says.
   EXPECT_EQ(read("{name: [0/7-256/8-1/13-6], guess_list: [0,0,0,0,0,0,0,1]}"),
@@ -135,11 +138,110 @@ TEST(Strategy, BlockMapsStateClampAndStopThemselves) {
       "  else: {segments: 1, max_iterations: 10}\n");
   EXPECT_EQ(strategy.name, "mixed");
   EXPECT_EQ(strategy.block(7), published(8, 32, Guess::kZero));
-  const BlockStrategy four{4, 8, Guess::kZ, 0, StopRule::kNone, 0};
+  const BlockPlan four = plan_of(4, 8);
   EXPECT_EQ(strategy.block(6), four);
   EXPECT_EQ(strategy.block(0), four);
-  EXPECT_EQ(strategy.block(3), BlockStrategy{});
-  EXPECT_EQ(strategy.block(1), (BlockStrategy{1, 10, Guess::kZ, 0, StopRule::kNone, 0}));
+  EXPECT_EQ(strategy.block(3), BlockPlan{});
+  EXPECT_EQ(strategy.block(1), plan_of(1, 10));
+}
+
+TEST(Strategy, StopsHaveANormAndAScope) {
+  const auto stop_of_block = [](const std::string& stop) {
+    Strategy strategy =
+        read("{label: x, blocks: {else: {segments: 4, max_iterations: 8, stop: " + stop + "}}}");
+    return *stop_of(strategy.blocks.at(0));
+  };
+  EXPECT_EQ(stop_of_block("{published: 1e-6}"), published_stop(1e-6));
+  EXPECT_EQ(stop_of_block("{max_abs: 0.5}"), (Stop{Norm::kMaxAbs, 0.5}));
+  EXPECT_EQ(stop_of_block("{relative_mse: 1e-3, scope: chunk}"),
+            (Stop{Norm::kRelativeMse, 1e-3, Scope::kChunk}));
+  EXPECT_EQ(stop_of_block("{scope: image, token_rms: 0}"),
+            (Stop{Norm::kTokenRms, 0, Scope::kImage}));
+}
+
+TEST(Strategy, SegmentsByTheirLength) {
+  const Strategy strategy = read(
+      "{blocks: {7: {segment_length: 32, max_iterations: 8}, else: {segment_length: 256, "
+      "max_iterations: 3, guess: zero}}}");
+  EXPECT_EQ(strategy.block(7), (BlockPlan{Segments{{8}, SegmentLength{32}}}));
+  EXPECT_EQ(strategy.block(0), (BlockPlan{Segments{{3, Guess::kZero}, SegmentLength{256}}}));
+  EXPECT_EQ(strategy.name,
+            "block 7: gs of 32 tokens x 8 guess z; blocks 6-0: gs of 256 tokens x 3 guess 0");
+}
+
+TEST(Strategy, RivalsHaveNames) {
+  for (const char* text : {"SeJD", "sejd", "[SeJD]", "{name: ' SEJD '}"}) {
+    const Strategy strategy = read(text);
+    EXPECT_EQ(strategy.name, "SeJD") << text;
+    EXPECT_EQ(strategy.blocks.at(0), BlockPlan{}) << "block 7 is sequential";
+    for (int index = 0; index < 7; ++index)
+      EXPECT_EQ(strategy.block(index), plan_of(1, 255, Guess::kZ, 0, Stop{Norm::kMaxAbs, 0.5}));
+  }
+  for (const auto& [text, length] :
+       {std::pair("STARFlow", 32), std::pair("starflow-32", 32), std::pair("[STARFlow-16]", 16),
+        std::pair("STARFlow\xE2\x80\x93"
+                  "7",
+                  7)}) {
+    const Strategy strategy = read(text);
+    EXPECT_EQ(strategy.name, length == 32 ? "STARFlow" : fmt::format("STARFlow-{}", length));
+    for (const BlockPlan& plan : strategy.blocks) {
+      EXPECT_EQ(plan, (BlockPlan{Segments{{32, Guess::kZ, 0, Stop{Norm::kRelativeMse, 1e-3}},
+                                          SegmentLength{length}}}));
+    }
+  }
+  EXPECT_EQ(
+      read("STARFlow", {8, 16}).blocks.at(0),
+      (BlockPlan{Segments{{32, Guess::kZ, 0, Stop{Norm::kRelativeMse, 1e-3}}, SegmentLength{16}}}))
+      << "a model of fewer tokens has one segment";
+  EXPECT_EQ(*guess_of(read("{name: SeJD, guess: zero}").blocks.at(3)), Guess::kZero);
+  EXPECT_EQ(read("{name: STARFlow, label: rival}").name, "rival");
+  for (const char* text : {"SeJD", "STARFlow-16"}) {
+    const Strategy strategy = read(text);
+    EXPECT_EQ(strategy_from_json(to_json(strategy)), strategy);
+  }
+}
+
+// What is wrong with `yaml`, "" for nothing.
+std::string problem_of(const std::string& yaml) {
+  const Document document = parse_yaml(yaml, "s.yaml");
+  const Sources sources(document);
+  Report report(sources);
+  read_strategy(*document.root, kFlow, report);
+  std::string text;
+  for (const Problem& problem : report.errors) text += problem.str();
+  return text;
+}
+
+TEST(Strategy, StopsAndLengthsThatMeanNothingAreRefused) {
+  const auto block = [](const std::string& rest) {
+    return problem_of("{label: x, blocks: {else: {max_iterations: 8, " + rest + "}}}");
+  };
+  EXPECT_THAT(block("segments: 4, stop: {}"), HasSubstr("`stop` has no norm"));
+  EXPECT_THAT(block("segments: 4, stop: {scope: image}"), HasSubstr("`stop` has no norm"));
+  EXPECT_THAT(block("segments: 4, stop: {max_abs: 1, published: 1}"), HasSubstr("two norms"));
+  EXPECT_THAT(block("segments: 4, stop: {max_abs: -1}"), HasSubstr("below its minimum"));
+  EXPECT_THAT(block("segments: 4, stop: {max_abs: .inf}"), HasSubstr("max_abs"));
+  EXPECT_THAT(block("segments: 4, stop: {max_abs: x}"), HasSubstr("max_abs"));
+  EXPECT_THAT(block("segments: 4, stop: {max_bas: 1}"), HasSubstr("did you mean `max_abs`"));
+  EXPECT_THAT(block("segments: 4, stop: {max_abs: 1, scope: batch}"),
+              HasSubstr("expected chunk or image"));
+  EXPECT_THAT(block("segments: 4, stop: {max_abs: 1, scope: [image]}"),
+              HasSubstr("expected chunk or image"));
+  EXPECT_THAT(block("segments: 4, segment_length: 4"), HasSubstr("beside `segments`"));
+  EXPECT_THAT(block("segment_length: 0"), HasSubstr("below its minimum"));
+  EXPECT_THAT(block("segment_length: 257"), HasSubstr("the model has 256 tokens"));
+  EXPECT_THAT(block("segment_length: 1.5"), HasSubstr("segment_length"));
+  EXPECT_THAT(problem_of("{label: SeJD, blocks: {else: sequential}}"),
+              HasSubstr("the name of another strategy"));
+  EXPECT_THAT(problem_of("{label: STARFlow-8, name: STARFlow}"),
+              HasSubstr("the name of another strategy"));
+  EXPECT_THAT(problem_of("{label: starflow-0, name: STARFlow}"),
+              HasSubstr("the name of another strategy"));
+  EXPECT_EQ(problem_of("{label: starflow-32, name: STARFlow}"), "");
+  EXPECT_THAT(problem_of("STARFlow-"), HasSubstr("no number of tokens"));
+  EXPECT_THAT(problem_of("STARFlow-0"), HasSubstr("no number of tokens"));
+  EXPECT_THAT(problem_of("STARFlow-16-2"), HasSubstr("no number of tokens"));
+  EXPECT_THAT(problem_of("SeJD-2"), HasSubstr("is not a strategy"));
 }
 
 TEST(Strategy, WithoutALabelTheNameSaysWhatItDoes) {

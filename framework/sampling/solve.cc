@@ -1,0 +1,138 @@
+#include "framework/sampling/solve.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <bit>
+#include <typeinfo>
+
+#include "framework/tensor/range.h"
+
+namespace tarflow {
+namespace {
+
+// Counts the evaluations that were given to the device.
+class WorkCount {
+ public:
+  explicit WorkCount(const Evaluator& evaluator) : evaluator_(evaluator) {}
+
+  void add(const Step& step) {
+    const int64_t first = step.place.first;
+    const ModelShape& shape = evaluator_.model().shape;
+    const int element = evaluator_.model().compute == ComputeType::kFloat32 ? 4 : 2;
+    const bool half = evaluator_.guided() && step.passes == Passes::kConditional;
+    const int64_t images = evaluator_.images(),
+                  rows = evaluator_.guided() && !half ? 2 * images : images;
+    given_.push_back({step.segment, step.iteration, step.width,
+                      static_cast<double>(step.width) * (half ? 0.5 : 1),
+                      shape.evaluation_cost(first, first + step.width, rows, element)});
+  }
+
+  // Leaves out the iterations that did not count.
+  void finish(BlockWork& work) const {
+    for (const Given& step : given_) {
+      if (step.iteration > work.iterations.at(static_cast<size_t>(step.segment))) continue;
+      work.token_evaluations += step.tokens;
+      work.longest = std::max(work.longest, step.width);
+      work.cost += step.cost;
+    }
+  }
+
+ private:
+  struct Given {
+    int segment, iteration;
+    int64_t width;
+    double tokens;
+    EvaluationCost cost;
+  };
+  const Evaluator& evaluator_;
+  std::vector<Given> given_;
+};
+
+std::vector<int64_t> key_of(const Evaluator& evaluator, const Solver& solver, const Step& step) {
+  const void* const stopped = step.stopped.defined() ? step.stopped.const_data_ptr() : nullptr;
+  // A single step reads its place from the counter.
+  const int64_t first = step.place.counter.defined() ? -1 : step.place.first;
+  std::vector<int64_t> key{evaluator.images(),
+                           first,
+                           step.width,
+                           static_cast<int64_t>(step.passes),
+                           int64_t{step.cached},
+                           std::bit_cast<int64_t>(stopped),
+                           static_cast<int64_t>(typeid(solver).hash_code())};
+  const std::vector<int64_t> own = solver.key();
+  key.insert(key.end(), own.begin(), own.end());
+  return key;
+}
+
+// Gives a step and what follows from it to the device; as a graph where that is worth it.
+void give(Evaluator& evaluator, Solver& solver, Step step) {
+  const Range range("iteration");
+  Workspace& workspace = evaluator.workspace();
+  Iterate& iterate = workspace.iterate();
+  const auto work = [&] {
+    const Outputs outputs = evaluator.evaluate(iterate.x, step);
+    solver.update(iterate, outputs, step);
+  };
+  if (!evaluator.records(step.width)) return work();
+  if (step.width > 1) return workspace.graphs().run(key_of(evaluator, solver, step), work);
+  // One graph serves all single steps of a sequence, since it reads and moves on the counter.
+  const int64_t first = step.place.first;
+  step.place = {0, workspace.set_counter(first)};
+  workspace.graphs().run(key_of(evaluator, solver, step), [&] {
+    work();
+    step.place.counter.add_(1);
+  });
+  workspace.counter_moved(first);
+}
+
+void tell(const Step& step, const Iterate& iterate, const SolveOptions& options) {
+  const at::Tensor change = iterate.statistics.defined()
+                                ? iterate.statistics.select(2, kernels::kSquares).sum(1).cpu()
+                                : iterate.change.cpu().clone();  // before it is set to zero
+  options.observe(
+      {step.segment, step.range, step.iteration, iterate.x, change.const_data_ptr<double>()});
+}
+
+}  // namespace
+
+kernels::GuidedUpdate update_of(const Evaluator& evaluator, const Iterate& iterate,
+                                const Outputs& outputs, const Step& step) {
+  kernels::GuidedUpdate update;
+  update.conditional = outputs.conditional;
+  update.unconditional = outputs.unconditional;
+  update.z = iterate.z;
+  update.x = iterate.x;
+  update.first = step.place.first;
+  update.counter = step.place.counter;
+  update.cfg = evaluator.guidance().cfg;
+  return update;
+}
+
+at::Tensor invert_block(Evaluator& evaluator, const MakeSolver& make, const at::Tensor& z,
+                        const SolveOptions& options, BlockWork* work) {
+  const Iterate& iterate = evaluator.workspace().begin(z);
+  const std::unique_ptr<Solver> solver =
+      make(Inversion{evaluator, static_cast<bool>(options.observe)});
+  WorkCount count(evaluator);
+  while (const std::optional<Step> step = solver->next()) {
+    give(evaluator, *solver, *step);
+    count.add(*step);
+    if (options.observe && step->iteration > 0) tell(*step, iterate, options);
+  }
+  work->iterations = solver->iterations();
+  work->residuals = solver->residuals();
+  count.finish(*work);
+  return iterate.x.clone();
+}
+
+at::Tensor invert_block(Evaluator& evaluator, const BlockPlan& plan, const at::Tensor& z,
+                        const SolveOptions& options, BlockWork* work) {
+  const auto make = [&](const Inversion& inversion) {
+    return std::visit([&](const auto& method) { return make_solver(method, inversion); },
+                      plan.method);
+  };
+  return invert_block(evaluator, MakeSolver(make), z, options, work);
+}
+
+}  // namespace tarflow
