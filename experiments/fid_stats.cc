@@ -24,7 +24,7 @@ struct Settings {
 
   void bind(Binder& binder) {
     binder.path(images, {.name = "images",
-                         .description = "Folder of real images.",
+                         .description = "Folder of real images or .npz batches.",
                          .required = true,
                          .example = "data/afhq",
                          .identity = Identity::kContent,

@@ -36,8 +36,7 @@ struct Settings {
                          .example = "afhq"});
     binder.path(images, {.name = "images",
                          .description = "Folder of real images, perhaps in class folders, or .npz "
-                                        "batches; resized and cropped "
-                                        "to the model's side.",
+                                        "batches; resized and cropped to the model's side.",
                          .required = true,
                          .example = "data/afhq",
                          .identity = Identity::kContent,

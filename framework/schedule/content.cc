@@ -59,11 +59,11 @@ std::string hash_content(const fs::path& path, images::Layout layout) {
 }
 
 // What a path is remembered by. `folder 2`: folders that were hashed in an earlier way count as
-// new.
+// new. Files have no layout.
 std::string key_of(const fs::path& path, images::Layout layout) {
   static constexpr const char* kLayouts[] = {"", " flat", " classes"};
-  return fmt::format("content {}{}{}", fs::absolute(path).lexically_normal().string(),
-                     fs::is_directory(path) ? " folder 2" : "", kLayouts[static_cast<int>(layout)]);
+  const std::string key = "content " + fs::absolute(path).lexically_normal().string();
+  return fs::is_directory(path) ? key + " folder 2" + kLayouts[static_cast<int>(layout)] : key;
 }
 
 }  // namespace

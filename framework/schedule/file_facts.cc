@@ -54,8 +54,8 @@ class ListedImages {
   std::optional<sweep::ImageFacts> facts(const fs::path& path, FileKind kind,
                                          const std::string& layout) {
     std::error_code failed;
-    const bool images = fs::is_directory(path, failed) || images::holds_images(path);
-    if (kind == FileKind::kReference && !images) return std::nullopt;
+    const bool holds_images = fs::is_directory(path, failed) || images::holds_images(path);
+    if (kind == FileKind::kReference && !holds_images) return std::nullopt;
     const auto [known, fresh] = known_.try_emplace({path.string(), layout});
     if (fresh) {
       try {
