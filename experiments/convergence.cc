@@ -242,7 +242,7 @@ class Convergence {
   // A strategy with the longest evaluations there are, of all tokens.
   Strategy longest() const {
     return {"Jacobi", std::vector<BlockPlan>(static_cast<size_t>(model_.shape.blocks),
-                                             points_.front().jacobi)};
+                                             BlockPlan{points_.front().jacobi})};
   }
 
   Piece measured_part(const Chunk& chunk) {
