@@ -13,6 +13,7 @@
 
 #include "framework/checkpoint/storage.h"
 #include "framework/core/error.h"
+#include "framework/core/file_kind.h"
 
 namespace tarflow::checkpoint {
 namespace {
@@ -168,6 +169,8 @@ OpenedFile open_by_content(const fs::path& path) {
     throw Error(fmt::format("{} is in the tar format of PyTorch before 0.1.10", path.string()),
                 "load and save it again with a newer PyTorch");
   }
+  if (const ContentKind kind = kind_of(head, fs::file_size(path, failed)); !kind.name.empty())
+    throw wrong_kind(path, "a PyTorch checkpoint", "name a file that torch.save wrote");
   throw Error(
       fmt::format("{} is no PyTorch checkpoint: it begins with `{}`", path.string(),
                   printable(head.substr(0, 16))),
