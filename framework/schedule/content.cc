@@ -20,15 +20,11 @@ namespace {
 
 constexpr int64_t kMuch = 256 << 20;    // bytes whose reading takes long enough to be announced
 constexpr size_t kHashedAtOnce = 4096;  // files whose hashes are in memory
-// File systems keep times coarsely: a file changed a moment ago can change again without a new
-// time.
-constexpr time_t kSettledSeconds = 2;
 
-// What tells without reading whether a file or folder is as it was.
 struct Stamp {
   std::string text;
   int64_t bytes = 0;
-  time_t newest = 0;
+  time_t newest = 0;  // time of the last write or change of any file
 };
 
 void add_file(Stamp& stamp, const fs::path& file) {
@@ -36,10 +32,13 @@ void add_file(Stamp& stamp, const fs::path& file) {
   if (::stat(file.c_str(), &status) != 0) {
     throw Error(fmt::format("cannot read {}: {}", file.string(), std::strerror(errno)));
   }
-  stamp.text +=
-      fmt::format("{} {}.{:09}\n", status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec);
+  // Not the device: the same network file system has another number on each host. No two files of
+  // one inode number have the same ctime to the nanosecond.
+  stamp.text += fmt::format("{} {}.{:09} {}.{:09} {}", status.st_size, status.st_mtim.tv_sec,
+                            status.st_mtim.tv_nsec, status.st_ctim.tv_sec, status.st_ctim.tv_nsec,
+                            status.st_ino);
   stamp.bytes += status.st_size;
-  stamp.newest = std::max(stamp.newest, status.st_mtim.tv_sec);
+  stamp.newest = std::max({stamp.newest, status.st_mtim.tv_sec, status.st_ctim.tv_sec});
 }
 
 bool hidden(const fs::path& path) {
@@ -79,6 +78,7 @@ Stamp stamp_of(const fs::path& path) {
   for (const std::string& name : files_below(path)) {
     stamp.text += name + "\n";
     add_file(stamp, path / name);
+    stamp.text += "\n";
   }
   stamp.text = sha256_hex(stamp.text);  // a folder may hold a million files
   return stamp;
@@ -107,8 +107,11 @@ std::string hash_content(const fs::path& path) {
 
 }  // namespace
 
-ContentHasher::ContentHasher(const fs::path& cache_folder, ReadNotice notice)
-    : notice_(std::move(notice)) {
+std::string content_stamp(const fs::path& path) { return stamp_of(path).text; }
+
+ContentHasher::ContentHasher(const fs::path& cache_folder, ReadNotice notice,
+                             int64_t settled_seconds)
+    : notice_(std::move(notice)), settled_seconds_(settled_seconds) {
   if (cache_folder.empty()) return;
   cache_file_ = cache_folder / "contents.json";
   std::error_code ignored;
@@ -121,21 +124,25 @@ ContentHasher::ContentHasher(const fs::path& cache_folder, ReadNotice notice)
   }
 }
 
-std::string ContentHasher::hash(const fs::path& path) {
+std::string ContentHasher::hash(const fs::path& path) { return known(path).value; }
+
+std::string ContentHasher::stamp(const fs::path& path) { return known(path).stamp; }
+
+const ContentHasher::Known& ContentHasher::known(const fs::path& path) {
   if (const auto asked = by_path_.find(path.native()); asked != by_path_.end()) {
     return *asked->second;
   }
-  const std::string& value = look_up(path);
-  by_path_[path.native()] = &value;
-  return value;
+  const Known& found = look_up(path);
+  by_path_[path.native()] = &found;
+  return found;
 }
 
 void ContentHasher::assume(const fs::path& path, std::string identity) {
   const std::string key = "content " + fs::absolute(path).lexically_normal().string();
-  by_path_[path.native()] = &(seen_[key] = std::move(identity));
+  by_path_[path.native()] = &(seen_[key] = {std::move(identity), ""});
 }
 
-const std::string& ContentHasher::look_up(const fs::path& path) {
+const ContentHasher::Known& ContentHasher::look_up(const fs::path& path) {
   const std::string key = "content " + fs::absolute(path).lexically_normal().string();
   // Many points name the same files, and even to list a folder of a million takes long.
   if (const auto seen = seen_.find(key); seen != seen_.end()) return seen->second;
@@ -143,15 +150,14 @@ const std::string& ContentHasher::look_up(const fs::path& path) {
   const auto entry = known_.find(key);
   if (entry != known_.end() && entry->is_object() && entry->value("stamp", Json()) == stamp.text &&
       entry->value("value", Json()).is_string()) {
-    return seen_[key] = entry->at("value").get<std::string>();
+    return seen_[key] = {entry->at("value").get<std::string>(), stamp.text};
   }
   if (notice_ && stamp.bytes >= kMuch) notice_(path);
   std::string value = hash_content(path);
-  if (std::time(nullptr) - stamp.newest > kSettledSeconds) {
-    known_[key] = {{"stamp", stamp.text}, {"value", value}};
-    changed_ = true;
-  }
-  return seen_[key] = value;
+  if (std::time(nullptr) - stamp.newest <= settled_seconds_) return seen_[key] = {value, ""};
+  known_[key] = {{"stamp", stamp.text}, {"value", value}};
+  changed_ = true;
+  return seen_[key] = {value, stamp.text};
 }
 
 void ContentHasher::save() const {

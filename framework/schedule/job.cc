@@ -8,6 +8,7 @@
 #include "framework/core/error.h"
 #include "framework/core/hash.h"
 #include "framework/core/strategy.h"
+#include "framework/schedule/inputs.h"
 #include "framework/sweep/made_files.h"
 
 namespace tarflow::schedule {
@@ -33,8 +34,8 @@ struct Parted {
   Json common_contents, shared_contents;  // null: none
 };
 
-Parted part(const ExperimentSchema& schema, const sweep::Settings& settings,
-            ContentHasher& hasher) {
+Parted part(const ExperimentSchema& schema, const sweep::Settings& settings, ContentHasher& hasher,
+            Json& stamps) {
   Parted parted;
   parted.common.reserve(settings.size());
   for (const Field& field : schema.fields) {
@@ -42,11 +43,22 @@ Parted part(const ExperimentSchema& schema, const sweep::Settings& settings,
     if (!setting) continue;
     (field.shared ? parted.shared : parted.common).set(*setting);
     if (field.identity == Identity::kContent) {
+      const std::string& path = (*setting)->value.get_ref<const std::string&>();
       (field.shared ? parted.shared_contents : parted.common_contents)[field.name] =
-          hasher.hash((*setting)->value.get_ref<const std::string&>());
+          hasher.hash(path);
+      stamps[path] = hasher.stamp(path);
     }
   }
   return parted;
+}
+
+// Of the inputs of the job alone.
+Json stamps_of(const Job& job) {
+  Json stamps = Json::object();
+  for (const Input& input : inputs_of(job)) {
+    if (!input.stamp.empty()) stamps[input.path] = input.stamp;
+  }
+  return stamps;
 }
 
 std::string shown(const Json& value) {
@@ -71,6 +83,7 @@ Json to_json(const Job& job) {
           {"points", std::move(points)},
           {"model", job.model.get()},
           {"contents", job.contents.is_null() ? Json::object() : job.contents.get()},
+          {"stamps", stamps_of(job)},
           {"sweep", job.sweep},
           {"smoke", job.smoke.get()},
           {"generation", job.generation}};
@@ -85,6 +98,7 @@ Job job_from_json(const Json& json) {
     job.model = json.at("model");
     job.contents = json.at("contents");
     job.sweep = json.at("sweep").get<std::string>();
+    job.stamps = json.value("stamps", Json::object());
     job.smoke = json.at("smoke");
     job.generation = json.value("generation", int64_t{0});
     for (const Json& point : json.at("points")) {
@@ -130,7 +144,9 @@ class Groups {
 // the same.
 class Surroundings {
  public:
-  Surroundings(const sweep::Sweep& sweep, ContentHasher& hasher) : sweep_(sweep), hasher_(hasher) {}
+  // Adds the stamps of checkpoints to `stamps`.
+  Surroundings(const sweep::Sweep& sweep, ContentHasher& hasher, Json& stamps)
+      : sweep_(sweep), hasher_(hasher), stamps_(stamps) {}
 
   // Fills in model and contents.
   void add_to(Job& job, const ExperimentSchema& schema, Json contents) {
@@ -174,6 +190,7 @@ class Surroundings {
       json["sha256"] = sha256_hex(canonical(content));
       return json;
     }
+    stamps_[model.checkpoint.string()] = hasher_.stamp(model.checkpoint);
     return {{"name", model.name},
             {"checkpoint", model.checkpoint.string()},
             {"sha256", hasher_.hash(model.checkpoint)},
@@ -182,6 +199,7 @@ class Surroundings {
 
   const sweep::Sweep& sweep_;
   ContentHasher& hasher_;
+  Json& stamps_;
   std::unordered_map<std::string, Known> known_;
 };
 
@@ -264,11 +282,12 @@ Jobs plan_jobs(const sweep::Sweep& sweep, const ExperimentSchemas& schemas,
   std::vector<Job> jobs;
   std::unordered_map<std::string, size_t> index_of;  // by group
   Groups groups;
-  Surroundings surroundings(sweep, hasher);
+  Json stamps = Json::object();
+  Surroundings surroundings(sweep, hasher, stamps);
   Keys keys;
   for (const sweep::Point& point : sweep.points) {
     const ExperimentSchema& schema = schema_of(schemas, point.experiment);
-    Parted parted = part(schema, point.settings, hasher);
+    Parted parted = part(schema, point.settings, hasher, stamps);
     const auto [entry, fresh] =
         index_of.try_emplace(groups.key(point.experiment, parted.common), jobs.size());
     if (fresh) {
@@ -291,9 +310,11 @@ Jobs plan_jobs(const sweep::Sweep& sweep, const ExperimentSchemas& schemas,
     job.points.push_back({point.id, std::move(key), std::move(parted.shared),
                           std::move(parted.shared_contents), point.selected});
   }
+  const SharedJson all_stamps(std::move(stamps));
   Jobs planned;
   for (Job& job : jobs) {
     job.hash = job_hash(job.points);
+    job.stamps = all_stamps;
     planned.push_back(std::move(job));
   }
   return planned;
