@@ -132,7 +132,7 @@ class Convergence {
         settings_(read_settings<Settings>(context.settings())),
         device_(context.device()),
         model_(context.load_model(device_, compute_type_from(settings_.compute_type, device_))),
-        input_(settings_.noise, settings_, model_),
+        input_(context, settings_.noise, settings_, model_),
         segment_blocks_(segment_blocks()) {
     for (size_t i = 0; i < context.point_count(); ++i)
       points_.push_back(make_point(read_settings<Settings>(context.point_settings(i))));

@@ -121,8 +121,9 @@ class Evaluation {
     for (LoadedReference& reference : references_) {
       const auto [extractor, fresh] = extractors_.try_emplace(reference.extractor, std::nullopt);
       if (fresh) {
-        extractor->second = metrics::Extractor::load(
-            reference.extractor, device_, metrics::precision_from(settings_.extractor_precision));
+        extractor->second = load_extractor(context_, reference.extractor,
+                                           metrics::precision_from(settings_.extractor_precision),
+                                           model_.shape.image_size);
       }
       reference.statistics =
           load_reference(context_, reference.path, *extractor->second, model_.shape.image_size);
@@ -418,7 +419,7 @@ const bool registered = register_experiment<EvaluateSettings>(
     {.name = "evaluate",
      .description = "Samples images, denoises them, and measures times, the Frechet distance "
                     "and its error, KID, precision and recall of a strategy.",
-     .revision = 1,
+     .revision = 2,
      .timed = true,
      .fields = {},
      .columns = columns(),

@@ -67,8 +67,9 @@ struct Settings {
 void run(JobContext& context) {
   const Settings settings = read_settings<Settings>(context.settings());
   const at::Device device = context.device();
-  const metrics::Extractor extractor = metrics::Extractor::load(
-      settings.extractor, device, metrics::precision_from(settings.extractor_precision));
+  const metrics::Extractor extractor =
+      load_extractor(context, settings.extractor,
+                     metrics::precision_from(settings.extractor_precision), settings.image_size);
   const FolderImages wanted{
       settings.images,     static_cast<int>(settings.image_size),
       settings.num_images, settings.max_unreadable,
@@ -93,7 +94,7 @@ void run(JobContext& context) {
 const bool registered = register_experiment<Settings>(
     {.name = "fid_stats",
      .description = "Mean and covariance of the features of real images.",
-     .revision = 2,
+     .revision = 3,
      .timed = false,
      .fields = {},
      .columns = {{"images_used", ColumnType::kInt64, "", "images that were read and used"},

@@ -24,6 +24,11 @@ class Programs : public testing::Test {
   void SetUp() override {
     std::string name = (fs::temp_directory_path() / "tarflow_programs_XXXXXX").string();
     folder_ = ::mkdtemp(name.data());
+    write_toy(0);
+  }
+
+  // The toy model's checkpoint with other random weights.
+  void write_toy(uint64_t seed) const {
     const ModelShape shape{.image_size = 8,
                            .patch_size = 2,
                            .channels = 64,
@@ -31,7 +36,7 @@ class Programs : public testing::Test {
                            .layers = 1,
                            .classes = 3,
                            .noise_std = 0.1};
-    checkpoint::write_untrained(folder_ / "toy_model_2_64_2_1_0.10.pth", shape, 0,
+    checkpoint::write_untrained(folder_ / "toy_model_2_64_2_1_0.10.pth", shape, seed,
                                 checkpoint::DType::kFloat32);
   }
 
