@@ -22,9 +22,7 @@ JobContext::JobContext(schedule::Job job, const ExperimentSchema& schema,
       options_(std::move(options)),
       inputs_(job_, cache_folder(),
               [this](const std::filesystem::path& path) {
-                log(
-                    fmt::format("reading {} to know its content, since its times are not those of "
-                                "the plan",
+                log(fmt::format("reading {} once more: it is not as it was when planned",
                                 path.string()));
               }),
       rows_(job_.points.size()) {

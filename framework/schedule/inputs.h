@@ -61,9 +61,8 @@ class Inputs {
   // `path` is named and the job does without it, for instance since what follows from the planned
   // content is kept.
   void not_needed(const std::string& path) {
-    // Another setting may name the same path, and what was read must stay as it is.
-    if (const auto open = open_.find(path); open != open_.end() && open->second.empty())
-      open_.erase(open);
+    const auto open = open_.find(path);
+    if (open != open_.end() && open->second.empty()) open_.erase(open);  // else it was read as well
   }
 
   // To be called before results are written: all inputs that were read are as planned, and so are
