@@ -67,7 +67,7 @@ class Comparison {
         settings_(read_settings<Settings>(context.point_settings(0))),  // strategies are shared
         device_(context.device()),
         model_(context.load_model(device_, compute_type_from(settings_.compute_type, device_))),
-        input_(settings_.noise, settings_, model_),
+        input_(context, settings_.noise, settings_, model_),
         shown_(std::min(settings_.shown, settings_.num_images)),
         left_out_(context.point_count()) {
     if (settings_.self_denoising_lr != 0 && model_.shape.noise_std <= 0) {

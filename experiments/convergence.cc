@@ -147,7 +147,7 @@ class Convergence {
         settings_(read_settings<Settings>(context.settings())),
         device_(context.device()),
         model_(context.load_model(device_, compute_type_from(settings_.compute_type, device_))),
-        input_(settings_.noise, settings_, model_),
+        input_(context, settings_.noise, settings_, model_),
         segment_blocks_(segment_blocks()),
         plan_(model_, settings_.options().guidance,
               batch_options(context, settings_, /*self_denoising=*/false)),

@@ -122,8 +122,9 @@ class Evaluation {
     for (LoadedReference& reference : references_) {
       const auto [extractor, fresh] = extractors_.try_emplace(reference.extractor, std::nullopt);
       if (fresh) {
-        extractor->second = metrics::Extractor::load(
-            reference.extractor, device_, metrics::precision_from(settings_.extractor_precision));
+        extractor->second = load_extractor(context_, reference.extractor,
+                                           metrics::precision_from(settings_.extractor_precision),
+                                           model_.shape.image_size);
       }
       reference.statistics = load_reference(context_, reference.path, settings_.layout,
                                             *extractor->second, model_.shape.image_size);

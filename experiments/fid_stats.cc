@@ -12,7 +12,7 @@ namespace tarflow::experiments {
 namespace {
 
 struct Settings {
-  std::string images, extractor, output;
+  std::string images, layout, extractor, output;
   std::string extractor_precision = "float32";
   int64_t image_size = 0;
   int64_t num_images = 0;
@@ -73,8 +73,9 @@ struct Settings {
 void run(JobContext& context) {
   const Settings settings = read_settings<Settings>(context.settings());
   const at::Device device = context.device();
-  const metrics::Extractor extractor = metrics::Extractor::load(
-      settings.extractor, device, metrics::precision_from(settings.extractor_precision));
+  const metrics::Extractor extractor =
+      load_extractor(context, settings.extractor,
+                     metrics::precision_from(settings.extractor_precision), settings.image_size);
   const FolderImages wanted{.folder = settings.images,
                             .layout = settings.layout,
                             .image_size = static_cast<int>(settings.image_size),
@@ -107,7 +108,7 @@ void run(JobContext& context) {
 const bool registered = register_experiment<Settings>(
     {.name = "fid_stats",
      .description = "Mean and covariance of the features of real images.",
-     .revision = 2,
+     .revision = 3,
      .timed = false,
      .fields = {},
      .columns = {{"images_used", ColumnType::kInt64, "", "images that were read and used"},

@@ -141,9 +141,11 @@ FolderCount for_each_listed(JobContext& context, const ListedBatches& wanted,
   return count;
 }
 
-FolderCount for_each_batch(JobContext& context, const FolderBatches& wanted, const Model& model,
-                           const std::function<Piece(const ImageBatch&)>& work,
-                           const std::function<void(const Piece&)>& add) {
+namespace {
+
+FolderCount read_batches(JobContext& context, const FolderBatches& wanted, const Model& model,
+                         const std::function<Piece(const ImageBatch&)>& work,
+                         const std::function<void(const Piece&)>& add) {
   images::ImageFolder listed = list_folder(context, wanted.folder, wanted.layout);
   const bool labelled = wanted.labels == "folder";
   if (labelled) require_classes(listed, model);
@@ -158,6 +160,15 @@ FolderCount for_each_batch(JobContext& context, const FolderBatches& wanted, con
       context, batches,
       [&](const images::Batch& batch) { return work(prepared(batch, files, model, labelled)); },
       add);
+}
+
+}  // namespace
+
+FolderCount for_each_batch(JobContext& context, const FolderBatches& wanted, const Model& model,
+                           const std::function<Piece(const ImageBatch&)>& work,
+                           const std::function<void(const Piece&)>& add) {
+  return context.read_folder(wanted.folder.string(),
+                             [&] { return read_batches(context, wanted, model, work, add); });
 }
 
 void bind_labels(Binder& binder, std::string& labels) {

@@ -41,8 +41,7 @@ std::string identity_of(const JobContext& context, const std::string& images_con
 }
 
 fs::path cache_file(const JobContext& context, const std::string& identity) {
-  return context.folder().parent_path().parent_path() / "cache" /
-         fmt::format("guesses-{}.h5", short_hash(identity));
+  return context.cache_folder() / fmt::format("guesses-{}.h5", short_hash(identity));
 }
 
 std::optional<GuessMetrics> read_kept(JobContext& context, const fs::path& file,
@@ -251,7 +250,9 @@ GuessMetrics measure_guesses(JobContext& context, const GuessSettings& settings,
     metrics = read_kept(context, file, identity, model.blocks.size());
   }
   // Rank 0 alone looks at the cache, so that all ranks do the same whoever else writes to it.
-  if (comm.broadcast(metrics ? "kept" : "to be measured") != "kept") {
+  if (comm.broadcast(metrics ? "kept" : "to be measured") == "kept") {
+    context.inputs().not_needed(settings.images);
+  } else {
     metrics = measured(context, settings, model);
     if (comm.first()) write_kept(context, file, identity, *metrics);
   }

@@ -20,6 +20,11 @@ JobContext::JobContext(schedule::Job job, const ExperimentSchema& schema,
       settings_(job_.settings.json()),
       folder_(std::move(folder)),
       options_(std::move(options)),
+      inputs_(job_, cache_folder(),
+              [this](const std::filesystem::path& path) {
+                log(fmt::format("reading {} once more: it is not as it was when planned",
+                                path.string()));
+              }),
       rows_(job_.points.size()) {
   if (!options_.comm) options_.comm = dist::one_process();
 }
@@ -63,9 +68,11 @@ Model JobContext::load_model(const at::Device& device, ComputeType compute) {
   const ModelShape shape = shape_from_json(job_.model.at("shape"));
   log(fmt::format("model {}: {} ({})", job_.model.at("name").get<std::string>(), path.string(),
                   shape.str()));
-  const checkpoint::FoundState state = checkpoint::find_state(
-      checkpoint::Checkpoint::open(path), model.value("weights", std::string()));
-  return tarflow::load_model(state.tensors, shape, device, compute);
+  return inputs_.read(path.string(), [&] {
+    const checkpoint::FoundState state = checkpoint::find_state(
+        checkpoint::Checkpoint::open(path), model.value("weights", std::string()));
+    return tarflow::load_model(state.tensors, shape, device, compute);
+  });
 }
 
 void JobContext::set(size_t point, const std::string& column, record::Cell value) {

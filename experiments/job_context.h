@@ -14,6 +14,7 @@
 #include "framework/dist/communicator.h"
 #include "framework/model/weights.h"
 #include "framework/record/record.h"
+#include "framework/schedule/inputs.h"
 #include "framework/schedule/job.h"
 
 namespace tarflow::experiments {
@@ -39,6 +40,10 @@ class JobContext {
   const schedule::Job& job() const { return job_; }
   const ExperimentSchema& schema() const { return schema_; }
   const std::filesystem::path& folder() const { return folder_; }
+  // Of the sweep: what later jobs need not compute again.
+  std::filesystem::path cache_folder() const {
+    return folder_.parent_path().parent_path() / "cache";
+  }
 
   bool exclusive() const { return options_.exclusive; }
   // The device of this rank. Throws Error when there is none such as the settings name.
@@ -56,6 +61,22 @@ class JobContext {
   // SHA-256 of the content of what `field`, which may be a shared one, names as `path`; "" when the
   // job does not say.
   std::string content_of(const std::string& field, const std::string& path) const;
+
+  // Through which whatever a setting names is opened: its content is the planned one, or the job
+  // ends. Each rank proves the files that it opens, since the hosts of a network file system may
+  // see different versions of a file for a while.
+  schedule::Inputs& inputs() { return inputs_; }
+  // The same for a folder that all ranks read: rank 0 proves it before the first of them begins and
+  // after all have ended, which costs one look at each file instead of one a rank. `read` is called
+  // on all ranks and returns on rank 0 when all have read.
+  template <typename Read>
+  auto read_folder(const std::string& path, const Read& read) {
+    const auto begun = [&] {
+      comm().barrier();
+      return read();
+    };
+    return comm().first() ? inputs_.read(path, begun) : begun();
+  }
 
   // Loads the job's model; throws Error when the job has none or the file does not hold what was
   // planned.
@@ -105,6 +126,7 @@ class JobContext {
   Json settings_;
   std::filesystem::path folder_;
   JobOptions options_;
+  schedule::Inputs inputs_;
   std::vector<record::Row> rows_;
   std::vector<record::Array> arrays_;
   Json environment_ = Json::object();

@@ -72,21 +72,23 @@ void NoiseSettings::bind(Binder& binder) {
                               .minimum = 0});
 }
 
-NoiseInput::NoiseInput(const NoiseSettings& from, const SamplingSettings& settings,
-                       const Model& model)
+NoiseInput::NoiseInput(JobContext& context, const NoiseSettings& from,
+                       const SamplingSettings& settings, const Model& model)
     : model_(model), settings_(settings), scale_(from.noise_scale) {
   if (from.noise.empty()) return;
   if (!settings.labels.empty()) {
     throw Error("with `noise` the labels come from its file, and there is `labels` besides",
                 "leave `labels` out");
   }
-  noise_ = read_noise(from, model.shape, settings.num_images);
+  context.inputs().read(from.noise, [&] {
+    noise_ = read_noise(from, model.shape, settings.num_images);
+    if (model.shape.classes > 0) labels_ = read_labels(from, settings.num_images);
+  });
   if (const at::Tensor finite = finite_rows(noise_); count_false(finite) > 0) {
     throw Error(fmt::format("the noise of {} in `{}` of {} is not finite",
                             names_of_false(finite, 0), from.noise_dataset, from.noise),
                 "write the noise anew");
   }
-  if (model.shape.classes > 0) labels_ = read_labels(from, settings.num_images);
 }
 
 at::Tensor NoiseInput::noise(const Chunk& chunk) const {

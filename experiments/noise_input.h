@@ -25,7 +25,8 @@ class NoiseInput {
   // Reads the file, if there is one; else `settings` tell the seed. Keeps a reference to the model.
   // Throws Error when the file's noise is not (N, T, D) or it holds fewer images or labels than
   // settings.num_images.
-  NoiseInput(const NoiseSettings& from, const SamplingSettings& settings, const Model& model);
+  NoiseInput(JobContext& context, const NoiseSettings& from, const SamplingSettings& settings,
+             const Model& model);
 
   // (N, T, D) on the model's device, scaled.
   at::Tensor noise(const Chunk& chunk) const;

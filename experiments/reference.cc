@@ -12,6 +12,7 @@
 #include "framework/checkpoint/checkpoint.h"
 #include "framework/checkpoint/statistics.h"
 #include "framework/core/error.h"
+#include "framework/core/file_kind.h"
 #include "framework/core/hash.h"
 #include "framework/images/batch_file.h"
 #include "framework/images/folder.h"
@@ -93,6 +94,11 @@ Reference read_own_file(const fs::path& file, const metrics::Extractor& extracto
   gaussian.count =
       static_cast<int64_t>(record::to_doubles(record::read_dataset(file, "count")).at(0));
   const int64_t features = gaussian.mean.numel();
+  if (gaussian.count < 2) {
+    throw Error(fmt::format("{} was made from {} samples; a covariance needs two at least",
+                            file.string(), gaussian.count),
+                "make the statistics again with the experiment fid_stats");
+  }
   if (gaussian.mean.dim() != 1 ||
       gaussian.covariance.sizes() != at::IntArrayRef({features, features})) {
     throw Error(fmt::format("{} does not hold mu (F) and sigma (F, F)", file.string()));
@@ -158,12 +164,24 @@ Piece finite_features(const metrics::Extractor& extractor, const images::Batch& 
   return piece;
 }
 
+// `path` is of a kind that may hold statistics; where its bytes tell nothing its reader says why.
+void require_statistics_file(const fs::path& path) {
+  if (checkpoint::statistics_kind(path) != checkpoint::StatisticsKind::kOther) return;
+  const ContentKind kind = kind_of_file(path);
+  if (kind.name.empty() || kind.name == kHdf5Kind) return;
+  throw wrong_kind(path, "HDF5, .npz or *_fid_stats.pth with statistics",
+                   "`reference` takes a file of fid_stats, a *_fid_stats.pth, an .npz with mu and "
+                   "sigma, or a folder of images");
+}
+
 // Statistics kept under the results' cache; nothing where they are not, or not usable.
 std::optional<Reference> read_kept(JobContext& context, const fs::path& file,
                                    const metrics::Extractor& extractor, int image_size) {
   if (!fs::exists(file)) return std::nullopt;
   try {
-    return read_own_file(file, extractor, image_size);
+    Reference kept = read_own_file(file, extractor, image_size);
+    metrics::require_covariance(kept.gaussian, file.string());
+    return kept;
   } catch (const Error& failure) {
     context.log(
         fmt::format("the cached statistics are not usable and are made anew: {}", failure.what()));
@@ -173,6 +191,14 @@ std::optional<Reference> read_kept(JobContext& context, const fs::path& file,
 
 }  // namespace
 
+metrics::Extractor load_extractor(JobContext& context, const fs::path& path,
+                                  metrics::Precision precision, int64_t image_size) {
+  metrics::Extractor extractor = context.inputs().read(
+      path.string(), [&] { return metrics::Extractor::load(path, context.device(), precision); });
+  if (const std::string note = extractor.try_on(image_size); !note.empty()) context.log(note);
+  return extractor;
+}
+
 int64_t log_unreadable(JobContext& context, const std::vector<images::UnreadableFile>& files) {
   for (const images::UnreadableFile& file : files) {
     context.log(fmt::format("left out: {}: {}", file.path.string(), file.reason));
@@ -180,8 +206,10 @@ int64_t log_unreadable(JobContext& context, const std::vector<images::Unreadable
   return static_cast<int64_t>(files.size());
 }
 
-FolderStatistics folder_statistics(JobContext& context, const FolderImages& wanted,
-                                   const metrics::Extractor& extractor) {
+namespace {
+
+FolderStatistics read_statistics(JobContext& context, const FolderImages& wanted,
+                                 const metrics::Extractor& extractor) {
   const images::ImageFolder listed = list_folder(context, wanted.folder, wanted.layout);
   const std::vector<images::ImageFile> files =
       wanted.num_images > 0 ? images::select_balanced(listed, wanted.num_images) : listed.files;
@@ -215,6 +243,14 @@ FolderStatistics folder_statistics(JobContext& context, const FolderImages& want
   return statistics;
 }
 
+}  // namespace
+
+FolderStatistics folder_statistics(JobContext& context, const FolderImages& wanted,
+                                   const metrics::Extractor& extractor) {
+  return context.read_folder(wanted.folder.string(),
+                             [&] { return read_statistics(context, wanted, extractor); });
+}
+
 void write_statistics(const fs::path& file, const FolderStatistics& statistics,
                       const FolderImages& wanted, const metrics::Extractor& extractor) {
   const metrics::Gaussian& gaussian = statistics.gaussian;
@@ -246,9 +282,14 @@ void write_statistics(const fs::path& file, const FolderStatistics& statistics,
 Reference load_reference(JobContext& context, const fs::path& path, const std::string& layout,
                          const metrics::Extractor& extractor, int image_size) {
   if (!fs::is_directory(path) && !images::holds_images(path)) {
-    return checkpoint::statistics_kind(path) == checkpoint::StatisticsKind::kOther
-               ? read_own_file(path, extractor, image_size)
-               : read_foreign_file(context, path, extractor, image_size);
+    const Reference read = context.inputs().read(path.string(), [&] {
+      require_statistics_file(path);
+      return checkpoint::statistics_kind(path) == checkpoint::StatisticsKind::kOther
+                 ? read_own_file(path, extractor, image_size)
+                 : read_foreign_file(context, path, extractor, image_size);
+    });
+    if (context.comm().first()) metrics::require_covariance(read.gaussian, path.string());
+    return read;
   }
   // The folder's content was hashed when the job was planned; the cache is keyed by it.
   dist::Communicator& comm = context.comm();
@@ -258,15 +299,17 @@ Reference load_reference(JobContext& context, const fs::path& path, const std::s
     const std::string planned = context.content_of("reference", path.string());
     const std::string content =
         planned.empty() ? images::folder_content_hash(path, images::layout_from(layout)) : planned;
-    const std::string key = short_hash(fmt::format("{} {} {} {} {}", content, extractor.sha256(),
-                                                   metrics::to_string(extractor.precision()),
-                                                   resize_identity(image_size), kKeptFeatures));
-    kept = context.folder().parent_path().parent_path() / "cache" / ("statistics-" + key + ".h5");
+    const std::string key = short_hash(fmt::format(
+        "{} {} {} {} {} {}", content, extractor.sha256(), extractor.input(),
+        metrics::to_string(extractor.precision()), resize_identity(image_size), kKeptFeatures));
+    kept = context.cache_folder() / ("statistics-" + key + ".h5");
     reference = read_kept(context, kept, extractor, image_size);
     if (reference) list_folder(context, path, layout);  // for its warnings
   }
   // Rank 0 alone looks at the cache, so that all ranks do the same whoever else writes to it.
-  if (comm.broadcast(reference ? "kept" : "to be made") != "kept") {
+  if (comm.broadcast(reference ? "kept" : "to be made") == "kept") {
+    context.inputs().not_needed(path.string());
+  } else {
     const FolderImages all{.folder = path,
                            .layout = layout,
                            .image_size = image_size,

@@ -12,6 +12,11 @@
 
 namespace tarflow::experiments {
 
+// The extractor that a setting names, on the job's device, tried on images of this side
+// (Extractor::try_on). Throws Error.
+metrics::Extractor load_extractor(JobContext& context, const std::filesystem::path& path,
+                                  metrics::Precision precision, int64_t image_size);
+
 // Names each file in the job's log; returns how many there are.
 int64_t log_unreadable(JobContext& context, const std::vector<images::UnreadableFile>& files);
 

@@ -70,6 +70,7 @@ record::JobRecord record_of(JobContext& context, const Environment& environment)
   record::JobRecord record;
   record.hash = context.job().hash;
   record.job = schedule::to_json(context.job());
+  record.job.erase("stamps");  // which differ between equal jobs
   record.environment = environment.at_end();
   record.environment.update(context.environment());
   record.columns = record::all_columns(schema);
@@ -115,6 +116,8 @@ int run_experiment(JobContext& context, const Experiment& experiment) {
     return schedule::kStoppedExit;
   }
   if (!context.comm().first()) return 0;
+  for (const std::string& path : context.inputs().require_unchanged())
+    context.log(fmt::format("{} was named and not read", path));
   require_place_for_result(context);  // what is there may have changed meanwhile
   record::write_job(context.folder() / "result.h5", record_of(context, environment));
   std::error_code ignored;

@@ -57,7 +57,7 @@ class Samples {
                  batch_options(context, settings_,
                                std::any_of(rates_.begin(), rates_.end(),
                                            [](double rate) { return rate != 0; }))),
-        input_(settings_.noise, settings_, model_),
+        input_(context, settings_.noise, settings_, model_),
         denoised_(context.point_count()),
         left_out_(context.point_count()) {}
 

@@ -131,17 +131,17 @@ void bind_max_unreadable(Binder& binder, int64_t& count) {
 
 void bind_extractor(Binder& binder, std::string& path, bool required, bool shared) {
   binder.path(
-      path, {.name = "extractor",
-             .description =
-                 "Feature extractor: the FID's Inception weights "
-                 "(pt_inception-2015-12-05-6726825d.pth), a "
-                 "*_fid_stats.pth that holds them, or TorchScript: (N, 3, H, W) of raw 0..255 in, "
-                 "(N, F) out.",
-             .required = required,
-             .example = "assets/cifar10_extractor.pt",
-             .identity = Identity::kContent,
-             .shared = shared,
-             .file = FileKind::kExtractor});
+      path,
+      {.name = "extractor",
+       .description = "Feature extractor: the FID's Inception weights "
+                      "(pt_inception-2015-12-05-6726825d.pth), a "
+                      "*_fid_stats.pth that holds them, or TorchScript: (N, 3, H, W) of uint8 in, "
+                      "(N, F) out.",
+       .required = required,
+       .example = "assets/cifar10_extractor.pt",
+       .identity = Identity::kContent,
+       .shared = shared,
+       .file = FileKind::kExtractor});
 }
 
 void bind_extractor_precision(Binder& binder, std::string& precision) {

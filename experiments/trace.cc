@@ -45,7 +45,7 @@ class Traces {
         settings_(read_settings<Settings>(context.point_settings(0))),  // strategies are shared
         device_(context.device()),
         model_(context.load_model(device_, compute_type_from(settings_.compute_type, device_))),
-        input_(settings_.noise, settings_, model_),
+        input_(context, settings_.noise, settings_, model_),
         left_out_(context.point_count()) {
     if (settings_.num_images > kMostImages) {
       throw Error(fmt::format("a trace of {} images", settings_.num_images),

@@ -8,6 +8,7 @@
 
 #include "framework/checkpoint/storage.h"
 #include "framework/core/error.h"
+#include "framework/core/file_kind.h"
 
 namespace tarflow::checkpoint {
 namespace {
@@ -141,6 +142,9 @@ void refuse_text(const fs::path& path, const std::string& head) {
   if (std::ranges::all_of(head, [](char c) { return c == 0; }))
     fail("begins with zeros: it was never written, or not to its end", kNotDownloaded);
   refuse_text(path, head);
+  std::error_code failed;
+  if (!kind_of(head, fs::file_size(path, failed)).name.empty())
+    throw wrong_kind(path, "a checkpoint of PyTorch or safetensors", kNameCheckpoint);
   throw Error(fmt::format("{} is no checkpoint of PyTorch or safetensors: it begins with `{}`",
                           path.string(), printable(head.substr(0, 16))),
               kNotDownloaded);

@@ -13,6 +13,7 @@
 
 #include "framework/core/error.h"
 #include "framework/core/file.h"
+#include "framework/core/file_kind.h"
 
 namespace tarflow::images {
 namespace {
@@ -284,25 +285,16 @@ Image decode_png(std::string_view bytes, const std::string& name) {
   return image;
 }
 
-// Name of a format that others read and we do not, "" when the bytes are none known.
-std::string foreign_format(std::string_view bytes) {
-  if (bytes.starts_with("GIF8")) return "a GIF";
-  if (bytes.starts_with("RIFF") && bytes.substr(0, 12).ends_with("WEBP")) return "a WebP image";
-  if (bytes.starts_with("BM")) return "a BMP";
-  if (bytes.starts_with("II*") || bytes.starts_with("MM")) return "a TIFF";
-  return "";
-}
-
 }  // namespace
 
 Image decode(std::string_view bytes, const std::string& name) {
   if (bytes.starts_with("\xff\xd8\xff")) return decode_jpeg(bytes, name);
   if (bytes.starts_with(kPngSignature)) return decode_png(bytes, name);
   if (bytes.empty()) refuse(name, "the file is empty");
-  const std::string format = foreign_format(bytes);
-  throw Error(fmt::format("{}: {} JPEG or PNG", name,
-                          format.empty() ? "not a" : "it is " + format + ", not a"),
-              "remove the file or convert it");
+  const ContentKind kind = kind_of(bytes, bytes.size());
+  throw Error(fmt::format("{}: {}not a JPEG or PNG", name,
+                          kind.name.empty() ? "" : "it is " + kind.name + ", "),
+              kind.repair.empty() ? "remove the file or convert it" : kind.repair);
 }
 
 Image read_image(const std::filesystem::path& path) {

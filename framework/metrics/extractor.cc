@@ -10,12 +10,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <fstream>
 #include <string_view>
 #include <utility>
 
 #include "framework/checkpoint/checkpoint.h"
 #include "framework/core/error.h"
+#include "framework/core/file_kind.h"
 #include "framework/core/hash.h"
 #include "framework/metrics/inception.h"
 
@@ -34,6 +36,36 @@ constexpr const char* kPublishers =
     "toshas/torch-fidelity publishes as a release file, "
     "weights-inception-2015-12-05-6726825d.pth; a *_fid_stats.pth, which the paper's authors "
     "publish on Hugging Face (encoreus/Transformer_Autoregressive_Flow), holds them as well";
+
+constexpr const char* kEvaluationMode =
+    "save it in evaluation mode (net.eval() before torch.jit.trace or script): a normalisation "
+    "over the batch must use its running statistics";
+// Differences over the largest feature that rounding explains: of the same batch, of batches of
+// different sizes, which libraries may compute in another order, and of those in TF32.
+constexpr double kSameAgain = 1e-4, kSameAlone = 5e-3, kSameAloneTf32 = 2e-2;
+
+// (4, 3, H, H) uint8 of fixed noise, each image brighter than the one before.
+at::Tensor probe_images(int64_t side) {
+  const at::Tensor counter = at::arange(4 * 3 * side * side, at::kLong);
+  const at::Tensor noise =
+      counter.mul(1103515245).add(12345).floor_divide(1 << 16).bitwise_and(255);
+  const at::Tensor brightness = at::arange(1, 5, at::kLong).view({4, 1, 1, 1});
+  return noise.view({4, 3, side, side}).mul(brightness).floor_divide(4).to(at::kByte);
+}
+
+// float64, with 0 for what is not finite.
+at::Tensor finite_part(const at::Tensor& features) {
+  return features.to(at::kDouble).nan_to_num(0.0, 0.0, 0.0);
+}
+
+// Largest difference between features of equal images, over `scale`. What is not finite
+// counts as 0.
+double deviation(const at::Tensor& found, const at::Tensor& expected, double scale) {
+  if (found.sizes() != expected.sizes()) return INFINITY;
+  const at::Tensor difference = finite_part(found) - finite_part(expected);
+  const double largest = difference.abs().max().item<double>();
+  return largest > 0 ? largest / scale : 0;
+}
 
 // The sentence that matters of a TorchScript or C++ exception, without its back trace.
 std::string reason(const std::exception& error) {
@@ -101,6 +133,9 @@ void Extractor::load_module() {
                             path_.string()),
                 "use float32 or tf32, or Inception weights");
   }
+  const ContentKind kind = kind_of_file(path_);
+  if (!kind.name.empty() && !kind.name.starts_with("a zip") && kind.name != "a PyTorch file")
+    throw wrong_kind(path_, "a TorchScript file", kPublishers, "the extractor ");
   try {
     module_ = std::make_shared<torch::jit::Module>(torch::jit::load(path_.string(), device_));
   } catch (const std::exception& error) {
@@ -118,14 +153,33 @@ void Extractor::load_module() {
 }
 
 std::string Extractor::input() const {
-  return inception_ ? fmt::format("TensorFlow 1 bilinear to {}", kInceptionSide) : "its own";
+  if (inception_) return fmt::format("TensorFlow 1 bilinear to {}", kInceptionSide);
+  return only_uint8_ ? "its own, of uint8" : "its own";
 }
 
 at::Tensor Extractor::run(const at::Tensor& images) const {
-  return inception_ ? inception_->features(images) : run_module(images.to(device_).to(at::kFloat));
+  return inception_ ? inception_->features(images) : run_module(images.to(device_));
 }
 
-at::Tensor Extractor::run_module(const at::Tensor& input) const {
+at::Tensor Extractor::run_module(const at::Tensor& images) const {
+  try {
+    return forward(images);
+  } catch (const Error&) {
+    at::Tensor features;
+    try {
+      features = forward(images.to(at::kFloat));
+    } catch (const Error&) {
+      // Another type does not help: what is wrong is what the first error says.
+    }
+    if (!features.defined()) throw;
+  }
+  throw Error(
+      fmt::format("the extractor {} fails on uint8 images and takes float32 ones", path_.string()),
+      "extractors get uint8 (N, 3, H, W): let forward begin with images = "
+      "images.to(torch.float32) and save it again");
+}
+
+at::Tensor Extractor::forward(const at::Tensor& input) const {
   c10::NoGradGuard no_grad;
   const GpuArithmetic arithmetic(precision_);
   // Nothing to gain from profiling and fusing a net whose time is in convolutions; the first runs
@@ -139,7 +193,7 @@ at::Tensor Extractor::run_module(const at::Tensor& input) const {
   } catch (const std::exception& error) {
     throw Error(fmt::format("the extractor {} failed on {}: {}", path_.string(), shape_text(input),
                             reason(error)),
-                "it must take N x 3 x H x W float32 images of 0..255 at this size");
+                "it must take N x 3 x H x W uint8 images at this size");
   }
   if (!result.isTensor()) {
     throw Error(fmt::format("the extractor {} returned a {} instead of a tensor", path_.string(),
@@ -147,6 +201,56 @@ at::Tensor Extractor::run_module(const at::Tensor& input) const {
                 "it must return one tensor of N x features");
   }
   return result.toTensor();
+}
+
+std::string Extractor::try_on(int64_t image_size) {
+  if (inception_) return "";
+  const at::Tensor images = probe_images(image_size);
+  // What is not finite is left to those who know whether they leave such images out.
+  const at::Tensor together = any_features(images);
+  if (together.numel() == 0) return "";
+  const double scale = finite_part(together).abs().max().item<double>();
+  const auto refuse = [&](const std::string& what, const std::string& repair) {
+    throw Error(fmt::format("the extractor {} {}", path_.string(), what), repair);
+  };
+  if (const double found = deviation(any_features(images), together, scale);
+      !(found <= kSameAgain)) {
+    refuse(fmt::format("gives other features for the same images the second time (by {:.3g} of the "
+                       "largest)",
+                       found),
+           "save it in evaluation mode (net.eval() before torch.jit.trace or script), without "
+           "dropout or noise");
+  }
+  for (int64_t i = 0; i < images.size(0); ++i) {
+    at::Tensor alone;
+    try {
+      alone = any_features(images.slice(0, i, i + 1));
+    } catch (const Error& error) {
+      refuse(fmt::format("works on {} images and fails on one of them: {}", images.size(0),
+                         error.problems().front().what),
+             kEvaluationMode);
+    }
+    const double found = deviation(alone, together.slice(0, i, i + 1), scale);
+    if (found <= (precision_ == Precision::kFloat32 ? kSameAlone : kSameAloneTf32)) continue;
+    refuse(fmt::format("gives an image other features beside other images than alone (by {:.3g} of "
+                       "the largest): they depend on the rest of the batch",
+                       found),
+           kEvaluationMode);
+  }
+  at::Tensor floats;
+  try {
+    floats = forward(images.to(device_).to(at::kFloat));
+  } catch (const Error&) {
+    only_uint8_ = true;  // as documented
+    return "";
+  }
+  const double found = deviation(floats, together, scale);
+  only_uint8_ = !(found <= kSameAlone);
+  if (!only_uint8_) return "";
+  return fmt::format(
+      "the extractor {} gives other features for float32 images than for uint8 (by "
+      "{:.3g} of the largest); it gets uint8",
+      path_.string(), found);
 }
 
 at::Tensor Extractor::checked(const at::Tensor& images) const {

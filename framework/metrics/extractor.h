@@ -21,8 +21,8 @@ inline constexpr int64_t kExtractorBatch = 128;  // images an extractor sees at 
 class Inception;
 
 // What kind of extractor a file holds is decided by its content:
-// - A TorchScript module that takes (N, 3, H, W) float32 of raw 0..255 values (it scales them
-//   itself) and returns (N, F), as the demo's extractor does (method.md section 4). One whose
+// - A TorchScript module that takes (N, 3, H, W) uint8 (it scales the values itself) and returns
+//   (N, F), as the demo's extractor does (method.md section 4). One whose
 //   forward has an argument `return_features`, as StyleGAN's inception-2015-12-05.pt, is called
 //   with it set.
 // - A state dict with the tensors of Inception-v3 (inception.h), such as
@@ -43,7 +43,9 @@ class Extractor {
   // that of the file.
   const std::string& weights_sha256() const { return weights_sha256_; }
   const at::Device& device() const { return device_; }
-  // What happens to an image inside, for a record: "TensorFlow 1 bilinear to 299", or "its own".
+  // What happens to an image inside, for a record: "TensorFlow 1 bilinear to 299"; "its own", or
+  // "its own, of uint8" where try_on() found that float32 images give other features: statistics
+  // that were made of float32 images are then others.
   std::string input() const;
   Precision precision() const { return precision_; }
   // What a distance between its features is called: see distance_name.
@@ -57,13 +59,19 @@ class Extractor {
   // The same with rows that are not finite, for those who leave such images out.
   at::Tensor any_features(const at::Tensor& images) const;
 
+  // Runs a TorchScript module on a few made-up images of this side. Throws Error where an image's
+  // features are other ones the second time or beside other images, since a distance would then
+  // depend on chance or on how images are put together. Returns what its user should know, or "".
+  std::string try_on(int64_t image_size);
+
  private:
   Extractor() = default;
   void load_inception();
   void load_module();
   at::Tensor run(const at::Tensor& images) const;
   at::Tensor checked(const at::Tensor& images) const;
-  at::Tensor run_module(const at::Tensor& input) const;
+  at::Tensor run_module(const at::Tensor& images) const;
+  at::Tensor forward(const at::Tensor& input) const;
 
   std::filesystem::path path_;
   std::string name_, sha256_, weights_sha256_, distance_name_;
@@ -71,6 +79,7 @@ class Extractor {
   Precision precision_ = Precision::kFloat32;
   std::shared_ptr<torch::jit::Module> module_;  // one of the two
   std::shared_ptr<const Inception> inception_;
+  bool only_uint8_ = false;       // float32 images give other features, or an error
   bool return_features_ = false;  // the module's forward has that argument
 };
 

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <cmath>
 #include <utility>
 
 #include "framework/core/error.h"
@@ -27,11 +28,55 @@ void require_gaussian(const Gaussian& gaussian, const char* who) {
   }
 }
 
+// The places of the largest element of (F, F), for a message.
+std::string place_of_largest(const at::Tensor& values) {
+  const int64_t place = values.argmax().item<int64_t>(), width = values.size(1);
+  return fmt::format("({}, {})", place / width, place % width);
+}
+
 at::Tensor non_negative_root(const at::Tensor& eigenvalues) {
   return eigenvalues.clamp_min(0).sqrt();
 }
 
 }  // namespace
+
+void require_covariance(const Gaussian& gaussian, const std::string& source) {
+  const auto refuse = [&](const std::string& reason) {
+    throw Error(fmt::format("{} holds a sigma that is no covariance: {}", source, reason),
+                "make the statistics again; sigma is the mean of (f - mu)(f - mu)^T over images");
+  };
+  const at::Tensor sigma = gaussian.covariance.to(at::kDouble);
+  if (!finite(gaussian.mean) || !finite(sigma)) {
+    throw Error(fmt::format("{} holds values that are not finite", source),
+                "make the statistics again");
+  }
+  if (sigma.numel() == 0) return;
+  const double norm = at::linalg_norm(sigma).item<double>();
+  const double rounding = kCovarianceRounding * norm;
+  if (!std::isfinite(norm)) refuse("its elements are too large to add their squares");
+  const at::Tensor diagonal = sigma.diagonal();
+  if (const double smallest = diagonal.min().item<double>(); smallest < -rounding) {
+    refuse(fmt::format("the variance of feature {} is {:.4g}", diagonal.argmin().item<int64_t>(),
+                       smallest));
+  }
+  const at::Tensor asymmetry = (sigma - sigma.t()).abs();
+  if (const double largest = asymmetry.max().item<double>(); largest > rounding) {
+    refuse(fmt::format("it is not symmetric: the element {} and the mirrored one differ by {:.4g}",
+                       place_of_largest(asymmetry), largest));
+  }
+  // A Cholesky factor of sigma + rounding I exists unless an eigenvalue is below -rounding; it
+  // takes a tenth of the time of the eigenvalues, which only the message needs.
+  const at::Tensor symmetric = (sigma + sigma.t()) / 2;
+  const at::Tensor shifted = symmetric + rounding * at::eye(sigma.size(0), sigma.options());
+  if (std::get<1>(at::linalg_cholesky_ex(shifted)).item<int64_t>() == 0) return;
+  const double lowest = at::linalg_eigvalsh(symmetric).min().item<double>();
+  if (lowest < -rounding) {
+    refuse(
+        fmt::format("it is not positive semidefinite: its smallest eigenvalue is {:.4g}, its "
+                    "largest variance {:.4g}",
+                    lowest, diagonal.max().item<double>()));
+  }
+}
 
 void Moments::add(const at::Tensor& features) {
   if (features.dim() != 2 || !features.is_floating_point()) {

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 
 namespace tarflow::metrics {
 
@@ -19,6 +20,13 @@ struct Gaussian {
   // wherever the distance is shown.
   bool fewer_samples_than_features() const { return count > 0 && count < mean.size(0); }
 };
+
+// Throws Error unless the covariance can be one: finite, with a diagonal that is not negative,
+// symmetric, and positive semidefinite, each but for rounding. Rounding to float32 and sums in
+// float64 move an eigenvalue by less than kCovarianceRounding of the Frobenius norm; a singular
+// covariance, as few samples give, is accepted. `source`: what the message calls it.
+void require_covariance(const Gaussian& gaussian, const std::string& source);
+inline constexpr double kCovarianceRounding = 1e-5;
 
 // Sums over samples from which mean and covariance follow. A value without samples has undefined
 // tensors and takes its width from what is added first.

@@ -14,6 +14,7 @@
 #include <fstream>
 
 #include "framework/core/file.h"
+#include "framework/core/file_kind.h"
 #include "framework/record/array.h"
 #include "framework/record/hdf5.h"
 
@@ -154,6 +155,8 @@ void limit_this_process(const std::filesystem::path& file) {
 template <typename Read, typename Receive>
 auto apart(const std::filesystem::path& file, const std::string& what, const Read& read,
            const Receive& receive) {
+  if (const ContentKind kind = kind_of_file(file); !kind.name.empty() && kind.name != kHdf5Kind)
+    throw wrong_kind(file, "HDF5", "name an HDF5 file");
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) throw Error(fmt::format("{}: {}", what, std::strerror(errno)));
   const pid_t child = ::fork();

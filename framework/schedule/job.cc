@@ -9,6 +9,7 @@
 #include "framework/core/hash.h"
 #include "framework/core/image_settings.h"
 #include "framework/core/strategy.h"
+#include "framework/schedule/inputs.h"
 #include "framework/schedule/json_keys.h"
 #include "framework/sweep/made_files.h"
 
@@ -35,8 +36,8 @@ struct Parted {
   Json common_contents, shared_contents;  // null: none
 };
 
-Parted part(const ExperimentSchema& schema, const sweep::Settings& settings,
-            ContentHasher& hasher) {
+Parted part(const ExperimentSchema& schema, const sweep::Settings& settings, ContentHasher& hasher,
+            Json& stamps) {
   Parted parted;
   parted.common.reserve(settings.size());
   for (const Field& field : schema.fields) {
@@ -44,11 +45,23 @@ Parted part(const ExperimentSchema& schema, const sweep::Settings& settings,
     if (!setting) continue;
     (field.shared ? parted.shared : parted.common).set(*setting);
     if (field.identity == Identity::kContent) {
+      const std::string& path = (*setting)->value.get_ref<const std::string&>();
+      const images::Layout layout = layout_of(field.name, settings);
       (field.shared ? parted.shared_contents : parted.common_contents)[field.name] =
-          hasher.hash((*setting)->value.get_ref<const std::string&>(), layout_of(field, settings));
+          hasher.hash(path, layout);
+      stamps[stamp_key(path, layout)] = hasher.stamp(path, layout);
     }
   }
   return parted;
+}
+
+// Of the inputs of the job alone.
+Json stamps_of(const Job& job) {
+  Json stamps = Json::object();
+  for (const Input& input : inputs_of(job)) {
+    if (!input.stamp.empty()) stamps[stamp_key(input.path, input.layout)] = input.stamp;
+  }
+  return stamps;
 }
 
 std::string shown(const Json& value) {
@@ -73,6 +86,7 @@ Json to_json(const Job& job) {
           {"points", std::move(points)},
           {"model", job.model.get()},
           {"contents", job.contents.is_null() ? Json::object() : job.contents.get()},
+          {"stamps", stamps_of(job)},
           {"sweep", job.sweep},
           {"smoke", job.smoke.get()},
           {"generation", job.generation}};
@@ -111,6 +125,7 @@ Job job_from_json(const Json& json) {
   job.settings = settings_in(json);
   job.model = value_or(json, "model", Json());
   job.contents = value_or(json, "contents", Json::object());
+  job.stamps = value_or(json, "stamps", Json::object());
   job.sweep = value_or(json, "sweep", std::string());
   job.smoke = value_or(json, "smoke", Json());
   job.generation = value_or(json, "generation", int64_t{0});
@@ -163,7 +178,9 @@ class Groups {
 // the same.
 class Surroundings {
  public:
-  Surroundings(const sweep::Sweep& sweep, ContentHasher& hasher) : sweep_(sweep), hasher_(hasher) {}
+  // Adds the stamps of checkpoints to `stamps`.
+  Surroundings(const sweep::Sweep& sweep, ContentHasher& hasher, Json& stamps)
+      : sweep_(sweep), hasher_(hasher), stamps_(stamps) {}
 
   // Fills in model and contents.
   void add_to(Job& job, const ExperimentSchema& schema, Json contents) {
@@ -209,6 +226,7 @@ class Surroundings {
       json["sha256"] = sha256_hex(canonical(content));
       return json;
     }
+    stamps_[stamp_key(model.checkpoint.string())] = hasher_.stamp(model.checkpoint);
     Json json = {{"name", model.name},
                  {"checkpoint", model.checkpoint.string()},
                  {"sha256", hasher_.hash(model.checkpoint)},
@@ -219,6 +237,7 @@ class Surroundings {
 
   const sweep::Sweep& sweep_;
   ContentHasher& hasher_;
+  Json& stamps_;
   std::unordered_map<std::string, Known> known_;
 };
 
@@ -301,11 +320,12 @@ Jobs plan_jobs(const sweep::Sweep& sweep, const ExperimentSchemas& schemas,
   std::vector<Job> jobs;
   std::unordered_map<std::string, size_t> index_of;  // by group
   Groups groups;
-  Surroundings surroundings(sweep, hasher);
+  Json stamps = Json::object();
+  Surroundings surroundings(sweep, hasher, stamps);
   Keys keys;
   for (const sweep::Point& point : sweep.points) {
     const ExperimentSchema& schema = schema_of(schemas, point.experiment);
-    Parted parted = part(schema, point.settings, hasher);
+    Parted parted = part(schema, point.settings, hasher, stamps);
     const auto [entry, fresh] =
         index_of.try_emplace(groups.key(point.experiment, parted.common), jobs.size());
     if (fresh) {
@@ -328,9 +348,11 @@ Jobs plan_jobs(const sweep::Sweep& sweep, const ExperimentSchemas& schemas,
     job.points.push_back({point.id, std::move(key), std::move(parted.shared),
                           std::move(parted.shared_contents), point.selected});
   }
+  const SharedJson all_stamps(std::move(stamps));
   Jobs planned;
   for (Job& job : jobs) {
     job.hash = job_hash(job.points);
+    job.stamps = all_stamps;
     planned.push_back(std::move(job));
   }
   return planned;

@@ -38,8 +38,11 @@ struct Job {
   // "weights" where the file holds several models; null without one.
   SharedJson model;
   SharedJson contents;  // field or "checkpoint" -> SHA-256 of the content; "weights" as in `model`
-  std::string sweep;    // name of the sweep
-  SharedJson smoke;     // null, or what was replaced for --smoke
+  // stamp_key() of an input -> its stamp when it was planned (content_stamp); of other jobs' inputs
+  // as well. Never part of a hash.
+  SharedJson stamps = {};
+  std::string sweep;  // name of the sweep
+  SharedJson smoke;   // null, or what was replaced for --smoke
   // Raised when points are computed again though they were done: the higher one holds.
   int64_t generation = 0;
   // Keys of the points that make files which it reads; not in job.json.
@@ -98,7 +101,7 @@ Job read_job_to_run(const std::filesystem::path& file);
 // Groups points that differ only in shared fields, in the sweep's order. Of a file that a point of
 // the sweep makes (Sweep::makers) the key of that point stands for the content, which therefore
 // need not be there yet; Job::after has these keys. Contents are hashed with a
-// cache by path, size and time in `cache_folder`, which keeps none when empty. The model of the
+// cache by path and stamp in `cache_folder`, which keeps none when empty. The model of the
 // device joins the hash of timed experiments. Throws Error when a file that a point needs is
 // absent.
 Jobs plan_jobs(const sweep::Sweep& sweep, const ExperimentSchemas& schemas,

@@ -17,9 +17,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int kIndexVersion = 1;
-// File systems keep times coarsely: a file changed a moment ago can change again without a new
-// time.
-constexpr time_t kSettledSeconds = 2;
 
 struct Stamp {
   std::string text;  // "" when there is no regular file
@@ -29,10 +26,11 @@ struct Stamp {
 Stamp stamp_of(const fs::path& file) {
   struct stat status {};
   if (::stat(file.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return {"", true};
-  const auto age = std::time(nullptr) - status.st_mtim.tv_sec;
-  return {fmt::format("{} {}.{} {}", status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec,
+  const time_t newest = std::max(status.st_mtim.tv_sec, status.st_ctim.tv_sec);
+  return {fmt::format("{} {}.{} {}.{} {}", status.st_size, status.st_mtim.tv_sec,
+                      status.st_mtim.tv_nsec, status.st_ctim.tv_sec, status.st_ctim.tv_nsec,
                       status.st_ino),
-          std::abs(age) > kSettledSeconds};
+          std::abs(std::time(nullptr) - newest) > kSettledSeconds};
 }
 
 // Whether it tells which points it has.

@@ -33,7 +33,12 @@ class Programs : public testing::Test {
   void SetUp() override {
     std::string name = (fs::temp_directory_path() / "tarflow_programs_XXXXXX").string();
     folder_ = ::mkdtemp(name.data());
-    checkpoint::write_untrained(folder_ / kToyFile, kToyShape, 0, checkpoint::DType::kFloat32);
+    write_toy(0);
+  }
+
+  // The toy model's checkpoint with other random weights.
+  void write_toy(uint64_t seed) const {
+    checkpoint::write_untrained(folder_ / kToyFile, kToyShape, seed, checkpoint::DType::kFloat32);
   }
 
   void TearDown() override {

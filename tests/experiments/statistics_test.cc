@@ -1,7 +1,10 @@
 // Statistics of real images in every form that `reference` takes.
 #include <gmock/gmock.h>
 
+#include <cmath>
 #include <cstring>
+#include <map>
+#include <tuple>
 
 #include "framework/checkpoint/writer.h"
 #include "framework/record/dataset_file.h"
@@ -103,6 +106,38 @@ TEST_F(StatisticsFiles, OfAnotherWidthAreRefusedBeforeAnythingRuns) {
               HasSubstr("stats_stored.npz has 3 features an image, but the extractor "
                         "cifar10_extractor.pt gives 96"));
   EXPECT_FALSE(fs::exists(folder_ / "results/toy.h5"));
+}
+
+TEST_F(StatisticsFiles, OfAnotherKindThanTheirNameAreCalledByWhatTheyAre) {
+  for (const auto& [name, content, kind] :
+       std::vector<std::tuple<std::string, std::string, std::string>>{
+           {"table.h5", "mu,sigma\n1,2\n", "a CSV file"},
+           {"page.npz", "<!doctype html><html></html>", "an HTML page"},
+           {"pointer.pth", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+            "a Git LFS pointer file"},
+           {"array.h5", "\x93NUMPY\1", "a NumPy array (.npy)"}}) {
+    write_file(folder_ / name, content);
+    EXPECT_NE(wait(start(evaluate(name))), 0);
+    EXPECT_THAT(read_file(folder_ / "log"), HasSubstr(name + " is " + kind + ", not HDF5")) << name;
+  }
+}
+
+TEST_F(StatisticsFiles, ThatHoldNoCovarianceAreRefused) {
+  make(20, "");
+  std::vector<record::Array> arrays = {read("mu"), read("sigma"), read("count")};
+  std::map<std::string, std::string> identity;
+  for (const char* name :
+       {"extractor_sha256", "weights_sha256", "resize", "extractor_input", "extractor_precision"})
+    identity[name] = record::read_root_attribute(folder_ / "stats.h5", name);
+  record::write_datasets(folder_ / "same.h5", arrays, identity);
+  EXPECT_GT(number(run(evaluate("same.h5")).rows.at(0), "distance"), 0);
+  std::vector<double> sigma = record::to_doubles(arrays[1]);
+  sigma[1] = 10 * std::abs(sigma[0]) + 1;
+  arrays[1] = record::make_array("sigma", arrays[1].shape, sigma, "", "");
+  record::write_datasets(folder_ / "lopsided.h5", arrays, identity);
+  EXPECT_NE(wait(start(evaluate("lopsided.h5"))), 0);
+  EXPECT_THAT(read_file(folder_ / "log"),
+              HasSubstr("lopsided.h5 holds a sigma that is no covariance: it is not symmetric"));
 }
 
 }  // namespace

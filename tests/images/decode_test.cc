@@ -63,10 +63,10 @@ TEST(Decode, EveryFixtureEqualsPillowInEveryBit) {
 
 TEST(Decode, BadFilesAreNamedWithWhatIsWrong) {
   const std::map<std::string, std::string> reasons = {
-      {"animated.gif", "it is a GIF, not a JPEG or PNG"},
+      {"animated.gif", "it is a GIF image, not a JPEG or PNG"},
       {"animated.png", "an animated PNG of 2 frames cannot be read"},
       {"animated.webp", "it is a WebP image, not a JPEG or PNG"},
-      {"bitmap.bmp", "it is a BMP, not a JPEG or PNG"},
+      {"bitmap.bmp", "it is a BMP image, not a JPEG or PNG"},
       {"empty.jpg", "the file is empty"},
       {"half.jpg", "the JPEG data are truncated"},
       {"half.png", "the PNG data are truncated"},
@@ -74,8 +74,8 @@ TEST(Decode, BadFilesAreNamedWithWhatIsWrong) {
        "the image claims 32768 x 32768 pixels, more than the 178956970 that are accepted"},
       {"huge.png",
        "the image claims 65536 x 65536 pixels, more than the 178956970 that are accepted"},
-      {"tagged.tif", "it is a TIFF, not a JPEG or PNG"},
-      {"text.png", "not a JPEG or PNG"},
+      {"tagged.tif", "it is a TIFF image, not a JPEG or PNG"},
+      {"text.png", "it is a text file, not a JPEG or PNG"},
       {"too_little_data.png", "the PNG data are truncated"},
       {"webp_named.jpg", "it is a WebP image, not a JPEG or PNG"},
       {"wrong_checksum.png", "IDAT: "},

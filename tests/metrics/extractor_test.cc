@@ -10,6 +10,9 @@
 #include <functional>
 #include <limits>
 #include <optional>
+#include <tuple>
+#include <utility>
+#include <vector>
 
 #include "framework/core/error.h"
 #include "framework/images/folder.h"
@@ -42,13 +45,17 @@ class ExtractorTest : public testing::Test {
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
-  // A TorchScript file whose forward(self, x) has this body.
-  std::filesystem::path script(const std::string& name, const std::string& body) const {
+  // A TorchScript file whose forward(self, images) has this body.
+  std::filesystem::path raw_script(const std::string& name, const std::string& body) const {
     torch::jit::Module module("__torch__." + name);
-    module.define("def forward(self, x):\n    " + body + "\n");
+    module.define("def forward(self, images):\n    " + body + "\n");
     const std::filesystem::path path = folder_ / (name + ".pt");
     module.save(path.string());
     return path;
+  }
+  // The body has the images as float32 in `x`.
+  std::filesystem::path script(const std::string& name, const std::string& body) const {
+    return raw_script(name, "x = images.float()\n    " + body);
   }
   Extractor load(const std::string& name, const std::string& body) const {
     return Extractor::load(script(name, body), at::kCPU);
@@ -73,7 +80,7 @@ class ExtractorTest : public testing::Test {
 constexpr const char* kMeanAndSquare =
     "return torch.cat([x.mean([2, 3]), (x * x).mean([2, 3])], 1)";
 
-TEST_F(ExtractorTest, SeesRawBytesAsFloats) {
+TEST_F(ExtractorTest, SeesRawBytes) {
   const Extractor extractor = load("mean_square", kMeanAndSquare);
   const at::Tensor images = pattern(3, 8), features = extractor.features(images);
   const at::Tensor x = images.to(at::kDouble);
@@ -109,9 +116,75 @@ TEST_F(ExtractorTest, WrongResultsNameTheFileAndWhatCameOut) {
               AllOf(HasSubstr("nan.pt"), HasSubstr("not finite")));
 }
 
+TEST_F(ExtractorTest, ModulesGetUint8) {
+  const auto tried = [&](const std::string& name, const std::string& body) {
+    Extractor extractor = Extractor::load(raw_script(name, body), at::kCPU);
+    const std::string note = extractor.try_on(8);
+    const at::Tensor features = extractor.features(at::full({1, 3, 8, 8}, 255, at::kByte));
+    return std::tuple(features[0][0].item<double>(), note, extractor.input());
+  };
+  EXPECT_EQ(tried("any", "return (images / 255).float().mean([2, 3])"),
+            std::tuple(1., "", "its own"));
+  const auto [value, note, input] = tried("scales_uint8",
+                                          "x = images.float()\n    if images.dtype == 0:\n        "
+                                          "x = x / 255\n    return x.mean([2, 3])");
+  EXPECT_EQ(value, 1);
+  EXPECT_THAT(note, AllOf(HasSubstr("scales_uint8.pt"), HasSubstr("it gets uint8")));
+  EXPECT_EQ(input, "its own, of uint8") << "statistics of float32 images are not taken for its own";
+  EXPECT_EQ(tried("asserts",
+                  "assert images.dtype == 0, 'want uint8'\n    return images.float().mean([2, 3])"),
+            std::tuple(255., "", "its own, of uint8"));
+}
+
+TEST_F(ExtractorTest, ModulesThatTakeOnlyFloatsSayHowToRepairThem) {
+  Extractor extractor =
+      Extractor::load(raw_script("floats", "return images.mean([2, 3])"), at::kCPU);
+  EXPECT_THAT(error_of([&] { extractor.try_on(8); }),
+              AllOf(HasSubstr("floats.pt fails on uint8 images and takes float32"),
+                    HasSubstr("images.to(torch.float32)")));
+}
+
+TEST_F(ExtractorTest, FeaturesThatDependOnTheBatchAreRefused) {
+  const auto failure = [&](const std::string& name, const std::string& body) {
+    Extractor extractor = load(name, body);
+    return error_of([&] { extractor.try_on(8); });
+  };
+  constexpr const char* kEnd = "\n    return x.mean([2, 3])";
+  for (const auto& [name, body] : std::vector<std::pair<std::string, std::string>>{
+           {"batch_norm",
+            "x = torch.batch_norm(x, None, None, None, None, True, 0.1, 1e-5, False)"},
+           {"centred", "x = x - x.mean(0, True)"},
+           {"brightest", "x = x / x.max()"},
+           {"first", "x = x[:1].expand_as(x)"}}) {
+    EXPECT_THAT(failure(name, body + kEnd),
+                AllOf(HasSubstr(name + ".pt"), HasSubstr("depend on the rest of the batch"),
+                      HasSubstr("net.eval()")));
+  }
+  EXPECT_THAT(failure("needs_two", "assert x.size(0) > 1, 'more than 1 value'" + std::string(kEnd)),
+              AllOf(HasSubstr("needs_two.pt works on 4 images and fails on one"),
+                    HasSubstr("more than 1 value")));
+  EXPECT_EQ(failure("alone", "x = x - x.mean([1, 2, 3], True)" + std::string(kEnd)), "");
+}
+
+TEST_F(ExtractorTest, FeaturesOfChanceAreRefused) {
+  Extractor extractor = load("dropout", "return torch.dropout(x, 0.5, True).mean([2, 3])");
+  EXPECT_THAT(
+      error_of([&] { extractor.try_on(8); }),
+      AllOf(HasSubstr("dropout.pt"), HasSubstr("the second time"), HasSubstr("net.eval()")));
+}
+
+TEST_F(ExtractorTest, FeaturesThatAreNotFiniteAreLeftToThoseWhoMayExcludeThem) {
+  for (const auto& [name, body] : std::vector<std::pair<std::string, std::string>>{
+           {"overflows", "return x.mean([2, 3]) / 0"},
+           {"roots", "return (x - 127).mean([2, 3]).sqrt()"}}) {
+    Extractor extractor = load(name, body);
+    EXPECT_EQ(extractor.try_on(8), "") << name;
+  }
+}
+
 TEST_F(ExtractorTest, FailuresOfTheModuleAreOneSentence) {
   const std::string text = failure("wrong_size", "return x.mean([2, 3]).matmul(x.mean([2, 3]))");
-  EXPECT_THAT(text, AllOf(HasSubstr("wrong_size.pt failed on Float(2, 3, 8, 8): "),
+  EXPECT_THAT(text, AllOf(HasSubstr("wrong_size.pt failed on Byte(2, 3, 8, 8): "),
                           HasSubstr("shape"), Not(HasSubstr("Traceback"))));
   EXPECT_THAT(
       failure("raises", "assert x.size(2) == 299, 'only 299 x 299'\n    return x.mean([2, 3])"),

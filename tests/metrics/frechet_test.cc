@@ -206,5 +206,43 @@ TEST(Moments, TooFewSamples) {
   EXPECT_FALSE(moments.gaussian().fewer_samples_than_features());
 }
 
+std::string refusal(const at::Tensor& covariance) {
+  try {
+    require_covariance(gaussian(at::zeros({covariance.size(0)}, at::kDouble), covariance), "s.npz");
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(RequireCovariance, TakesWhatRoundingMakesOfOne) {
+  const int64_t features = 64;
+  // From many samples, from so few that most eigenvalues are 0, and with features that never vary.
+  for (const int64_t samples : {1000, 5, 2}) {
+    at::Tensor values = congruential(7, samples, features) * 3 + 100;
+    values.slice(1, 0, 4).fill_(2.5);
+    const at::Tensor covariance = moments_of(values).covariance();
+    EXPECT_EQ(refusal(covariance), "");
+    EXPECT_EQ(refusal(covariance.to(at::kFloat).to(at::kDouble)), "");
+    EXPECT_EQ(refusal(covariance * 1e-12), "");
+    EXPECT_EQ(refusal(covariance * 1e12), "");
+  }
+  EXPECT_EQ(refusal(at::zeros({3, 3}, at::kDouble)), "");
+}
+
+TEST(RequireCovariance, RefusesWhatIsNone) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_THAT(refusal(square({{1, 2}, {2, 1}})),
+              HasSubstr("not positive semidefinite: its smallest "
+                        "eigenvalue is -1,"));
+  EXPECT_THAT(refusal(square({{1, 1.01}, {1.01, 1}})), HasSubstr("not positive semidefinite"));
+  EXPECT_THAT(refusal(square({{1, 0}, {0, -0.1}})), HasSubstr("the variance of feature 1 is -0.1"));
+  EXPECT_THAT(refusal(square({{1, 0.5}, {0, 1}})), HasSubstr("not symmetric: the element (0, 1)"));
+  EXPECT_THAT(refusal(square({{1, nan}, {nan, 1}})), HasSubstr("not finite"));
+  // Features may be small: what is negative is so against the others.
+  EXPECT_THAT(refusal(square({{1e-9, 0}, {0, -1e-10}})), HasSubstr("variance of feature 1"));
+  EXPECT_THAT(refusal(square({{1, 0}, {0, -1}})), HasSubstr("s.npz"));
+}
+
 }  // namespace
 }  // namespace tarflow::metrics

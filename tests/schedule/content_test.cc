@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <fstream>
+#include <thread>
 
 #include "framework/core/error.h"
 #include "framework/core/hash.h"
@@ -13,9 +15,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// As if the file had been written long ago; only then is its content remembered.
-void age(const fs::path& file, int hours) {
-  fs::last_write_time(file, fs::file_time_type::clock::now() - std::chrono::hours(hours));
+// Remembers what was written a moment ago as well.
+ContentHasher remembering(const fs::path& cache) { return ContentHasher(cache, {}, -1); }
+
+// Asks once and keeps the answer.
+std::string remembered_hash(const fs::path& file, const fs::path& cache) {
+  ContentHasher hasher = remembering(cache);
+  std::string hash = hasher.hash(file);
+  hasher.save();
+  return hash;
 }
 
 TEST(ContentHasher, FileIsItsSha256) {
@@ -67,11 +75,9 @@ TEST(ContentHasher, RemembersEachLayoutByItself) {
   const Scratch folder;
   write_file(folder / "a/1.png", "one");
   write_file(folder / "a/c/2.png", "two");
-  age(folder / "a/1.png", 1);
-  age(folder / "a/c/2.png", 1);
   std::string flat, classes;
   for (int run = 0; run < 2; ++run) {
-    ContentHasher hasher(folder / "cache");
+    ContentHasher hasher = remembering(folder / "cache");
     flat = hasher.hash(folder / "a", images::Layout::kFlat);
     classes = hasher.hash(folder / "a", images::Layout::kClasses);
     EXPECT_NE(flat, classes);
@@ -84,12 +90,7 @@ TEST(ContentHasher, RemembersEachLayoutByItself) {
 TEST(ContentHasher, ForgetsFoldersHashedInAnEarlierWay) {
   const Scratch folder;
   write_file(folder / "a/1.png", "one");
-  age(folder / "a/1.png", 1);
-  {
-    ContentHasher hasher(folder / "cache");
-    hasher.hash(folder / "a");
-    hasher.save();
-  }
+  remembered_hash(folder / "a", folder / "cache");
   Json known = read_json_file(folder / "cache/contents.json");
   ASSERT_EQ(known.size(), 1u);
   Json earlier;
@@ -100,24 +101,51 @@ TEST(ContentHasher, ForgetsFoldersHashedInAnEarlierWay) {
             images::folder_content_hash(folder / "a"));
 }
 
-TEST(ContentHasher, RemembersUntilSizeOrTimeChange) {
+TEST(ContentHasher, RemembersUntilTheStampChanges) {
   const Scratch folder;
   const fs::path file = folder / "a", cache = folder / "cache";
   write_file(file, "content");
-  age(file, 2);
-  {
-    ContentHasher hasher(cache);
-    hasher.hash(file);
-    hasher.save();
-  }
+  remembered_hash(file, cache);
   // A cache that says otherwise proves that the file is not read again.
   Json known = read_json_file(cache / "contents.json");
   ASSERT_EQ(known.size(), 1u);
   known.begin().value()["value"] = "remembered";
   write_json_file(cache / "contents.json", known);
-  EXPECT_EQ(ContentHasher(cache).hash(file), "remembered");
-  age(file, 1);
-  EXPECT_EQ(ContentHasher(cache).hash(file), sha256_hex("content"));
+  EXPECT_EQ(remembering(cache).hash(file), "remembered");
+  fs::last_write_time(file, fs::file_time_type::clock::now() - std::chrono::hours(1));
+  EXPECT_EQ(remembering(cache).hash(file), sha256_hex("content"));
+}
+
+TEST(ContentHasher, NoticesAnotherFileOfEqualSizeAndTime) {
+  const Scratch folder;
+  const fs::path file = folder / "a", images = folder / "images", cache = folder / "cache";
+  write_file(file, "one");
+  write_file(images / "a.png", "one");
+  const std::string image = remembered_hash(images, cache);
+  ASSERT_EQ(remembered_hash(file, cache), sha256_hex("one"));
+  for (const fs::path& old : {file, images / "a.png"}) {
+    write_file(folder / "new", "two");
+    fs::last_write_time(folder / "new", fs::last_write_time(old));
+    fs::rename(folder / "new", old);
+  }
+  EXPECT_EQ(remembered_hash(file, cache), sha256_hex("two"));
+  EXPECT_NE(remembered_hash(images, cache), image);
+}
+
+TEST(ContentHasher, NoticesAFileWrittenInPlaceWithItsTimePutBack) {
+  const Scratch folder;
+  const fs::path file = folder / "a", cache = folder / "cache";
+  write_file(file, "one");
+  const auto time = fs::last_write_time(file);
+  ASSERT_EQ(remembered_hash(file, cache), sha256_hex("one"));
+  const std::string stamp = content_stamp(file);
+  // File systems count time in ticks of some milliseconds: writes until one is over.
+  for (int i = 0; i < 1000 && content_stamp(file) == stamp; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    std::ofstream(file) << "two";
+    fs::last_write_time(file, time);
+  }
+  EXPECT_EQ(remembered_hash(file, cache), sha256_hex("two"));
 }
 
 TEST(ContentHasher, WhatWasJustWrittenIsNotRemembered) {
@@ -132,7 +160,6 @@ TEST(ContentHasher, WhatWasJustWrittenIsNotRemembered) {
 TEST(ContentHasher, DamagedCacheIsAnEmptyOne) {
   const Scratch folder;
   write_file(folder / "a", "content");
-  age(folder / "a", 1);
   for (const char* text : {"{not json", "[1, 2]", "3", ""}) {
     write_file(folder / "cache/contents.json", text);
     EXPECT_EQ(ContentHasher(folder / "cache").hash(folder / "a"), sha256_hex("content")) << text;
