@@ -47,6 +47,7 @@ find_package(nlohmann_json REQUIRED)
 find_package(fmt REQUIRED)
 find_package(yaml-cpp REQUIRED)
 find_package(CLI11 REQUIRED)
+find_package(Eigen3 3.3 REQUIRED NO_MODULE)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 # Debian's CMake files of libzip ask for its command-line tools as well, so the library is found by hand.
 find_library(TARFLOW_LIBZIP NAMES zip libzip.so.4 libzip.so.5 REQUIRED)

@@ -12,6 +12,7 @@ namespace tarflow {
 namespace {
 
 const std::vector<std::string> kGuessNames = {"z", "zero", "auto"};  // in the order of Guess
+const std::vector<std::string> kWindowGuessNames = {"z", "up", "linear"};  // as WindowGuess
 const std::vector<std::string> kNormNames = {"published", "max_abs", "relative_mse",
                                              "token_rms"};        // in the order of Norm
 const std::vector<std::string> kScopeNames = {"chunk", "image"};  // in the order of Scope
@@ -53,6 +54,13 @@ std::string describe(const Segments& plan) {
   return fmt::format("gs {} x {}", size, plan.max_iterations) + iterations_text(plan);
 }
 
+std::string describe(const Window& plan) {
+  std::string text = fmt::format("window {} tolerance {} guess {}", plan.width, plan.tolerance,
+                                 to_string(plan.guess));
+  if (plan.guess == WindowGuess::kLinear) text += fmt::format(" sweeps {}", plan.sweeps);
+  return plan.pattern == "F" ? text : text + " pattern " + plan.pattern;
+}
+
 Json json_of(const Stop& stop) {
   Json json = {{to_string(stop.norm), stop.threshold}};
   if (stop.scope == Scope::kImage) json["scope"] = to_string(stop.scope);
@@ -87,6 +95,28 @@ Json json_of(const Segments& plan) {
   return json;
 }
 
+Json json_of(const Window& plan) {
+  Json json = {{"window", plan.width},
+               {"tolerance", plan.tolerance},
+               {"guess", to_string(plan.guess)},
+               {"pattern", plan.pattern}};
+  if (plan.guess == WindowGuess::kLinear) json["sweeps"] = plan.sweeps;
+  return json;
+}
+
+Window window_from_json(const Json& json) {
+  Window plan;
+  plan.width = json.at("window").get<int>();
+  plan.tolerance = json.at("tolerance").get<double>();
+  plan.guess = window_guess_from_string(json.at("guess").get<std::string>());
+  plan.pattern = json.at("pattern").get<std::string>();
+  plan.sweeps = json.value("sweeps", plan.sweeps);
+  const std::string fault = pattern_fault(plan.pattern);
+  if (plan.width < 1 || !(plan.tolerance >= 0) || plan.sweeps < 1 || !fault.empty())
+    throw Error(fmt::format("not a strategy: the window {}", json.dump()));
+  return plan;
+}
+
 Stop stop_from_json(const Json& json) {
   Stop stop;
   int norms = 0;
@@ -119,6 +149,7 @@ Iterations iterations_from_json(const Json& json) {
 }
 
 BlockPlan plan_from_json(const Json& json) {
+  if (json.contains("window")) return {window_from_json(json)};
   if (json.contains("segment_length")) {
     const int length = json.at("segment_length").get<int>();
     if (length < 1) throw Error(fmt::format("not a strategy: segments of {} tokens", length));
@@ -140,7 +171,27 @@ int64_t longest(const Segments& plan, int64_t tokens) {
   return most;
 }
 
+int64_t longest(const Window& plan, int64_t tokens) {
+  return std::clamp<int64_t>(plan.width, 1, std::max<int64_t>(1, tokens - 1));
+}
+
 }  // namespace
+
+std::string to_string(WindowGuess guess) { return kWindowGuessNames[static_cast<size_t>(guess)]; }
+
+WindowGuess window_guess_from_string(const std::string& text) {
+  if (const auto guess = value_of<WindowGuess>(kWindowGuessNames, text)) return *guess;
+  throw Error(fmt::format("`{}` is not a guess of the adaptive window", text),
+              did_you_mean(text, kWindowGuessNames));
+}
+
+std::string pattern_fault(const std::string& pattern) {
+  if (pattern.empty()) return "is empty";
+  if (pattern.find_first_not_of("FH") != std::string::npos)
+    return "has other letters than F (full) and H (the conditional pass alone)";
+  if (pattern.find('F') == std::string::npos) return "has no F, so no token would ever be final";
+  return "";
+}
 
 std::string to_string(Guess guess) { return kGuessNames[static_cast<size_t>(guess)]; }
 std::string to_string(Norm norm) { return kNormNames[static_cast<size_t>(norm)]; }
@@ -162,18 +213,21 @@ std::optional<Scope> scope_from_string(const std::string& text) {
 
 Guess* guess_of(BlockPlan& plan) {
   return std::visit(Overloaded{[](Sequential&) -> Guess* { return nullptr; },
+                               [](Window&) -> Guess* { return nullptr; },
                                [](Iterations& iterations) { return &iterations.guess; }},
                     plan.method);
 }
 
 const Guess* guess_of(const BlockPlan& plan) {
   return std::visit(Overloaded{[](const Sequential&) -> const Guess* { return nullptr; },
+                               [](const Window&) -> const Guess* { return nullptr; },
                                [](const Iterations& iterations) { return &iterations.guess; }},
                     plan.method);
 }
 
 Stop* stop_of(BlockPlan& plan) {
   return std::visit(Overloaded{[](Sequential&) -> Stop* { return nullptr; },
+                               [](Window&) -> Stop* { return nullptr; },
                                [](Iterations& iterations) {
                                  return iterations.stop ? &*iterations.stop : nullptr;
                                }},
@@ -185,8 +239,12 @@ int64_t longest_evaluation(const BlockPlan& plan, int64_t tokens) {
 }
 
 double most_passes(const BlockPlan& plan) {
+  // As measured on models of T = 64 to 1,024, 2 to 4 for windows of 16 to 128. At worst an
+  // evaluation settles one token, and passes are as many as the window is wide.
+  constexpr double kWindow = 4;
   return std::visit(
       Overloaded{[](const Sequential&) { return 1.0; },
+                 [](const Window& plan) { return std::min<double>(kWindow, plan.width); },
                  [](const Iterations& plan) { return static_cast<double>(plan.max_iterations); }},
       plan.method);
 }
@@ -228,6 +286,13 @@ bool Strategy::has_open_guess() const {
   return std::any_of(blocks.begin(), blocks.end(), [](const BlockPlan& plan) {
     const Guess* const guess = guess_of(plan);
     return guess && *guess == Guess::kAuto;
+  });
+}
+
+bool Strategy::needs_calibration() const {
+  return std::any_of(blocks.begin(), blocks.end(), [](const BlockPlan& plan) {
+    const Window* const window = std::get_if<Window>(&plan.method);
+    return window && window->guess == WindowGuess::kLinear;
   });
 }
 

@@ -67,9 +67,30 @@ struct Segments : Iterations {
   bool operator==(const Segments&) const = default;
 };
 
+// What stands for the tokens of an adaptive window that are not final (method.md section 7).
+enum class WindowGuess {
+  kZ,       // z for a token that was never evaluated
+  kUp,      // what the token above has: the block's last outputs there
+  kLinear,  // a linear model of the block's outputs, from a calibration of the checkpoint
+};
+std::string to_string(WindowGuess guess);                       // "z", "up", "linear"
+WindowGuess window_guess_from_string(const std::string& text);  // throws Error
+
+// The adaptive window (method.md section 7): a front moves over the tokens that no longer change.
+struct Window {
+  int width = 64;        // inputs an evaluation; more than T - 1 mean T - 1
+  double tolerance = 0;  // the largest rms over D of a settled token's last change
+  WindowGuess guess = WindowGuess::kLinear;
+  int sweeps = 3;             // solves of the linear model's system; of kLinear alone
+  std::string pattern = "F";  // of evaluations, repeated: F full, H the conditional pass alone
+  bool operator==(const Window&) const = default;
+};
+// Why `pattern` is none; "" for one of F and H with an F in it.
+std::string pattern_fault(const std::string& pattern);
+
 // How one block is inverted.
 struct BlockPlan {
-  std::variant<Sequential, Jacobi, Segments> method;
+  std::variant<Sequential, Jacobi, Segments, Window> method;
 
   bool sequential() const { return std::holds_alternative<Sequential>(method); }
   bool operator==(const BlockPlan&) const = default;
@@ -82,7 +103,7 @@ const Guess* guess_of(const BlockPlan& plan);
 Stop* stop_of(BlockPlan& plan);
 // Inputs of the longest evaluation over T tokens.
 int64_t longest_evaluation(const BlockPlan& plan, int64_t tokens);
-// Passes over all T tokens at most, evaluated tokens / T.
+// Passes over all T tokens, evaluated tokens / T: at most, or of a window as measured.
 double most_passes(const BlockPlan& plan);
 
 // Inputs [first, last) of a segment; it writes the same indices plus one.
@@ -108,6 +129,7 @@ struct Strategy {
 
   bool sequential() const;                  // every block is
   bool has_open_guess() const;              // a block's guess is Guess::kAuto
+  bool needs_calibration() const;           // a block's window guesses by the linear model
   const BlockPlan& block(int index) const;  // by checkpoint index
   // The name is a label and not part of the identity.
   bool operator==(const Strategy& other) const { return blocks == other.blocks; }

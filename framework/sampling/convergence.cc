@@ -41,6 +41,9 @@ Compared compared_of(const BlockPlan& plan, int64_t tokens) {
       Overloaded{[](const Sequential&) -> Compared {
                    throw std::logic_error("convergence is followed where there are iterations");
                  },
+                 [](const Window&) -> Compared {
+                   throw std::logic_error("a window has no iterations of all its tokens");
+                 },
                  // Of all tokens: the clamp moves token 0 as well.
                  [&](const Jacobi& jacobi) -> Compared {
                    return {jacobi, {{0, tokens}}};

@@ -64,7 +64,10 @@ SampleResult Sampler::sample(const at::Tensor& noise, const Labels& labels,
     work.block = b;
     evaluator_->begin(b, labels, noise.size(0));
     const at::Tensor z = to_block_order(block, x).contiguous();
-    x = to_block_order(block, invert_block(*evaluator_, strategy.block(b), z, {}, &work));
+    SolveOptions solve;
+    if (options_.calibration)
+      solve.linear = &options_.calibration->blocks.at(static_cast<size_t>(b));
+    x = to_block_order(block, invert_block(*evaluator_, strategy.block(b), z, solve, &work));
     evaluations += work.token_evaluations;
     keep(x);
   }

@@ -11,6 +11,7 @@
 #include "framework/core/strategy.h"
 #include "framework/model/forward.h"
 #include "framework/sampling/evaluator.h"
+#include "framework/sampling/linear_model.h"
 #include "framework/sampling/solve.h"
 
 namespace tarflow {
@@ -18,6 +19,8 @@ namespace tarflow {
 struct SampleOptions {
   Strategy strategy;  // one entry a block
   Guidance guidance;
+  // Of the model, where a window of the strategy guesses by the linear model.
+  std::shared_ptr<const Calibration> calibration = {};
   bool keep_trace = false;
   // Called before each block is inverted, and with -1 after the last.
   std::function<void(int block)> on_block = {};

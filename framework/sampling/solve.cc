@@ -113,7 +113,7 @@ at::Tensor invert_block(Evaluator& evaluator, const MakeSolver& make, const at::
                         const SolveOptions& options, BlockWork* work) {
   const Iterate& iterate = evaluator.workspace().begin(z);
   const std::unique_ptr<Solver> solver =
-      make(Inversion{evaluator, static_cast<bool>(options.observe)});
+      make(Inversion{evaluator, static_cast<bool>(options.observe), options.linear});
   WorkCount count(evaluator);
   while (const std::optional<Step> step = solver->next()) {
     give(evaluator, *solver, *step);
@@ -122,6 +122,8 @@ at::Tensor invert_block(Evaluator& evaluator, const MakeSolver& make, const at::
   }
   work->iterations = solver->iterations();
   work->residuals = solver->residuals();
+  work->fronts = solver->fronts();
+  work->kinds = solver->kinds();
   count.finish(*work);
   return iterate.x.clone();
 }

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "framework/core/shape.h"
@@ -26,6 +27,9 @@ struct BlockWork {
   // alone counts half where there is guidance.
   double token_evaluations = 0;
   int64_t longest = 0;  // tokens of the longest evaluation
+  // Of a window: the front after each full evaluation, and each evaluation's letter, F or H.
+  std::vector<int64_t> fronts;
+  std::string kinds;
   EvaluationCost cost;  // of all images and passes
 };
 
@@ -42,6 +46,8 @@ struct SolveOptions {
   // Called after every iteration, not after the single steps of a sequential block. What it throws
   // ends the inversion.
   std::function<void(const Iteration&)> observe = {};
+  // The block's linear model, for windows that guess by it.
+  const LinearModel* linear = nullptr;
 };
 
 // Solves x_0 = z_0, x_t = exp(a_t(x_<t)) z_t + g_t(x_<t) for z (N, T, D) fp32 in the block's token

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "framework/kernels/guided_update.h"
@@ -12,10 +13,13 @@
 
 namespace tarflow {
 
+struct LinearModel;
+
 // What a solver works on: the evaluator has begun the block, iterate().z is set.
 struct Inversion {
   Evaluator& evaluator;
   bool observed = false;  // somebody looks at each iteration before the next one is begun
+  const LinearModel* linear = nullptr;  // of the block, where its checkpoint is calibrated
 
   Workspace& workspace() const { return evaluator.workspace(); }
   Iterate& iterate() const { return evaluator.workspace().iterate(); }
@@ -42,6 +46,9 @@ class Solver {
   virtual std::vector<int> iterations() const = 0;
   // ||x' - x||_2 / (N D) after each of them, segment after segment; where it was measured.
   virtual std::vector<double> residuals() const { return {}; }
+  // Of a window: the front after each full evaluation, and each evaluation's letter.
+  virtual std::vector<int64_t> fronts() const { return {}; }
+  virtual std::string kinds() const { return ""; }
 };
 
 // The update of the step's outputs, with nothing measured and no clamp.
@@ -52,5 +59,6 @@ kernels::GuidedUpdate update_of(const Evaluator& evaluator, const Iterate& itera
 std::unique_ptr<Solver> make_solver(const Sequential& plan, const Inversion& inversion);
 std::unique_ptr<Solver> make_solver(const Jacobi& plan, const Inversion& inversion);
 std::unique_ptr<Solver> make_solver(const Segments& plan, const Inversion& inversion);
+std::unique_ptr<Solver> make_solver(const Window& plan, const Inversion& inversion);
 
 }  // namespace tarflow

@@ -102,4 +102,30 @@ std::vector<int64_t> Golden::integers(const std::string& object,
   return values;
 }
 
+std::vector<double> Golden::numbers(const std::string& object, const std::string& attribute) const {
+  const hid_t id =
+      checked(H5Aopen_by_name(file_, object.c_str(), attribute.c_str(), H5P_DEFAULT, H5P_DEFAULT),
+              attribute);
+  const hid_t space = H5Aget_space(id);
+  std::vector<double> values(static_cast<size_t>(extent(space).at(0)));
+  H5Aread(id, H5T_NATIVE_DOUBLE, values.data());
+  H5Sclose(space);
+  H5Aclose(id);
+  return values;
+}
+
+std::string Golden::text(const std::string& object, const std::string& attribute) const {
+  const hid_t id =
+      checked(H5Aopen_by_name(file_, object.c_str(), attribute.c_str(), H5P_DEFAULT, H5P_DEFAULT),
+              attribute);
+  const hid_t type = H5Aget_type(id);
+  char* value = nullptr;
+  if (H5Tis_variable_str(type) > 0) H5Aread(id, type, &value);
+  const std::string text = value ? value : "";
+  if (value) H5free_memory(value);
+  H5Tclose(type);
+  H5Aclose(id);
+  return text;
+}
+
 }  // namespace tarflow::parity

@@ -22,6 +22,8 @@ class Golden {
   std::vector<std::string> strings(const std::string& path) const;
   std::vector<std::string> children(const std::string& group) const;  // sorted
   double number(const std::string& object, const std::string& attribute) const;
+  std::vector<double> numbers(const std::string& object, const std::string& attribute) const;
+  std::string text(const std::string& object, const std::string& attribute) const;
   std::vector<int64_t> integers(const std::string& object, const std::string& attribute) const;
 
  private:

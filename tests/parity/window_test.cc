@@ -1,0 +1,164 @@
+// Number for number with an independent float64 implementation of the adaptive window: images,
+// fronts, kinds of evaluations, passes and the calibration.
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <memory>
+
+#include "framework/checkpoint/tarflow_state.h"
+#include "framework/sampling/linear_model.h"
+#include "framework/sampling/sampler.h"
+#include "framework/tensor/device.h"
+#include "tests/parity/golden.h"
+
+namespace tarflow::parity {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Case {
+  const char* name;
+  const char* golden;  // relative to the source folder
+  const char* checkpoint;
+};
+
+void PrintTo(const Case& files, std::ostream* out) { *out << files.name; }
+
+const Case kTiny{"tiny_uncond", "tests/parity/golden/window_tiny_uncond.h5",
+                 "tests/parity/golden/tiny_uncond_2_64_4_2_0.10.pth"};
+// Published beside the sources, not in them.
+const Case kDemo{"cifar10_demo", "../shared/golden/window_cifar10_demo.h5",
+                 "sweeps/assets/cifar10_demo_model_4_128_8_2_0.05.pth"};
+
+constexpr double kLargest = 5e-4, kRms = 2e-5;  // of images
+constexpr double kCalibration = 1e-4;           // of the largest entry of an array
+
+// (case, device).
+class WindowParity : public testing::TestWithParam<std::tuple<Case, const char*>> {
+ protected:
+  void SetUp() override {
+    const auto& [files, device] = GetParam();
+    const fs::path root = TARFLOW_SOURCE_DIR;
+    if (!fs::exists(root / files.golden) || !fs::exists(root / files.checkpoint)) {
+      GTEST_SKIP() << "needs " << files.golden << " and " << files.checkpoint
+                   << ", which are not part of the sources";
+    }
+    if (std::string(device) == "cuda" && !at::hasCUDA()) GTEST_SKIP() << "no GPU here";
+    use_exact_float32();
+    golden_ = std::make_unique<Golden>(root / files.golden);
+    const checkpoint::TarflowState state = checkpoint::open_tarflow(root / files.checkpoint);
+    model_ = load_model(state.tensors, state.shape, device_from(device), ComputeType::kFloat32);
+  }
+
+  at::Tensor on_device(const std::string& path) const {
+    return golden_->tensor(path).to(model_.device);
+  }
+
+  Labels labels(const std::string& path) const {
+    if (!golden_->has(path)) return {};
+    const at::Tensor values = golden_->tensor(path);
+    return {values.const_data_ptr<int64_t>(), values.const_data_ptr<int64_t>() + values.numel()};
+  }
+
+  std::shared_ptr<const Calibration> stored_calibration() const {
+    Calibration calibration;
+    for (int b = 0; b < model_.shape.blocks; ++b) {
+      const std::string group = "calibration/block_" + std::to_string(b);
+      calibration.blocks.push_back({on_device(group + "/J"), on_device(group + "/j0"),
+                                    on_device(group + "/up"), on_device(group + "/left"),
+                                    golden_->number(group, "clip")});
+    }
+    return std::make_shared<const Calibration>(std::move(calibration));
+  }
+
+  Strategy strategy(const std::string& group) const {
+    const std::vector<double> widths = golden_->numbers(group, "window"),
+                              tolerances = golden_->numbers(group, "tol");
+    Strategy strategy{group, {}};
+    for (size_t i = 0; i < widths.size(); ++i) {
+      Window window;
+      window.width = static_cast<int>(widths[i]);
+      window.tolerance = tolerances[i];
+      window.guess = window_guess_from_string(golden_->text(group, "guess"));
+      window.sweeps = std::max(1, static_cast<int>(golden_->number(group, "sweeps")));
+      window.pattern = golden_->text(group, "pattern");
+      strategy.blocks.push_back({window});
+    }
+    return strategy;
+  }
+
+  SampleResult sampled(const std::string& group) const {
+    SampleOptions options;
+    options.strategy = strategy(group);
+    options.guidance = {golden_->number(group, "cfg"), golden_->number(group, "attn_temp")};
+    options.keep_trace = golden_->has(group + "/trace");
+    options.calibration = stored_calibration();
+    return sample(model_, on_device("noise"), labels("labels"), options);
+  }
+
+  std::unique_ptr<Golden> golden_;
+  Model model_;
+};
+
+void expect_close(const at::Tensor& got, const at::Tensor& expected, const std::string& what) {
+  ASSERT_EQ(got.sizes(), expected.sizes()) << what;
+  const at::Tensor difference = (got.cpu().to(at::kDouble) - expected.to(at::kDouble)).abs();
+  EXPECT_LE(difference.max().item<double>(), kLargest) << what;
+  EXPECT_LE(difference.square().mean().sqrt().item<double>(), kRms) << what;
+}
+
+TEST_P(WindowParity, ImagesFrontsAndKinds) {
+  for (const std::string& name : golden_->children("cases")) {
+    SCOPED_TRACE(name);
+    const std::string group = "cases/" + name;
+    const SampleResult result = sampled(group);
+    expect_close(result.images, golden_->tensor(group + "/images"), "images");
+    if (golden_->has(group + "/trace"))
+      expect_close(at::stack(result.trace), golden_->tensor(group + "/trace"), "trace");
+    if (golden_->number(group, "fronts_comparable") == 0) continue;
+    for (int b = 0; b < model_.shape.blocks; ++b) {
+      const std::string block = group + "/block_" + std::to_string(b);
+      const BlockWork& work = result.work[static_cast<size_t>(b)];
+      const at::Tensor fronts = golden_->tensor(block + "/fronts").to(at::kLong);
+      const int64_t* const first = fronts.const_data_ptr<int64_t>();
+      EXPECT_EQ(work.fronts, std::vector<int64_t>(first, first + fronts.numel())) << "block " << b;
+      EXPECT_EQ(work.kinds, golden_->text(block, "kinds")) << "block " << b;
+      EXPECT_EQ(work.token_evaluations / static_cast<double>(model_.shape.tokens()),
+                golden_->number(block, "passes"))
+          << "block " << b;
+    }
+    EXPECT_EQ(result.block_passes, golden_->number(group, "passes"));
+  }
+}
+
+TEST_P(WindowParity, Calibration) {
+  const Calibration calibration =
+      calibrate(model_, on_device("calibration/noise"), labels("calibration/labels"));
+  const auto expect_array = [&](const at::Tensor& got, const std::string& path) {
+    const at::Tensor expected = golden_->tensor(path).to(at::kDouble);
+    const double difference = (got.cpu().to(at::kDouble) - expected).abs().max().item<double>();
+    EXPECT_LE(difference, kCalibration * expected.abs().max().item<double>()) << path;
+  };
+  for (int b = 0; b < model_.shape.blocks; ++b) {
+    const std::string group = "calibration/block_" + std::to_string(b);
+    const LinearModel& fitted = calibration.blocks[static_cast<size_t>(b)];
+    expect_array(fitted.j, group + "/J");
+    expect_array(fitted.j0, group + "/j0");
+    expect_array(fitted.up, group + "/up");
+    expect_array(fitted.left, group + "/left");
+    const double clip = golden_->number(group, "clip");
+    EXPECT_NEAR(fitted.clip, clip, kCalibration * clip) << group;
+  }
+}
+
+std::string name_of(const testing::TestParamInfo<WindowParity::ParamType>& info) {
+  return std::string(std::get<0>(info.param).name) + "_" + std::get<1>(info.param);
+}
+INSTANTIATE_TEST_SUITE_P(Goldens, WindowParity,
+                         testing::Combine(testing::Values(kTiny, kDemo),
+                                          testing::Values("cpu", "cuda")),
+                         name_of);
+
+}  // namespace
+}  // namespace tarflow::parity
