@@ -19,7 +19,6 @@ struct Settings {
   int64_t max_unreadable = 0;
   bool flips = false;
   int64_t keep_features = kKeptFeatures;
-  std::string layout;
   std::string device = "auto";
   std::string nonfinite = "fail";
 
