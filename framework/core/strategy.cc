@@ -241,7 +241,7 @@ int64_t longest_evaluation(const BlockPlan& plan, int64_t tokens) {
 double most_passes(const BlockPlan& plan) {
   // As measured on models of T = 64 to 1,024, 2 to 4 for windows of 16 to 128. At worst an
   // evaluation settles one token, and passes are as many as the window is wide.
-  constexpr double kWindow = 4;
+  static constexpr double kWindow = 4;
   return std::visit(
       Overloaded{[](const Sequential&) { return 1.0; },
                  [](const Window& plan) { return std::min<double>(kWindow, plan.width); },

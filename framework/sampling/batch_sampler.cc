@@ -148,7 +148,8 @@ BatchPlan::Planned BatchPlan::plan(int64_t images, const Strategy& strategy) con
 void BatchPlan::use(int64_t images, const Strategy& strategy,
                     const std::function<void()>& release) {
   const auto found = std::find_if(planned_.begin(), planned_.end(), [&](const Planned& planned) {
-    return planned.images == images && planned.blocks == strategy.blocks;
+    // What was planned for more images, as for the chunks before a smaller last one, serves fewer.
+    return planned.images >= images && planned.blocks == strategy.blocks;
   });
   current_ = static_cast<size_t>(found - planned_.begin());
   if (found == planned_.end()) {

@@ -167,7 +167,7 @@ TEST(BatchSampler, SaysWhatItPlansAndThatItDivides) {
 // would get alone, and sequential sampling keeps its size.
 TEST(BatchSampler, PlansForTheStrategyThatRuns) {
   const Model model = random_model(kSmallShape, 6);
-  const SampleOptions sequential = options_of({}), jacobi = options_of({1, 4, Guess::kZ});
+  const SampleOptions sequential = options_of({}), jacobi = options_of(plan_of(1, 4));
   const BatchOptions batch = limited_to(model, sequential, 3);
   const Labels labels = {0, 1, 2, 3, 4, 0};
   BatchSampler alone(model, jacobi, batch), both(model, sequential, batch);

@@ -4,8 +4,8 @@
 
 #include <cmath>
 #include <memory>
+#include <type_traits>
 
-#include "framework/core/overloaded.h"
 #include "framework/sampling/batch_sampler.h"
 #include "framework/sampling/memory_plan.h"
 #include "framework/sampling/solve.h"
@@ -81,8 +81,12 @@ int stop_of_iterates(const std::vector<at::Tensor>& iterates, const Stop& stop, 
 }
 
 BlockPlan with_stop(BlockPlan plan, const std::optional<Stop>& stop) {
-  std::visit(Overloaded{[](Sequential&) {}, [&](Iterations& own) { own.stop = stop; }},
-             plan.method);
+  std::visit(
+      [&](auto& method) {
+        if constexpr (std::is_base_of_v<Iterations, std::decay_t<decltype(method)>>)
+          method.stop = stop;
+      },
+      plan.method);
   return plan;
 }
 
