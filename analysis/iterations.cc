@@ -32,8 +32,10 @@ std::optional<Strategy> strategy_of(const Point& point) {
   return std::nullopt;
 }
 
+// Whether a block's iterations end by a rule of the strategy's own.
 bool has_own_stop(const Strategy& strategy) {
   return std::any_of(strategy.blocks.begin(), strategy.blocks.end(), [](BlockPlan plan) {
+    if (std::holds_alternative<Window>(plan.method)) return true;
     const Stop* const stop = stop_of(plan);
     return stop && *stop != Stop{Norm::kPublished, stop->threshold};
   });
@@ -43,7 +45,7 @@ bool has_own_stop(const Strategy& strategy) {
 size_t segments_of_block(const BlockPlan& plan, int64_t tokens) {
   return std::visit(
       Overloaded{[](const Sequential&) { return size_t{1}; },
-                 [](const Jacobi&) { return size_t{1}; },
+                 [](const Jacobi&) { return size_t{1}; }, [](const Window&) { return size_t{1}; },
                  [&](const Segments& segments) { return segments_of(segments, tokens).size(); }},
       plan.method);
 }
@@ -104,7 +106,7 @@ Table table_of(const std::string& model, const std::vector<Sampled>& rows,
   table.title = fmt::format("Iterations of {}", model);
   table.introduction =
       "Iterations a block until its stop or its largest number, in sampling order; of a block in "
-      "segments those of a segment. Means over chunks and segments.";
+      "segments those of a segment, of a window its evaluations. Means over chunks and segments.";
   table.columns = {{"strategy", Align::kLeft}, {"cfg"}};
   const size_t blocks = rows.front().iterations.size();
   for (size_t b = blocks; b-- > 0;) table.columns.push_back({fmt::format("block {}", b)});
@@ -126,7 +128,7 @@ Table table_of(const std::string& model, const std::vector<Sampled>& rows,
   table.footnotes.push_back(
       "A sequential block takes T - 1 steps of one token. Passes: tokens evaluated / T, summed "
       "over "
-      "blocks.");
+      "blocks; an evaluation without the unconditional pass counts half.");
   return table;
 }
 

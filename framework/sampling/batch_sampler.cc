@@ -41,7 +41,10 @@ std::vector<double> joined_residuals(const std::vector<const BlockWork*>& parts,
 
 BlockWork joined_work(const std::vector<const BlockWork*>& parts,
                       const std::vector<int64_t>& sizes) {
-  BlockWork work = *parts.front();
+  // A window has one entry of iterations; fronts and kinds are of the part that took the most.
+  BlockWork work = **std::max_element(parts.begin(), parts.end(), [](const auto* a, const auto* b) {
+    return a->kinds.size() < b->kinds.size();
+  });
   double evaluations = 0, images = 0;
   work.cost = {};
   for (size_t p = 0; p < parts.size(); ++p) {
@@ -134,8 +137,8 @@ BatchPlan::Planned BatchPlan::plan(int64_t images, const Strategy& strategy) con
     return memory_plan(model_, count, guidance_, strategy, batch_.self_denoising);
   };
   if (limit) {
-    planned.size = images_within(*limit, images, model_, guidance_, strategy,
-                                 batch_.self_denoising);
+    planned.size =
+        images_within(*limit, images, model_, guidance_, strategy, batch_.self_denoising);
   }
   if (!batch_.say) return planned;
   batch_.say("memory plan: " + plan_of(images).str());

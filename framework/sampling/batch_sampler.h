@@ -61,8 +61,9 @@ class BatchPlan {
 };
 
 // Where a batch is divided, batch-wide stops act inside the parts, with thresholds that let the
-// batch's residual be no larger than asked for. So an image depends on the division by rounding and
-// by changes below the stop; where all fits into memory, not at all.
+// batch's residual be no larger than asked for; a window's front is that of the part. So an image
+// depends on the division by rounding and by changes below the stop or the window's tolerance;
+// where all fits into memory, not at all.
 class BatchSampler {
  public:
   // Keeps a reference to the model.
@@ -105,8 +106,8 @@ Labels part_of(const Labels& labels, int64_t first, int64_t count);  // none of 
 // part's share of what the whole may still change.
 Strategy for_part(const Strategy& strategy, int64_t part, int64_t whole);
 
-// What the parts, of these sizes and in this order, are together. Iterations are those of the part
-// that took the most; a part that stopped earlier changed no more.
+// What the parts, of these sizes and in this order, are together. Iterations, fronts and kinds are
+// those of the part that took the most; a part that stopped earlier changed no more.
 SampleResult joined(const std::vector<SampleResult>& parts, const std::vector<int64_t>& sizes);
 
 }  // namespace tarflow

@@ -68,10 +68,11 @@ void fit_residuals(const at::Tensor& q, int64_t row, LinearModel& model) {
 void require_finite(const at::Tensor& values, const char* what) {
   const int64_t bad = (~values.isfinite()).sum().item<int64_t>();
   if (bad == 0) return;
-  throw Error(fmt::format("the calibration of the adaptive window fails: {} of the {} {} are not finite",
-                          bad, values.numel(), what),
-              "check the checkpoint with `sample` and strategy For; `guess: up` or `guess: z` need no "
-              "calibration");
+  throw Error(
+      fmt::format("the calibration of the adaptive window fails: {} of the {} {} are not finite",
+                  bad, values.numel(), what),
+      "check the checkpoint with `sample` and strategy For; `guess: up` or `guess: z` need no "
+      "calibration");
 }
 
 // The outputs of the sequential solution x (N, T, D): (N, T, 2D) fp32, row 0 zeros.
@@ -137,7 +138,8 @@ LinearModel fit_linear_model(const at::Tensor& x, const at::Tensor& theta, int64
   return model;
 }
 
-Calibration calibrate(const Model& model, const at::Tensor& noise, const Labels& labels) {
+Calibration calibrate(const Model& model, const at::Tensor& noise, const Labels& labels,
+                      const std::function<void(int block)>& on_block) {
   const c10::NoGradGuard no_grad;
   const int64_t images = noise.size(0), row = tokens_a_row(model.shape.tokens());
   if (images < 2) throw Error("a calibration of the adaptive window needs 2 images at least");
@@ -146,6 +148,7 @@ Calibration calibrate(const Model& model, const at::Tensor& noise, const Labels&
   calibration.blocks.resize(model.blocks.size());
   at::Tensor x = noise * model.prior_std;
   for (size_t b = model.blocks.size(); b-- > 0;) {
+    if (on_block) on_block(static_cast<int>(b));
     const BlockWeights& block = model.blocks[b];
     BlockWork work;
     evaluator->begin(static_cast<int>(b), labels, images);
@@ -162,14 +165,14 @@ Calibration calibrate(const Model& model, const at::Tensor& noise, const Labels&
   return calibration;
 }
 
-Calibration calibrate(const Model& model) {
+Calibration calibrate(const Model& model, const std::function<void(int block)>& on_block) {
   Labels labels;
   for (int64_t i = 0; i < kCalibrationImages && model.shape.classes > 0; ++i)
     labels.push_back(i % model.shape.classes);
   return calibrate(model,
                    normal_noise(kCalibrationSeed, 0, kCalibrationImages, model.shape.tokens(),
                                 model.shape.token_width(), model.device),
-                   labels);
+                   labels, on_block);
 }
 
 }  // namespace tarflow

@@ -1,14 +1,17 @@
-// A linear model of a block's outputs: what stands for tokens of an adaptive window that the network
-// has not settled (docs/method.md "Adaptive window"). It is fitted once a checkpoint and serves
-// every cfg, window and tolerance; a model that fits badly costs evaluations and never changes what
-// tolerance 0 gives.
+// A linear model of a block's outputs: what stands for tokens of an adaptive window that the
+// network has not settled (docs/method.md "Adaptive window"). It is fitted once a checkpoint and
+// serves every cfg, window and tolerance; a model that fits badly costs evaluations and never
+// changes what tolerance 0 gives.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
+#include "framework/core/calibration.h"
+#include "framework/model/forward.h"
 #include "framework/model/weights.h"
 
 namespace tarflow {
@@ -42,16 +45,16 @@ at::Tensor predicted(const LinearModel& model, const at::Tensor& x, int64_t firs
 // Throws Error where x or theta is not finite.
 LinearModel fit_linear_model(const at::Tensor& x, const at::Tensor& theta, int64_t row);
 
-// Images that a calibration samples; image i has label i mod classes.
-inline constexpr int64_t kCalibrationImages = 24;
 // A seed that nothing else uses, since images are sampled from small ones.
 inline constexpr uint64_t kCalibrationSeed = 0xCA11B8A7E0000001;
 
 // Samples `noise` (N, T, D) sequentially with cfg 0 and fits each block. Throws Error where what is
 // sampled is not finite, where T is not a square, or where fewer than two images are given.
-Calibration calibrate(const Model& model, const at::Tensor& noise, const Labels& labels);
-// The same with the fixed noise and labels.
-Calibration calibrate(const Model& model);
+// `on_block` is called before each block is sampled; what it throws ends the calibration.
+Calibration calibrate(const Model& model, const at::Tensor& noise, const Labels& labels,
+                      const std::function<void(int block)>& on_block = {});
+// The same with kCalibrationImages, whose noise is of a fixed seed.
+Calibration calibrate(const Model& model, const std::function<void(int block)>& on_block = {});
 
 // Tokens a row: the square root of T. Throws Error for a T that is no square.
 int64_t tokens_a_row(int64_t tokens);

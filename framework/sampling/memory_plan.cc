@@ -33,6 +33,18 @@ int64_t statistics_bytes(const ModelShape& shape, int64_t images, const Strategy
   return images * shape.tokens() * kernels::kStatistics * static_cast<int64_t>(sizeof(double));
 }
 
+// Of windows: outputs, deltas and residuals of all tokens, and what a solve of the linear model's
+// system takes for those of a window.
+int64_t window_bytes(const ModelShape& shape, int64_t images, const Strategy& strategy) {
+  int64_t widest = 0;
+  for (const BlockPlan& plan : strategy.blocks) {
+    if (std::holds_alternative<Window>(plan.method))
+      widest = std::max(widest, longest_evaluation(plan, shape.tokens()));
+  }
+  if (widest == 0) return 0;
+  return images * shape.token_width() * kFloat * (3 * 2 * shape.tokens() + 12 * widest);
+}
+
 // One image's: what autograd keeps of each layer of a block for the derivative (both norms' inputs,
 // queries, keys and values, attention's output, the MLP before GELU; linear layers keep none, as
 // weights have no derivative), and what computing it takes besides.
@@ -72,8 +84,8 @@ MemoryPlan memory_plan(const Model& model, int64_t images, const Guidance& guida
   plan.cache = evaluator.cache;
   // z, x, what comes from the block before, and its copy in the other order.
   const int64_t iterates = 4 * images * shape.tokens() * shape.token_width() * kFloat;
-  plan.activations =
-      evaluator.activations + iterates + statistics_bytes(shape, images, strategy) + kScratch;
+  plan.activations = evaluator.activations + iterates + statistics_bytes(shape, images, strategy) +
+                     window_bytes(shape, images, strategy) + kScratch;
   if (self_denoising) plan.gradient = images * gradient_bytes(shape, element) + kScratch;
   return plan;
 }

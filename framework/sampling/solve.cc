@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <stdexcept>
 #include <typeinfo>
 
 #include "framework/tensor/range.h"
@@ -74,7 +75,7 @@ void give(Evaluator& evaluator, Solver& solver, Step step) {
     const Outputs outputs = evaluator.evaluate(iterate.x, step);
     solver.update(iterate, outputs, step);
   };
-  if (!evaluator.records(step.width)) return work();
+  if (!solver.recorded() || !evaluator.records(step.width)) return work();
   if (step.width > 1) return workspace.graphs().run(key_of(evaluator, solver, step), work);
   // One graph serves all single steps of a sequence, since it reads and moves on the counter.
   const int64_t first = step.place.first;
@@ -86,7 +87,10 @@ void give(Evaluator& evaluator, Solver& solver, Step step) {
   workspace.counter_moved(first);
 }
 
-void tell(const Step& step, const Iterate& iterate, const SolveOptions& options) {
+void tell(const Solver& solver, const Step& step, const Iterate& iterate,
+          const SolveOptions& options) {
+  if (!solver.measures_change())
+    throw std::logic_error("this method of inverting a block cannot be observed");
   const at::Tensor change = iterate.statistics.defined()
                                 ? iterate.statistics.select(2, kernels::kSquares).sum(1).cpu()
                                 : iterate.change.cpu().clone();  // before it is set to zero
@@ -118,7 +122,7 @@ at::Tensor invert_block(Evaluator& evaluator, const MakeSolver& make, const at::
   while (const std::optional<Step> step = solver->next()) {
     give(evaluator, *solver, *step);
     count.add(*step);
-    if (options.observe && step->iteration > 0) tell(*step, iterate, options);
+    if (options.observe && step->iteration > 0) tell(*solver, *step, iterate, options);
   }
   work->iterations = solver->iterations();
   work->residuals = solver->residuals();

@@ -44,7 +44,8 @@ struct Iteration {
 
 struct SolveOptions {
   // Called after every iteration, not after the single steps of a sequential block. What it throws
-  // ends the inversion.
+  // ends the inversion. Throws std::logic_error for a method that does not measure the change of an
+  // iteration, as the window.
   std::function<void(const Iteration&)> observe = {};
   // The block's linear model, for windows that guess by it.
   const LinearModel* linear = nullptr;

@@ -38,6 +38,9 @@ class Solver {
   // recorded as a graph, and the host does not run it again when the graph is replayed.
   virtual void update(Iterate& iterate, const Outputs& outputs, const Step& step) = 0;
 
+  // Whether steps come again at the same place, so that recording them as graphs is worth it.
+  virtual bool recorded() const { return true; }
+
   // What update() depends on beside the step: settings and whether tensors of the Iterate are used.
   virtual std::vector<int64_t> key() const { return {}; }
 
@@ -46,6 +49,9 @@ class Solver {
   virtual std::vector<int> iterations() const = 0;
   // ||x' - x||_2 / (N D) after each of them, segment after segment; where it was measured.
   virtual std::vector<double> residuals() const { return {}; }
+  // Whether update() leaves each iteration's change in the iterate, where somebody observes. A method
+  // that does not cannot be observed.
+  virtual bool measures_change() const { return false; }
   // Of a window: the front after each full evaluation, and each evaluation's letter.
   virtual std::vector<int64_t> fronts() const { return {}; }
   virtual std::string kinds() const { return ""; }

@@ -70,6 +70,14 @@ TEST(Iterations, AreThoseOfASegment) {
   EXPECT_THAT(text, ::testing::Not(HasSubstr("arXiv")));
 }
 
+TEST(Iterations, OfAWindowAreItsEvaluations) {
+  const BlockPlan window{Window{16, 0.03, WindowGuess::kUp}};
+  const std::vector<Source> sources = {source_of(
+      with("Window", window, window), {1, 2, 3, 4, 5, 6, 7, 9}, {1, 2, 3, 4, 5, 6, 7, 8})};
+  EXPECT_THAT(text_of(sources),
+              HasSubstr("| Window | 1 | 8.5 | 7.0 | 6.0 | 5.0 | 4.0 | 3.0 | 2.0 | 1.0 |"));
+}
+
 TEST(Iterations, HaveNoTableWherePublishedStopsAloneAct) {
   const std::vector<int64_t> any(8, 4);
   EXPECT_EQ(text_of({source_of(with("x", published_plan(8, 4), published_plan(1, 4)), any, any)}),

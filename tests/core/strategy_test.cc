@@ -140,6 +140,39 @@ TEST(Strategy, AnOpenGuessIsKeptAndToldAsOne) {
   EXPECT_TRUE(describe(open).starts_with("block 3: gs 8 x 32 guess auto; ")) << describe(open);
 }
 
+TEST(Strategy, WindowsRoundTrip) {
+  const std::vector<Window> windows = {{64, 0.03, WindowGuess::kLinear, 3, "HF"},
+                                       {1, 0, WindowGuess::kUp, 3, "F"},
+                                       {1000, 1e-9, WindowGuess::kZ, 3, "FHH"},
+                                       {8, 0.5, WindowGuess::kLinear, 1, "F"}};
+  for (const Window& window : windows) {
+    const Strategy strategy{"w", {{window}, {Sequential{}}}};
+    EXPECT_EQ(strategy_from_json(to_json(strategy)), strategy) << to_json(strategy);
+    EXPECT_EQ(strategy.needs_calibration(), window.guess == WindowGuess::kLinear);
+    EXPECT_FALSE(strategy.has_open_guess());
+    EXPECT_EQ(longest_evaluation(strategy.blocks[0], 64), std::min(window.width, 63));
+    EXPECT_EQ(longest_evaluation(strategy.blocks[0], 1), 1);
+  }
+  EXPECT_EQ(describe({"", {{windows[0]}, {windows[1]}}}),
+            "block 1: window 64 tolerance 0.03 guess linear sweeps 3 pattern HF; block 0: window 1 "
+            "tolerance 0 guess up");
+}
+
+TEST(Strategy, DamagedWindowsAreAnError) {
+  const Json sound = to_json({"w", {{Window{64, 0.03, WindowGuess::kLinear, 3, "HF"}}}});
+  const auto with = [&](const char* key, const Json& value) {
+    Json json = sound;
+    json["blocks"][0][key] = value;
+    return json;
+  };
+  EXPECT_NO_THROW(strategy_from_json(with("window", 63)));
+  for (const Json& json :
+       {with("window", 0), with("window", -1), with("window", "64"), with("tolerance", -0.1),
+        with("tolerance", nullptr), with("guess", "zero"), with("guess", "auto"), with("sweeps", 0),
+        with("pattern", "H"), with("pattern", ""), with("pattern", "FG")})
+    EXPECT_THROW(strategy_from_json(json), Error) << json;
+}
+
 TEST(Guess, NamesReadBack) {
   for (const Guess guess : {Guess::kZ, Guess::kZero, Guess::kAuto}) {
     EXPECT_EQ(guess_from_string(to_string(guess)), guess);

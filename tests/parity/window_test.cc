@@ -109,7 +109,9 @@ void expect_close(const at::Tensor& got, const at::Tensor& expected, const std::
 }
 
 TEST_P(WindowParity, ImagesFrontsAndKinds) {
-  for (const std::string& name : golden_->children("cases")) {
+  const std::vector<std::string> names = golden_->children("cases");
+  ASSERT_FALSE(names.empty());
+  for (const std::string& name : names) {
     SCOPED_TRACE(name);
     const std::string group = "cases/" + name;
     const SampleResult result = sampled(group);

@@ -42,6 +42,7 @@ class JacobiSolver final : public Solver {
   std::vector<int> iterations() const override {
     return inputs_ == 0 ? std::vector<int>{0} : count_.iterations();
   }
+  bool measures_change() const override { return true; }
   std::vector<double> residuals() const override { return count_.residuals(); }
 
  private:

@@ -26,6 +26,7 @@ class SegmentsSolver final : public Solver {
 
   std::vector<int64_t> key() const override { return count_.key(); }
   std::vector<int> iterations() const override { return count_.iterations(); }
+  bool measures_change() const override { return true; }
   std::vector<double> residuals() const override { return count_.residuals(); }
 
  private:

@@ -24,7 +24,8 @@ class WindowSolver final : public Solver {
         linear_(plan.guess == WindowGuess::kLinear ? inversion.linear : nullptr),
         tokens_(inversion.tokens()),
         features_(iterate_.z.size(2)),
-        row_(inversion.evaluator.model().shape.image_size / inversion.evaluator.model().shape.patch_size),
+        row_(inversion.evaluator.model().shape.image_size /
+             inversion.evaluator.model().shape.patch_size),
         clip_(linear_ ? linear_->clip : kLooseClip) {
     if (plan.guess == WindowGuess::kLinear && !linear_ && tokens_ > 1) {
       throw Error("the adaptive window with `guess: linear` needs a calibration of its checkpoint");
@@ -32,8 +33,7 @@ class WindowSolver final : public Solver {
     iterate_.x.copy_(iterate_.z);
     lost_ = ~iterate_.z.isfinite().flatten(1).all(1);
     Workspace& workspace = inversion.workspace();
-    const int64_t width = std::min<int64_t>(plan.width, std::max<int64_t>(tokens_ - 1, 1));
-    theta_ = workspace.rows("window theta", {width, 2 * features_}, at::kFloat);
+    theta_ = state(workspace, "window theta");  // of T rows, as blocks have other widths
     if (evaluator_.guided()) delta_ = state(workspace, "window delta");
     if (plan.guess != WindowGuess::kZ) held_ = state(workspace, "window held");
   }
@@ -69,7 +69,7 @@ class WindowSolver final : public Solver {
     theta.addcmul_(weights(first, last), delta);
   }
 
-  std::vector<int64_t> key() const override { return {front_}; }
+  bool recorded() const override { return false; }  // a front hardly ever comes again
   std::vector<int> iterations() const override { return {evaluations_}; }
   std::vector<int64_t> fronts() const override { return fronts_; }
   std::string kinds() const override { return kinds_; }
@@ -143,8 +143,7 @@ class WindowSolver final : public Solver {
     }
     const int64_t accepted = half_ ? 0 : accept(theta, first);
     if (accepted < width_) {
-      x(first + accepted, end)
-          .copy_(proposed(theta.slice(1, accepted), first + accepted));
+      x(first + accepted, end).copy_(proposed(theta.slice(1, accepted), first + accepted));
     }
     front_ += accepted;
     if (!half_) fronts_.push_back(front_);
@@ -158,8 +157,8 @@ class WindowSolver final : public Solver {
     const float* const changes = change.const_data_ptr<float>();
     // A change that is not a number is not settled.
     const float tolerance = static_cast<float>(plan_.tolerance);
-    const auto unsettled = std::find_if(changes, changes + width_,
-                                        [&](float value) { return !(value <= tolerance); });
+    const auto unsettled =
+        std::find_if(changes, changes + width_, [&](float value) { return !(value <= tolerance); });
     const int64_t count = std::min<int64_t>(unsettled - changes + 1, width_);
     const at::Tensor accepted = y.slice(1, 0, count);
     x(first, first + count).copy_(accepted);
@@ -173,10 +172,11 @@ class WindowSolver final : public Solver {
   const LinearModel* const linear_;
   const int64_t tokens_, features_, row_;
   const double clip_;
-  at::Tensor theta_;  // (N, W, 2D) fp32: outputs of the window at hand, guided
-  at::Tensor delta_;  // (N, T, 2D) fp32: conditional minus unconditional; undefined without guidance
-  at::Tensor held_;   // (N, T, 2D) fp32: residuals of the linear model, or outputs; undefined for z
-  at::Tensor lost_;   // (N) bool: images that are not finite for good no longer hold the others back
+  at::Tensor theta_;  // (N, T, 2D) fp32: outputs of the window at hand, guided, from row 0 on
+  at::Tensor
+      delta_;        // (N, T, 2D) fp32: conditional minus unconditional; undefined without guidance
+  at::Tensor held_;  // (N, T, 2D) fp32: residuals of the linear model, or outputs; undefined for z
+  at::Tensor lost_;  // (N) bool: images that are not finite for good no longer hold the others back
   int64_t front_ = 0;  // tokens 0 .. front_ are final
   int64_t known_ = 0;  // tokens 1 .. known_ have been in a window
   int64_t width_ = 0;  // of the evaluation that was given last
