@@ -16,6 +16,7 @@ constexpr size_t kHead = 4096;  // bytes looked at
 constexpr std::string_view kHdf5 = "\x89HDF\r\n\x1a\n"sv;
 
 constexpr const char* kUnpack = "unpack it, and name what is inside";
+constexpr const char* kDownload = "the download failed or left a placeholder: get it again";
 
 struct Signature {
   size_t offset;
@@ -45,7 +46,7 @@ constexpr std::array kSignatures = {
     Signature{0, "\x28\xb5\x2f\xfd"sv, "a zstd archive", kUnpack},
     Signature{0, "7z\xbc\xaf\x27\x1c"sv, "a 7z archive", kUnpack},
     Signature{0, "Rar!\x1a\x07"sv, "a RAR archive", kUnpack},
-    Signature{257, "ustar"sv, "a tar archive", kUnpack},
+    Signature{257, "ustar"sv, kTarKind, kUnpack},
     Signature{0, "%PDF-"sv, "a PDF file", ""},
     Signature{0,
               "\x7f"
@@ -102,9 +103,10 @@ ContentKind kind_of_text(std::string_view text) {
   std::string start(text.substr(0, 15));
   std::transform(start.begin(), start.end(), start.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  if (start.starts_with("<!doctype html") || start.starts_with("<html") ||
-      start.starts_with("<head")) {
-    return {"an HTML page", "the download saved a page in place of the file; download it again"};
+  for (const char* mark : {"<!doctype html", "<html", "<head", "<body", "<script", "<!--"}) {
+    if (start.starts_with(mark)) {
+      return {"an HTML page", "the download saved a page in place of the file; download it again"};
+    }
   }
   if (start.starts_with("<")) return {"an XML file", ""};
   if (start.starts_with("{") || start.starts_with("[")) return {"a JSON file", ""};
@@ -116,8 +118,10 @@ ContentKind kind_of_text(std::string_view text) {
 }  // namespace
 
 ContentKind kind_of(std::string_view head, uint64_t size) {
-  if (size == 0) return {"an empty file", "make or download it again"};
+  if (size == 0) return {"an empty file", kDownload};
   head = head.substr(0, kHead);
+  if (head.size() > 8 && std::ranges::all_of(head, [](char c) { return c == 0; }))
+    return {"a file that begins with zeros: it was not written to its end", kDownload};
   if (is_hdf5(head)) return {kHdf5Kind, ""};
   for (const Signature& signature : kSignatures)
     if (has_at(head, signature.offset, signature.bytes)) return {signature.name, signature.repair};
@@ -127,7 +131,11 @@ ContentKind kind_of(std::string_view head, uint64_t size) {
   // PROTO of protocol 2 or later, which pickle and the older torch.save begin with.
   if (head.size() > 2 && head[0] == '\x80' && head[1] >= 2 && head[1] <= 5)
     return {"a pickle of Python or PyTorch", ""};
-  if (is_text(head)) return kind_of_text(head);
+  if (is_text(head)) {
+    ContentKind kind = kind_of_text(head);
+    kind.text = true;
+    return kind;
+  }
   if (head.starts_with("BM")) return {"a BMP image", ""};
   return {};
 }

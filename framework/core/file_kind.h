@@ -13,9 +13,11 @@ namespace tarflow {
 struct ContentKind {
   std::string name;    // with its article, "a CSV file"; "" where the bytes tell nothing
   std::string repair;  // what to do where that kind is a well-known accident, else ""
+  bool text = false;   // whether its beginning can be shown to a reader
 };
 
 inline constexpr const char* kHdf5Kind = "an HDF5 file";
+inline constexpr const char* kTarKind = "a tar archive";
 
 // Of the first bytes of a file of `size` bytes; a few thousand suffice.
 ContentKind kind_of(std::string_view head, uint64_t size);

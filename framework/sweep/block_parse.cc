@@ -2,9 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <climits>
+#include <string_view>
 
 #include "framework/sweep/scalars.h"
+#include "framework/sweep/window_name.h"
 
 namespace tarflow::sweep {
 namespace {
@@ -99,7 +103,97 @@ std::optional<BlockPlan> read_segment_length(const Node& node, const Entry& entr
   return BlockPlan{Segments{read_iterations(node, report), SegmentLength{*length}}};
 }
 
+constexpr std::array<std::string_view, 3> kOfWindows = {"tolerance", "sweeps", "pattern"};
+constexpr std::array<std::string_view, 3> kOfIterations = {"max_iterations", "clamp", "stop"};
+
+template <typename Keys>
+bool is_one_of(const Keys& keys, const std::string& key) {
+  return std::find(keys.begin(), keys.end(), key) != keys.end();
+}
+
+// Reports the settings that another way of inverting a block has.
+void require_own_settings(const Node& node, bool window, Report& report) {
+  for (const Entry& entry : node.entries) {
+    if (window && is_one_of(kOfIterations, entry.key)) {
+      report.error(entry.mark, fmt::format("a window has no use for `{}`", entry.key),
+                   "remove it: a window ends by its `tolerance`");
+    } else if (!window && is_one_of(kOfWindows, entry.key)) {
+      report.error(entry.mark,
+                   fmt::format("`{}` belongs to a `window`, and this block has none", entry.key),
+                   "remove it, or state `window` in the place of segments");
+    }
+  }
+}
+
+std::optional<WindowGuess> read_window_guess(const Node& node, Report& report) {
+  if (node.kind == NodeKind::kScalar) {
+    for (const WindowGuess guess : {WindowGuess::kZ, WindowGuess::kUp, WindowGuess::kLinear}) {
+      if (node.text == to_string(guess)) return guess;
+    }
+  }
+  report.error(node.mark,
+               fmt::format("`guess`: expected the guess of a window, found {}", found(node)),
+               "z: the block's input itself; up: what the token above has; linear: by a linear "
+               "model of the block; zero and auto are for Jacobi iterations");
+  return std::nullopt;
+}
+
+std::optional<BlockPlan> read_window(const Node& node, const Entry& entry, const FlowSize& flow,
+                                     Report& report) {
+  Window window = read_window_settings(node, report);
+  const auto width = read_window_width(*entry.value, report);
+  const Entry* const stated = require_tolerance(node, report);
+  const auto tolerance = stated ? read_window_tolerance(*stated->value, report) : std::nullopt;
+  if (!width || !tolerance) return std::nullopt;
+  window.width = *width;
+  window.tolerance = *tolerance;
+  return BlockPlan{fitted(window, flow)};
+}
+
 }  // namespace
+
+Window read_window_settings(const Node& node, Report& report) {
+  Window window = default_window();
+  if (const Entry* entry = node.find("guess"))
+    window.guess = read_window_guess(*entry->value, report).value_or(window.guess);
+  if (const Entry* entry = node.find("sweeps")) {
+    window.sweeps = static_cast<int>(
+        read_integer(*entry->value, "sweeps", {1, kMaxInt}, report).value_or(window.sweeps));
+    if (window.guess != WindowGuess::kLinear) {
+      report.error(entry->mark, fmt::format("`sweeps` beside `guess: {}`", to_string(window.guess)),
+                   "only `guess: linear` solves a system in sweeps: remove `sweeps`");
+      window.sweeps = default_window().sweeps;
+    }
+  }
+  if (const Entry* entry = node.find("pattern")) {
+    window.pattern =
+        read_text(*entry->value, "pattern", report).value_or(std::string(kWindowPattern));
+    if (const std::string fault = pattern_fault(window.pattern); !fault.empty()) {
+      report.error(entry->value->mark, fmt::format("`pattern: {}` {}", window.pattern, fault),
+                   "write F, HF, FH or HHF, say; it is repeated");
+    }
+  }
+  return window;
+}
+
+std::optional<int> read_window_width(const Node& node, Report& report) {
+  const auto width = read_integer(node, "window", {1, kMaxInt}, report);
+  return width ? std::optional(static_cast<int>(*width)) : std::nullopt;
+}
+
+std::optional<double> read_window_tolerance(const Node& node, Report& report) {
+  const auto tolerance = read_number(node, "tolerance", {0.0, {}}, report);
+  return tolerance ? std::optional(*tolerance + 0.0) : std::nullopt;  // no negative zero
+}
+
+const Entry* require_tolerance(const Node& node, Report& report) {
+  const Entry* const entry = node.find("tolerance");
+  if (!entry) {
+    report.error(node.mark, "a `window` needs `tolerance`",
+                 "state the largest rms change of a token that counts as settled, as 0.03");
+  }
+  return entry;
+}
 
 bool is_word(const Node& node, const char* word) {
   return node.kind == NodeKind::kScalar && node.text == word;
@@ -124,21 +218,32 @@ std::optional<BlockPlan> read_block(const Node& node, const std::optional<FlowSi
   if (!read_map(node, "a block", report)) return std::nullopt;
   const size_t errors_before = report.errors.size();
   require_keys(node, "a block",
-               {"segments", "segment_length", "max_iterations", "guess", "clamp", "stop"}, report);
-  const Entry* const count = node.find("segments");
-  const Entry* const length = node.find("segment_length");
-  if (count && length) {
-    report.error(length->mark, "`segment_length` beside `segments`", "state one of them");
-    return std::nullopt;
+               {"segments", "segment_length", "window", "max_iterations", "guess", "clamp", "stop",
+                "tolerance", "sweeps", "pattern"},
+               report);
+  const Entry* stated = nullptr;
+  for (const Entry& entry : node.entries) {
+    if (entry.key != "segments" && entry.key != "segment_length" && entry.key != "window") continue;
+    if (stated) {
+      report.error(entry.mark, fmt::format("`{}` beside `{}`", entry.key, stated->key),
+                   "state one of them");
+      return std::nullopt;
+    }
+    stated = &entry;
   }
-  if (!count && !length) {
+  if (!stated) {
     report.error(node.mark, "a block needs `segments`",
-                 "0: sequential, 1: Jacobi over all tokens, more: GS-Jacobi; or `segment_length`");
+                 "0: sequential, 1: Jacobi over all tokens, more: GS-Jacobi; or `segment_length`, "
+                 "or `window`");
     return std::nullopt;
   }
+  const bool window = stated->key == "window";
+  require_own_settings(node, window, report);
   const FlowSize size = flow.value_or(FlowSize{0, INT_MAX});
-  const std::optional<BlockPlan> plan = count ? read_segments(node, *count, size, report)
-                                              : read_segment_length(node, *length, size, report);
+  const std::optional<BlockPlan> plan = window ? read_window(node, *stated, size, report)
+                                        : stated->key == "segments"
+                                            ? read_segments(node, *stated, size, report)
+                                            : read_segment_length(node, *stated, size, report);
   return report.errors.size() == errors_before ? plan : std::nullopt;
 }
 

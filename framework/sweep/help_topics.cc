@@ -63,34 +63,53 @@ constexpr const char* kStrategies =
             - "[7-8-32-10]"              # block 7: 8 segments, 32 iterations; others Jacobi 10
             - {name: "[7-8-32-10]", guess_list: [0,0,0,0,0,1,1,0], label: guessed}
             - {num_GS_list: [8,1,1,1,1,1,1,1], max_jacobi_list: [16,5,5,5,5,5,5,5]}
-            - label: mine                # by blocks; without clamp and stop unless stated
+            - SeJD                       # samplers of others: SeJD, STARFlow, STARFlow-16
+            - Window-64                  # adaptive windows; Window-64-0.05 states the tolerance
+            - {window: [64, 64, 64, 64, 64, 64, 64, 16], tolerance: 0.03, guess: up}
+            - label: mine                # by blocks: see --help blocks
               blocks:
                 7: {segments: 8, max_iterations: 32, guess: z, clamp: 3, stop: {published: 1.0e-6}}
                 0/6: sequential
-                5: {segment_length: 32, max_iterations: 32, stop: {relative_mse: 1.0e-3}}
-                else: {segments: 1, max_iterations: 63, stop: {max_abs: 0.5, scope: image}}
-            - SeJD                       # samplers of others: SeJD, STARFlow, STARFlow-16
+                else: {window: 64, tolerance: 0.02}
 
 Lists are in sampling order (the last block first), block numbers are the checkpoint's.
-segments: 0 or sequential; 1: Jacobi; more: GS-Jacobi; or segment_length: tokens a segment.
+Names and lists mean clamp 3 and the published stop; blocks have neither unless stated.
+Names of your own:
+
+    strategies:
+      fast: "[7-8-4-4]"
+    experiments:
+      - evaluate: {strategy: fast}
+)";
+
+constexpr const char* kBlocks =
+    R"(A block of a strategy is `sequential` or one of these maps:
+
+    strategies:
+      mine:
+        blocks:
+          7: {segments: 8, max_iterations: 32, guess: zero, clamp: 3, stop: {published: 1.0e-6}}
+          5: {segment_length: 32, max_iterations: 32, stop: {relative_mse: 1.0e-3}}
+          4: {window: 64, tolerance: 0.03, guess: linear, sweeps: 3, pattern: HF}
+          else: {segments: 1, max_iterations: 63, stop: {max_abs: 0.5, scope: image}}
+
+segments: 0: sequential; 1: Jacobi; more: GS-Jacobi; or segment_length: tokens a segment.
 stop ends the iterations of a segment when their change is at most a threshold. Its norm is
 published (the published code's), max_abs (largest change of a value), relative_mse (mean
 square of the change over that of the tokens) or token_rms (largest rms change of a token).
-scope: chunk (default): all images of a chunk stop together; image: each for itself. guess: z or 0, zero or 1, or auto:
-of each block the one with the smaller initial guessing metric (as igm_crm measures it) on
-real images, which are named beside the strategy. What was chosen is recorded.
+scope: chunk (default): all images of a chunk stop together; image: each for itself.
+guess: z or 0, zero or 1, or auto: of each block the one with the smaller initial guessing
+metric (as igm_crm measures it) on real images, which are named beside the strategy:
 
     - evaluate:
         strategy: {name: "[7-8-32-10]", guess: auto}   # guess_list and blocks take auto too
         guess_images: data/afhq                        # a folder of real images
         guess_num_images: 1000
 
-Names and lists mean clamp 3 and the published stop. Names of your own:
-
-    strategies:
-      fast: "[7-8-4-4]"
-    experiments:
-      - evaluate: {strategy: fast}
+window: tokens an evaluation, behind a front of final tokens. The front moves on by those
+that change by at most `tolerance`. guess: linear (default), up or z. sweeps: of the linear
+model. pattern: evaluations, F full, H the conditional pass alone. `guess: linear` needs a
+calibration of the checkpoint, which the first job makes for all others.
 )";
 
 constexpr const char* kModels = R"(models: a checkpoint under a name that experiments use.
@@ -106,8 +125,9 @@ All but `checkpoint` may be left out where the file tells it: its tensors tell e
 but noise_std, its name patch_size, channels, blocks, layers and noise_std. What is stated
 must agree with the file; a contradiction is an error with both values. `weights: ema` chooses
 from a file that holds several models. .pt and .safetensors files are read as well. Without the
-file (--smoke, --dry-run) image_size and classes are needed. `random_weights: SEED` draws the weights
-instead: timings need no file, only the shape or a file's name that tells it. Several models:
+file (--smoke, --dry-run) image_size and classes are needed. `random_weights: SEED` draws the
+weights instead: timings need no file, only the shape or a file's name that tells it. Several
+models:
 
     - evaluate:
         strategy: For
@@ -218,6 +238,7 @@ const std::vector<HelpTopic>& help_topics() {
       {"sweeps", "Sweep files", kSweeps},
       {"grids", "Points: grid, zip, include, exclude", kGrids},
       {"strategies", "Strategies", kStrategies},
+      {"blocks", "Blocks of a strategy: segments, stop, guess, window", kBlocks},
       {"models", "Models", kModels},
       {"conditions", "Conditions", kConditions},
       {"presets", "Presets and values of other files: use", kPresets},

@@ -198,6 +198,21 @@ void define_experiment(const ExperimentSchema& schema, Json& definitions) {
   definitions[names.settings] = described(std::move(space), schema.description);
 }
 
+// What a window states, in a block or for all blocks.
+Json window_properties() {
+  Json guesses = Json::array();
+  for (const WindowGuess guess : {WindowGuess::kZ, WindowGuess::kUp, WindowGuess::kLinear})
+    guesses.push_back(to_string(guess));
+  return {{"window", described({{"type", "integer"}, {"minimum", 1}}, "Inputs an evaluation.")},
+          {"tolerance", described({{"type", "number"}, {"minimum", 0}},
+                                  "The largest rms change of a token that counts as settled.")},
+          {"guess", described({{"enum", std::move(guesses)}}, "What stands for tokens not final.")},
+          {"sweeps", described({{"type", "integer"}, {"minimum", 1}},
+                               "Solves of the linear model's system; of guess linear alone.")},
+          {"pattern", described({{"type", "string"}, {"pattern", "^[FH]*F[FH]*$"}},
+                                "Evaluations, repeated: F full, H the conditional pass alone.")}};
+}
+
 Json strategy_schema() {
   const Json label =
       described({{"type", Json::array({"string", "number"})}}, "What tables call it.");
@@ -234,12 +249,23 @@ Json strategy_schema() {
                            {"additionalProperties", false}}},
                          {"label", label}}},
                        {"additionalProperties", false}};
-  Json schema = {{"anyOf", Json::array({to("strategy_name"), named, lists, blocks})},
-                 {"examples", Json::array({"For", "[7-8-32-10]"})}};
+  Json window = window_properties();
+  for (const char* key : {"window", "tolerance"}) {
+    const Json one = window[key];
+    window[key] = {{"anyOf", Json::array({one, list_of(one)})},
+                   {"description", "One for all blocks, or one a block, the last block first."}};
+  }
+  window["label"] = label;
+  const Json windows = {{"type", "object"},
+                        {"required", Json::array({"window", "tolerance"})},
+                        {"properties", std::move(window)},
+                        {"additionalProperties", false}};
+  Json schema = {{"anyOf", Json::array({to("strategy_name"), named, lists, windows, blocks})},
+                 {"examples", Json::array({"For", "[7-8-32-10]", "Window-64"})}};
   return described(
       std::move(schema),
-      "How the blocks are inverted: a published name, the three published lists, a map "
-      "of blocks, or a name under `strategies`.");
+      "How the blocks are inverted: a published name, the three published lists, adaptive windows, "
+      "a map of blocks, or a name under `strategies`.");
 }
 
 Json stop_schema() {
@@ -279,7 +305,12 @@ Json block_schema() {
                            "Ends the iterations of a segment early: the norm of "
                            "their change and its threshold.")}}},
       {"additionalProperties", false}};
-  return {{"anyOf", Json::array({{{"enum", Json::array({"sequential"})}}, map, to("used")})}};
+  const Json window = {{"type", "object"},
+                       {"required", Json::array({"window", "tolerance"})},
+                       {"properties", window_properties()},
+                       {"additionalProperties", false}};
+  return {
+      {"anyOf", Json::array({{{"enum", Json::array({"sequential"})}}, map, window, to("used")})}};
 }
 
 Json model_schema() {

@@ -11,6 +11,7 @@
 #include "framework/sweep/block_parse.h"
 #include "framework/sweep/rival_name.h"
 #include "framework/sweep/scalars.h"
+#include "framework/sweep/window_name.h"
 
 namespace tarflow::sweep {
 namespace {
@@ -51,9 +52,17 @@ bool apply_guesses(const Node& map, const std::optional<FlowSize>& flow,
     report.error(list->mark, "`guess_list` beside `guess`", "state one of them");
     return false;
   }
-  const auto guesses_nothing = [](const BlockPlan& plan) { return !guess_of(plan); };
-  if (strategy && !map.find("num_GS_list") &&
-      std::all_of(strategy->blocks.begin(), strategy->blocks.end(), guesses_nothing)) {
+  const auto windows = [](const BlockPlan& plan) {
+    return std::holds_alternative<Window>(plan.method);
+  };
+  if (strategy && std::any_of(strategy->blocks.begin(), strategy->blocks.end(), windows)) {
+    report.error(stated.mark,
+                 fmt::format("the name {} says what its windows guess, so `{}` does nothing",
+                             strategy->name, stated.key),
+                 "write {window: 64, tolerance: 0.03, guess: up} in the place of the name");
+    return false;
+  }
+  if (strategy && !map.find("num_GS_list") && strategy->sequential()) {
     report.error(
         stated.mark,
         fmt::format("sequential sampling has no initial guess, so `{}` does nothing", stated.key),
@@ -98,13 +107,13 @@ const Node* read_name(const Node& node, Report& report) {
   return text;
 }
 
-// A published name or that of a rival.
-using Name = std::variant<PublishedName, Rival>;
+// A published name, that of a rival, or that of windows.
+using Name = std::variant<PublishedName, Rival, Window>;
 
 // Whether `text` has the form of such a name, valid or not.
 bool looks_named(const std::string& text) {
   try {
-    return looks_published(text) || parse_rival_name(text).has_value();
+    return looks_published(text) || looks_window(text) || parse_rival_name(text).has_value();
   } catch (const Error&) {
     return true;
   }
@@ -112,6 +121,7 @@ bool looks_named(const std::string& text) {
 
 Name parse_name(const std::string& text) {
   if (const std::optional<Rival> rival = parse_rival_name(text)) return *rival;
+  if (const std::optional<Window> window = parse_window_name(text)) return *window;
   return parse_published_name(text);
 }
 
@@ -124,7 +134,8 @@ std::optional<Strategy> from_name(const Node& node, const std::optional<FlowSize
   return located(node.mark, report, [&] {
     return std::visit(
         Overloaded{[&](const PublishedName& own) { return published_strategy(own, *flow); },
-                   [&](const Rival& rival) { return rival_strategy(rival, *flow); }},
+                   [&](const Rival& rival) { return rival_strategy(rival, *flow); },
+                   [&](const Window& window) { return window_strategy(window, *flow); }},
         *name);
   });
 }
@@ -174,6 +185,47 @@ std::optional<Strategy> from_lists(const Node& map, const std::optional<FlowSize
   }
   if (!apply_guesses(map, flow, strategy, report)) return std::nullopt;
   return strategy;
+}
+
+// One value for all blocks, or a list with one a block, read by `read`; nothing of what is wrong.
+// Without the flow a single value stands for itself.
+template <typename T, typename Read>
+std::vector<T> read_spread(const Entry& entry, const std::optional<FlowSize>& flow, Report& report,
+                           Read read) {
+  if (entry.value->kind == NodeKind::kList)
+    return read_blocks<T>(*entry.value, entry.key, flow, report, read).value_or(std::vector<T>());
+  const std::optional<T> value = read(*entry.value);
+  if (!value) return {};
+  return std::vector<T>(flow ? static_cast<size_t>(flow->blocks) : 1, *value);
+}
+
+std::optional<Strategy> from_windows(const Node& map, const std::optional<FlowSize>& flow,
+                                     Report& report) {
+  require_keys(map, "a strategy given by windows",
+               {"window", "tolerance", "guess", "sweeps", "pattern", "label"}, report);
+  const Window shared = read_window_settings(map, report);
+  const auto widths = read_spread<int>(*map.find("window"), flow, report, [&](const Node& node) {
+    return read_window_width(node, report);
+  });
+  const Entry* const stated = require_tolerance(map, report);
+  if (!stated) return std::nullopt;
+  const auto tolerances = read_spread<double>(
+      *stated, flow, report, [&](const Node& node) { return read_window_tolerance(node, report); });
+  if (!flow || widths.empty() || tolerances.empty()) return std::nullopt;
+  Strategy strategy;
+  for (size_t i = 0; i < widths.size(); ++i) {
+    Window window = shared;
+    window.width = widths[i];
+    window.tolerance = tolerances[i];
+    strategy.blocks.push_back({fitted(window, *flow)});
+  }
+  return strategy;
+}
+
+// What a strategy is called that says no name: as the name that means the same, or by its blocks.
+std::string name_of(const Strategy& strategy, const FlowSize& flow) {
+  if (const auto published = published_name_of(strategy.blocks, flow)) return published->str();
+  return window_name_of(strategy.blocks).value_or(describe(strategy));
 }
 
 // The block numbers of a key: "7" or "0/6".
@@ -248,8 +300,7 @@ std::optional<Strategy> from_block_map(const Node& map, const std::optional<Flow
   read_block_map(blocks, flow, strategy, own);
   report.take_errors(own);
   if (!flow || !own.errors.empty()) return std::nullopt;
-  const auto published = published_name_of(strategy.blocks, *flow);
-  strategy.name = published ? published->str() : describe(strategy);
+  strategy.name = name_of(strategy, *flow);
   return strategy;
 }
 
@@ -258,15 +309,16 @@ void require_honest(const std::string& label, Mark mark, const Strategy& strateg
                     const FlowSize& flow, Report& report) {
   if (!looks_named(label)) return;
   try {
-    const bool honest =
-        std::visit(Overloaded{[&](const PublishedName& name) {
-                                return published_name_of(strategy.blocks, flow) == name;
-                              },
-                              [&](const Rival& rival) {
-                                return same_but_for_guesses(strategy.blocks,
-                                                            rival_strategy(rival, flow).blocks);
-                              }},
-                   parse_name(label));
+    const bool honest = std::visit(
+        Overloaded{[&](const PublishedName& name) {
+                     return published_name_of(strategy.blocks, flow) == name;
+                   },
+                   [&](const Rival& rival) {
+                     return same_but_for_guesses(strategy.blocks,
+                                                 rival_strategy(rival, flow).blocks);
+                   },
+                   [&](const Window& window) { return strategy == window_strategy(window, flow); }},
+        parse_name(label));
     if (honest) return;
   } catch (const Error&) {  // a name of nothing
   }
@@ -311,7 +363,7 @@ bool report_unknown_name(const Node& node, const NamedStrategies* names, Report&
     return false;
   }
   std::vector<std::string> known = rival_names();
-  known.emplace_back("For");
+  for (const char* name : {"For", "Window-64"}) known.emplace_back(name);
   for (const auto& [name, entry] : *names) known.push_back(name);
   if (!report.incomplete) {
     report.error(node.mark, fmt::format("there is no strategy `{}`", text->text),
@@ -326,17 +378,21 @@ std::optional<Strategy> from_map(const Node& node, const std::optional<FlowSize>
   if (node.find("blocks")) return from_block_map(node, flow, report);
   if (node.find("num_GS_list") || node.find("max_jacobi_list")) {
     std::optional<Strategy> strategy = from_lists(node, flow, report);
-    if (!strategy) return std::nullopt;
-    const auto published = published_name_of(strategy->blocks, *flow);
-    strategy->name = published ? published->str() : describe(*strategy);
+    if (strategy) strategy->name = name_of(*strategy, *flow);
+    return strategy;
+  }
+  if (node.find("window")) {
+    std::optional<Strategy> strategy = from_windows(node, flow, report);
+    if (strategy) strategy->name = name_of(*strategy, *flow);
     return strategy;
   }
   if (node.find("name")) return from_named_map(node, flow, report);
   require_keys(node, "a strategy",
-               {"name", "num_GS_list", "max_jacobi_list", "guess_list", "guess", "blocks", "label"},
+               {"name", "num_GS_list", "max_jacobi_list", "guess_list", "guess", "blocks", "window",
+                "tolerance", "sweeps", "pattern", "label"},
                report);
   report.error(node.mark, "this map states no strategy",
-               "give `name`, or `num_GS_list` and `max_jacobi_list`, or `blocks`");
+               "give `name`, or `num_GS_list` and `max_jacobi_list`, or `window`, or `blocks`");
   return std::nullopt;
 }
 
@@ -381,7 +437,8 @@ std::string stated_name(const Node& node, const NamedStrategies& names) {
   try {
     if (!looks_named(text->text)) return text->text;
     return std::visit(Overloaded{[](const PublishedName& name) { return name.str(); },
-                                 [](const Rival& rival) { return to_string(rival); }},
+                                 [](const Rival& rival) { return to_string(rival); },
+                                 [](const Window& window) { return window_name(window); }},
                       parse_name(text->text));
   } catch (const Error&) {
     return text->text;

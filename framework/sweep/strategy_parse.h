@@ -17,8 +17,11 @@ using NamedStrategies = std::map<std::string, Entry>;
 
 // Reads, with everything wrong reported at its place and nothing returned then:
 //   For, "[7-8-32-10]", [7-8-32-10]          a published name in any spelling
-//   {name: ..., guess_list: [...]}           with initial guesses, or `guess: z | zero` for all
-//   blocks {num_GS_list: [...], max_jacobi_list: [...], guess_list: [...]} {blocks: {7: {...}, 0/6:
+//   SeJD, STARFlow-16, Window-64-0.05        the name of a rival or of windows
+//   {window: 64, tolerance: 0.03, ...}       windows; `window` and `tolerance` one for all or a
+//   list {name: ..., guess_list: [...]}           with initial guesses, or `guess: z | zero` for
+//   all blocks {num_GS_list: [...], max_jacobi_list: [...], guess_list: [...]} {blocks: {7: {...},
+//   0/6:
 //   {...}, else: sequential}}
 // and `label` in any of the maps, which becomes the name. Lists are in sampling order (index 0 is
 // block K-1), block numbers are those of the checkpoint. Names and lists mean the published clamp

@@ -81,8 +81,9 @@ TEST(Published, FiguresAreThoseOfTheReadme) {
     EXPECT_NE(text.find(piece), std::string::npos) << piece;
   };
   const auto list = [](const Strategy& strategy, const auto& value) {
+    const Json json = to_json(strategy);
     std::string joined = "[";
-    for (const Json& block : to_json(strategy)["blocks"])
+    for (const Json& block : json.at("blocks"))
       joined += fmt::format("{}{}", joined.size() > 1 ? "," : "", value(block));
     return joined + "]";
   };

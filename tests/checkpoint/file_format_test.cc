@@ -22,18 +22,17 @@ class FileFormat : public ::testing::Test {
 
 TEST_F(FileFormat, WhatDownloadsLeaveIsNamed) {
   EXPECT_THAT(refusal("<!DOCTYPE html><html>"),
-              AllOf(HasSubstr("a.pth"), HasSubstr("web page"), HasSubstr("download")));
-  EXPECT_THAT(refusal("\n  <HTML lang=\"en\"><head>"), HasSubstr("web page"));
-  EXPECT_THAT(refusal("\xef\xbb\xbf<!-- page -->"), HasSubstr("web page"));
+              AllOf(HasSubstr("a.pth"), HasSubstr("HTML page"), HasSubstr("download")));
+  EXPECT_THAT(refusal("\n  <HTML lang=\"en\"><head>"), HasSubstr("HTML page"));
+  EXPECT_THAT(refusal("\xef\xbb\xbf<!-- page -->"), HasSubstr("HTML page"));
   EXPECT_THAT(refusal("<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>"),
               HasSubstr("XML"));
   EXPECT_THAT(refusal("{\"error\":\"Repository not found\"}"),
               AllOf(HasSubstr("JSON"), HasSubstr("Repository not found")));
   EXPECT_THAT(refusal("Entry not found"), AllOf(HasSubstr("text"), HasSubstr("Entry not found")));
-  EXPECT_THAT(
-      refusal("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1234567\n"),
-      AllOf(HasSubstr("Git LFS pointer of a file of 1234567 bytes"), HasSubstr("lfs pull")));
-  EXPECT_THAT(refusal("", "a.safetensors"), HasSubstr("is empty"));
+  EXPECT_THAT(refusal("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1234567\n"),
+              AllOf(HasSubstr("Git LFS pointer"), HasSubstr("lfs pull")));
+  EXPECT_THAT(refusal("", "a.safetensors"), HasSubstr("a.safetensors is an empty file"));
   EXPECT_THAT(refusal(std::string(4096, '\0')), HasSubstr("zeros"));
 }
 
@@ -43,7 +42,7 @@ TEST_F(FileFormat, OtherFormatsAreNamed) {
   EXPECT_THAT(refusal("\x93NUMPY and more"), HasSubstr("NumPy"));
   EXPECT_THAT(refusal(std::string("\x89PNG\r\n\x1a\n\0\0", 10)), HasSubstr("PNG"));
   EXPECT_THAT(refusal(std::string(257, 'x') + "ustar" + std::string(300, 'x')),
-              HasSubstr("tar format"));
+              AllOf(HasSubstr("tar archive"), HasSubstr("before 0.1.10")));
   EXPECT_THAT(refusal("{\"metadata\":{},\"weight_map\":{\"a\":\"model-00001-of-2.safetensors\"}}",
                       "model.safetensors.index.json"),
               AllOf(HasSubstr("several safetensors files"), HasSubstr("save_file")));

@@ -42,6 +42,8 @@ TEST(FileKind, FollowsFromTheFirstBytes) {
       {"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a Git LFS pointer file"},
       {"\n <!DOCTYPE html><html>", "an HTML page"},
       {"\xef\xbb\xbf<html lang=en>", "an HTML page"},
+      {"<BODY>not found", "an HTML page"},
+      {"<!-- page -->", "an HTML page"},
       {"<?xml version='1.0'?>", "an XML file"},
       {"{\"mu\": [1]}", "a JSON file"},
       {"mu,sigma\n1,2\n", "a CSV file"},
@@ -52,6 +54,7 @@ TEST(FileKind, FollowsFromTheFirstBytes) {
       {std::string(257, 'x') + "ustar", "a tar archive"},
       {"\x0c\0\0\0\0\0\0\0{\"a\": [1, 2]}"s, "a safetensors file"},
       {"", "an empty file"},
+      {std::string(4096, '\0'), "a file that begins with zeros: it was not written to its end"},
       {"\1\2\3\4", ""}};
   for (const auto& [bytes, name] : kinds) EXPECT_EQ(name_of(bytes), name) << bytes;
 }

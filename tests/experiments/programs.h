@@ -55,7 +55,7 @@ class Programs : public testing::Test {
         "models:\n  toy: {checkpoint: toy_model_2_64_2_1_0.10.pth}\n"
         "  drawn: {random_weights: 1, image_size: 8, patch_size: 2, channels: 64, blocks: 2, "
         "layers: 1, classes: 3, noise_std: 0.1}\n" +
-            std::string(tiny) + "defaults: {model: toy, device: cpu}\nexperiments:\n" +
+            std::string(tiny) + models_ + "defaults: {model: toy, device: cpu}\nexperiments:\n" +
             experiments);
     const pid_t process = ::fork();
     if (process != 0) return process;
@@ -83,6 +83,7 @@ class Programs : public testing::Test {
   }
 
   fs::path folder_;
+  std::string models_;  // further lines under `models:`, each with its line break
 };
 
 inline double number(const record::Row& row, const std::string& column) {
