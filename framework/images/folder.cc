@@ -24,7 +24,8 @@ std::vector<ImageFile> select_balanced(const ImageFolder& folder, int64_t n) {
   const int64_t total = static_cast<int64_t>(folder.files.size());
   if (n < 1 || n > total) {
     throw Error(
-        fmt::format("cannot choose {} of the {} images in {}", n, total, folder.root.string()));
+        fmt::format("cannot choose {} of the {} images in {}", n, total, folder.root.string()),
+        "ask for no more than there are; 0 takes all of them");
   }
   const size_t classes = std::max<size_t>(folder.classes.size(), 1);
   const auto class_of = [](const ImageFile& file) {

@@ -145,7 +145,12 @@ void Extractor::load_module() {
                 "Inception weights");
   }
   module_->eval();
-  const auto& arguments = module_->get_method("forward").function().getSchema().arguments();
+  const auto forward = module_->find_method("forward");
+  if (!forward) {
+    throw Error(fmt::format("the extractor {} has no method forward", path_.string()),
+                "let forward take the images and return their features, and save it again");
+  }
+  const auto& arguments = forward->function().getSchema().arguments();
   return_features_ = std::ranges::any_of(
       arguments, [](const auto& argument) { return argument.name() == "return_features"; });
   weights_sha256_ = sha256_;

@@ -21,7 +21,7 @@ MatrixNorm matrix_norm_from(const std::string& text);  // throws Error
 double matrix_norm(const at::Tensor& matrix,
                    MatrixNorm norm);  // in float64; infinity when an element is not finite
 
-// The metrics of one block in one norm, pure numbers. A mean that overflowed has norm infinity.
+// The metrics of one block in one norm, pure numbers.
 struct BlockMetrics {
   double igm_z = 0;     // initial guess metric of z
   double igm_zero = 0;  // and of token 0 with zeros elsewhere

@@ -204,7 +204,16 @@ TEST_F(ExtractorTest, FilesThatAreNoExtractor) {
               HasSubstr("absent.pt"));
   std::ofstream(folder_ / "text.pt") << "no TorchScript here";
   EXPECT_THAT(error_of([&] { Extractor::load(folder_ / "text.pt", at::kCPU); }),
-              AllOf(HasSubstr("text.pt is not a TorchScript file"), Not(HasSubstr("frame #"))));
+              AllOf(HasSubstr("text.pt is a text file, not a TorchScript file"),
+                    Not(HasSubstr("frame #"))));
+  std::ofstream(folder_ / "bytes.pt") << "\x01\x02\x03 no TorchScript here";
+  EXPECT_THAT(error_of([&] { Extractor::load(folder_ / "bytes.pt", at::kCPU); }),
+              AllOf(HasSubstr("bytes.pt is not a TorchScript file"), Not(HasSubstr("frame #"))));
+  torch::jit::Module encoder("__torch__.encoder");
+  encoder.define("def encode(self, images):\n    return images.float().mean([2, 3])\n");
+  encoder.save((folder_ / "encoder.pt").string());
+  EXPECT_THAT(error_of([&] { Extractor::load(folder_ / "encoder.pt", at::kCPU); }),
+              HasSubstr("encoder.pt has no method forward"));
   std::ofstream(folder_ / "empty.pt").close();
   EXPECT_THAT(error_of([&] { Extractor::load(folder_ / "empty.pt", at::kCPU); }),
               HasSubstr("empty.pt"));
@@ -218,7 +227,8 @@ TEST_F(ExtractorTest, AModuleThatCanReturnFeaturesIsAskedForThem) {
   torch::jit::Module module("__torch__.asked");
   module.define(
       "def forward(self, x, return_features: bool = False):\n"
-      "    return x.mean([2, 3]) if return_features else x.mean([1, 2, 3], True).flatten(1)\n");
+      "    y = x.float()\n"
+      "    return y.mean([2, 3]) if return_features else y.mean([1, 2, 3], True).flatten(1)\n");
   module.save((folder_ / "asked.pt").string());
   const Extractor extractor = Extractor::load(folder_ / "asked.pt", at::kCPU);
   const at::Tensor images = pattern(2, 8);
