@@ -4,32 +4,15 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <filesystem>
-#include <memory>
 
-#include "framework/checkpoint/tarflow_state.h"
 #include "framework/images/image.h"
 #include "framework/images/load.h"
 #include "framework/metrics/igm_crm.h"
 #include "framework/model/forward.h"
-#include "framework/sampling/sampler.h"
-#include "framework/tensor/device.h"
-#include "tests/parity/golden.h"
+#include "tests/parity/golden_model.h"
 
 namespace tarflow::parity {
 namespace {
-
-namespace fs = std::filesystem;
-
-constexpr double kLargest = 5e-4, kRms = 2e-5;
-
-struct Case {
-  const char* name;    // of the golden file
-  const char* golden;  // relative to the source folder
-  const char* checkpoint;
-};
-
-void PrintTo(const Case& files, std::ostream* out) { *out << files.name; }
 
 // The large model's files are published beside the sources, not in them.
 const Case kTiny{"tiny_uncond", "tests/parity/golden/tiny_uncond.h5",
@@ -39,39 +22,11 @@ const Case kDemo{"cifar10_demo", "tests/parity/golden/cifar10_demo.h5",
 const Case kLarge{"cifar10", "../shared/golden/cifar10.h5",
                   "../shared/checkpoints/cifar10_model_2_256_8_4_0.05.pth"};
 
-void expect_close(const at::Tensor& got, const at::Tensor& expected, const std::string& what) {
-  ASSERT_EQ(got.sizes(), expected.sizes()) << what;
-  const at::Tensor difference = (got.cpu().to(at::kDouble) - expected.to(at::kDouble)).abs();
-  EXPECT_LE(difference.max().item<double>(), kLargest) << what;
-  EXPECT_LE(difference.square().mean().sqrt().item<double>(), kRms) << what;
-}
-
-// (case, device): every golden holds on the CPU and, in fp32 with TF32 off, on a GPU.
-class Parity : public testing::TestWithParam<std::tuple<Case, const char*>> {
+class Parity : public GoldenModel {
  protected:
   void SetUp() override {
-    const auto& [files, device] = GetParam();
-    const fs::path root = TARFLOW_SOURCE_DIR;
-    if (!fs::exists(root / files.golden) || !fs::exists(root / files.checkpoint)) {
-      GTEST_SKIP() << "needs " << files.golden << " and " << files.checkpoint
-                   << ", which are not part of the sources";
-    }
-    if (std::string(device) == "cuda" && !at::hasCUDA()) GTEST_SKIP() << "no GPU here";
-    use_exact_float32();
-    golden_ = std::make_unique<Golden>(root / files.golden);
-    const checkpoint::TarflowState state = checkpoint::open_tarflow(root / files.checkpoint);
-    model_ = load_model(state.tensors, state.shape, device_from(device), ComputeType::kFloat32);
-    model_.shape.noise_std = golden_->number("/", "noise_std");
-  }
-
-  at::Tensor on_device(const std::string& path) const {
-    return golden_->tensor(path).to(model_.device);
-  }
-
-  Labels labels(const std::string& path) const {
-    if (!golden_->has(path)) return {};
-    const at::Tensor values = golden_->tensor(path);
-    return {values.const_data_ptr<int64_t>(), values.const_data_ptr<int64_t>() + values.numel()};
+    GoldenModel::SetUp();
+    if (golden_) model_.shape.noise_std = golden_->number("/", "noise_std");
   }
 
   Strategy strategy(const std::string& group) const {
@@ -87,9 +42,6 @@ class Parity : public testing::TestWithParam<std::tuple<Case, const char*>> {
     }
     return strategy;
   }
-
-  std::unique_ptr<Golden> golden_;
-  Model model_;
 };
 
 TEST_P(Parity, Forward) {
@@ -171,10 +123,7 @@ TEST_P(Parity, IgmAndCrm) {
 INSTANTIATE_TEST_SUITE_P(Goldens, Parity,
                          testing::Combine(testing::Values(kTiny, kDemo, kLarge),
                                           testing::Values("cpu", "cuda")),
-                         [](const auto& info) {
-                           return std::string(std::get<0>(info.param).name) + "_" +
-                                  std::get<1>(info.param);
-                         });
+                         name_of);
 
 }  // namespace
 }  // namespace tarflow::parity

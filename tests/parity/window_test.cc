@@ -3,27 +3,13 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <memory>
 
-#include "framework/checkpoint/tarflow_state.h"
 #include "framework/sampling/linear_model.h"
-#include "framework/sampling/sampler.h"
-#include "framework/tensor/device.h"
-#include "tests/parity/golden.h"
+#include "tests/parity/golden_model.h"
 
 namespace tarflow::parity {
 namespace {
-
-namespace fs = std::filesystem;
-
-struct Case {
-  const char* name;
-  const char* golden;  // relative to the source folder
-  const char* checkpoint;
-};
-
-void PrintTo(const Case& files, std::ostream* out) { *out << files.name; }
 
 const Case kTiny{"tiny_uncond", "tests/parity/golden/window_tiny_uncond.h5",
                  "tests/parity/golden/tiny_uncond_2_64_4_2_0.10.pth"};
@@ -31,36 +17,10 @@ const Case kTiny{"tiny_uncond", "tests/parity/golden/window_tiny_uncond.h5",
 const Case kDemo{"cifar10_demo", "../shared/golden/window_cifar10_demo.h5",
                  "sweeps/assets/cifar10_demo_model_4_128_8_2_0.05.pth"};
 
-constexpr double kLargest = 5e-4, kRms = 2e-5;  // of images
-constexpr double kCalibration = 1e-4;           // of the largest entry of an array
+constexpr double kCalibration = 1e-4;  // of the largest entry of an array
 
-// (case, device).
-class WindowParity : public testing::TestWithParam<std::tuple<Case, const char*>> {
+class WindowParity : public GoldenModel {
  protected:
-  void SetUp() override {
-    const auto& [files, device] = GetParam();
-    const fs::path root = TARFLOW_SOURCE_DIR;
-    if (!fs::exists(root / files.golden) || !fs::exists(root / files.checkpoint)) {
-      GTEST_SKIP() << "needs " << files.golden << " and " << files.checkpoint
-                   << ", which are not part of the sources";
-    }
-    if (std::string(device) == "cuda" && !at::hasCUDA()) GTEST_SKIP() << "no GPU here";
-    use_exact_float32();
-    golden_ = std::make_unique<Golden>(root / files.golden);
-    const checkpoint::TarflowState state = checkpoint::open_tarflow(root / files.checkpoint);
-    model_ = load_model(state.tensors, state.shape, device_from(device), ComputeType::kFloat32);
-  }
-
-  at::Tensor on_device(const std::string& path) const {
-    return golden_->tensor(path).to(model_.device);
-  }
-
-  Labels labels(const std::string& path) const {
-    if (!golden_->has(path)) return {};
-    const at::Tensor values = golden_->tensor(path);
-    return {values.const_data_ptr<int64_t>(), values.const_data_ptr<int64_t>() + values.numel()};
-  }
-
   std::shared_ptr<const Calibration> stored_calibration() const {
     Calibration calibration;
     for (int b = 0; b < model_.shape.blocks; ++b) {
@@ -96,17 +56,7 @@ class WindowParity : public testing::TestWithParam<std::tuple<Case, const char*>
     options.calibration = stored_calibration();
     return sample(model_, on_device("noise"), labels("labels"), options);
   }
-
-  std::unique_ptr<Golden> golden_;
-  Model model_;
 };
-
-void expect_close(const at::Tensor& got, const at::Tensor& expected, const std::string& what) {
-  ASSERT_EQ(got.sizes(), expected.sizes()) << what;
-  const at::Tensor difference = (got.cpu().to(at::kDouble) - expected.to(at::kDouble)).abs();
-  EXPECT_LE(difference.max().item<double>(), kLargest) << what;
-  EXPECT_LE(difference.square().mean().sqrt().item<double>(), kRms) << what;
-}
 
 TEST_P(WindowParity, ImagesFrontsAndKinds) {
   const std::vector<std::string> names = golden_->children("cases");
@@ -154,9 +104,6 @@ TEST_P(WindowParity, Calibration) {
   }
 }
 
-std::string name_of(const testing::TestParamInfo<WindowParity::ParamType>& info) {
-  return std::string(std::get<0>(info.param).name) + "_" + std::get<1>(info.param);
-}
 INSTANTIATE_TEST_SUITE_P(Goldens, WindowParity,
                          testing::Combine(testing::Values(kTiny, kDemo),
                                           testing::Values("cpu", "cuda")),

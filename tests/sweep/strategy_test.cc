@@ -1,30 +1,14 @@
 #include <fstream>
 #include <regex>
 
-#include "framework/core/strategy.h"
 #include "framework/sweep/strategy_name.h"
-#include "framework/sweep/strategy_parse.h"
 #include "tests/support/plans.h"
-#include "tests/sweep/support.h"
+#include "tests/sweep/strategies.h"
 
 namespace tarflow::sweep {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
-
-constexpr FlowSize kFlow{8, 256};
-
-// The strategy that `yaml` states, which must be without errors.
-Strategy read(const std::string& yaml, FlowSize flow = kFlow) {
-  const Document document = parse_yaml(yaml, "s.yaml");
-  const Sources sources(document);
-  Report report(sources);
-  const auto strategy = read_strategy(*document.root, flow, report);
-  EXPECT_THAT(report.errors, IsEmpty()) << yaml << "\n"
-                                        << (report.errors.empty() ? "" : report.errors[0].str());
-  return strategy.value_or(Strategy{});
-}
 
 BlockPlan published(int segments, int iterations, Guess guess = Guess::kZ) {
   return plan_of(segments, iterations, guess, 3.0, published_stop(1e-6));
@@ -85,10 +69,10 @@ TEST(Strategy, EverySpellingOfAName) {
 TEST(Strategy, GuessesAreInSamplingOrder) {
   const Strategy strategy = read("{name: [7-8-32-10], guess_list: [0, 1, 0, 0, 0, 0, zero, z]}");
   EXPECT_EQ(strategy.name, "[7-8-32-10]");
-  EXPECT_EQ(strategy.block(7).guess, Guess::kZ);
-  EXPECT_EQ(strategy.block(6).guess, Guess::kZero);
-  EXPECT_EQ(strategy.block(1).guess, Guess::kZero);
-  EXPECT_EQ(strategy.block(0).guess, Guess::kZ);
+  EXPECT_EQ(*guess_of(strategy.block(7)), Guess::kZ);
+  EXPECT_EQ(*guess_of(strategy.block(6)), Guess::kZero);
+  EXPECT_EQ(*guess_of(strategy.block(1)), Guess::kZero);
+  EXPECT_EQ(*guess_of(strategy.block(0)), Guess::kZ);
   for (const BlockPlan& block : read("{name: [7-8-32-10], guess: zero}").blocks) {
     ASSERT_NE(guess_of(block), nullptr);
     EXPECT_EQ(*guess_of(block), Guess::kZero);
@@ -113,8 +97,8 @@ TEST(Strategy, AutoLeavesGuessesOpenWhereverOneIsStated) {
     EXPECT_EQ(strategy.block(0), published(1, 10, Guess::kAuto)) << text;
   }
   const Strategy mixed = read("{name: [7-8-32-10], guess_list: [0, auto, 1, 0, 0, 0, 0, 0]}");
-  EXPECT_EQ(mixed.block(6).guess, Guess::kAuto);
-  EXPECT_EQ(mixed.block(5).guess, Guess::kZero);
+  EXPECT_EQ(*guess_of(mixed.block(6)), Guess::kAuto);
+  EXPECT_EQ(*guess_of(mixed.block(5)), Guess::kZero);
   EXPECT_FALSE(mixed == read("[7-8-32-10]")) << "it is part of what a strategy is";
   // A sequential block has none to leave open.
   EXPECT_FALSE(
@@ -199,17 +183,6 @@ TEST(Strategy, RivalsHaveNames) {
     const Strategy strategy = read(text);
     EXPECT_EQ(strategy_from_json(to_json(strategy)), strategy);
   }
-}
-
-// What is wrong with `yaml`, "" for nothing.
-std::string problem_of(const std::string& yaml) {
-  const Document document = parse_yaml(yaml, "s.yaml");
-  const Sources sources(document);
-  Report report(sources);
-  read_strategy(*document.root, kFlow, report);
-  std::string text;
-  for (const Problem& problem : report.errors) text += problem.str();
-  return text;
 }
 
 TEST(Strategy, StopsAndLengthsThatMeanNothingAreRefused) {

@@ -8,6 +8,7 @@
 #include "framework/checkpoint/writer.h"
 #include "framework/core/hash.h"
 #include "framework/core/strategy.h"
+#include "tests/support/plans.h"
 #include "tests/sweep/support.h"
 
 namespace tarflow::sweep {
@@ -89,10 +90,10 @@ TEST_F(SweepTest, StrategiesDependOnTheModelOfThePoint) {
     return strategy_from_json(sweep.points[i].settings.at("strategy"));
   };
   EXPECT_EQ(strategy(2).blocks.size(), 8U);
-  EXPECT_EQ(strategy(2).block(3).segments, 16);
+  EXPECT_EQ(strategy(2).block(3), plan_of(16, 4, Guess::kZ, 3.0, published_stop()));
   EXPECT_EQ(strategy(3).blocks.size(), 4U);
   EXPECT_TRUE(strategy(3).block(3).sequential());  // 16 tokens
-  EXPECT_EQ(strategy(5).block(3).guess, Guess::kZero);
+  EXPECT_EQ(*guess_of(strategy(5).block(3)), Guess::kZero);
 }
 
 TEST_F(SweepTest, AModelThatCannotHaveTheStrategyIsNamedByItsBlocks) {

@@ -53,7 +53,7 @@ TEST_F(UseTest, AValueIsWhatStandsInTheFile) {
                          "      strategy: {use: p/values.yaml#strategy}\n"));
   EXPECT_EQ(only(sweep, "cfg"), 1.5);
   EXPECT_EQ(only(sweep, "classes_kept"), Json({1, 2}));
-  EXPECT_EQ(strategy_from_json(only(sweep, "strategy")).block(0).guess, Guess::kZero);
+  EXPECT_EQ(*guess_of(strategy_from_json(only(sweep, "strategy")).block(0)), Guess::kZero);
 }
 
 TEST_F(UseTest, AMapJoinsTheLocalKeysWhichWin) {

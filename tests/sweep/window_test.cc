@@ -2,10 +2,8 @@
 // wrong.
 #include <fmt/format.h>
 
-#include "framework/core/strategy.h"
-#include "framework/sweep/strategy_parse.h"
 #include "framework/sweep/window_name.h"
-#include "tests/sweep/support.h"
+#include "tests/sweep/strategies.h"
 
 namespace tarflow::sweep {
 namespace {
@@ -13,28 +11,6 @@ namespace {
 using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
-
-constexpr FlowSize kFlow{8, 256};
-
-Strategy read(const std::string& yaml, FlowSize flow = kFlow) {
-  const Document document = parse_yaml(yaml, "s.yaml");
-  const Sources sources(document);
-  Report report(sources);
-  const auto strategy = read_strategy(*document.root, flow, report);
-  EXPECT_THAT(report.errors, IsEmpty()) << yaml << "\n"
-                                        << (report.errors.empty() ? "" : report.errors[0].str());
-  return strategy.value_or(Strategy{});
-}
-
-// The first error as it is printed.
-std::string problem_of(const std::string& yaml) {
-  const Document document = parse_yaml(yaml, "s.yaml");
-  const Sources sources(document);
-  Report report(sources);
-  EXPECT_FALSE(read_strategy(*document.root, kFlow, report).has_value()) << yaml;
-  return report.errors.empty() ? "no error" : report.errors[0].str();
-}
 
 Window window_of(int width, double tolerance) {
   return {width, tolerance, WindowGuess::kLinear, 3, "HF"};
