@@ -13,6 +13,7 @@
 
 #include "experiments/benchmark_profile.h"
 #include "experiments/benchmark_rates.h"
+#include "experiments/calibration.h"
 #include "experiments/device_share.h"
 #include "experiments/registry.h"
 #include "experiments/sampling_job.h"
@@ -82,10 +83,11 @@ void Settings::bind(Binder& binder) {
 // One sampling after another of one batch, its blocks timed.
 class TimedBatch {
  public:
-  TimedBatch(const Model& model, const Settings& settings, BatchOptions batch)
+  TimedBatch(const Model& model, const Settings& settings,
+             const std::shared_ptr<const Calibration>& calibration, BatchOptions batch)
       : model_(model),
         settings_(settings),
-        sampler_(model, options(), std::move(batch)),
+        sampler_(model, options(calibration), std::move(batch)),
         noise_(noise_of(model, static_cast<uint64_t>(settings.seed), chunk())),
         labels_(labels_of(model, static_cast<uint64_t>(settings.seed), chunk())) {}
 
@@ -140,8 +142,9 @@ class TimedBatch {
   int64_t micro_batch() const { return sampler_.micro_batch(); }
 
  private:
-  SampleOptions options() {
+  SampleOptions options(const std::shared_ptr<const Calibration>& calibration) {
     SampleOptions options = settings_.options();
+    options.calibration = calibration;
     options.on_block = [this](int block) {
       if (on_block_) on_block_(block);
     };
@@ -177,10 +180,15 @@ class Benchmark {
         model_(context.load_model(device_, compute_type_from(settings_.compute_type, device_))) {}
 
   void run() {
-    DeviceShare share(device_);
     int64_t largest = 1;
-    for (size_t i = 0; i < context_.point_count(); ++i)
-      largest = std::max(largest, read_settings<Settings>(context_.point_settings(i)).batch);
+    std::vector<Strategy> strategies;
+    for (size_t i = 0; i < context_.point_count(); ++i) {
+      const Settings settings = read_settings<Settings>(context_.point_settings(i));
+      largest = std::max(largest, settings.batch);
+      strategies.push_back(settings.strategy);
+    }
+    calibration_ = calibration_for(context_, strategies, model_);
+    DeviceShare share(device_);
     rates_ = measure_rates(model_, largest);
     report_rates();
     for (size_t i = 0; i < context_.point_count(); ++i) {
@@ -201,7 +209,8 @@ class Benchmark {
   void measure(size_t point) {
     const Settings settings = read_settings<Settings>(context_.point_settings(point));
     std::optional<MemoryMeter> meter(std::in_place, device_);
-    TimedBatch batch(model_, settings, batch_options(context_, settings.memory_limit, false));
+    TimedBatch batch(model_, settings, calibration_,
+                     batch_options(context_, settings.memory_limit, false));
     for (int64_t i = 0; i < settings.warm_up; ++i) {
       context_.stop_if_requested();
       batch.sample();
@@ -322,6 +331,7 @@ class Benchmark {
   const Settings settings_;
   const at::Device device_;
   const Model model_;
+  std::shared_ptr<const Calibration> calibration_;  // where a strategy needs it
   Rates rates_;
 };
 

@@ -7,7 +7,9 @@
 #include <cmath>
 #include <iterator>
 #include <limits>
+#include <memory>
 
+#include "experiments/calibration.h"
 #include "experiments/noise_input.h"
 #include "experiments/pictures.h"
 #include "experiments/registry.h"
@@ -83,6 +85,7 @@ class Comparison {
       strategies.push_back(read_settings<Settings>(context.point_settings(i)).strategy);
     strategies.push_back(std::move(against_.strategy));
     strategies = chosen_strategies(context, std::move(strategies), settings_.guesses, model_);
+    calibration_ = calibration_for(context, strategies, model_);
     against_.strategy = std::move(strategies.back());
     strategies.pop_back();
     for (Strategy& strategy : strategies) points_.push_back({std::move(strategy), {}, {}, 0});
@@ -91,6 +94,7 @@ class Comparison {
   void run() {
     SampleOptions options = settings_.options();
     options.strategy = against_.strategy;
+    options.calibration = calibration_;
     ChunkSampler sampler(model_, options,
                          batch_options(context_, settings_, settings_.self_denoising_lr != 0));
     const int64_t total = settings_.num_images * static_cast<int64_t>(points_.size() + 1);
@@ -219,6 +223,7 @@ class Comparison {
   const NoiseInput input_;
   const int64_t shown_;
   PointImages against_;
+  std::shared_ptr<const Calibration> calibration_;  // where a strategy needs it
   std::vector<PointImages> points_;
   double power_ = 0;  // of the finite images of `against`, summed
   int64_t against_left_out_ = 0;

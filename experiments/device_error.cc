@@ -7,11 +7,12 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <optional>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
+#include "experiments/calibration.h"
 #include "experiments/registry.h"
 #include "experiments/sampling_job.h"
 #include "framework/core/error.h"
@@ -96,14 +97,17 @@ class DeviceError {
     std::vector<Strategy> strategies;
     for (size_t i = 0; i < context.point_count(); ++i)
       strategies.push_back(read_settings<Settings>(context.point_settings(i)).strategy);
-    for (Strategy& strategy :
-         chosen_strategies(context, std::move(strategies), settings_.guesses, exact_)) {
+    strategies = chosen_strategies(context, std::move(strategies), settings_.guesses, exact_);
+    exact_calibration_ = calibration_for(context, strategies, exact_);
+    rounded_calibration_ = calibration_for(context, strategies, rounded_);
+    for (Strategy& strategy : strategies) {
       points_.push_back({std::move(strategy), {}, std::vector<Deviations>(forward_.size())});
     }
   }
 
   void run() {
-    BatchSampler exact = sampler_of(exact_), rounded = sampler_of(rounded_);
+    BatchSampler exact = sampler_of(exact_, exact_calibration_),
+                 rounded = sampler_of(rounded_, rounded_calibration_);
     for (const Chunk& chunk : chunks_of(settings_.num_images, settings_.chunk)) {
       context_.progress("comparing", chunk.first, settings_.num_images);
       for (size_t i = 0; i < points_.size(); ++i) {
@@ -121,8 +125,10 @@ class DeviceError {
                                             : compute_type_from(settings_.compute_type, device_);
   }
 
-  BatchSampler sampler_of(const Model& model) {
+  BatchSampler sampler_of(const Model& model,
+                          const std::shared_ptr<const Calibration>& calibration) {
     SampleOptions options = settings_.options();
+    options.calibration = calibration;
     options.strategy = points_.front().strategy;
     options.keep_trace = true;
     return BatchSampler(model, options, batch_options(context_, settings_, false));
@@ -196,21 +202,23 @@ class DeviceError {
     return inverses;
   }
 
-  at::Tensor inverse_of(Evaluator& evaluator, int b, const BlockPlan& plan,
-                        const at::Tensor& input, const Labels& labels) const {
+  at::Tensor inverse_of(Evaluator& evaluator, int b, const BlockPlan& plan, const at::Tensor& input,
+                        const Labels& labels) const {
     const BlockWeights& block = rounded_.blocks[static_cast<size_t>(b)];
     evaluator.begin(b, labels, input.size(0));
     BlockWork work;
-    return to_block_order(block,
-                          invert_block(evaluator, plan, to_block_order(block, input).contiguous(),
-                                       {}, &work));
+    SolveOptions options;
+    if (rounded_calibration_)
+      options.linear = &rounded_calibration_->blocks.at(static_cast<size_t>(b));
+    return to_block_order(
+        block,
+        invert_block(evaluator, plan, to_block_order(block, input).contiguous(), options, &work));
   }
 
   // On what the first strategy samples: images of the model's own.
   void compare_forward(const at::Tensor& images, const Labels& labels, const Chunk& chunk) {
     const int64_t count = images.size(0);
-    exact_plan_.use(count, {"forward", std::vector<BlockPlan>(forward_.size(), {Jacobi{}})},
-                    [] {});
+    exact_plan_.use(count, {"forward", std::vector<BlockPlan>(forward_.size(), {Jacobi{}})}, [] {});
     in_parts(
         count, exact_plan_.size(), [&] { exact_plan_.halve(); },
         [&](int64_t first, int64_t size) {
@@ -301,6 +309,8 @@ class DeviceError {
   const at::Device device_;
   const Model exact_, rounded_;
   BatchPlan exact_plan_, rounded_plan_;  // of what runs beside the samplers
+  // Where a strategy needs it: a calibration is of the compute type as well.
+  std::shared_ptr<const Calibration> exact_calibration_, rounded_calibration_;
   std::vector<PointErrors> points_;
   std::vector<Deviations> forward_;  // of each block, from what float32 gives it
   Deviations forward_whole_;

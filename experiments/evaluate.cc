@@ -9,6 +9,7 @@
 #include <map>
 #include <optional>
 
+#include "experiments/calibration.h"
 #include "experiments/dealing.h"
 #include "experiments/device_share.h"
 #include "experiments/evaluate_report.h"
@@ -67,7 +68,11 @@ class Evaluation {
   void run() {
     context_.set_resumable(true);
     load_metrics();
-    PartialFile partial(context_, partial_identity(context_, device_, model_.compute));
+    Json identity = partial_identity(context_, device_, model_.compute);
+    // Images of another calibration are other ones, within the tolerance.
+    if (const std::string hash = calibration_hash(context_, model_); !hash.empty())
+      identity["calibration"] = hash;
+    PartialFile partial(context_, std::move(identity));
     restore(partial);
     if (comm_.any(context_.stop_requested())) stop(nullptr);
     warm_up();
@@ -246,7 +251,6 @@ class Evaluation {
     WorkTotals work;
     work.add(result, chunk.count);
     piece = work.tensors();
-    piece["micro_batch"] = at::full({}, sampler_.micro_batch(), at::kLong);
     images_ = result.images;
     if (chunk.first < kKeptImages)
       piece["images"] = images_.slice(0, 0, kKeptImages - chunk.first).cpu();
@@ -308,11 +312,6 @@ class Evaluation {
       if (name.starts_with("work/")) work[name] = tensor;
     totals_.work.append(WorkTotals::from(work));
     if (piece.contains("images")) totals_.keep_first(piece.at("images"));
-    if (chunk.count == chunks_.front().count) {  // the last may be smaller whatever the memory
-      const int64_t at_once = piece.at("micro_batch").item<int64_t>();
-      totals_.micro_batch =
-          totals_.micro_batch == 0 ? at_once : std::min(totals_.micro_batch, at_once);
-    }
     for (size_t i = 0; i < totals_.rates.size(); ++i)
       totals_.rates[i].nonfinite += piece.at(nonfinite_name(i)).item<int64_t>();
     for (size_t f = 0; f < totals_.features.size(); ++f) {
@@ -379,7 +378,6 @@ class Evaluation {
     context_.set_all("everything_seconds", totals_.seconds);
     context_.set_all("gather_seconds", totals_.gather_seconds);
     context_.set_all("ranks", int64_t{comm_.size()});
-    context_.set_all("micro_batch", totals_.micro_batch);
     context_.set_all("exclusive", int64_t{context_.exclusive() && quiet(uses_)});
     context_.set_all("interrupted", int64_t{continued_});
     context_.set_all("foreign_cpu_share", foreign_share(uses_));
@@ -438,10 +436,7 @@ std::vector<Column> columns() {
        "1: the job was stopped and continued, so its times do not count", true},
       {"smoke", ColumnType::kInt64, "",
        "1: a trial run with few images, perhaps with an untrained model"},
-      nonfinite_column(),
-      {"micro_batch", ColumnType::kInt64, "",
-       "images of a whole chunk sampled at once: fewer than `chunk` where memory was short; the "
-       "fewest of all chunks"}};
+      nonfinite_column()};
   for (Column& column : feature_columns()) columns.push_back(std::move(column));
   for (Column& column : work_columns()) columns.push_back(std::move(column));
   return columns;

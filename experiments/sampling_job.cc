@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "experiments/calibration.h"
 #include "framework/core/error.h"
 #include "framework/tensor/device.h"
 #include "framework/tensor/noise.h"
@@ -70,6 +71,7 @@ SampleOptions sample_options(JobContext& context, const SamplingSettings& settin
                              const Model& model) {
   SampleOptions options = settings.options();
   options.strategy = chosen_strategy(context, settings.strategy, settings.guesses, model);
+  options.calibration = calibration_for(context, {options.strategy}, model);
   return options;
 }
 
@@ -144,7 +146,16 @@ void WorkTotals::add(const SampleResult& result, int64_t images) {
   iterations_.push_back(std::move(iterations));
   count_at_once(result.micro_batch == images ? images : 0,
                 result.micro_batch == images ? 0 : result.micro_batch);
-  for (const BlockWork& work : result.work) flops_ += work.cost.flops();
+  block_passes_.resize(result.work.size(), 0.0);
+  double evaluations = 0;  // of all blocks
+  for (const BlockWork& work : result.work) {
+    flops_ += work.cost.flops();
+    evaluations += work.token_evaluations;
+  }
+  for (size_t b = 0; b < result.work.size() && evaluations > 0; ++b) {
+    block_passes_[b] += result.work[b].token_evaluations / evaluations * result.block_passes *
+                        static_cast<double>(images);
+  }
   passes_ += result.block_passes * static_cast<double>(images);
   images_ += images;
 }
@@ -158,6 +169,9 @@ void WorkTotals::append(const WorkTotals& later) {
   if (residuals_.empty()) residuals_ = later.residuals_;
   iterations_.insert(iterations_.end(), later.iterations_.begin(), later.iterations_.end());
   passes_ += later.passes_;
+  block_passes_.resize(std::max(block_passes_.size(), later.block_passes_.size()), 0.0);
+  for (size_t b = 0; b < later.block_passes_.size(); ++b)
+    block_passes_[b] += later.block_passes_[b];
   flops_ += later.flops_;
   count_at_once(later.whole_, later.divided_);
   images_ += later.images_;
@@ -191,6 +205,9 @@ void WorkTotals::add_arrays(JobContext& context) const {
     iterations.insert(iterations.end(), chunk.begin(), chunk.end());
   context.add("sampling/iterations", {},
               array_values(iterations, {static_cast<int64_t>(iterations_.size()), blocks}));
+  std::vector<double> passes = block_passes_;
+  for (double& value : passes) value /= static_cast<double>(std::max<int64_t>(images_, 1));
+  context.add("sampling/passes", {}, array_values(passes));
   for (size_t block = 0; block < residuals_.size(); ++block) {
     if (residuals_[block].empty()) continue;
     context.add("sampling/residuals/<block>", {fmt::format("block_{}", block)},
@@ -214,11 +231,12 @@ std::vector<record::Array> WorkTotals::state() const {
                                        array_values(std::vector<int64_t>{images_}),
                                        array_values(std::vector<int64_t>{whole_, divided_}),
                                        array_values(iterations, {chunks, blocks}),
+                                       array_values(block_passes_),
                                        array_values(lengths),
                                        array_values(residuals)};
   size_t next = 0;
-  for (const char* name :
-       {"passes", "flops", "images", "at_once", "iterations", "residual_counts", "residuals"})
+  for (const char* name : {"passes", "flops", "images", "at_once", "iterations", "block_passes",
+                           "residual_counts", "residuals"})
     arrays[next++].path = fmt::format("work/{}", name);
   return arrays;
 }
@@ -229,6 +247,9 @@ void WorkTotals::restore(const ArrayMap& arrays) {
                    residuals = arrays.tensor("work/residuals");
   WorkTotals totals;
   totals.passes_ = arrays.number("work/passes");
+  const at::Tensor passes = arrays.tensor("work/block_passes").to(at::kDouble).contiguous();
+  totals.block_passes_.assign(passes.const_data_ptr<double>(),
+                              passes.const_data_ptr<double>() + passes.numel());
   totals.flops_ = arrays.number("work/flops");
   totals.images_ = static_cast<int64_t>(arrays.number("work/images"));
   const at::Tensor at_once = arrays.tensor("work/at_once");
@@ -255,7 +276,13 @@ std::vector<ArrayInfo> work_arrays() {
         ElementType::kInt64,
         {"chunk", "block in checkpoint order"},
         "",
-        "Jacobi iterations (single steps when sequential), summed over segments"},
+        "Jacobi iterations (single steps when sequential, evaluations of a window), summed over "
+        "segments"},
+       {"sampling/passes",
+        ElementType::kFloat64,
+        {"block in checkpoint order"},
+        "",
+        "tokens evaluated / T, a mean over images; the column block_passes is their sum"},
        {"sampling/residuals/<block>",
         ElementType::kFloat64,
         {"iteration after iteration, segment after segment"},

@@ -42,7 +42,7 @@ struct SamplingSettings {
 };
 
 // The options of a job, with each guess that the strategy leaves open chosen and recorded
-// (chosen_strategy); to be called once, before anything is timed.
+// (chosen_strategy) and the calibration that it needs; to be called once, before anything is timed.
 SampleOptions sample_options(JobContext& context, const SamplingSettings& settings,
                              const Model& model);
 
@@ -74,7 +74,7 @@ class WorkTotals {
   double flops() const { return flops_; }  // of all images (BlockWork::cost)
   // Images at once: of the most divided chunk, or of the largest one where none was divided.
   int64_t micro_batch() const { return divided_ > 0 ? divided_ : whole_; }
-  // sampling/iterations and, where a stop measured them, sampling/residuals.
+  // sampling/iterations, sampling/passes and, where a stop measured them, sampling/residuals.
   void add_arrays(JobContext& context) const;
 
   // What another value holds, as if its chunks had been added after this one's.
@@ -93,6 +93,7 @@ class WorkTotals {
   int64_t whole_ = 0,
           divided_ = 0;  // images at once, of chunks that were not divided and that were
   double passes_ = 0, flops_ = 0;
+  std::vector<double> block_passes_;  // by block, summed over images
   void count_at_once(int64_t whole, int64_t divided);
 
   std::vector<std::vector<double>> residuals_;    // of the first chunk, by block

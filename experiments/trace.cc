@@ -5,7 +5,9 @@
 
 #include <cmath>
 #include <limits>
+#include <memory>
 
+#include "experiments/calibration.h"
 #include "experiments/noise_input.h"
 #include "experiments/pictures.h"
 #include "experiments/registry.h"
@@ -60,14 +62,15 @@ class Traces {
     std::vector<Strategy> strategies;
     for (size_t i = 0; i < context.point_count(); ++i)
       strategies.push_back(read_settings<Settings>(context.point_settings(i)).strategy);
-    for (Strategy& strategy :
-         chosen_strategies(context, std::move(strategies), settings_.guesses, model_))
-      points_.push_back({std::move(strategy), {}, {}});
+    strategies = chosen_strategies(context, std::move(strategies), settings_.guesses, model_);
+    calibration_ = calibration_for(context, strategies, model_);
+    for (Strategy& strategy : strategies) points_.push_back({std::move(strategy), {}, {}});
   }
 
   void run() {
     SampleOptions options = settings_.options();
     options.strategy = points_.front().strategy;
+    options.calibration = calibration_;
     options.keep_trace = true;
     ChunkSampler sampler(model_, options,
                          batch_options(context_, settings_, settings_.self_denoising_lr != 0));
@@ -170,6 +173,7 @@ class Traces {
   const at::Device device_;
   const Model model_;
   const NoiseInput input_;
+  std::shared_ptr<const Calibration> calibration_;  // where a strategy needs it
   std::vector<PointTrace> points_;
   LeftOut left_out_;
 };

@@ -8,6 +8,7 @@
 #include <unordered_set>
 
 #include "framework/schedule/attempts.h"
+#include "framework/schedule/calibrations.h"
 #include "framework/schedule/device.h"
 #include "framework/schedule/file_facts.h"
 #include "framework/schedule/job_folder.h"
@@ -366,6 +367,7 @@ std::string describe(const Plan& plan, Estimator& estimator) {
   if (plan.left_out > 0) text += fmt::format(", {} left out", plan.left_out);
   text += fmt::format("\nto run: {} in {}\n", counted(pending, "point"),
                       counted(plan.pending.size(), "job"));
+  text += calibrations_text(plan.pending, plan.folder / "cache");
   std::vector<Estimate> estimates;
   for (const Job& job : plan.pending) estimates.push_back(estimator.estimate(job));
   text += totals(plan, estimates);
