@@ -114,7 +114,6 @@ void EvaluateTotals::keep_first(const at::Tensor& images) {
 std::vector<record::Array> EvaluateTotals::state() const {
   std::vector<record::Array> arrays = work.state();
   add(arrays, "chunks_done", array_values(std::vector<int64_t>{chunks_done}));
-  add(arrays, "micro_batch", array_values(std::vector<int64_t>{micro_batch}));
   add(arrays, "seconds",
       array_values(
           std::vector<double>{sampling_seconds, gradient_seconds, seconds, gather_seconds}));
@@ -143,7 +142,6 @@ void EvaluateTotals::restore(const ArrayMap& arrays) {
   EvaluateTotals found = *this;  // the rates, the extractors and the division into groups
   found.work.restore(arrays);
   found.chunks_done = static_cast<int64_t>(arrays.number("chunks_done"));
-  found.micro_batch = static_cast<int64_t>(arrays.number("micro_batch"));
   const std::vector<double> times = record::to_doubles(arrays.at("seconds"));
   found.sampling_seconds = times.at(0);
   found.gradient_seconds = times.at(1);

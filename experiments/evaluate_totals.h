@@ -49,8 +49,7 @@ struct RankTimes {
 struct EvaluateTotals {
   int64_t chunks_done = 0;
   double sampling_seconds = 0, gradient_seconds = 0, gather_seconds = 0;
-  double seconds = 0;       // of the loop over chunks, earlier starts of the job included
-  int64_t micro_batch = 0;  // images at once: the fewest of all whole chunks; 0: none is done
+  double seconds = 0;  // of the loop over chunks, earlier starts of the job included
   std::vector<RateTotals> rates;
   std::vector<FeatureTotals> features;
   std::vector<at::Tensor> kept;  // (n, 3, H, H) of each chunk, kKeptImages in all
