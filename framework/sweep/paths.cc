@@ -33,13 +33,27 @@ std::vector<std::string> names_in(const fs::path& folder, bool folders) {
   return names;
 }
 
-// The same model under another ending or as a browser's second copy, else a similar name.
+// "afhq" of "afhq_model_8_768_8_8_0.07.pth"; "" of a name of another form.
+std::string dataset_of(const std::string& name) {
+  const size_t at = name.find("_model_");
+  return at == std::string::npos ? "" : name.substr(0, at);
+}
+
+// The same model under another ending or as a browser's second copy, else a similar name. Names of
+// models share most of their letters, so that their datasets must be similar by themselves.
 std::string similar_name(const std::string& name, const std::vector<std::string>& names) {
   const auto stem = model_stem(name);
   for (const std::string& candidate : names) {
     if (stem && model_stem(candidate) == stem) return candidate;
   }
-  return name.size() < kMinSimilar ? "" : nearest(name, names);
+  if (name.size() < kMinSimilar) return "";
+  const std::string dataset = dataset_of(name);
+  std::vector<std::string> likely = names;
+  std::erase_if(likely, [&](const std::string& candidate) {
+    const std::string other = dataset_of(candidate);
+    return !dataset.empty() && !other.empty() && nearest(dataset, {other}).empty();
+  });
+  return nearest(name, likely);
 }
 
 // What the parts of a path from `part` on may have meant in `folder`; "" for nothing.
@@ -55,23 +69,27 @@ fs::path similar_path(const fs::path& folder, fs::path::const_iterator part,
   return similar.empty() ? fs::path() : similar_path(folder / similar, std::next(part), end);
 }
 
-// A path that is there and that may have been meant: `path` relative to one of `folders` with other
-// letters, or its file in another folder.
+// A path that is there and that may have been meant: the same file in a folder of a similar name or
+// in another folder, else `path` relative to one of `folders` with other letters.
 std::string near_path(const fs::path& path, const std::vector<fs::path>& folders) {
   if (!path.has_filename()) return "";
+  fs::path similar;
   for (const fs::path& folder : folders) {
-    const fs::path similar = similar_path(folder, path.begin(), path.end());
-    if (!similar.empty()) return shown_path(similar);
+    const fs::path found = similar_path(folder, path.begin(), path.end());
+    if (!found.empty() && found.filename() == path.filename()) return shown_path(found);
+    if (similar.empty()) similar = found;
   }
   for (const fs::path& folder : folders) {
     std::vector<std::string> below = names_in(folder, true);
     below.emplace(below.begin(), "");
     for (const std::string& name : below) {
+      // Of a folder the same name says little: many are called `images` or `data`.
       const fs::path elsewhere = (folder / name / path.filename()).lexically_normal();
-      if (is_present(elsewhere)) return shown_path(elsewhere);
+      if (std::error_code failed; fs::is_regular_file(elsewhere, failed))
+        return shown_path(elsewhere);
     }
   }
-  return "";
+  return similar.empty() ? "" : shown_path(similar);
 }
 
 }  // namespace

@@ -283,6 +283,7 @@ TEST_F(SweepTest, OneNameForTwoStrategies) {
 }
 
 TEST_F(SweepTest, MissingFilesNameThePublisherAndWhereTheyWereLookedFor) {
+  write("some/images/a.png", "");  // a folder of a common name is no guess
   const std::string text =
       "models:\n"
       "  m: {checkpoint: gone_model_4_128_8_2_0.05.pth, published: someone on the web}\n"

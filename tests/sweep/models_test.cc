@@ -53,6 +53,12 @@ TEST_F(ModelsTest, AMissingCheckpointIsNamedWithThePathThatMayHaveBeenMeant) {
                                        HasSubstr("put it into one of ")))
         << wrong;
   }
+  // Another model of the same numbers is no better guess, wherever it lies.
+  write("other_model_2_64_2_1_0.05.pth", "");
+  errors(sweep_of("demo_run_model_2_64_2_1_0.05.pth"));
+  EXPECT_THAT(repairs_.back(), HasSubstr(right + "`?"));
+  errors(sweep_of("third_model_2_64_2_1_0.05.pth"));
+  EXPECT_THAT(repairs_.back(), StartsWith("put it into"));
   const std::string absolute = (folder_ / "checkpoint/demo_run_model_2_64_2_1_0.05.pth").string();
   errors(sweep_of(absolute));
   EXPECT_THAT(repairs_.back(), HasSubstr(right));

@@ -189,7 +189,7 @@ TEST(Strategy, StopsAndLengthsThatMeanNothingAreRefused) {
   const auto block = [](const std::string& rest) {
     return problem_of("{label: x, blocks: {else: {max_iterations: 8, " + rest + "}}}");
   };
-  EXPECT_THAT(block("segments: 4, stop: {}"), HasSubstr("`stop` has no norm"));
+  EXPECT_THAT(block("segments: 4, stop: {}"), HasSubstr("`stop` is an empty map"));
   EXPECT_THAT(block("segments: 4, stop: {scope: image}"), HasSubstr("`stop` has no norm"));
   EXPECT_THAT(block("segments: 4, stop: {max_abs: 1, published: 1}"), HasSubstr("two norms"));
   EXPECT_THAT(block("segments: 4, stop: {max_abs: -1}"), HasSubstr("below its minimum"));
