@@ -52,8 +52,8 @@ if(TARFLOW_USE_CUDA)
       endif()
     endforeach()
   endif()
-  set(CMAKE_CUDA_STANDARD 17)  # the newest that CMake 3.25 knows for nvcc
-  set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+  # CMake 3.25 knows no newer standard of nvcc than C++17, and headers of ours are C++20.
+  add_compile_options($<$<COMPILE_LANGUAGE:CUDA>:-std=c++20>)
   enable_language(CUDA)
   find_package(CUDAToolkit REQUIRED)
 endif()
