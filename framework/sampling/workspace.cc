@@ -26,7 +26,10 @@ Iterate& Workspace::begin(const at::Tensor& z) {
 }
 
 at::Tensor Workspace::rows(const std::string& name, at::IntArrayRef shape, at::ScalarType type) {
-  at::Tensor& room = rooms_[name];
+  // Another shape is another room: the first one may be in a graph.
+  std::string key = name + " " + c10::toString(type);
+  for (const int64_t size : shape) key += " " + std::to_string(size);
+  at::Tensor& room = rooms_[key];
   if (!room.defined()) {
     std::vector<int64_t> sizes = {capacity_};
     sizes.insert(sizes.end(), shape.begin(), shape.end());

@@ -31,7 +31,7 @@ class Workspace {
   Iterate& iterate() { return iterate_; }
 
   // (N, shape...): further state that a method keeps for each image under a name of its own. The
-  // content is what was left there, at first zeros. `shape` and `type` belong to the name.
+  // content is what was left there, at first zeros; each shape and type of a name has its own.
   at::Tensor rows(const std::string& name, at::IntArrayRef shape, at::ScalarType type);
 
   Graphs& graphs() { return graphs_; }

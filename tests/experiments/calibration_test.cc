@@ -8,7 +8,7 @@
 
 #include "framework/core/json.h"
 #include "framework/record/dataset_file.h"
-#include "tests/experiments/programs.h"
+#include "tests/experiments/result_files.h"
 #include "tests/support/spoilt_checkpoint.h"
 
 namespace tarflow::experiments {
@@ -18,25 +18,9 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
-class Calibrations : public Programs {
+class Calibrations : public ResultFiles {
  protected:
-  std::vector<fs::path> kept() const {
-    std::vector<fs::path> files;
-    std::error_code none;
-    for (const auto& entry : fs::directory_iterator(folder_ / "results/toy/cache", none)) {
-      if (entry.path().filename().string().starts_with("calibration-"))
-        files.push_back(entry.path());
-    }
-    return files;
-  }
-
-  std::string logs() const {
-    std::string text;
-    for (const auto& entry : fs::recursive_directory_iterator(folder_ / "results/toy/jobs")) {
-      if (entry.path().filename() == "log.txt") text += read_file(entry.path());
-    }
-    return text;
-  }
+  std::vector<fs::path> kept() const { return ResultFiles::kept("calibration-"); }
 
   // What --dry-run says of toy.yaml as it stands.
   std::string dry_run() const {

@@ -7,14 +7,14 @@
 
 #include "framework/core/json.h"
 #include "framework/record/dataset_file.h"
-#include "tests/experiments/programs.h"
+#include "tests/experiments/result_files.h"
 
 namespace tarflow::experiments {
 namespace {
 
 using testing::HasSubstr;
 
-class Guesses : public Programs {
+class Guesses : public ResultFiles {
  protected:
   static const record::Array& array(const record::JobRecord& job, const std::string& path) {
     const auto found = std::find_if(job.arrays.begin(), job.arrays.end(),
@@ -26,21 +26,7 @@ class Guesses : public Programs {
     return record::to_doubles(array(job, path));
   }
 
-  std::vector<fs::path> kept() const {
-    std::vector<fs::path> files;
-    for (const auto& entry : fs::directory_iterator(folder_ / "results/toy/cache")) {
-      if (entry.path().filename().string().starts_with("guesses-")) files.push_back(entry.path());
-    }
-    return files;
-  }
-
-  std::string logs() const {
-    std::string text;
-    for (const auto& entry : fs::recursive_directory_iterator(folder_ / "results/toy/jobs")) {
-      if (entry.path().filename() == "log.txt") text += read_file(entry.path());
-    }
-    return text;
-  }
+  std::vector<fs::path> kept() const { return ResultFiles::kept("guesses-"); }
 
   const std::string images_ = asset("cifar10").string();
   const std::string igm_ = "  - igm_crm: {num_images: 20, images: " + images_ + "}\n";

@@ -7,14 +7,14 @@
 
 #include "framework/images/image.h"
 #include "framework/images/png.h"
-#include "tests/experiments/programs.h"
+#include "tests/experiments/result_files.h"
 
 namespace tarflow::experiments {
 namespace {
 
 using testing::HasSubstr;
 
-class Ranks : public Programs {
+class Ranks : public ResultFiles {
  protected:
   // The digest of the results of `experiments` in that many processes of one thread each.
   std::string digest(const std::string& experiments, int ranks) const {
@@ -29,14 +29,6 @@ class Ranks : public Programs {
     const std::string one = digest(experiments, 1);
     for (int ranks = 2; ranks <= most; ++ranks)
       EXPECT_EQ(digest(experiments, ranks), one) << ranks << " processes";
-  }
-
-  std::string logs() const {
-    std::string text;
-    for (const auto& entry : fs::recursive_directory_iterator(folder_ / "results/toy/jobs")) {
-      if (entry.path().filename() == "log.txt") text += read_file(entry.path());
-    }
-    return text;
   }
 
   const std::string images_ = asset("cifar10").string(),
@@ -89,12 +81,7 @@ TEST_F(Ranks, OpenGuessesAreMeasuredOnceByAllOfThem) {
       ", strategy: {name: \"[1-4-1-1]\", guess: auto}, self_denoising_lr: 0, extractor: " +
       extractor_ + ", reference: " + images_ + "}\n";
   expect_same_for_any_ranks(evaluate, 3);
-  const auto kept = fs::directory_iterator(folder_ / "results/toy/cache");
-  EXPECT_EQ(std::count_if(begin(kept), end(kept),
-                          [](const fs::directory_entry& entry) {
-                            return entry.path().filename().string().starts_with("guesses-");
-                          }),
-            1);
+  EXPECT_EQ(kept("guesses-").size(), 1u);
 }
 
 // The shipped demo with fewer images and strategies.

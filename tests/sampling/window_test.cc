@@ -226,6 +226,21 @@ TEST(Window, InPartsIsTheWholeWithinItsTolerance) {
   }
 }
 
+// Methods of one name with state of other sizes: each has memory of its own.
+TEST(Workspace, HasRowsOfEachShapeOfAName) {
+  Workspace workspace(at::kCPU, 4);
+  workspace.begin(some_noise(2));
+  const at::Tensor narrow = workspace.rows("rows", {2, 3}, at::kFloat),
+                   wide = workspace.rows("rows", {5, 3}, at::kFloat),
+                   exact = workspace.rows("rows", {2, 3}, at::kDouble);
+  EXPECT_EQ(narrow.sizes(), at::IntArrayRef({2, 2, 3}));
+  EXPECT_EQ(wide.sizes(), at::IntArrayRef({2, 5, 3}));
+  EXPECT_EQ(exact.scalar_type(), at::kDouble);
+  wide.fill_(7);
+  EXPECT_TRUE(at::equal(narrow, at::zeros({2, 2, 3})));
+  EXPECT_EQ(workspace.rows("rows", {2, 3}, at::kFloat).data_ptr(), narrow.data_ptr());
+}
+
 TEST(Window, MemoryHoldsItsState) {
   const Model model = random_model(kSmallShape, 10);
   const auto bytes = [&](const BlockPlan& plan) {
