@@ -93,7 +93,7 @@ TEST_F(Checkpoints, BothModelsOfAFileInOneSweep) {
   models_ =
       "  trained: {checkpoint: state.pt, weights: model, noise_std: 0.1}\n"
       "  averaged: {checkpoint: state.pt, weights: ema, noise_std: 0.1}\n";
-  const record::SweepRecord sweep = run(sample_of("[trained, averaged]"));
+  const record::SweepRecord sweep = run(sample_of("trained") + sample_of("averaged"));
   ASSERT_EQ(sweep.rows.size(), 2u);
   ASSERT_EQ(sweep.jobs.size(), 2u) << "the choice is part of a point's identity";
   std::vector<std::vector<double>> found;
