@@ -100,7 +100,9 @@ void read_key(const RunKey& key, const Node& node, RunSettings& settings, Report
 
 std::optional<double> seconds_of(const std::string& text) {
   double number = 0;
-  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
+  // YAML numbers may have a plus sign, which from_chars refuses.
+  const char* const first = text.data() + (text.starts_with('+') && text.find('-') != 1 ? 1 : 0);
+  const auto [end, failure] = std::from_chars(first, text.data() + text.size(), number);
   if (failure != std::errc() || !std::isfinite(number)) return std::nullopt;
   std::string unit(end, text.data() + text.size());
   unit.erase(0, unit.find_first_not_of(' '));

@@ -28,7 +28,7 @@ ExperimentSchemas schemas() {
 Json strategy(int segments, int iterations) {
   Strategy strategy;
   strategy.name = "x";
-  strategy.blocks = {{segments, iterations}, {segments, iterations}};
+  strategy.blocks = {published_plan(segments, iterations), published_plan(segments, iterations)};
   return to_json(strategy);
 }
 

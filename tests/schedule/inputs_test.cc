@@ -59,6 +59,7 @@ class InputsTest : public testing::Test {
 
 TEST_F(InputsTest, OfAJobAreItsCheckpointAndPathsEachOnce) {
   Job job;
+  job.hash = "0123456789abcdef";
   job.model = Json{{"name", "m"}, {"checkpoint", "/m.pth"}};
   job.settings = sweep::Settings(Json{{"data", "/d"}, {"cfg", 1}});
   job.contents = Json{{"checkpoint", "aa"}, {"data", "bb"}};

@@ -70,9 +70,9 @@ TEST(Smoke, AnUntrainedCheckpointIsUsedAgainUnlessItsShapeIsAnother) {
   fs::last_write_time(checkpoint, fs::file_time_type{});
   bench.smoke();
   EXPECT_EQ(fs::last_write_time(checkpoint), fs::file_time_type{});
-  bench.sweep.models["tiny"].shape.blocks = 3;
+  bench.sweep.models["tiny"].shape.classes = 10;  // the file's name does not tell it
   bench.smoke();
-  EXPECT_EQ(checkpoint::open_tarflow(checkpoint).shape.blocks, 3);
+  EXPECT_EQ(checkpoint::open_tarflow(checkpoint).shape.classes, 10);
 }
 
 TEST(Smoke, WhatIsThereStays) {
