@@ -12,6 +12,7 @@
 #include "framework/core/error.h"
 #include "framework/sampling/batch_sampler.h"
 #include "framework/sampling/memory_plan.h"
+#include "framework/tensor/memory.h"
 #include "tests/support/linear_flow.h"
 
 namespace tarflow {
@@ -250,6 +251,30 @@ TEST(Window, MemoryHoldsItsState) {
   const Iterations once{1, Guess::kZ, 0, {}};
   const int64_t state = int64_t{4} * 3 * 16 * 2 * kSmallShape.token_width() * 4;  // N T 2D fp32
   EXPECT_GE(bytes({Window{15}}) - bytes({Jacobi{once}}), state);
+}
+
+// As memory_plan_test.cc for the other methods: counted by LibTorch's allocator.
+TEST(Window, TakesNoMoreMemoryThanPlanned) {
+  constexpr ModelShape shape{.image_size = 32,
+                             .patch_size = 2,
+                             .channels = 128,
+                             .blocks = 2,
+                             .layers = 2,
+                             .classes = 5,
+                             .noise_std = 0.1};
+  const Model model = random_model(shape, 16);
+  for (const WindowGuess guess : {WindowGuess::kZ, WindowGuess::kUp, WindowGuess::kLinear}) {
+    for (const int width : {16, 255}) {
+      SampleOptions options =
+          options_of({Window{width, 1e9, guess, 3, "HF"}}, 1, made_up_calibration(shape, 0.05));
+      options.strategy.blocks.resize(2);
+      const MemoryMeter meter(at::kCPU);
+      sample(model, some_noise(3, shape), kLabels, options);
+      EXPECT_GE(memory_plan(model, 3, options.guidance, options.strategy, false).working(),
+                meter.peak())
+          << describe(options.strategy);
+    }
+  }
 }
 
 TEST(Window, HasNoChangeToObserve) {
