@@ -32,8 +32,8 @@ class Evaluate : public Programs {
   void SetUp() override {
     Programs::SetUp();
     // Three features: the means of the colours, of all pixels and of a corner.
-    save("mean.pt", "    return x.flatten(2).mean(2)\n");
-    save("corner.pt", "    return x[:, :, :4, :4].flatten(2).mean(2)\n");
+    save("mean.pt", "    return x.float().flatten(2).mean(2)\n");
+    save("corner.pt", "    return x[:, :, :4, :4].float().flatten(2).mean(2)\n");
   }
 
   void save(const std::string& name, const std::string& body) const {

@@ -30,7 +30,7 @@ class Resume : public Programs {
   // colours, and a guidance so large that some images overflow.
   void run_undisturbed() {
     torch::jit::Module mean("__torch__.mean");
-    mean.define("def forward(self, x):\n    return x.flatten(2).mean(2)\n");
+    mean.define("def forward(self, x):\n    return x.float().flatten(2).mean(2)\n");
     mean.save((folder_ / "mean.pt").string());
     undisturbed_ = run(evaluate("seed: 0"));
     ASSERT_EQ(undisturbed_.jobs.size(), 1u);
