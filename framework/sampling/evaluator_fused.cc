@@ -220,9 +220,10 @@ EvaluatorBytes fused_bytes(const Model& model, int64_t rows, int64_t longest) {
                 element = at::elementSize(model.dtype()), full = at::elementSize(at::kFloat);
   EvaluatorBytes bytes;
   bytes.cache = cache_elements(shape, rows) * element;
-  // The residual stream and an fp32 product added to it; a norm's output; q, k, v and what
-  // attention made of them, or the wide layer; the outputs.
-  bytes.activations = rows * longest * (2 * c * full + 9 * c * element + 2 * d * (element + full));
+  // The residual stream; a norm's output; q, k, v, what attention made of them, twice where the two
+  // passes have scales of their own, and its product: more than the wide layer, which comes after
+  // they are freed; the outputs.
+  bytes.activations = rows * longest * (c * full + 7 * c * element + 2 * d * (element + full));
   return bytes;
 }
 

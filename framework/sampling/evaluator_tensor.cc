@@ -51,21 +51,28 @@ class TensorEvaluator final : public Evaluator {
     return kernels::layer_norm(h, weight, bias).to(model_.dtype());
   }
 
-  // h (B, n, C) fp32 is updated in place.
-  void layer(const LayerWeights& w, const at::Tensor& cache, at::Tensor& h, int64_t first,
-             int64_t last) const {
+  // Attention's output (B, n, C). Queries, keys and values are freed at its end: they do not lie
+  // beside the wide layer.
+  at::Tensor attended(const LayerWeights& w, const at::Tensor& cache, const at::Tensor& h,
+                      int64_t first, int64_t last) const {
     const int64_t b = h.size(0), n = h.size(1), c = h.size(2), heads = model_.shape.heads();
-    at::Tensor y = norm(h, w.attention_norm_weight, w.attention_norm_bias);
-    const at::Tensor qkv =
-        at::linear(y, w.qkv_weight, w.qkv_bias).view({b, n, 3, heads, kHeadWidth});
+    const at::Tensor qkv = at::linear(norm(h, w.attention_norm_weight, w.attention_norm_bias),
+                                      w.qkv_weight, w.qkv_bias)
+                               .view({b, n, 3, heads, kHeadWidth});
     const at::Tensor fresh = qkv.slice(2, 1, 3).permute({2, 0, 3, 1, 4}),
                      room = cache.slice(3, first, last);
     room.copy_(kept_.defined() ? at::where(kept_.view({1, -1, 1, 1, 1}), fresh, room) : fresh);
     const at::Tensor keys = cache[0].slice(2, 0, last), values = cache[1].slice(2, 0, last);
-    y = kernels::attention({qkv.select(2, 0), keys.transpose(1, 2), values.transpose(1, 2), images_,
-                            1.0 / attn_temp_});
-    h.add_(at::linear(y.reshape({b, n, c}), w.proj_weight, w.proj_bias));
-    y = norm(h, w.mlp_norm_weight, w.mlp_norm_bias);
+    return kernels::attention({qkv.select(2, 0), keys.transpose(1, 2), values.transpose(1, 2),
+                               images_, 1.0 / attn_temp_})
+        .reshape({b, n, c});
+  }
+
+  // h (B, n, C) fp32 is updated in place.
+  void layer(const LayerWeights& w, const at::Tensor& cache, at::Tensor& h, int64_t first,
+             int64_t last) const {
+    h.add_(at::linear(attended(w, cache, h, first, last), w.proj_weight, w.proj_bias));
+    at::Tensor y = norm(h, w.mlp_norm_weight, w.mlp_norm_bias);
     y = at::gelu(at::linear(y, w.up_weight, w.up_bias));
     h.add_(at::linear(y, w.down_weight, w.down_bias));
   }

@@ -40,6 +40,35 @@ TEST(MemoryPlan, HoldsWhatSamplingTakes) {
   }
 }
 
+// Of each evaluator for CPUs: what it allocates, and an evaluation. The fused one's twins on a CPU
+// take more than its kernels.
+TEST(MemoryPlan, HoldsWhatEachEvaluatorTakes) {
+  for (const ComputeType compute : {ComputeType::kBFloat16, ComputeType::kFloat32}) {
+    const Model model = random_model(kShape, 1, at::kCPU, compute);
+    const int64_t images = 8, rows = 2 * images, width = kShape.tokens() - 1;
+    const at::Tensor x =
+        normal_noise(0, 0, images, kShape.tokens(), kShape.token_width(), at::kCPU);
+    for (const double attn_temp : {1.0, 0.5}) {
+      const Guidance guidance{1, attn_temp};
+      const auto compare = [&](const char* name, const EvaluatorBytes& bytes, const auto& make) {
+        const MemoryMeter meter(at::kCPU);
+        const std::unique_ptr<Evaluator> evaluator = make(model, images, guidance);
+        evaluator->begin(0, {1}, images);
+        Step step;
+        step.width = width;
+        const Outputs outputs = evaluator->evaluate(x, step);
+        EXPECT_GE(bytes.cache + bytes.activations, meter.peak()) << name;
+        EXPECT_LE(bytes.cache + bytes.activations, 2 * meter.peak()) << name;
+      };
+      compare("plain", tensor_bytes(model, rows, width),
+              [](const auto&... of) { return make_tensor_evaluator(of...); });
+      if (compute == ComputeType::kBFloat16) continue;
+      compare("cpu", cpu_bytes(model, rows, width),
+              [](const auto&... of) { return make_cpu_evaluator(of...); });
+    }
+  }
+}
+
 TEST(MemoryPlan, IsOfTheEvaluatorThatRuns) {
   const Model exact = random_model(kShape, 1),
               rounded = random_model(kShape, 1, at::kCPU, ComputeType::kBFloat16);
