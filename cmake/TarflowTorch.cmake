@@ -52,9 +52,14 @@ if(TARFLOW_USE_CUDA)
       endif()
     endforeach()
   endif()
-  # CMake 3.25 knows no newer standard of nvcc than C++17, and headers of ours are C++20.
-  add_compile_options($<$<COMPILE_LANGUAGE:CUDA>:-std=c++20>)
   enable_language(CUDA)
+  # Headers of ours are C++20, and CMake 3.25 does not know how nvcc is told so.
+  if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
+    set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
+    set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
+  endif()
+  set(CMAKE_CUDA_STANDARD 20)
+  set(CMAKE_CUDA_STANDARD_REQUIRED ON)
   find_package(CUDAToolkit REQUIRED)
 endif()
 

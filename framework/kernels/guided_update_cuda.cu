@@ -10,21 +10,23 @@ constexpr int kThreads = 256;
 constexpr int64_t kMostBlocks = 64, kMostSummed = 16;  // of an image; where the change is summed
 constexpr int64_t kElementsEach = 32;                  // of a thread, where the change is summed
 
-// What one element of the new tokens is computed from.
+// What one element of the new tokens is computed from. Only x may be the same memory as out.
 template <typename Output>
 struct Operands {
-  const Output *conditional, *unconditional;  // (N, n, 2D); unconditional may be null
-  const float *z, *x;
+  const Output* __restrict__ conditional;    // (N, n, 2D)
+  const Output* __restrict__ unconditional;  // likewise, or null
+  const float* __restrict__ z;
+  const float* x;
   float* out;  // x itself, or tokens apart from it
   int64_t tokens, width, n;
   DevicePosition place;
   float cfg, clamp;
   const int* stopped;  // an image
 
-  __device__ bool frozen(int64_t image) const { return stopped && stopped[image]; }
+  __device__ __forceinline__ bool frozen(int64_t image) const { return stopped && stopped[image]; }
 
   // Feature d of token first + 1 + i.
-  __device__ float next(int64_t image, int64_t i, int64_t token, int64_t d) const {
+  __device__ __forceinline__ float next(int64_t image, int64_t i, int64_t token, int64_t d) const {
     const int64_t row = (image * n + i) * 2 * width;
     float a = as_float(conditional[row + d]), g = as_float(conditional[row + width + d]);
     if (unconditional) {
@@ -44,14 +46,16 @@ struct Operands {
 // Grid (blocks an image, N). Elements of tokens first+1 .. first+n of image blockIdx.y, in a
 // grid-stride loop. `change` takes the sum of each block.
 template <typename Output>
-__global__ void update_kernel(Operands<Output> all, double* change) {
+__global__ void update_kernel(const __grid_constant__ Operands<Output> all, double* change) {
   const int64_t image = blockIdx.y;
   if (all.frozen(image)) return;
   const int64_t first = all.place.token();
+  // Division of 64-bit numbers would take longer than all the rest.
+  const unsigned width = static_cast<unsigned>(all.width),
+                 elements = static_cast<unsigned>(all.n) * width;
   float squares = 0;
-  for (int64_t e = int64_t{blockIdx.x} * kThreads + threadIdx.x; e < all.n * all.width;
-       e += int64_t{gridDim.x} * kThreads) {
-    const int64_t i = e / all.width, d = e % all.width, token = first + 1 + i;
+  for (unsigned e = blockIdx.x * kThreads + threadIdx.x; e < elements; e += gridDim.x * kThreads) {
+    const int64_t i = e / width, d = e % width, token = first + 1 + i;
     if (token >= all.tokens) break;
     const int64_t place = (image * all.tokens + token) * all.width + d;
     const float next = all.next(image, i, token, d), moved = next - all.x[place];
@@ -71,7 +75,7 @@ __global__ void update_kernel(Operands<Output> all, double* change) {
 
 // Grid (blocks an image, N), a warp a token: as update_kernel, with each token's statistics.
 template <typename Output>
-__global__ void measured_kernel(Operands<Output> all, double* statistics) {
+__global__ void measured_kernel(const __grid_constant__ Operands<Output> all, double* statistics) {
   constexpr int kWarp = 32;
   const int64_t image = blockIdx.y, lane = threadIdx.x % kWarp,
                 i = (int64_t{blockIdx.x} * kThreads + threadIdx.x) / kWarp,
@@ -163,6 +167,7 @@ void launch(const GuidedUpdate& update, const Operands<Output>& all) {
 void guided_update_cuda(const GuidedUpdate& update) {
   const c10::cuda::CUDAGuard guard(update.x.device());
   require_contiguous({update.z, update.x, update.out, update.statistics});
+  TORCH_CHECK(update.x.size(1) * update.x.size(2) < int64_t{1} << 31, "an image has 2^31 elements");
   const at::Tensor conditional = update.conditional.contiguous();
   const at::Tensor unconditional =
       update.unconditional.defined() ? update.unconditional.contiguous() : at::Tensor();

@@ -65,7 +65,7 @@ std::string compute_of(const Job& job) {
 bool is_of(const Json& identity, const Job& job) {
   const std::string compute = compute_of(job);
   return identity.is_object() && identity.value("version", 0) == kCalibrationVersion &&
-         identity.value("checkpoint", "") == job.model.at("sha256") &&
+         identity.value("checkpoint", "") == job.model.at("sha256").get<std::string>() &&
          identity.value("weights", "") == job.model.get().value("weights", "") &&
          (compute == kAuto || identity.value("compute", "") == compute);
 }

@@ -321,7 +321,7 @@ TEST_P(FusedTest, JacobiAfterAllIterationsIsSequentialSampling) {
     return ((a - b).norm() / want.norm()).item<double>();
   };
   const double rounding = exact() ? 1e-5 : apart(sequential, want);
-  EXPECT_LT(apart(jacobi, sequential), rounding);
+  EXPECT_LT(apart(jacobi, sequential), 2 * rounding);  // each of the two has its own rounding
   EXPECT_LT(rounding, 3e-2);
 }
 
