@@ -25,16 +25,20 @@ struct Operands {
 
   __device__ __forceinline__ bool frozen(int64_t image) const { return stopped && stopped[image]; }
 
-  // Feature d of token first + 1 + i.
+  // Feature d of token first + 1 + i. All of it is read before anything is computed: a thread has
+  // few neighbours where a segment is short, and waits for each read that depends on another.
   __device__ __forceinline__ float next(int64_t image, int64_t i, int64_t token, int64_t d) const {
     const int64_t row = (image * n + i) * 2 * width;
+    const float latent = z[(image * tokens + token) * width + d];
     float a = as_float(conditional[row + d]), g = as_float(conditional[row + width + d]);
     if (unconditional) {
+      const float other_a = as_float(unconditional[row + d]),
+                  other_g = as_float(unconditional[row + width + d]);
       const float weight = cfg * static_cast<float>(token) / static_cast<float>(tokens - 1);
-      a += weight * (a - as_float(unconditional[row + d]));
-      g += weight * (g - as_float(unconditional[row + width + d]));
+      a += weight * (a - other_a);
+      g += weight * (g - other_g);
     }
-    float value = expf(a) * z[(image * tokens + token) * width + d] + g;
+    float value = expf(a) * latent + g;
     if (clamp > 0) {
       value = value < -clamp ? -clamp : value;  // NaN stays NaN
       value = value > clamp ? clamp : value;
@@ -58,7 +62,7 @@ __global__ void update_kernel(const __grid_constant__ Operands<Output> all, doub
     const int64_t i = e / width, d = e % width, token = first + 1 + i;
     if (token >= all.tokens) break;
     const int64_t place = (image * all.tokens + token) * all.width + d;
-    const float next = all.next(image, i, token, d), moved = next - all.x[place];
+    const float before = all.x[place], next = all.next(image, i, token, d), moved = next - before;
     squares += moved * moved;
     all.out[place] = next;
   }
@@ -84,7 +88,7 @@ __global__ void measured_kernel(const __grid_constant__ Operands<Output> all, do
   double squares = 0, largest = 0, size = 0;
   for (int64_t d = lane; d < all.width; d += kWarp) {
     const int64_t place = (image * all.tokens + token) * all.width + d;
-    const float next = all.next(image, i, token, d), moved = next - all.x[place];
+    const float before = all.x[place], next = all.next(image, i, token, d), moved = next - before;
     squares += double{moved} * moved;
     largest = isnan(largest) || largest >= fabsf(moved) ? largest : fabsf(moved);
     size += double{next} * next;
