@@ -62,7 +62,7 @@ std::optional<GuessMetrics> read_kept(JobContext& context, const fs::path& file,
     if (const std::string count = record::read_root_attribute(file, kNonfinite); !count.empty())
       metrics.nonfinite = std::stoll(count);
     return metrics;
-  } catch (const Error& failure) {
+  } catch (const std::exception& failure) {
     context.log(fmt::format("{} is not usable and is made anew: {}", file.filename().string(),
                             failure.what()));
     return std::nullopt;

@@ -178,7 +178,9 @@ void BatchSampler::plan(int64_t images, const Strategy& strategy) {
 }
 
 void BatchSampler::make_sampler(int64_t images) {
-  if (sampler_ && sampler_->capacity() >= images) return;
+  // A larger one, made for another strategy, would hold memory that this one was promised.
+  const int64_t capacity = sampler_ ? sampler_->capacity() : 0;
+  if (capacity >= images && capacity <= plan_.size()) return;
   release();  // its memory first
   sampler_.emplace(model_, images, options_);
 }
