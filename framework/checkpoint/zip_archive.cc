@@ -129,6 +129,11 @@ void ZipArchive::Stream::skip_to(uint64_t offset) {
 void ZipArchive::Stream::read(uint64_t offset, std::span<std::byte> to) {
   skip_to(offset);
   while (!to.empty()) to = to.subspan(read_some(to));
+  if (at_ < entry_.size) return;
+  // Only a read beyond the end makes libzip compare the checksum.
+  std::byte beyond;
+  if (zip_fread(file_.get(), &beyond, 1) < 0)
+    archive_.fail(entry_, fmt::format("is damaged: {}", zip_file_strerror(file_.get())));
 }
 
 std::vector<std::byte> ZipArchive::read(const Entry& entry) const {

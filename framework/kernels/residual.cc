@@ -44,8 +44,10 @@ double value_of(Norm norm, const Measure& measure, double images, double width) 
     case Norm::kMaxAbs:
       return measure.largest;
     case Norm::kRelativeMse:
-      // No change of nothing is none.
-      return measure.squares == 0 ? 0 : measure.squares / measure.size;
+      // No change of nothing is none. A change beside a size that overflowed is not known.
+      if (measure.squares == 0) return 0;
+      return std::isfinite(measure.size) ? measure.squares / measure.size
+                                         : std::numeric_limits<double>::quiet_NaN();
     case Norm::kTokenRms:
       return std::sqrt(measure.token / width);
   }

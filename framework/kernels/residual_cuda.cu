@@ -63,7 +63,8 @@ struct DeviceStop {
       case Norm::kMaxAbs:
         return measure.largest;
       case Norm::kRelativeMse:
-        return measure.squares == 0 ? 0 : measure.squares / measure.size;
+        if (measure.squares == 0) return 0;
+        return isfinite(measure.size) ? measure.squares / measure.size : NAN;
       case Norm::kTokenRms:
         return sqrt(measure.token / width);
     }

@@ -62,12 +62,14 @@ std::string compute_of(const Job& job) {
   return compute && compute->is_string() ? compute->get<std::string>() : kAuto;
 }
 
-bool is_of(const Json& identity, const Job& job) {
+bool is_of(const Json& identity, const Job& job) try {
   const std::string compute = compute_of(job);
   return identity.is_object() && identity.value("version", 0) == kCalibrationVersion &&
          identity.value("checkpoint", "") == job.model.at("sha256").get<std::string>() &&
          identity.value("weights", "") == job.model.get().value("weights", "") &&
          (compute == kAuto || identity.value("compute", "") == compute);
+} catch (const Json::exception&) {
+  return false;  // values of other types: not one of ours
 }
 
 double flops_of(const ModelShape& shape) {

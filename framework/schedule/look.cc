@@ -45,7 +45,9 @@ class Looker {
 
   int act() {
     if (!options_.adopt) {
-      require_owner(folder_, sweep_.file, [&] { return points_digest(plan_of(sweep_).all); });
+      require_owner(
+          folder_, sweep_.file, [&] { return points_digest(plan_of(sweep_).all); },
+          options_.action == Action::kClean);
     }
     switch (options_.action) {
       case Action::kDryRun:

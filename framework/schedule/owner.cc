@@ -48,9 +48,10 @@ std::optional<Owner> noted(const fs::path& folder) {
 }
 
 // Whether `mine`, whose points are not known yet, is the same sweep by its place.
-bool same_place(const Owner& noted, const Owner& mine) {
+bool same_place(const Owner& noted, const Owner& mine, bool gone_is_moved) {
   std::error_code ignored;
-  if (noted.file == mine.file || record::is_absent(noted.file)) return true;
+  if (noted.file == mine.file) return true;
+  if (record::is_absent(noted.file) && gone_is_moved) return true;
   if (fs::equivalent(noted.file, mine.file, ignored)) return true;
   return noted.results != mine.results && noted.relative == mine.relative;
 }
@@ -69,11 +70,11 @@ std::string points_digest(const Jobs& jobs) {
 }
 
 void require_owner(const fs::path& folder, const fs::path& sweep_file,
-                   const std::function<std::string()>& digest) {
+                   const std::function<std::string()>& digest, bool deletes) {
   const std::optional<Owner> owner = noted(folder);
   if (!owner) return;
   const Owner mine = owner_of(folder, sweep_file, "");
-  if (same_place(*owner, mine)) return;
+  if (same_place(*owner, mine, !deletes)) return;
   if (!owner->points.empty() && owner->points == digest()) return;
   throw Error(
       fmt::format("{} holds the results of {}; {} has the same name and other points",

@@ -15,12 +15,14 @@ std::string points_digest(const Jobs& jobs);
 
 // Throws Error that names both files when results/<sweep> belongs to another sweep file. That is
 // the file noted in its sweep.json; it belongs to `sweep_file` as well when
-//   - nothing is noted, or the noted file is gone (it was moved or renamed),
+//   - nothing is noted,
+//   - the noted file is gone (it was moved or renamed), unless `deletes`: a file on a disk that is
+//     not mounted is gone too, and what is deleted cannot be had again,
 //   - both names lead to one file,
 //   - folder and file were copied or moved together,
 //   - both have the same points, which `digest` returns (points_digest); called only if needed.
 void require_owner(const std::filesystem::path& folder, const std::filesystem::path& sweep_file,
-                   const std::function<std::string()>& digest);
+                   const std::function<std::string()>& digest, bool deletes = false);
 
 // Notes that results/<sweep> belongs to the file; `notice` is called when another was noted. The
 // caller holds the lease. Throws Error when it cannot be written.

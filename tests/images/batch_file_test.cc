@@ -90,6 +90,21 @@ TEST(BatchFile, CutOrChangedFilesAreErrors) {
   }
 }
 
+// The rows are stored as they are, so that the checksum alone tells.
+TEST(BatchFile, AChangedPixelIsAnErrorOnceAllIsRead) {
+  const TemporaryFolder folder;
+  const fs::path path = folder.path() / "changed.npz";
+  std::string changed = read_file(batch("adm.npz"));
+  const size_t pixel = changed.find("\x93NUMPY") + 128 + 5;
+  changed[pixel] = static_cast<char>(changed[pixel] ^ 1);
+  write_file(path, changed);
+  EXPECT_THAT(error_of([&] {
+                BatchFile file(path);
+                for (int64_t row = 0; row < file.count(); ++row) file.read(row);
+              }),
+              HasSubstr("changed.npz"));
+}
+
 TEST(BatchFile, StatisticsAreNoImages) {
   EXPECT_TRUE(holds_images(batch("adm.npz")));
   EXPECT_TRUE(holds_images(batch("imagenet.npz")));

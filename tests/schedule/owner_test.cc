@@ -58,6 +58,17 @@ TEST_F(Owners, AMovedFileKeepsItsResults) {
   EXPECT_EQ(run("kept/config.yaml").err.find("belonged"), std::string::npos) << "said once";
 }
 
+// The noted file may lie on a disk that is not mounted now.
+TEST_F(Owners, CleanDeletesNothingOfAFileThatIsGone) {
+  const std::string one = config("one", 1), two = config("two", 2);
+  ASSERT_EQ(run(one).status, 0);
+  fs::rename(house_ / one, house_ / "away.yaml");
+  EXPECT_EQ(run(two + " --clean --yes").status, 2);
+  fs::rename(house_ / "away.yaml", house_ / one);
+  EXPECT_EQ(run(one).status, 0);
+  EXPECT_EQ(started_jobs(), 0u);
+}
+
 TEST_F(Owners, OneFileByTwoNamesAndACopyWithTheSamePoints) {
   const std::string one = config("one", 1);
   ASSERT_EQ(run(one).status, 0);
