@@ -115,7 +115,9 @@ std::string description(const Checkpoint& checkpoint, const Candidate& mine,
 // Whether `asked` is all of a candidate's name or some of its parts in a row.
 bool names(const std::vector<std::string>& asked, const Candidate& candidate) {
   const std::vector<std::string> parts = parts_of(candidate.name());
-  return !std::ranges::search(parts, asked).empty();
+  // Not std::ranges::search: Clang 14 does not compile the one of GCC 12's library.
+  return !asked.empty() &&
+         std::search(parts.begin(), parts.end(), asked.begin(), asked.end()) != parts.end();
 }
 
 const Candidate* choose(const Candidates& candidates, std::string_view weights) {

@@ -9,4 +9,8 @@ struct Overloaded : Lambdas... {
   using Lambdas::operator()...;
 };
 
+// Clang before 17 does not deduce this for an aggregate.
+template <typename... Functions>
+Overloaded(Functions...) -> Overloaded<Functions...>;
+
 }  // namespace tarflow
