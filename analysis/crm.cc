@@ -9,6 +9,7 @@
 
 #include "analysis/format.h"
 #include "framework/core/error.h"
+#include "framework/core/statistics.h"
 
 namespace tarflow::analysis {
 namespace {
@@ -20,12 +21,6 @@ struct Measured {
   BlockMetrics metrics;
   const PublishedModel* published = nullptr;
 };
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const size_t half = values.size() / 2;
-  return values.size() % 2 ? values[half] : (values[half - 1] + values[half]) / 2;
-}
 
 std::vector<double> vector_of(const Point& point, const std::string& path) {
   const record::Array* array = point.array(path);
@@ -203,7 +198,8 @@ void add_tables(TableSet& result, const std::vector<Point>& points, const Publis
       result.left_out.push_back(error.what());
     }
   }
-  const auto names = distinct_names(usable, {"images_used", "num_images", "labels", "compute", "device"});
+  const auto names =
+      distinct_names(usable, {"images_used", "num_images", "labels", "compute", "device"});
   for (size_t i = 0; i < models.size(); ++i) models[i].name = names[i];
   std::sort(models.begin(), models.end(),
             [](const Measured& a, const Measured& b) { return a.name < b.name; });

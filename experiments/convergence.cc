@@ -18,6 +18,7 @@
 #include "experiments/registry.h"
 #include "experiments/sampling_job.h"
 #include "framework/core/error.h"
+#include "framework/core/statistics.h"
 #include "framework/sampling/convergence.h"
 #include "framework/sampling/solve.h"
 #include "framework/tensor/device.h"
@@ -81,12 +82,6 @@ struct Settings : SamplingSettings {
             guess == "z" ? Guess::kZ : Guess::kZero, clamp};
   }
 };
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const size_t half = values.size() / 2;
-  return values.size() % 2 ? values[half] : (values[half - 1] + values[half]) / 2;
-}
 
 int64_t iterations_to(const Curve& curve, double bound) {
   return settled_below(curve.relative_distances(), bound).value_or(kNotReached);

@@ -15,7 +15,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kWanted = "a checkpoint of PyTorch or safetensors";
-constexpr const char* kNotDownloaded = "the download failed or left a placeholder: get it again";
 constexpr const char* kNameCheckpoint = "name the .pth, .pt or .safetensors file of the model";
 
 std::string head_of(const fs::path& path) {
@@ -68,7 +67,7 @@ bool is_index_of_parts(const fs::path& path, std::string_view head) {
   throw wrong_kind(path,
                    fmt::format("{}: it begins with `{}`", kWanted,
                                printable(head.substr(0, kind.text ? 60 : 16))),
-                   kNotDownloaded);
+                   kGetItAgain);
 }
 
 }  // namespace

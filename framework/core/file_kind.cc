@@ -16,7 +16,6 @@ constexpr size_t kHead = 4096;  // bytes looked at
 constexpr std::string_view kHdf5 = "\x89HDF\r\n\x1a\n"sv;
 
 constexpr const char* kUnpack = "unpack it, and name what is inside";
-constexpr const char* kDownload = "the download failed or left a placeholder: get it again";
 
 struct Signature {
   size_t offset;
@@ -118,10 +117,10 @@ ContentKind kind_of_text(std::string_view text) {
 }  // namespace
 
 ContentKind kind_of(std::string_view head, uint64_t size) {
-  if (size == 0) return {"an empty file", kDownload};
+  if (size == 0) return {"an empty file", kGetItAgain};
   head = head.substr(0, kHead);
   if (head.size() > 8 && std::ranges::all_of(head, [](char c) { return c == 0; }))
-    return {"a file that begins with zeros: it was not written to its end", kDownload};
+    return {"a file that begins with zeros: it was not written to its end", kGetItAgain};
   if (is_hdf5(head)) return {kHdf5Kind, ""};
   for (const Signature& signature : kSignatures)
     if (has_at(head, signature.offset, signature.bytes)) return {signature.name, signature.repair};

@@ -10,6 +10,10 @@
 
 namespace tarflow {
 
+// The repair where a file is not what it should be because it was not downloaded whole.
+inline constexpr const char* kGetItAgain =
+    "the download failed or left a placeholder: get it again";
+
 struct ContentKind {
   std::string name;    // with its article, "a CSV file"; "" where the bytes tell nothing
   std::string repair;  // what to do where that kind is a well-known accident, else ""

@@ -16,6 +16,12 @@ double quantile(std::vector<double> values, double q) {
   return values[below] + fraction * (values[below + 1] - values[below]);
 }
 
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t half = values.size() / 2;
+  return values.size() % 2 ? values[half] : (values[half - 1] + values[half]) / 2;
+}
+
 MeanError mean_error(std::span<const double> values) {
   if (values.size() < 2) throw std::invalid_argument("an error needs two values at least");
   const double n = static_cast<double>(values.size());

@@ -11,6 +11,9 @@ namespace tarflow {
 // least.
 double quantile(std::vector<double> values, double q);
 
+// The middle one of the sorted values, or half the sum of the middle two; of one value at least.
+double median(std::vector<double> values);
+
 struct MeanError {
   double mean = 0;
   double error = 0;  // standard error of the mean: sqrt(sum (x - mean)^2 / (n (n - 1)))
