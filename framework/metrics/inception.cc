@@ -9,7 +9,6 @@
 
 #include "framework/core/error.h"
 #include "framework/core/hash.h"
-#include "framework/kernels/linear.h"
 
 namespace tarflow::metrics {
 namespace {
@@ -40,16 +39,6 @@ at::Tensor average_pool(const at::Tensor& x) {
 
 at::Tensor max_pool(const at::Tensor& x, int64_t stride, int64_t padding) {
   return at::max_pool2d(x, {3, 3}, {stride, stride}, {padding, padding});
-}
-
-// A convolution of one pixel is a matrix product.
-at::Tensor pointwise(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                     bool relu) {
-  const at::Tensor pixels = x.permute({0, 2, 3, 1}).reshape({-1, x.size(1)});
-  const at::Tensor matrix = weight.view({weight.size(0), weight.size(1)});
-  const at::Tensor y =
-      relu ? kernels::linear_relu(pixels, matrix, bias) : kernels::linear(pixels, matrix, bias);
-  return y.view({x.size(0), x.size(2), x.size(3), weight.size(0)}).permute({0, 3, 1, 2});
 }
 
 // Reads a layer's five tensors and gathers what is wrong with them.
@@ -176,7 +165,7 @@ Inception Inception::load(const checkpoint::Checkpoint& file, const at::Device& 
   return net;
 }
 
-// Whether cuDNN has the fused convolutions of this GPU and type: not all of its versions do.
+// Whether fused convolutions run on this GPU with this type.
 bool Inception::runs() const {
   try {
     features(at::full({1, 3, 8, 8}, 128, at::kByte));
@@ -188,14 +177,8 @@ bool Inception::runs() const {
   }
 }
 
-at::Tensor Inception::linear(const std::string& name, const at::Tensor& x, bool relu) const {
-  const Convolution& c = layers_.at(name);
-  if (c.weight.size(2) == 1 && c.weight.size(3) == 1) return pointwise(x, c.weight, c.bias, relu);
-  constexpr int64_t kEvery[] = {1, 1};
-  if (fused_ && relu)
-    return at::cudnn_convolution_relu(x, c.weight, c.bias, c.stride, c.padding, kEvery, 1);
-  at::Tensor y = at::conv2d(x, c.weight, c.bias, c.stride, c.padding);
-  return relu ? y.relu_() : y;
+at::Tensor Inception::layer(const std::string& name, const at::Tensor& x) const {
+  return kernels::convolution_relu(x, layers_.at(name), fused_);
 }
 
 at::Tensor Inception::chain(const std::string& block, const std::vector<std::string>& names,
@@ -209,7 +192,7 @@ at::Tensor Inception::chain(const std::string& block, const std::vector<std::str
 // pool and 1 x 1 convolution (bias included) commute: pooling afterwards sees a fraction of the
 // channels.
 at::Tensor Inception::average_branch(const std::string& block, const at::Tensor& x) const {
-  return average_pool(linear(block + ".branch_pool", x, false)).relu_();
+  return average_pool(kernels::convolution(x, layers_.at(block + ".branch_pool"))).relu_();
 }
 
 at::Tensor Inception::block_a(const std::string& block, const at::Tensor& x) const {

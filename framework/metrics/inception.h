@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "framework/checkpoint/checkpoint.h"
+#include "framework/kernels/convolution.h"
 #include "framework/metrics/gpu_arithmetic.h"
 
 namespace tarflow::metrics {
@@ -56,19 +57,11 @@ class Inception {
   Precision precision() const { return precision_; }
 
  private:
-  // With its batch normalisation folded in (float64): y = relu(weight * x + bias).
-  struct Convolution {
-    at::Tensor weight, bias;
-    std::vector<int64_t> stride, padding;
-  };
-
   Inception() = default;
   bool runs() const;
   at::Tensor network(const at::Tensor& x) const;
-  at::Tensor linear(const std::string& name, const at::Tensor& x, bool relu) const;
-  at::Tensor layer(const std::string& name, const at::Tensor& x) const {
-    return linear(name, x, true);
-  }
+  // relu of the layer's convolution and batch normalisation.
+  at::Tensor layer(const std::string& name, const at::Tensor& x) const;
   at::Tensor chain(const std::string& block, const std::vector<std::string>& names,
                    const at::Tensor& x) const;
   at::Tensor average_branch(const std::string& block, const at::Tensor& x) const;
@@ -80,9 +73,10 @@ class Inception {
 
   at::Device device_ = at::kCPU;
   Precision precision_ = Precision::kFloat32;
-  bool fused_ = false;  // bias and relu within cuDNN's convolutions
+  bool fused_ = false;  // whether convolutions add the bias and apply relu themselves
   std::string weights_sha256_;
-  std::map<std::string, Convolution> layers_;
+  // The batch normalisations are folded into weight and bias.
+  std::map<std::string, kernels::Convolution> layers_;
 };
 
 }  // namespace tarflow::metrics
