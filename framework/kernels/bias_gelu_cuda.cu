@@ -30,7 +30,7 @@ void bias_gelu_cuda(const at::Tensor& rows, const at::Tensor& bias) {
   require_contiguous({rows, bias});
   by_type(rows, [&](auto type) {
     using T = decltype(type);
-    TORCH_CHECK(bias.numel() % kVectorOf<T> == 0, "bias_gelu takes rows in vectors of 16 bytes");
+    TORCH_CHECK(bias.numel() % kVectorOf<T> == 0, "bias_gelu needs rows of a multiple of 16 bytes");
     const int64_t vectors = rows.numel() / kVectorOf<T>;
     gelu_kernel<T><<<blocks_for(vectors, kThreads), kThreads, 0, stream()>>>(
         out_of<T>(rows), data_of<T>(bias), vectors, bias.numel() / kVectorOf<T>);

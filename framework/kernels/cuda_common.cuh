@@ -1,4 +1,5 @@
-// What the CUDA twins share: the two compute types, 16 byte vectors of them, and launching.
+// Code that the CUDA kernels share: conversions of the two compute types, vectors of 16 bytes,
+// and launches.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -29,7 +30,7 @@ __device__ inline __nv_bfloat16 from_float<__nv_bfloat16>(float value) {
   return __float2bfloat16(value);
 }
 
-// kCount neighbours, loaded and stored at once.
+// kCount neighbouring elements. One instruction loads or stores all of them.
 template <typename T, int kCount>
 struct alignas(sizeof(T) * kCount) Vector {
   T item[kCount];
@@ -37,7 +38,7 @@ struct alignas(sizeof(T) * kCount) Vector {
 template <typename T>
 constexpr int kVectorOf = 16 / sizeof(T);  // elements in 16 bytes
 
-// A Position as kernels take it.
+// A Position in the form that CUDA kernels take.
 struct DevicePosition {
   int64_t first;
   const int64_t* counter;
@@ -60,7 +61,7 @@ T* out_of(const at::Tensor& tensor) {
   return static_cast<T*>(tensor.mutable_data_ptr());
 }
 
-// Blocks of `threads` for `work` items in a grid-stride loop.
+// The number of blocks of `threads` threads for a grid-stride loop over `work` items.
 inline unsigned blocks_for(int64_t work, int64_t threads) {
   return static_cast<unsigned>(
       std::clamp<int64_t>((work + threads - 1) / threads, 1, int64_t{1} << 20));
@@ -68,20 +69,20 @@ inline unsigned blocks_for(int64_t work, int64_t threads) {
 
 inline cudaStream_t stream() { return c10::cuda::getCurrentCUDAStream(); }
 
-// launch(T{}) with T the element type of `tensor`.
+// Calls launch(T{}), where T is the element type of `tensor`.
 template <typename Launch>
 void by_type(const at::Tensor& tensor, const Launch& launch) {
   if (tensor.scalar_type() == at::kFloat) {
     launch(float{});
   } else {
-    TORCH_CHECK(tensor.scalar_type() == at::kBFloat16, "float32 or bfloat16 was expected");
+    TORCH_CHECK(tensor.scalar_type() == at::kBFloat16, "the type must be float32 or bfloat16");
     launch(__nv_bfloat16{});
   }
 }
 
 inline void require_contiguous(std::initializer_list<at::Tensor> tensors) {
   for (const at::Tensor& tensor : tensors) {
-    TORCH_CHECK(!tensor.defined() || tensor.is_contiguous(), "contiguous tensors were expected");
+    TORCH_CHECK(!tensor.defined() || tensor.is_contiguous(), "tensors must be contiguous");
   }
 }
 

@@ -1,5 +1,6 @@
-// Attention of a single step: one new token a sequence over the cache, to which it is added
-// (method.md section 1). Bounded by reading the cache once.
+// Attention of a single step: one new token per sequence over the cache (method.md section 1). The
+// key and value of the new token are stored in the cache. Reading the cache once takes most of the
+// time.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -11,13 +12,13 @@
 namespace tarflow::kernels {
 
 struct DecodeAttention {
-  at::Tensor qkv;           // (B, 3, heads, 64) of token `place`
+  at::Tensor qkv;           // (B, 3, heads, 64): query, key and value of token `place`
   at::Tensor keys, values;  // (B, heads, T, 64): tokens before `place` are read, `place` is written
   Position place;
-  int64_t images = 0;      // N: rows from here on are unconditional
-  double query_scale = 1;  // of the unconditional rows' queries; all are scaled by 1/8 as well
-  at::Tensor stopped;      // (N) int32 or undefined: the cache of a raised image stays as it is
-  at::Tensor out;          // (B, heads, 64)
+  int64_t images = 0;      // N: rows 0 .. N - 1 are conditional, the rows after them unconditional
+  double query_scale = 1;  // factor of unconditional queries; all queries are scaled by 1/8 as well
+  at::Tensor stopped;  // (N) int32 or undefined: a raised flag keeps the image's cache unchanged
+  at::Tensor out;      // (B, heads, 64)
 };
 
 void decode_attention(const DecodeAttention& work);

@@ -1,6 +1,6 @@
-// Blocks are (sequence and head) x splits of its keys. A group of lanes reads a key with one 16
-// byte load a lane and keeps a softmax of its own over the keys it sees; groups, warps and splits
-// are merged at the end.
+// The grid is (sequence and head, split of the keys). A group of lanes reads one key; each lane
+// loads 16 bytes of it. Each group keeps its own softmax over the keys that it reads. At the end
+// the kernel merges groups and warps. A second kernel merges splits.
 #include <ATen/ops/empty.h>
 
 #include <cmath>
@@ -13,32 +13,33 @@ namespace {
 
 constexpr int kWidth = 64;  // of a head
 constexpr int kWarps = 4;
-// How many keys and values a group loads at once. Many, while there are enough: only then is memory
-// the limit. Few for the rest: a load beyond the last key is wasted.
+// The number of keys and values that a group loads at once. kMany serves whole tiles: only then is
+// memory bandwidth the limit. kFew serves the remaining keys: a load beyond the last key is wasted.
 constexpr int kMany = 8, kFew = 2;
-constexpr int kPartial = kWidth + 2;  // floats a split leaves: mixed values, maximum, sum
-constexpr int64_t kLeastKeys = 64;    // a split has at least
+constexpr int kPartial = kWidth + 2;  // floats per split: mixed values, maximum, sum
+constexpr int64_t kLeastKeys = 64;    // per split, at least
 constexpr int64_t kMostSplits = 32;
-constexpr int64_t kBlocksEachProcessor = 8;
+constexpr int64_t kBlocksPerProcessor = 8;
 
 template <typename T>
 struct Arguments {
   const T* qkv;
   T *keys, *values, *out;
-  float* partial;  // (B heads, splits, kPartial), or null when there is one split
+  float* partial;  // (B heads, splits, kPartial); null for a single split
   const int* stopped;
   DevicePosition place;
   int64_t images, length;
   int heads;
-  float scale, other_scale;  // conditional and unconditional rows; in units of log2
+  float scale, unconditional_scale;  // of scores, in units of log2
 };
 
-// Values weighted by 2^(score - maximum); `sum` of the weights.
+// A softmax over some keys. A key's weight is 2^(score - maximum). `sum` is the sum of the weights,
+// `mixed` the weighted sum of the values.
 template <int kCount>
 struct Softmax {
   float maximum = -INFINITY, sum = 0, mixed[kCount] = {};
 
-  // The same over both; exact where one has seen nothing.
+  // Adds the keys of another softmax. The result is exact if one of the two has no keys.
   __device__ void merge(float other_maximum, float other_sum, const float* other_mixed) {
     const float top = fmaxf(maximum, other_maximum), base = top == -INFINITY ? 0 : top;
     const float mine = exp2f(maximum - base), theirs = exp2f(other_maximum - base);
@@ -51,13 +52,13 @@ struct Softmax {
 
 template <typename T>
 struct Lanes {
-  static constexpr int kCount = kVectorOf<T>;                 // channels of a lane
-  static constexpr int kOfKey = kWidth / kCount;              // lanes of a group
-  static constexpr int kGroups = 32 / kOfKey;                 // groups of a warp
-  static constexpr int64_t kTile = kWarps * kGroups * kMany;  // keys of a block at once
+  static constexpr int kCount = kVectorOf<T>;                 // channels per lane
+  static constexpr int kOfKey = kWidth / kCount;              // lanes per group
+  static constexpr int kGroups = 32 / kOfKey;                 // groups per warp
+  static constexpr int64_t kTile = kWarps * kGroups * kMany;  // keys that a block loads at once
   using Group = Vector<T, kCount>;
 
-  // The query's product with a key of the lane's group.
+  // The product of the query and the key that the lane's group holds.
   __device__ static float product(const float* query, const Group& key) {
     float sum = 0;
 #pragma unroll
@@ -76,11 +77,12 @@ __device__ Vector<T, kVectorOf<T>> load(const T* from) {
     uint4 raw;
     Vector<T, kVectorOf<T>> group;
   } value;
-  value.raw = __ldcs(reinterpret_cast<const uint4*>(from));  // read once: not kept in the L2
+  // Each key is read once, so the L2 cache need not keep it.
+  value.raw = __ldcs(reinterpret_cast<const uint4*>(from));
   return value.group;
 }
 
-// The group's share of keys [begin, end).
+// Adds the group's part of the keys [begin, end) to `state`.
 template <typename T, int kUnroll>
 __device__ void attend(const T* keys, const T* values, const float* query, int64_t begin,
                        int64_t end, Softmax<kVectorOf<T>>& state) {
@@ -92,7 +94,7 @@ __device__ void attend(const T* keys, const T* values, const float* query, int64
     typename L::Group key[kUnroll], value[kUnroll];
     const int64_t first = tile + group;
 #pragma unroll
-    for (int u = 0; u < kUnroll; ++u) {  // the last key again where there is none
+    for (int u = 0; u < kUnroll; ++u) {  // beyond the end: the last key again
       const int64_t token = min(first + u * L::kGroups, end - 1);
       key[u] = load(keys + token * kWidth + channel);
       value[u] = load(values + token * kWidth + channel);
@@ -119,7 +121,8 @@ __device__ void attend(const T* keys, const T* values, const float* query, int64
   }
 }
 
-// Merges the groups of a warp, then the warps; the first kWidth threads leave the block's result.
+// Merges the groups of each warp, then the warps. The first kWidth threads write the block's
+// result.
 template <typename T>
 __device__ void finish(const Arguments<T>& a, Softmax<kVectorOf<T>>& state) {
   using L = Lanes<T>;
@@ -171,13 +174,13 @@ __global__ void __launch_bounds__(32 * kWarps) decode_kernel(Arguments<T> a) {
   if (token < 0 || token >= a.length) return;
   const int lane = threadIdx.x % 32, channel = lane % L::kOfKey * L::kCount;
   const T* const row = a.qkv + (b * 3 * a.heads + head) * kWidth + channel;
-  const int64_t part = int64_t{a.heads} * kWidth;  // from a query to its key, and on to its value
+  const int64_t part = int64_t{a.heads} * kWidth;  // from query to key, and from key to value
 
   float query[L::kCount];
   const typename L::Group raw = load(row);
 #pragma unroll
   for (int k = 0; k < L::kCount; ++k) {
-    query[k] = as_float(raw.item[k]) * (b < a.images ? a.scale : a.other_scale);
+    query[k] = as_float(raw.item[k]) * (b < a.images ? a.scale : a.unconditional_scale);
   }
   T* const keys = a.keys + pair * a.length * kWidth;
   T* const values = a.values + pair * a.length * kWidth;
@@ -206,7 +209,7 @@ __global__ void __launch_bounds__(32 * kWarps) decode_kernel(Arguments<T> a) {
   finish<T>(a, state);
 }
 
-// One block a sequence and head, a thread a channel.
+// One block per sequence and head; one thread per channel.
 template <typename T>
 __global__ void merge_kernel(const float* partial, T* out, int splits) {
   const float* const mine = partial + int64_t{blockIdx.x} * splits * kPartial;
@@ -218,12 +221,12 @@ __global__ void merge_kernel(const float* partial, T* out, int splits) {
   out[int64_t{blockIdx.x} * kWidth + threadIdx.x] = from_float<T>(all.mixed[0] / all.sum);
 }
 
-// So many splits that they fill the GPU, and so few that each has keys to read.
+// Enough splits to fill the GPU, with at least kLeastKeys keys per split.
 int64_t splits_for(int64_t pairs, int64_t length) {
   int device = 0, processors = 0;
   C10_CUDA_CHECK(cudaGetDevice(&device));
   C10_CUDA_CHECK(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device));
-  const int64_t wanted = (kBlocksEachProcessor * processors + pairs - 1) / pairs;
+  const int64_t wanted = (kBlocksPerProcessor * processors + pairs - 1) / pairs;
   return std::clamp<int64_t>(std::min(wanted, length / kLeastKeys), 1, kMostSplits);
 }
 
@@ -263,7 +266,7 @@ void decode_attention_cuda(const DecodeAttention& work) {
   const c10::cuda::CUDAGuard guard(work.qkv.device());
   require_contiguous({work.qkv, work.keys, work.values, work.out});
   TORCH_CHECK(work.keys.size(3) == kWidth && work.qkv.numel() == 3 * work.out.numel(),
-              "decode_attention takes heads of 64");
+              "decode_attention needs heads of width 64");
   by_type(work.qkv, [&](auto type) { launch<decltype(type)>(work); });
 }
 

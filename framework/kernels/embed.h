@@ -1,5 +1,5 @@
-// A block's input side: tokens in the compute type before proj_in, and what is added after it
-// (method.md section 1).
+// The input of a block (method.md section 1): tokens in the compute type for proj_in, and the sum
+// of the projected tokens, positions and classes.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -8,8 +8,8 @@
 
 namespace tarflow::kernels {
 
-// tokens (N, n, W) = tokens place .. place + n - 1 of x (N, T, D) fp32 in the type of `tokens`; W
-// >= D, and what is beyond D becomes zero.
+// Copies tokens place .. place + n - 1 of x (N, T, D) fp32 into `tokens` (N, n, W), in the type of
+// `tokens`. W is at least D. Columns from D on become zero.
 void take_tokens(const at::Tensor& x, const Position& place, const at::Tensor& tokens);
 void take_tokens_cpu(const at::Tensor& x, const Position& place, const at::Tensor& tokens);
 void take_tokens_cuda(const at::Tensor& x, const Position& place, const at::Tensor& tokens);
@@ -19,7 +19,7 @@ struct Embed {
   at::Tensor positions;  // (T, C) fp32
   at::Tensor classes;    // (B, C) fp32, B = N or 2N
   Position place;        // of the first token
-  at::Tensor h;          // (B, n, C) fp32: projected of image b % N + position + class of b
+  at::Tensor h;          // (B, n, C) fp32: row b is projected[b % N] + positions + classes[b]
 };
 void embed(const Embed& work);
 void embed_cpu(const Embed& work);

@@ -18,7 +18,7 @@ __global__ void take_kernel(const float* x, DevicePosition place, T* tokens, int
   }
 }
 
-// Four channels a thread.
+// Each thread computes four channels.
 template <typename T>
 __global__ void embed_kernel(const T* projected, const float* positions, const float* classes,
                              DevicePosition place, float* h, int64_t images, int64_t batch,
@@ -30,10 +30,12 @@ __global__ void embed_kernel(const T* projected, const float* positions, const f
     const int64_t token = min(first + i, length - 1);
     const auto in =
         *reinterpret_cast<const Vector<T, 4>*>(projected + ((b % images) * n + i) * channels + c);
-    const auto where = *reinterpret_cast<const Vector<float, 4>*>(positions + token * channels + c);
-    const auto what = *reinterpret_cast<const Vector<float, 4>*>(classes + b * channels + c);
+    const auto position =
+        *reinterpret_cast<const Vector<float, 4>*>(positions + token * channels + c);
+    const auto class_row = *reinterpret_cast<const Vector<float, 4>*>(classes + b * channels + c);
     Vector<float, 4> sum;
-    for (int k = 0; k < 4; ++k) sum.item[k] = as_float(in.item[k]) + where.item[k] + what.item[k];
+    for (int k = 0; k < 4; ++k)
+      sum.item[k] = as_float(in.item[k]) + position.item[k] + class_row.item[k];
     *reinterpret_cast<Vector<float, 4>*>(h + row * channels + c) = sum;
   }
 }
@@ -56,7 +58,7 @@ void embed_cuda(const Embed& work) {
   const c10::cuda::CUDAGuard guard(work.h.device());
   require_contiguous({work.projected, work.positions, work.classes, work.h});
   const int64_t channels = work.h.size(2);
-  TORCH_CHECK(channels % 4 == 0, "embed takes channels in fours");
+  TORCH_CHECK(channels % 4 == 0, "embed needs a multiple of 4 channels");
   by_type(work.projected, [&](auto type) {
     using T = decltype(type);
     embed_kernel<T><<<blocks_for(work.h.numel() / 4, kThreads), kThreads, 0, stream()>>>(

@@ -1,7 +1,7 @@
 #include "framework/kernels/gemm.h"
 
-// The Fortran interface, which every BLAS has; the column-major product of the transposes is the
-// row-major product.
+// The Fortran interface, which every BLAS has. It is column-major: a row-major matrix is the
+// transpose of a column-major one, so the operands are swapped.
 extern "C" void sgemm_(const char* transa, const char* transb, const int* m, const int* n,
                        const int* k, const float* alpha, const float* a, const int* lda,
                        const float* b, const int* ldb, const float* beta, float* c, const int* ldc);

@@ -14,12 +14,13 @@
 namespace tarflow::kernels {
 namespace {
 
-// Of a token that was `before` and is `after`, beside the squares of its change.
+// Writes the statistics of a token that changed from `before` to `after`. `squares`: the sum of its
+// squared changes.
 void measure(const float* before, const float* after, int64_t width, double squares, double* out) {
   double largest = 0, size = 0;
   for (int64_t d = 0; d < width; ++d) {
     const double moved = std::abs(static_cast<double>(after[d] - before[d]));
-    largest = moved <= largest ? largest : moved;  // not-a-number stays
+    largest = moved <= largest ? largest : moved;  // NaN stays NaN
     if (std::isnan(moved)) break;
   }
   for (int64_t d = 0; d < width; ++d) size += static_cast<double>(after[d]) * after[d];
@@ -39,8 +40,8 @@ void guided_update_cpu(const GuidedUpdate& update) {
                                        ? update.unconditional.to(at::kFloat).contiguous()
                                        : at::Tensor();
   const int64_t n = conditional.size(1);
-  const float* const with = conditional.const_data_ptr<float>();
-  const float* const without =
+  const float* const conditional_rows = conditional.const_data_ptr<float>();
+  const float* const unconditional_rows =
       unconditional.defined() ? unconditional.const_data_ptr<float>() : nullptr;
   const float* const z = update.z.const_data_ptr<float>();
   float* const x = update.x.mutable_data_ptr<float>();
@@ -62,8 +63,9 @@ void guided_update_cpu(const GuidedUpdate& update) {
         if (statistics) std::copy_n(x + place, width, before.data());
         if (out != x) std::copy_n(x + place, width, out + place);
         const double moved = math.update_token(
-            with + row, without ? without + row : nullptr, static_cast<float>(weight), z + place,
-            static_cast<float>(update.clamp), out + place, width);
+            conditional_rows + row, unconditional_rows ? unconditional_rows + row : nullptr,
+            static_cast<float>(weight), z + place, static_cast<float>(update.clamp), out + place,
+            width);
         squares += moved;
         if (statistics) {
           measure(before.data(), out + place, width, moved,
@@ -81,7 +83,7 @@ void guided_update_cuda(const GuidedUpdate&) { no_cuda_kernels(); }
 
 void guided_update(const GuidedUpdate& update) {
   if (update.change.defined() && update.statistics.defined())
-    throw std::logic_error("an update is measured by image or by token");
+    throw std::logic_error("guided_update takes `change` or `statistics`, not both");
   if (update.x.is_cpu()) return guided_update_cpu(update);
   return guided_update_cuda(update);
 }

@@ -7,26 +7,27 @@ namespace tarflow::kernels {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int64_t kMostBlocks = 64, kMostSummed = 16;  // of an image; where the change is summed
-constexpr int64_t kElementsEach = 32;                  // of a thread, where the change is summed
+// The most blocks per image: without a sum of changes, and with one.
+constexpr int64_t kMostBlocks = 64, kMostSummedBlocks = 16;
+constexpr int64_t kSummedElements = 32;  // per thread, if changes are summed
 
-// What one element of the new tokens is computed from. Only x may be the same memory as out.
+// The operands of the update. Only `x` may be the same memory as `out`.
 template <typename Output>
 struct Operands {
   const Output* __restrict__ conditional;    // (N, n, 2D)
-  const Output* __restrict__ unconditional;  // likewise, or null
+  const Output* __restrict__ unconditional;  // the same shape, or null
   const float* __restrict__ z;
   const float* x;
-  float* out;  // x itself, or tokens apart from it
+  float* out;  // x, or other memory
   int64_t tokens, width, n;
   DevicePosition place;
   float cfg, clamp;
-  const int* stopped;  // an image
+  const int* stopped;  // (N), or null
 
   __device__ __forceinline__ bool frozen(int64_t image) const { return stopped && stopped[image]; }
 
-  // Feature d of token first + 1 + i. All of it is read before anything is computed: a thread has
-  // few neighbours where a segment is short, and waits for each read that depends on another.
+  // The new value of feature d of token first + 1 + i. All operands are read before the arithmetic:
+  // a short segment has few threads, so a thread would wait for each read that depends on another.
   __device__ __forceinline__ float next(int64_t image, int64_t i, int64_t token, int64_t d) const {
     const int64_t row = (image * n + i) * 2 * width;
     const float latent = z[(image * tokens + token) * width + d];
@@ -47,14 +48,14 @@ struct Operands {
   }
 };
 
-// Grid (blocks an image, N). Elements of tokens first+1 .. first+n of image blockIdx.y, in a
-// grid-stride loop. `change` takes the sum of each block.
+// Grid: (blocks per image, N). A block updates tokens first + 1 .. first + n of image blockIdx.y in
+// a grid-stride loop. It writes its sum of squared changes to `change`, unless that is null.
 template <typename Output>
 __global__ void update_kernel(const __grid_constant__ Operands<Output> all, double* change) {
   const int64_t image = blockIdx.y;
   if (all.frozen(image)) return;
   const int64_t first = all.place.token();
-  // Division of 64-bit numbers would take longer than all the rest.
+  // 32 bits: a division of 64-bit numbers would take longer than the rest of the kernel.
   const unsigned width = static_cast<unsigned>(all.width),
                  elements = static_cast<unsigned>(all.n) * width;
   float squares = 0;
@@ -77,14 +78,15 @@ __global__ void update_kernel(const __grid_constant__ Operands<Output> all, doub
   if (threadIdx.x == 0) change[image * gridDim.x + blockIdx.x] = sums[0];
 }
 
-// Grid (blocks an image, N), a warp a token: as update_kernel, with each token's statistics.
+// Grid: (blocks per image, N); one warp per token. The same update as update_kernel. It writes the
+// statistics of each token.
 template <typename Output>
 __global__ void measured_kernel(const __grid_constant__ Operands<Output> all, double* statistics) {
   constexpr int kWarp = 32;
   const int64_t image = blockIdx.y, lane = threadIdx.x % kWarp,
                 i = (int64_t{blockIdx.x} * kThreads + threadIdx.x) / kWarp,
                 token = all.place.token() + 1 + i;
-  if (all.frozen(image) || i >= all.n || token >= all.tokens) return;  // whole warps
+  if (all.frozen(image) || i >= all.n || token >= all.tokens) return;  // the whole warp
   double squares = 0, largest = 0, size = 0;
   for (int64_t d = lane; d < all.width; d += kWarp) {
     const int64_t place = (image * all.tokens + token) * all.width + d;
@@ -101,13 +103,14 @@ __global__ void measured_kernel(const __grid_constant__ Operands<Output> all, do
     largest = isnan(largest) || largest >= theirs ? largest : theirs;
   }
   if (lane > 0) return;
-  double* const of = statistics + (image * all.tokens + token) * kStatistics;
-  of[kSquares] = squares;
-  of[kLargest] = largest;
-  of[kSize] = size;
+  double* const entry = statistics + (image * all.tokens + token) * kStatistics;
+  entry[kSquares] = squares;
+  entry[kLargest] = largest;
+  entry[kSize] = size;
 }
 
-// Adds an image's blocks in their order, so that a sum has the same bits every time.
+// Adds the sums of an image's blocks in a fixed order, so that the result has the same bits every
+// time.
 __global__ void sum_kernel(const double* parts, int blocks, double* change, int64_t images,
                            const int* stopped) {
   const int64_t image = int64_t{blockIdx.x} * kThreads + threadIdx.x;
@@ -137,7 +140,7 @@ Operands<Output> operands_of(const GuidedUpdate& update, const at::Tensor& condi
 
 template <typename Output>
 void launch_measured(const GuidedUpdate& update, const Operands<Output>& all) {
-  constexpr int64_t kTokens = kThreads / 32;  // of a block
+  constexpr int64_t kTokens = kThreads / 32;  // per block
   const dim3 grid(static_cast<unsigned>((all.n + kTokens - 1) / kTokens),
                   static_cast<unsigned>(update.x.size(0)));
   measured_kernel<Output><<<grid, kThreads, 0, stream()>>>(all, out_of<double>(update.statistics));
@@ -149,10 +152,10 @@ void launch(const GuidedUpdate& update, const Operands<Output>& all) {
   if (update.statistics.defined()) return launch_measured(update, all);
   const int64_t images = update.x.size(0);
   const bool summed = update.change.defined();
-  // By the work of one image alone: how many there are must not change a sum's bits.
-  const int64_t elements = all.n * all.width, each = kThreads * (summed ? kElementsEach : 1),
+  // The number of blocks follows from one image: the number of images must not change a sum's bits.
+  const int64_t elements = all.n * all.width, each = kThreads * (summed ? kSummedElements : 1),
                 blocks = std::clamp<int64_t>((elements + each - 1) / each, 1,
-                                             summed ? kMostSummed : kMostBlocks);
+                                             summed ? kMostSummedBlocks : kMostBlocks);
   at::Tensor parts;
   if (summed) parts = at::empty({images, blocks}, update.change.options());
   const dim3 grid(static_cast<unsigned>(blocks), static_cast<unsigned>(images));
@@ -171,7 +174,8 @@ void launch(const GuidedUpdate& update, const Operands<Output>& all) {
 void guided_update_cuda(const GuidedUpdate& update) {
   const c10::cuda::CUDAGuard guard(update.x.device());
   require_contiguous({update.z, update.x, update.out, update.statistics});
-  TORCH_CHECK(update.x.size(1) * update.x.size(2) < int64_t{1} << 31, "an image has 2^31 elements");
+  TORCH_CHECK(update.x.size(1) * update.x.size(2) < int64_t{1} << 31,
+              "an image must have fewer than 2^31 elements");
   const at::Tensor conditional = update.conditional.contiguous();
   const at::Tensor unconditional =
       update.unconditional.defined() ? update.unconditional.contiguous() : at::Tensor();

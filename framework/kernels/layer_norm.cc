@@ -7,10 +7,10 @@ namespace tarflow::kernels {
 at::Tensor layer_norm(const at::Tensor& h, const at::Tensor& weight, const at::Tensor& bias) {
   const auto [normed, mean, inverse] =
       at::native_layer_norm(h, {h.size(-1)}, weight, bias, /*eps=*/1e-5);
-  // An infinite variance has an inverse of zero.
+  // The inverse deviation of an infinite variance is zero.
   const at::Tensor finite =
       at::isfinite(mean).logical_and_(at::isfinite(inverse)).logical_and_(inverse.ne(0));
-  // A GPU would have to be waited for.
+  // The short way is for CPUs only: on a GPU the test would wait for the device.
   if (h.is_cpu() && finite.all().item<bool>()) return normed;
   return at::where(finite, normed, bias);
 }

@@ -10,7 +10,7 @@ namespace tarflow::kernels {
 // A row without a finite variance (Inf, NaN, or values whose squares overflow) gives the bias,
 // which is the limit of an infinite variance. So every token has finite keys and values. Attention
 // multiplies the values of masked tokens by zero: a NaN among them would reach the tokens before
-// it. The residual stream keeps the row as it is, so the outputs of that token stay not finite.
+// it. The residual stream keeps the row unchanged, so the outputs of that token are not finite.
 at::Tensor layer_norm(const at::Tensor& h, const at::Tensor& weight, const at::Tensor& bias);
 
 }  // namespace tarflow::kernels

@@ -1,7 +1,8 @@
-// The linear layers of a block (method.md section 1). This file and its source are the only ones
-// that name cuBLAS and LibTorch's private operators for products.
+// The linear layers of a block (method.md section 1). Only this room's linear.cc calls LibTorch's
+// private operators for matrix products.
 //
-// Shapes: rows (R, in), weight (out, in), bias (out); all of one compute type unless said.
+// Shapes: rows (R, in), weight (out, in), bias (out). All have one compute type unless a comment
+// states another.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -15,21 +16,19 @@ at::Tensor linear(const at::Tensor& rows, const at::Tensor& weight, const at::Te
 // rows weight^T, (R, out)
 at::Tensor product(const at::Tensor& rows, const at::Tensor& weight);
 
-// h (R, out) fp32 += rows weight^T. In bf16 on a GPU the product is added without being rounded to
-// bf16.
+// h (R, out) fp32 += rows weight^T. On a GPU a bf16 product is added without a rounding to bf16.
 void add_product(const at::Tensor& h, const at::Tensor& rows, const at::Tensor& weight);
 
-// GELU(rows weight^T + bias), (R, out). The form is that of the error function, except in bf16 on a
-// GPU: there cuBLAS applies the form of tanh to its fp32 sums. Over normal sums of deviation 0.3 to
-// 4 that is nearer to the error function of the exact sums (rms 2.7e-4 to 4.7e-3) than the error
-// function of sums rounded to bf16 (4.2e-4 to 5.0e-3).
+// GELU(rows weight^T + bias), (R, out), with the error function. In bf16 on a GPU cuBLAS applies
+// the tanh form of GELU to its fp32 sums instead. For normal sums of deviation 0.3 to 4 the tanh
+// form has the smaller error against the exact GELU: rms 2.7e-4 to 4.7e-3. The error function of
+// sums that were rounded to bf16 has 4.2e-4 to 5.0e-3.
 at::Tensor linear_gelu(const at::Tensor& rows, const at::Tensor& weight, const at::Tensor& bias);
 
 // relu(rows weight^T + bias), (R, out)
 at::Tensor linear_relu(const at::Tensor& rows, const at::Tensor& weight, const at::Tensor& bias);
 
-// Copies each tensor of `from` into the one of `to` in the same place, in few launches. The tensors
-// are of one type.
+// Copies from[i] into to[i] for every i, in few kernel launches. All tensors have one type.
 void copy_all(const std::vector<at::Tensor>& to, const std::vector<at::Tensor>& from);
 
 }  // namespace tarflow::kernels

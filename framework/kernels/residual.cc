@@ -14,24 +14,24 @@
 namespace tarflow::kernels {
 namespace {
 
-// An iteration's change of one image or of all.
+// The change that one iteration made to one image or to all images.
 struct Measure {
   double squares = 0, largest = 0, size = 0;  // sums and maximum over tokens and features
-  double token = 0;                           // largest sum of squares of a token
+  double token = 0;                           // largest sum of squared changes of a token
 };
 
 double larger(double a, double b) { return std::isnan(a) || a >= b ? a : b; }
 
-// Of one image's tokens, whose changes are set to zero.
+// The change of tokens [first, last) of one image. Sets the changes in `statistics` to zero.
 Measure measure(double* statistics, int64_t first, int64_t last) {
   Measure image;
   for (int64_t token = first; token < last; ++token) {
-    double* const of = statistics + token * kStatistics;
-    image.squares += of[kSquares];
-    image.largest = larger(image.largest, of[kLargest]);
-    image.size += of[kSize];
-    image.token = larger(image.token, of[kSquares]);
-    of[kSquares] = of[kLargest] = 0;
+    double* const entry = statistics + token * kStatistics;
+    image.squares += entry[kSquares];
+    image.largest = larger(image.largest, entry[kLargest]);
+    image.size += entry[kSize];
+    image.token = larger(image.token, entry[kSquares]);
+    entry[kSquares] = entry[kLargest] = 0;
   }
   return image;
 }
@@ -44,7 +44,8 @@ double value_of(Norm norm, const Measure& measure, double images, double width) 
     case Norm::kMaxAbs:
       return measure.largest;
     case Norm::kRelativeMse:
-      // No change of nothing is none. A change beside a size that overflowed is not known.
+      // Without a change the ratio is 0, also for x = 0. If the size overflowed, the ratio is
+      // unknown.
       if (measure.squares == 0) return 0;
       return std::isfinite(measure.size) ? measure.squares / measure.size
                                          : std::numeric_limits<double>::quiet_NaN();
@@ -54,7 +55,8 @@ double value_of(Norm norm, const Measure& measure, double images, double width) 
   return std::numeric_limits<double>::quiet_NaN();
 }
 
-// As the published loop, which goes on while the difference is greater: not-a-number stops there.
+// The published loop continues while the difference is greater than the threshold: NaN stops it. In
+// the other norms, and for by_image image, NaN does not stop.
 bool ends(const Stop& stop, double value) {
   if (stop.norm == Norm::kPublished && stop.scope == Scope::kChunk)
     return !(value > stop.threshold);
@@ -70,10 +72,10 @@ void residual_cpu(const Residual& work) {
   const int64_t images = work.change.numel();
   double* const change = work.change.mutable_data_ptr<double>();
   int* const stopped = work.stopped.mutable_data_ptr<int>();
-  std::vector<Measure> each(static_cast<size_t>(images));
+  std::vector<Measure> by_image(static_cast<size_t>(images));
   Measure all;
   for (int64_t i = 0; i < images; ++i) {
-    Measure& image = each[static_cast<size_t>(i)];
+    Measure& image = by_image[static_cast<size_t>(i)];
     image.squares = change[i];
     if (work.statistics.defined()) {
       double* const statistics = work.statistics.mutable_data_ptr<double>();
@@ -96,7 +98,7 @@ void residual_cpu(const Residual& work) {
   }
   finished = 1;
   for (int64_t i = 0; i < images; ++i) {
-    const Measure& image = each[static_cast<size_t>(i)];
+    const Measure& image = by_image[static_cast<size_t>(i)];
     if (ends(*work.stop, value_of(work.stop->norm, image, 1, width))) stopped[i] = 1;
     if (!stopped[i]) finished = 0;
   }
@@ -108,7 +110,7 @@ void residual_cuda(const Residual&) { no_cuda_kernels(); }
 
 void residual(const Residual& work) {
   if (work.stop && work.stop->norm != Norm::kPublished && !work.statistics.defined())
-    throw std::logic_error("this norm is of a token's statistics");
+    throw std::logic_error("this norm needs the statistics of tokens");
   return work.change.is_cpu() ? residual_cpu(work) : residual_cuda(work);
 }
 

@@ -1,5 +1,5 @@
-// The stop of Jacobi iterations on the device (method.md section 2 "Stop"): iterations after it
-// change nothing, so that the host may learn of it late.
+// The stop of Jacobi iterations (method.md section 2 "Stop"). The device judges it. Iterations
+// after the stop change nothing, so the host may learn of the stop late.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -12,21 +12,22 @@
 namespace tarflow::kernels {
 
 struct Residual {
-  at::Tensor change;      // (N) float64: squares of x' - x of each image; set to zero
-  at::Tensor statistics;  // (N, T, 3) or undefined, as in GuidedUpdate: of tokens [first, last);
-                          // the changes are set to zero. `change` is then summed from it
+  at::Tensor change;  // (N) float64: each image's sum of squares of x' - x; becomes zero
+  // (N, T, 3) float64 or undefined, as in GuidedUpdate. If it is defined, tokens [first, last) give
+  // the sums of squares, and their changes become zero. `change` is not read then.
+  at::Tensor statistics;
   int64_t first = 0, last = 0;
-  at::Tensor history;   // (most) float64: entry `done` becomes sqrt(sum of change) / (N D)
-  at::Tensor done;      // (1) int32: iterations so far, counted up
-  at::Tensor stopped;   // (N) int32: raised for images that have stopped
-  at::Tensor finished;  // (1) int32: raised when all have
+  at::Tensor history;   // (limit of iterations) float64: entry `done` becomes the published norm
+  at::Tensor done;      // (1) int32: the number of iterations; increases by 1
+  at::Tensor stopped;   // (N) int32: the flag of each image that has stopped is raised
+  at::Tensor finished;  // (1) int32: raised when all images have stopped
   int64_t width = 1;    // D
   std::optional<Stop> stop = {};
 };
 
-// Judges an iteration; does nothing once `finished` is raised. Sums in image order, so that a sum
-// does not depend on how the images were computed. `statistics` is needed for every norm but the
-// published one.
+// Judges an iteration. Does nothing once `finished` is raised. Images are added in their order, so
+// a sum does not depend on how the images were computed. Throws std::logic_error if the stop's norm
+// is not the published one and `statistics` is undefined.
 void residual(const Residual& work);
 void residual_cpu(const Residual& work);
 void residual_cuda(const Residual& work);

@@ -11,7 +11,7 @@ namespace {
 
 constexpr int kThreads = 128;
 
-// An iteration's change of one image or of all, as in residual.cc.
+// The change that one iteration made to one image or to all images, as in residual.cc.
 struct Measure {
   double squares, largest, size, token;
 };
@@ -25,18 +25,18 @@ __device__ void join(Measure& into, const Measure& other) {
   into.token = larger(into.token, other.token);
 }
 
-// A block an image, a thread every 128th token; joined in an order that T alone gives. The changes
-// are set to zero.
+// One block per image. Each thread reads every 128th token. The order of the sums follows from T
+// alone. The changes in `statistics` become zero.
 __global__ void measure_kernel(double* statistics, int64_t tokens, int64_t first, int64_t last,
-                               Measure* measures, double* change, int64_t most, const int* done,
+                               Measure* measures, double* change, int64_t limit, const int* done,
                                const int* finished) {
-  if (*finished || *done >= most) return;
+  if (*finished || *done >= limit) return;
   __shared__ Measure parts[kThreads];
   Measure own{0, 0, 0, 0};
   for (int64_t token = first + threadIdx.x; token < last; token += kThreads) {
-    double* const of = statistics + (int64_t{blockIdx.x} * tokens + token) * kStatistics;
-    join(own, {of[kSquares], of[kLargest], of[kSize], of[kSquares]});
-    of[kSquares] = of[kLargest] = 0;
+    double* const entry = statistics + (int64_t{blockIdx.x} * tokens + token) * kStatistics;
+    join(own, {entry[kSquares], entry[kLargest], entry[kSize], entry[kSquares]});
+    entry[kSquares] = entry[kLargest] = 0;
   }
   parts[threadIdx.x] = own;
   __syncthreads();
@@ -49,7 +49,7 @@ __global__ void measure_kernel(double* statistics, int64_t tokens, int64_t first
   change[blockIdx.x] = parts[0].squares;
 }
 
-// The stop as a kernel takes it.
+// The stop in the form that CUDA kernels take.
 struct DeviceStop {
   bool stops;
   Norm norm;
@@ -76,16 +76,16 @@ struct DeviceStop {
   }
 };
 
-// One block. The first thread adds in image order what all have read. `measures` may be null: the
-// squares alone are known then.
+// One block. All threads read images, and the first thread adds them in image order. If `measures`
+// is null, only the squares are known.
 __global__ void residual_kernel(double* change, const Measure* measures, int64_t images,
-                                double* history, int64_t most, int* done, int* stopped,
+                                double* history, int64_t limit, int* done, int* stopped,
                                 int* finished, double elements, DeviceStop stop) {
   __shared__ Measure values[kThreads];
   const int count = *done;
-  if (*finished || count >= most) return;
+  if (*finished || count >= limit) return;
   Measure all{0, 0, 0, 0};
-  bool every = true;  // of the images has stopped
+  bool all_stopped = true;
   for (int64_t from = 0; from < images; from += kThreads) {
     const int64_t mine = from + threadIdx.x;
     if (mine < images) {
@@ -99,7 +99,7 @@ __global__ void residual_kernel(double* change, const Measure* measures, int64_t
         join(all, values[i]);
         if (!stop.stops || stop.scope != Scope::kImage) continue;
         if (stop.ends(stop.value(values[i], 1))) stopped[from + i] = 1;
-        every = every && stopped[from + i];
+        all_stopped = all_stopped && stopped[from + i];
       }
     }
     __syncthreads();
@@ -109,7 +109,7 @@ __global__ void residual_kernel(double* change, const Measure* measures, int64_t
   *done = count + 1;
   if (!stop.stops) return;
   if (stop.scope == Scope::kImage) {
-    *finished = every;
+    *finished = all_stopped;
   } else if (stop.ends(stop.value(all, static_cast<double>(images)))) {
     for (int64_t i = 0; i < images; ++i) stopped[i] = 1;
     *finished = 1;
@@ -122,14 +122,14 @@ void residual_cuda(const Residual& work) {
   const c10::cuda::CUDAGuard guard(work.change.device());
   require_contiguous(
       {work.change, work.statistics, work.history, work.done, work.stopped, work.finished});
-  const int64_t images = work.change.numel(), most = work.history.numel();
+  const int64_t images = work.change.numel(), limit = work.history.numel();
   at::Tensor measures;
   if (work.statistics.defined()) {
     static_assert(sizeof(Measure) == 4 * sizeof(double));
     measures = at::empty({images, 4}, work.change.options());
     measure_kernel<<<static_cast<unsigned>(images), kThreads, 0, stream()>>>(
         out_of<double>(work.statistics), work.statistics.size(1), work.first, work.last,
-        static_cast<Measure*>(measures.mutable_data_ptr()), out_of<double>(work.change), most,
+        static_cast<Measure*>(measures.mutable_data_ptr()), out_of<double>(work.change), limit,
         data_of<int>(work.done), data_of<int>(work.finished));
     C10_CUDA_KERNEL_LAUNCH_CHECK();
   }
@@ -137,7 +137,7 @@ void residual_cuda(const Residual& work) {
   const double width = static_cast<double>(work.width);
   residual_kernel<<<1, kThreads, 0, stream()>>>(
       out_of<double>(work.change), data_of<Measure>(measures), images, out_of<double>(work.history),
-      most, out_of<int>(work.done), out_of<int>(work.stopped), out_of<int>(work.finished),
+      limit, out_of<int>(work.done), out_of<int>(work.stopped), out_of<int>(work.finished),
       static_cast<double>(images) * width,
       {work.stop.has_value(), rule.norm, rule.scope, rule.threshold, width});
   C10_CUDA_KERNEL_LAUNCH_CHECK();

@@ -4,14 +4,15 @@
 namespace tarflow::kernels {
 namespace {
 
-constexpr int kWarps = 4;       // warps of a block, where each warp has a row
-constexpr int kWarpQuads = 32;  // quads of four channels that a warp loads at once, one a lane
+constexpr int kWarps = 4;       // warps per block in norm_rows_kernel
+constexpr int kWarpQuads = 32;  // quads (four channels) that a warp loads at once, one per lane
 constexpr float kEpsilon = 1e-5f;
-constexpr int64_t kFewRows = 4096;  // up to here latency of memory costs more than bandwidth
+constexpr int64_t kFewRows = 4096;  // up to this, latency of memory costs more than bandwidth
 
 using Quad = Vector<float, 4>;
 
-// What LayerNorm takes away from a row and multiplies it by; without a norm 0 and 1.
+// LayerNorm subtracts `mean` from a row and multiplies the result by `scale`. Without a norm they
+// are 0 and 1.
 struct Moments {
   float mean = 0, scale = 1;
   bool finite = true;
@@ -34,7 +35,7 @@ struct Arguments {
   int channels;
   bool store;
 
-  // Channels 4 quad .. + 3 of h + added + shift, stored if that is wanted.
+  // Channels [4 quad, 4 quad + 4) of h + added + shift. Stores them in h if `store` is set.
   __device__ Quad sum(int64_t row, int quad) const {
     Quad* const place = reinterpret_cast<Quad*>(h + row * channels) + quad;
     Quad value = *place;
@@ -80,12 +81,13 @@ __device__ float warp_sum(float value) {
   return value;
 }
 
-// Many rows: a warp a row, held in registers; lane i has channels 4 (i + 32 k) .. + 3, k < kQuads.
+// For many rows: one warp per row, which it holds in registers. Lane i holds quads i + 32 k for
+// k < kQuads.
 template <typename T, int kQuads>
 __global__ void __launch_bounds__(32 * kWarps) norm_rows_kernel(Arguments<T> a) {
   const int lane = threadIdx.x % 32;
   const int64_t row = int64_t{blockIdx.x} * kWarps + threadIdx.x / 32;
-  if (row >= a.rows) return;  // whole warps
+  if (row >= a.rows) return;  // the whole warp
   const int quads = a.channels / 4;
   Quad value[kQuads];
   float sum = 0;
@@ -117,9 +119,9 @@ __global__ void __launch_bounds__(32 * kWarps) norm_rows_kernel(Arguments<T> a) 
   }
 }
 
-// Few rows, channels a multiple of 128: a block has a row and a thread four channels, so that all
-// loads are under way at once. Threads merge the means and squares of equal parts in pairs, so that
-// warps exchange data only once.
+// For few rows, with a multiple of 128 channels: one block per row and one thread per quad, so that
+// all loads start at once. Pairs of threads merge their means and squares. So warps exchange data
+// only once.
 template <typename T>
 __global__ void norm_row_kernel(Arguments<T> a) {
   const int quad = threadIdx.x, lane = quad % 32, warp = quad / 32, warps = blockDim.x / 32;
@@ -131,7 +133,7 @@ __global__ void norm_row_kernel(Arguments<T> a) {
   for (int j = 0; j < 4; ++j) mean += 0.25f * value.item[j];
 #pragma unroll
   for (int j = 0; j < 4; ++j) squares += (value.item[j] - mean) * (value.item[j] - mean);
-  float half = 2;  // half of how many channels each of the two has
+  float half = 2;  // half of the number of channels that each of the two threads has
 #pragma unroll
   for (int offset = 1; offset < 32; offset *= 2, half *= 2) {
     const float other = __shfl_xor_sync(0xffffffffu, mean, offset), apart = other - mean;
@@ -191,7 +193,7 @@ void residual_norm_cuda(const ResidualNorm& work) {
   require_contiguous({work.h, work.added, work.shift, work.weight, work.bias, work.out});
   const int64_t channels = work.h.size(1);
   TORCH_CHECK(channels % 4 == 0 && channels <= kMostNormChannels,
-              "residual_norm takes channels in fours, at most ", kMostNormChannels);
+              "residual_norm needs a multiple of 4 channels, at most ", kMostNormChannels);
   if (work.h.size(0) == 0) return;
   by_type(work.out, [&](auto type) { launch<decltype(type)>(work); });
   C10_CUDA_KERNEL_LAUNCH_CHECK();

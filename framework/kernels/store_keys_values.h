@@ -1,4 +1,5 @@
-// Keys and values of new tokens, from the qkv layer's output to the cache (method.md section 1).
+// Copies the keys and values of new tokens from the output of the qkv layer to the cache (method.md
+// section 1).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -11,7 +12,7 @@ struct KeysValues {
   at::Tensor qkv;           // (B, n, 3, heads, 64)
   at::Tensor keys, values;  // (B, heads, T, 64): tokens place .. place + n - 1 are written
   Position place;
-  // (N) int32 or undefined, B = N or 2N: the cache of a raised image stays as it is.
+  // (N) int32 or undefined, where B = N or 2N. A raised flag keeps the image's cache unchanged.
   at::Tensor stopped;
 };
 

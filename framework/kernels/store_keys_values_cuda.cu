@@ -12,7 +12,7 @@ struct Shape {
   DevicePosition place;
 };
 
-// 16 bytes a thread, of keys and values: an item is (row, key or value, head, part of a head).
+// A thread copies items of 16 bytes. An item is (row, key or value, head, part of a head).
 template <typename T>
 __global__ void store_kernel(const T* qkv, T* keys, T* values, const int* stopped, Shape shape) {
   constexpr int kParts = kWidth / kVectorOf<T>;

@@ -1,5 +1,5 @@
-// Row-wise operations of a transformer block on CPUs, compiled once for each instruction set and
-// chosen when the program starts. All matrices are row-major float32.
+// Row-wise operations of a transformer block on CPUs. They are compiled once per instruction set.
+// The program chooses one set when it starts. All matrices are row-major float32.
 #pragma once
 
 #include <cstdint>
@@ -7,9 +7,9 @@
 namespace tarflow::kernels {
 
 struct VectorMath {
-  // h[r,:] += bias (skipped when null), then y[r,:] = LayerNorm(h[r,:]) * weight + shift, eps 1e-5.
-  // rows x columns. A row without a finite variance gives y = shift (kernels/layer_norm.h says
-  // why).
+  // h[r,:] += bias (not if bias is null), then y[r,:] = LayerNorm(h[r,:]) * weight + shift, eps
+  // 1e-5. rows x columns. A row without a finite variance gives y = shift (kernels/layer_norm.h
+  // says why).
   void (*bias_layer_norm)(float* h, const float* bias, const float* weight, const float* shift,
                           float* y, int64_t rows, int64_t columns);
   // h[r,:] += bias. rows x columns.
@@ -21,27 +21,28 @@ struct VectorMath {
   // Weights (outs, ins) in the layout that `multiply` reads: packed_size(outs, ins) floats.
   int64_t (*packed_size)(int64_t outs, int64_t ins);
   void (*pack)(const float* weight, int64_t outs, int64_t ins, float* packed);
-  // out (rows, outs) = in (rows, ins) W^T, added to what out holds if `add`. All matrices without
-  // gaps. Each output is one sum over ins in order, so it does not depend on how many rows are
-  // multiplied at once.
+  // out (rows, outs) = in (rows, ins) W^T; if `add`, the product is added to out. The matrices have
+  // no gaps between rows. Each output is one sum over ins in order, so it does not depend on the
+  // number of rows.
   void (*multiply)(const float* in, const float* packed, float* out, int64_t rows, int64_t ins,
                    int64_t outs, bool add);
-  // One query (64), keys and values (count, 64) contiguous -> out (64); the query is already
-  // scaled.
+  // One query (64) over contiguous keys and values (count, 64) -> out (64). The caller has scaled
+  // the query. scores: room for `count` floats.
   void (*attend_one)(const float* query, const float* keys, const float* values, int64_t count,
                      float* scores, float* out);
   // out[i] = (in[i] + bias[i]) * scale
   void (*bias_scale)(const float* in, const float* bias, float scale, float* out, int64_t count);
-  // The Jacobi update of one token: x' = clamp(exp(a) z + g); a and g of the conditional pass moved
-  // away from the unconditional one by `weight` when `unconditional` is not null. outputs: (2D), a
-  // then g. clamp <= 0: none. Returns the sum of squared changes of x over D, in double.
+  // The Jacobi update of one token: x' = clamp(exp(a) z + g). outputs: (2D), a, then g. If
+  // `unconditional` is not null, weight (a - a_unconditional) is added to a, and g likewise.
+  // clamp <= 0: no clamp. Returns the sum of squared changes of x over D, which is added in fp32.
   double (*update_token)(const float* outputs, const float* unconditional, float weight,
                          const float* z, float clamp, float* x, int64_t width);
 };
 
-// The best table for this CPU.
+// The functions of the best instruction set that this CPU has.
 const VectorMath& vector_math();
-// Every table that this CPU can run, for tests: name and table, best last.
+// The functions of every instruction set that this CPU has, the best last; for tests. Returns the
+// number of entries written to `out`.
 struct NamedVectorMath {
   const char* isa;
   const VectorMath* table;

@@ -1,6 +1,6 @@
-// One body, compiled for several instruction sets: TARFLOW_ISA is the namespace of this
-// compilation. Everything but the table has internal linkage, so that no function of one
-// instruction set can replace another's.
+// This file is compiled once per instruction set. TARFLOW_ISA is the namespace of a compilation.
+// Only the table has external linkage: otherwise the linker could replace a function of one
+// instruction set by that of another.
 #include <array>
 #include <cmath>
 #include <cstdint>
@@ -12,8 +12,8 @@
 namespace tarflow::kernels::TARFLOW_ISA {
 namespace {
 
-// exp(x): 2^n e^r with |r| <= ln2/2 and a degree 6 polynomial (relative error below 2e-7). Overflow
-// gives infinity and NaN stays NaN, so that an iteration that diverges is seen to diverge.
+// exp(x) = 2^n e^r with |r| <= ln2/2, where e^r is a polynomial of degree 6 (relative error below
+// 2e-7). Overflow gives infinity and NaN stays NaN, so a diverging iteration is visible.
 inline float exp_one(float unclamped) {
   float x = unclamped < -87.3f ? -87.3f : unclamped;
   x = x > 88.3f ? 88.3f : x;
@@ -32,8 +32,8 @@ inline float exp_one(float unclamped) {
   return unclamped > 88.72f ? INFINITY : p * scale;
 }
 
-// erf(x) as a rational approximation on [-4, 4], where it has reached +-1 in float32 (error below
-// 5e-7).
+// erf(x) by a rational approximation on [-4, 4] (error below 5e-7). Beyond this interval erf(x) is
+// +-1 in float32.
 inline float erf_one(float x) {
   x = x < -4.0f ? -4.0f : x;
   x = x > 4.0f ? 4.0f : x;
@@ -64,7 +64,8 @@ constexpr int kLanes = 4, kRows = 6;
 constexpr int kPanel = 2 * kLanes;  // outputs computed together
 typedef float Lanes __attribute__((vector_size(kLanes * sizeof(float)), aligned(4), may_alias));
 
-// Weights as panels of kPanel outputs; inside a panel input by input. Missing outputs are zeros.
+// Stores the weights in panels of kPanel outputs. A panel has one row of kPanel weights per input.
+// Its missing outputs are zeros.
 int64_t packed_size(int64_t outs, int64_t ins) {
   return (outs + kPanel - 1) / kPanel * kPanel * ins;
 }
@@ -78,7 +79,7 @@ void pack(const float* weight, int64_t outs, int64_t ins, float* packed) {
   }
 }
 
-// Rows x kPanel outputs: the sums stay in registers over all inputs.
+// Computes Rows x kPanel outputs. The sums stay in registers over all inputs.
 template <int Rows>
 void multiply_panel(const float* in, const float* packed, float* out, int64_t ins, int64_t outs,
                     int64_t columns, bool add) {
@@ -149,7 +150,7 @@ void bias_layer_norm(float* h, const float* bias, const float* weight, const flo
     float sum = 0;
     for (int64_t c = 0; c < columns; ++c) sum += h[c];
     const float mean = sum / static_cast<float>(columns);
-    float squares = 0;  // about the mean: no cancellation
+    float squares = 0;  // of distances from the mean, to avoid cancellation
     for (int64_t c = 0; c < columns; ++c) squares += (h[c] - mean) * (h[c] - mean);
     if (!std::isfinite(squares)) {
       std::memcpy(y, shift, static_cast<size_t>(columns) * sizeof(float));
