@@ -12,7 +12,7 @@
 namespace tarflow {
 namespace {
 
-// LayerNorm in fp32 whatever the compute type (eps 1e-5), cast to the compute type.
+// LayerNorm in fp32 (eps 1e-5). The result is cast to the compute type.
 at::Tensor layer_norm(const Model& model, const at::Tensor& h, const at::Tensor& weight,
                       const at::Tensor& bias) {
   return at::layer_norm(h, {h.size(-1)}, weight, bias, 1e-5).to(model.dtype());
@@ -35,7 +35,7 @@ at::Tensor class_embedding(const Model& model, const BlockWeights& block, const 
   require_labels(model, labels);
   if (!block.class_embed.defined()) return {};
   if (labels.empty()) return block.class_mean.view({1, 1, -1});
-  // Row `classes` of the table is the mean, so that -1 selects it.
+  // Row `classes` of the table is the mean. Label -1 selects it.
   const at::Tensor table = at::cat({block.class_embed, block.class_mean.unsqueeze(0)});
   at::Tensor index = at::tensor(labels, at::kLong);
   index = index.masked_fill(index.lt(0), model.shape.classes).to(model.device);
@@ -99,7 +99,7 @@ at::Tensor sample_loss(const Forward& result) {
 
 at::Tensor loss_gradient(const Model& model, const at::Tensor& images, const Labels& labels) {
   const RepeatableKernels repeatable;
-  std::vector<at::Tensor> inputs;  // of each block, in its own order
+  std::vector<at::Tensor> inputs;  // of each block, in the block's token order
   at::Tensor x = patchify(images, model.shape.patch_size);
   {
     c10::NoGradGuard no_grad;

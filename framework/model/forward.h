@@ -1,5 +1,5 @@
-// The flow from images to latents, its log-likelihood and the gradient of that (method.md sections
-// 1 and 2).
+// The flow from images to latents, its log-likelihood and the gradient of the log-likelihood
+// (method.md sections 1 and 2).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -11,16 +11,16 @@
 
 namespace tarflow {
 
-// Labels of a batch: empty means none (the mean over classes); -1 means the same for one image.
+// Labels of a batch. No labels, or the label -1 of an image, stand for the mean over classes.
 using Labels = std::vector<int64_t>;
 
-// Class embeddings of a block for N images, (N, 1, C) fp32, or (1, 1, C) when no label is given;
-// undefined for unconditional models. Throws Error on a label outside -1..classes-1, and on labels
-// for an unconditional model.
+// Class embeddings of a block for N images: (N, 1, C) fp32, or (1, 1, C) without labels. Undefined
+// for unconditional models. Throws Error for a label outside -1..classes-1 and for labels of an
+// unconditional model.
 at::Tensor class_embedding(const Model& model, const BlockWeights& block, const Labels& labels);
 
-// One transformer layer on the whole sequence, differentiable. h: (N, T, C) fp32 residual stream ->
-// the same.
+// One transformer layer on the whole sequence; differentiable. h: the residual stream (N, T, C)
+// fp32 before the layer. Returns the stream after the layer.
 at::Tensor layer_forward(const Model& model, const LayerWeights& layer, const at::Tensor& h);
 
 // The block's outputs for inputs x (N, T, D) in the block's token order, before the shift: (N, T,
@@ -28,7 +28,8 @@ at::Tensor layer_forward(const Model& model, const LayerWeights& layer, const at
 at::Tensor block_outputs(const Model& model, const BlockWeights& block, const at::Tensor& x,
                          const Labels& labels);
 
-// outputs (N, T, 2D) moved one token right, zeros at token 0; a = first D, g = last D features.
+// Moves outputs (N, T, 2D) one token to the right; token 0 becomes zero. a: the first D features,
+// g: the last D.
 struct Shifted {
   at::Tensor a, g;  // (N, T, D) fp32
 };
@@ -42,7 +43,7 @@ struct BlockForward {
 BlockForward block_forward(const Model& model, const BlockWeights& block, const at::Tensor& x,
                            const Labels& labels);
 
-// x in image token order to the block's, and back (its own inverse).
+// Converts tokens from the image's order to the block's, or back: the function is its own inverse.
 at::Tensor to_block_order(const BlockWeights& block, const at::Tensor& tokens);
 
 struct Forward {
@@ -52,14 +53,14 @@ struct Forward {
 // images: (N, 3, H, H) in [-1, 1].
 Forward forward(const Model& model, const at::Tensor& images, const Labels& labels);
 
-// Each sample's loss 0.5 mean(z^2) - logdet, (N). `var` is not used in it.
+// The loss 0.5 mean(z^2) - logdet of each sample, (N). It does not use `var`.
 at::Tensor sample_loss(const Forward& result);
 
-// d loss_i / d image_i for each sample's own loss, (N, 3, H, H). Recomputed block by block: memory
-// of one block's activations.
+// d loss_i / d image_i of each sample's own loss, (N, 3, H, H). Each block is computed again for
+// its derivative, so memory holds the activations of one block.
 at::Tensor loss_gradient(const Model& model, const at::Tensor& images, const Labels& labels);
 
-// Self-denoising: images - lr * 3 H^2 * epsilon^2 * gradient; one gradient serves every lr.
+// Self-denoising: images - lr * 3 H^2 * epsilon^2 * gradient. One gradient serves every lr.
 at::Tensor self_denoise(const Model& model, const at::Tensor& images, const at::Tensor& gradient,
                         double lr);
 

@@ -1,5 +1,5 @@
-// Images to tokens and back (method.md section 1): token t = row (W/P) + col, feature d = c P^2 +
-// py P + px.
+// Conversion of images to tokens and back (method.md section 1). Token t = row (W/P) + col. Feature
+// d = c P^2 + py P + px.
 #pragma once
 
 #include <ATen/core/Tensor.h>

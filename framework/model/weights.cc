@@ -17,12 +17,12 @@
 namespace tarflow {
 namespace {
 
-// Fills a row-major fp32 tensor with the values of that name.
+// Fills a row-major fp32 tensor with the values of the named tensor.
 using Source = std::function<void(const std::string&, at::Tensor&)>;
 // The shapes of a checkpoint's tensors.
 using Shapes = std::map<std::string, std::vector<int64_t>>;
 
-// Tensors whose values no model can compute with.
+// Collects tensors with values that a model cannot compute with.
 class Faults {
  public:
   void require_finite(const std::string& name, const at::Tensor& tensor, const char* what) {
@@ -36,7 +36,7 @@ class Faults {
     text_ += fmt::format("\n  {}: {} of {} values {}", name, count, of, what);
   }
 
-  // Throws Error that lists them.
+  // Throws Error that lists the tensors, if there are any.
   void end(const char* repair) const {
     if (tensors_ == 0) return;
     const int64_t others = tensors_ - kListed;
@@ -54,7 +54,7 @@ class Faults {
 
 constexpr const char* kNotFinite = "are NaN or infinite";
 
-// Not finite only after rounding: no float32 value of such a size occurs in a trained model.
+// The fault of values that are finite before the rounding to the compute type and not after it.
 const char* too_large_for(ComputeType compute) {
   return compute == ComputeType::kBFloat16 ? "are too large for bfloat16" : kNotFinite;
 }
@@ -76,8 +76,7 @@ at::ScalarType type_of(WeightKind kind, ComputeType compute) {
 at::Tensor prior_std(const at::Tensor& var, Faults& faults) {
   const int64_t negative = (var < 0).sum().item<int64_t>();
   if (negative > 0) {
-    faults.add("var", negative, var.numel(),
-               "are negative, and it is the variance of the latents");
+    faults.add("var", negative, var.numel(), "are negative, and it is the variance of the latents");
   }
   return var.sqrt();
 }
@@ -178,7 +177,7 @@ int64_t weight_bytes(const ModelShape& shape, ComputeType compute) {
   };
   BlockWeights block;
   block.layers.resize(static_cast<size_t>(shape.layers));
-  int64_t bytes = 0;  // of a block; all are alike
+  int64_t bytes = 0;  // of a block; all blocks have the same shape
   for_each_tensor(block, [&](const std::string& name, at::Tensor&, WeightKind kind) {
     bytes += bytes_of(block_prefix(0) + name, type_of(kind, compute));
   });

@@ -33,16 +33,16 @@ struct BlockWeights {
   std::vector<LayerWeights> layers;
 };
 
-// What a tensor enters, which decides its type on the device.
+// The use of a tensor. It decides the tensor's type on the device.
 enum class WeightKind {
   kLinear,  // a linear layer: compute type
   kStream,  // LayerNorm or the residual stream: fp32
-  kClass    // the classes' embeddings, which enter the stream: fp32
+  kClass    // embeddings of the classes, which are added to the stream: fp32
 };
 
-// Every tensor of a block that a checkpoint has: visit(name, tensor, kind), the name as in the
-// checkpoint behind `blocks.{b}.`. Block is BlockWeights or const BlockWeights, whose `layers` has
-// one entry a layer. class_embed is visited in unconditional models too.
+// Calls visit(name, tensor, kind) for every tensor of a block that a checkpoint has. `name` is the
+// name in the checkpoint without `blocks.{b}.`. Block is BlockWeights or const BlockWeights. Its
+// `layers` must have one entry per layer. class_embed is visited in unconditional models too.
 template <typename Block, typename Visit>
 void for_each_tensor(Block& block, const Visit& visit) {
   static_assert(std::is_same_v<std::remove_const_t<Block>, BlockWeights>);
@@ -77,19 +77,19 @@ struct Model {
   at::ScalarType dtype() const { return scalar_type(compute); }
 };
 
-// Checks the file's tensors against its shape and uploads them; bf16 weights are upcast before
-// anything is computed from them. Throws Error listing missing, unexpected and misshaped tensors,
-// or the tensors with NaN, infinite values or values too large for the compute type, and a `var`
-// below 0, each with their number.
+// Checks the file's tensors against `shape` and copies them to the device. bf16 weights are
+// converted to fp32 before any arithmetic. Throws Error that lists missing, unexpected and
+// misshaped tensors. Throws Error that lists tensors with NaN, infinite values or values too large
+// for the compute type, and a negative `var`, each with the number of such values.
 Model load_model(const checkpoint::Checkpoint& file, const ModelShape& shape,
                  const at::Device& device, ComputeType compute);
 
-// A model with the weights of an untrained checkpoint of this shape and seed
-// (checkpoint/untrained.h), without a file. Throws Error for an impossible shape.
+// A model without a file. Its weights are those of an untrained checkpoint of this shape and seed
+// (checkpoint/untrained.h). Throws Error for an impossible shape.
 Model random_weights(const ModelShape& shape, uint64_t seed, const at::Device& device,
                      ComputeType compute);
-// The same model in another compute type; weights that are rounded already are not made exact
-// again. Throws Error listing the tensors with values too large for the type.
+// The same model in another compute type. Weights that were rounded before stay rounded. Throws
+// Error that lists tensors with values too large for the type.
 Model converted(const Model& model, ComputeType compute);
 
 // Bytes that the weights of a model of this shape take on its device.

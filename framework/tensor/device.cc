@@ -26,8 +26,8 @@ std::string cpu_name() {
 }
 
 #ifdef TARFLOW_USE_CUDA
-// Where the environment names GPUs and CUDA finds none, computing on the CPU is not what was meant.
-// An empty text, a negative number and Slurm's NoDevFiles name none.
+// Throws Error if the environment names GPUs and CUDA finds none: the user did not choose the CPU.
+// An empty text, -1 and Slurm's NoDevFiles name no GPU.
 void require_no_named_gpu() {
   const char* named = std::getenv("CUDA_VISIBLE_DEVICES");
   const std::string text = named ? named : "";
@@ -119,9 +119,9 @@ RepeatableKernels::RepeatableKernels()
     : repeatable_(at::globalContext().deterministicAlgorithms()),
       warn_only_(at::globalContext().deterministicAlgorithmsWarnOnly()),
       fill_(at::globalContext().deterministicFillUninitializedMemory()) {
-  // With warn_only, attention would warn and stay as it is.
+  // With warn_only, attention would warn and keep its kernel.
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
-  // Else every new tensor would be written once more.
+  // Otherwise LibTorch would fill every new tensor.
   at::globalContext().setDeterministicFillUninitializedMemory(false);
 }
 

@@ -13,7 +13,7 @@
 namespace tarflow {
 namespace {
 
-// LibTorch's CPU allocator reports to this while it is the thread's.
+// LibTorch's CPU allocator reports to the counter that is set for the thread.
 class Counter : public c10::MemoryReportingInfoBase {
  public:
   void reportMemoryUsage(void* /*ptr*/, int64_t bytes, size_t /*allocated*/, size_t /*reserved*/,

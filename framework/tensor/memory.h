@@ -1,4 +1,4 @@
-// What a device's memory has left, and what a stretch of work takes of it.
+// The free memory of a device, and the memory that a piece of work takes.
 #pragma once
 
 #include <c10/core/Device.h>
@@ -9,16 +9,15 @@
 
 namespace tarflow {
 
-// Bytes that can still be allocated on a GPU, those included that LibTorch holds unused. Nothing
-// for a CPU, whose memory is not planned.
+// Bytes that can still be allocated on a GPU, with those that LibTorch holds unused. nullopt for a
+// CPU: its memory is not planned.
 std::optional<int64_t> free_memory(const at::Device& device);
 
-// Gives what LibTorch holds unused on a GPU back to it. No-op on a CPU.
+// Frees the memory of a GPU that LibTorch holds unused. No-op on a CPU.
 void release_unused_memory(const at::Device& device);
 
-// The most bytes of tensors that are allocated at once between construction and peak(), beyond what
-// was there before. On a CPU it sees what the constructing thread allocates and frees; one at a
-// time.
+// Measures the bytes of tensors that are allocated between construction and peak(). On a CPU it
+// counts what the constructing thread allocates and frees. Only one meter may exist at a time.
 class MemoryMeter {
  public:
   explicit MemoryMeter(const at::Device& device);
@@ -26,6 +25,7 @@ class MemoryMeter {
   MemoryMeter(const MemoryMeter&) = delete;
   MemoryMeter& operator=(const MemoryMeter&) = delete;
 
+  // The largest number of bytes that were allocated at once.
   int64_t peak() const;
 
  private:

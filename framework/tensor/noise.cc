@@ -14,17 +14,29 @@
 
 namespace tarflow {
 
-void fill_normal_cpu(float* out, uint64_t seed, int64_t first, int64_t count, int64_t elements) {
+namespace {
+
+// Fills `out` (count, elements). draw(row, block, four) gives elements 4 * block .. 4 * block + 3
+// of a row.
+template <typename Draw>
+void fill_by_fours(float* out, int64_t count, int64_t elements, const Draw& draw) {
   const int64_t blocks = (elements + 3) / 4;
   at::parallel_for(0, count * blocks, 1024, [&](int64_t begin, int64_t end) {
     for (int64_t index = begin; index < end; ++index) {
-      const int64_t image = index / blocks, block = index % blocks;
+      const int64_t row = index / blocks, block = index % blocks;
       float four[4];
-      normal4(seed, static_cast<uint64_t>(first + image), static_cast<uint32_t>(block), four);
-      float* at = out + image * elements;
-      for (int64_t e = 4 * block; e < std::min(4 * block + 4, elements); ++e)
-        at[e] = four[e - 4 * block];
+      draw(row, static_cast<uint32_t>(block), four);
+      std::copy_n(four, std::min<int64_t>(4, elements - 4 * block),
+                  out + row * elements + 4 * block);
     }
+  });
+}
+
+}  // namespace
+
+void fill_normal_cpu(float* out, uint64_t seed, int64_t first, int64_t count, int64_t elements) {
+  fill_by_fours(out, count, elements, [&](int64_t image, uint32_t block, float* four) {
+    normal4(seed, static_cast<uint64_t>(first + image), block, four);
   });
 }
 
@@ -65,20 +77,14 @@ at::Tensor image_noise(ImageNoise kind, uint64_t seed, std::span<const int64_t> 
     throw Error(fmt::format("draw {} of the noise of an image", draw),
                 fmt::format("there are {} of them", kMaxDraws));
   }
-  const int64_t count = static_cast<int64_t>(images.size()), blocks = (elements + 3) / 4;
+  const int64_t count = static_cast<int64_t>(images.size());
   at::Tensor noise = at::empty({count, elements}, at::TensorOptions().dtype(at::kFloat));
-  float* const out = noise.mutable_data_ptr<float>();
-  at::parallel_for(0, count * blocks, 1024, [&](int64_t begin, int64_t end) {
-    for (int64_t index = begin; index < end; ++index) {
-      const int64_t row = index / blocks, block = index % blocks;
-      const uint64_t image = static_cast<uint64_t>(images[static_cast<size_t>(row)]) |
-                             static_cast<uint64_t>(draw) << 48;
-      float four[4];
-      image_noise4(kind, seed, image, static_cast<uint32_t>(block), four);
-      for (int64_t e = 4 * block; e < std::min(4 * block + 4, elements); ++e)
-        out[row * elements + e] = four[e - 4 * block];
-    }
-  });
+  fill_by_fours(noise.mutable_data_ptr<float>(), count, elements,
+                [&](int64_t row, uint32_t block, float* four) {
+                  const uint64_t image = static_cast<uint64_t>(images[static_cast<size_t>(row)]) |
+                                         static_cast<uint64_t>(draw) << 48;
+                  image_noise4(kind, seed, image, block, four);
+                });
   return noise;
 }
 

@@ -9,7 +9,7 @@
 namespace tarflow {
 namespace {
 
-// One thread a block of four elements; grid-stride over count * blocks.
+// One thread per block of four elements, in a grid-stride loop over count * blocks.
 __global__ void fill_normal(float* out, uint64_t seed, int64_t first, int64_t count,
                             int64_t elements) {
   const int64_t blocks = (elements + 3) / 4;

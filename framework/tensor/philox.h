@@ -1,7 +1,7 @@
 // Counter-based random numbers, bitwise the same on CPU and GPU (Philox4x32-10, Salmon et al.
-// 2011). Plain code that both compilers read; every operation is one correctly rounded IEEE double
-// operation, and multiply-adds are kept apart (the file's compile options forbid contraction), so
-// the bits cannot differ.
+// 2011). The compilers of CPUs and GPUs both compile this code. Every operation is one correctly
+// rounded IEEE double operation. The compile options of the file forbid fused multiply-adds. So the
+// bits cannot differ.
 #pragma once
 
 #include <cmath>
@@ -15,7 +15,7 @@
 
 namespace tarflow {
 
-// What a stream of numbers is for; streams of one seed are independent.
+// The use of a stream of numbers. Streams of one seed are independent.
 enum class Stream : uint32_t { kNoise = 0, kLabels = 1, kSubsets = 2, kImageNoise = 3 };
 
 struct Random4 {

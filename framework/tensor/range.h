@@ -1,5 +1,5 @@
-// Named stretches of work: ranges on the timeline of Nsight Systems in CUDA builds (NVTX), and in
-// the events of LibTorch's profiler. Without a listener a range costs nanoseconds.
+// Named ranges of work. LibTorch's profiler shows them as events. In CUDA builds the timeline of
+// Nsight Systems shows them too (NVTX). Without a profiler a range costs nanoseconds.
 #pragma once
 
 #include <ATen/record_function.h>
@@ -14,7 +14,7 @@ namespace tarflow {
 
 class Range {
  public:
-  // `name` is kept by the caller while the range lasts.
+  // The caller must keep `name` until the range ends.
   explicit Range(const char* name) : record_(at::RecordScope::USER_SCOPE) {
     if (record_.isActive()) record_.before(name);
 #ifdef TARFLOW_USE_CUDA

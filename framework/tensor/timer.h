@@ -8,7 +8,8 @@
 
 namespace tarflow {
 
-// On a GPU by events in its stream, which cost the host no wait; on a CPU by the steady clock.
+// A GPU is timed by events in its stream: the host does not wait for them. A CPU is timed by the
+// steady clock.
 class DeviceTimer {
  public:
   explicit DeviceTimer(const at::Device& device);
@@ -17,7 +18,7 @@ class DeviceTimer {
   DeviceTimer& operator=(const DeviceTimer&) = delete;
 
   void mark();
-  // Seconds between successive marks, one fewer than there are marks; waits for the last.
+  // Seconds between successive marks: one value fewer than marks. Waits for the last mark.
   std::vector<double> seconds() const;
 
  private:
