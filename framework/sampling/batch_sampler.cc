@@ -14,34 +14,34 @@
 namespace tarflow {
 namespace {
 
-constexpr double kUsedShare = 0.9;  // of the free memory; the rest is for what no plan knows
+constexpr double kUsedShare = 0.9;  // of the free memory; no plan knows about the rest
 
-// ||x' - x||_2 / (N D) of all parts after each iteration, segment after segment.
+// ||x' - x||_2 / (N D) over all parts: after each iteration, segment after segment.
 std::vector<double> joined_residuals(const std::vector<const BlockWork*>& parts,
                                      const std::vector<int64_t>& sizes,
                                      const std::vector<int>& iterations) {
   std::vector<double> residuals;
   const double images = static_cast<double>(std::accumulate(sizes.begin(), sizes.end(), int64_t{}));
-  std::vector<size_t> at(parts.size(), 0);  // where each part's segment begins
+  std::vector<size_t> begin(parts.size(), 0);  // of the segment, in each part's residuals
   for (size_t segment = 0; segment < iterations.size(); ++segment) {
     for (int k = 0; k < iterations[segment]; ++k) {
       double squares = 0;
       for (size_t p = 0; p < parts.size(); ++p) {
         if (k >= parts[p]->iterations[segment]) continue;
-        const double part = parts[p]->residuals.at(at[p] + static_cast<size_t>(k));
+        const double part = parts[p]->residuals.at(begin[p] + static_cast<size_t>(k));
         squares += std::pow(part * static_cast<double>(sizes[p]), 2);
       }
       residuals.push_back(std::sqrt(squares) / images);
     }
     for (size_t p = 0; p < parts.size(); ++p)
-      at[p] += static_cast<size_t>(parts[p]->iterations[segment]);
+      begin[p] += static_cast<size_t>(parts[p]->iterations[segment]);
   }
   return residuals;
 }
 
 BlockWork joined_work(const std::vector<const BlockWork*>& parts,
                       const std::vector<int64_t>& sizes) {
-  // A window has one entry of iterations; fronts and kinds are of the part that took the most.
+  // A window has one entry of iterations. Fronts and kinds are those of the part with the most.
   BlockWork work = **std::max_element(parts.begin(), parts.end(), [](const auto* a, const auto* b) {
     return a->kinds.size() < b->kinds.size();
   });
@@ -76,7 +76,7 @@ void in_parts(int64_t images, const int64_t& size, const std::function<void()>& 
       work(first, count);
     } catch (const c10::OutOfMemoryError&) {
       if (count == 1) throw;
-      fits = false;  // what it held is free only after the handler
+      fits = false;  // the exception holds memory until the handler ends
     }
     if (fits) {
       first += count;
@@ -91,8 +91,8 @@ Strategy for_part(const Strategy& strategy, int64_t part, int64_t whole) {
   if (part == whole) return result;
   for (BlockPlan& plan : result.blocks) {
     Stop* const stop = stop_of(plan);
-    // The whole's sum of squares may be (threshold N D)^2; a part's, n / N of that. Where each part
-    // has at most the threshold in one of the other norms, the whole has.
+    // The sum of squares of the whole may be (threshold N D)^2. A part of n images may have n / N
+    // of it. In the other norms the whole is below the threshold if every part is.
     if (stop && stop->norm == Norm::kPublished && stop->scope == Scope::kChunk)
       stop->threshold *= std::sqrt(static_cast<double>(whole) / static_cast<double>(part));
   }
@@ -151,12 +151,12 @@ BatchPlan::Planned BatchPlan::plan(int64_t images, const Strategy& strategy) con
 void BatchPlan::use(int64_t images, const Strategy& strategy,
                     const std::function<void()>& release) {
   const auto found = std::find_if(planned_.begin(), planned_.end(), [&](const Planned& planned) {
-    // What was planned for more images, as for the chunks before a smaller last one, serves fewer.
+    // A plan for more images serves fewer ones: the last chunk of a job is often smaller.
     return planned.images >= images && planned.blocks == strategy.blocks;
   });
   current_ = static_cast<size_t>(found - planned_.begin());
   if (found == planned_.end()) {
-    release();  // its memory counts as free
+    release();  // the caller's memory counts as free
     planned_.push_back(plan(images, strategy));
   }
   size_ = planned_[current_].size;
@@ -165,7 +165,8 @@ void BatchPlan::use(int64_t images, const Strategy& strategy,
 void BatchPlan::halve() {
   release_unused_memory(model_.device);
   size_ = planned_[current_].size = (size_ + 1) / 2;
-  if (batch_.say) batch_.say(fmt::format("out of memory: going on with {} images at once", size_));
+  if (batch_.say)
+    batch_.say(fmt::format("out of memory: continuing with {} images at once", size_));
 }
 
 BatchSampler::BatchSampler(const Model& model, SampleOptions options, BatchOptions batch)
@@ -178,10 +179,10 @@ void BatchSampler::plan(int64_t images, const Strategy& strategy) {
 }
 
 void BatchSampler::make_sampler(int64_t images) {
-  // A larger one, made for another strategy, would hold memory that this one was promised.
+  // A larger sampler of another strategy would hold memory that this plan counts as free.
   const int64_t capacity = sampler_ ? sampler_->capacity() : 0;
   if (capacity >= images && capacity <= plan_.size()) return;
-  release();  // its memory first
+  release();  // before the new one allocates
   sampler_.emplace(model_, images, options_);
 }
 
@@ -196,7 +197,7 @@ void BatchSampler::prepare(int64_t images) {
   in_parts(
       images, plan_.size(), [this] { halve(); },
       [&](int64_t, int64_t count) {
-        if (!done) make_sampler(count);  // the others are made as the first
+        if (!done) make_sampler(count);  // the same sampler serves the other parts
         done = true;
       });
 }
@@ -225,7 +226,7 @@ SampleResult BatchSampler::sample(const at::Tensor& noise, const Labels& labels,
 
 at::Tensor BatchSampler::gradient(const at::Tensor& images, const Labels& labels) {
   const int64_t count = images.size(0);
-  if (!plan_.in_use(count)) plan(count, options_.strategy);  // else that of the images' strategy
+  if (!plan_.in_use(count)) plan(count, options_.strategy);  // else keep the images' plan
   std::vector<at::Tensor> parts;
   in_parts(
       count, plan_.size(), [this] { halve(); },

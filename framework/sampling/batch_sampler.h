@@ -1,4 +1,4 @@
-// Batches of any size on a device of any size: a batch that does not fit into memory is sampled in
+// Sampling of batches of any size. A batch that does not fit into the device's memory is sampled in
 // parts.
 #pragma once
 
@@ -15,32 +15,32 @@
 namespace tarflow {
 
 struct BatchOptions {
-  // The images are differentiated as well, by gradient().
+  // Whether gradient() will be called as well.
   bool self_denoising = false;
-  // Bytes that a batch's work may take beside the weights; without it nine tenths of what a GPU has
-  // free, and no limit on a CPU.
+  // Bytes that a batch may take beside the weights. Without a value: nine tenths of a GPU's free
+  // memory, and no limit on a CPU.
   std::optional<int64_t> memory_limit = {};
-  // Is told the memory plan, and when a batch is divided.
+  // Called with a line for the user: the memory plan, and each division of a batch.
   std::function<void(const std::string&)> say = {};
 };
 
-// How many images of a batch are worked on at once. Each strategy has its own memory plan, because
-// the longest evaluation differs: one token of a sequential block, all tokens of Jacobi.
+// Decides the number of images that are sampled at once. Each strategy has its own memory plan,
+// because the longest evaluation differs: one token in a sequential block, all tokens in Jacobi.
 class BatchPlan {
  public:
   // Keeps a reference to the model.
   BatchPlan(const Model& model, Guidance guidance, BatchOptions batch);
 
-  // Plans for batches of this size by this strategy, unless that is done; a strategy planned before
-  // keeps its size. `release` is called before the free memory is measured: it frees what the
-  // caller holds for other plans.
+  // Selects the plan for batches of this size by this strategy, and makes it if there is none. A
+  // plan for more images of the same strategy serves too. `release` is called before the free
+  // memory is measured: it frees the memory that the caller holds for other plans.
   void use(int64_t images, const Strategy& strategy, const std::function<void()>& release);
   bool in_use(int64_t images) const {
     return !planned_.empty() && planned_[current_].images == images;
   }
 
   const int64_t& size() const { return size_; }  // images at once, at most
-  // After an out-of-memory, with the caller's memory freed.
+  // Halves the size after an out-of-memory error. The caller has freed its memory.
   void halve();
 
  private:
@@ -60,25 +60,25 @@ class BatchPlan {
   int64_t size_ = 0;
 };
 
-// Where a batch is divided, batch-wide stops act inside the parts, with thresholds that let the
-// batch's residual be no larger than asked for; a window's front is that of the part. So an image
-// depends on the division by rounding and by changes below the stop or the window's tolerance;
-// where all fits into memory, not at all.
+// If a batch is divided, stops over the chunk act inside each part. Their thresholds are chosen so
+// that the residual of the whole batch is not larger than stated. A window has one front per part.
+// So the division changes an image by rounding and by less than the stop or the window's tolerance.
+// Without a division nothing changes.
 class BatchSampler {
  public:
   // Keeps a reference to the model.
   BatchSampler(const Model& model, SampleOptions options, BatchOptions batch = {});
 
-  // Plans for batches of this size and allocates what they need, unless that is done; apart from
-  // sample() so that timings can leave it out.
+  // Plans batches of this size and allocates their memory, unless that is done. sample() does the
+  // same; a caller that measures times calls prepare() before.
   void prepare(int64_t images);
-  // Frees the memory of the evaluator; the next call allocates it again.
+  // Frees the memory of the evaluator. The next call allocates it again.
   void release() { sampler_.reset(); }
-  // As Sampler::sample, for any number of images; by another strategy than the options' if one is
-  // given. The memory is planned for the strategy that runs.
+  // As Sampler::sample, for any number of images. Without `strategy` the strategy of the options
+  // runs. The memory is planned for the strategy that runs.
   SampleResult sample(const at::Tensor& noise, const Labels& labels);
   SampleResult sample(const at::Tensor& noise, const Labels& labels, const Strategy& strategy);
-  // loss_gradient of such a batch.
+  // loss_gradient of a batch of any size.
   at::Tensor gradient(const at::Tensor& images, const Labels& labels);
 
   int64_t micro_batch() const { return plan_.size(); }  // images at once, at most
@@ -94,20 +94,21 @@ class BatchSampler {
   std::optional<Sampler> sampler_;
 };
 
-// Calls `work(first, count)` for successive parts of `images`, `size` each; where it runs out of
-// memory `halve` is called, which makes `size` smaller, and the part is tried again. The error is
-// passed on when a single image does not fit.
+// Calls `work(first, count)` for successive parts of `images`, each of at most `size` images. If a
+// part runs out of memory, `halve` is called, which must make `size` smaller, and the part is tried
+// again. Throws c10::OutOfMemoryError if a single image does not fit.
 void in_parts(int64_t images, const int64_t& size, const std::function<void()>& halve,
               const std::function<void(int64_t first, int64_t count)>& work);
 
-Labels part_of(const Labels& labels, int64_t first, int64_t count);  // none of none
+// Labels [first, first + count); no labels if `labels` is empty.
+Labels part_of(const Labels& labels, int64_t first, int64_t count);
 
-// The strategy for `part` of `whole` images: of stops that look at the mean over a batch, each
-// part's share of what the whole may still change.
+// The strategy for `part` of `whole` images. A published stop over the chunk gets the threshold
+// that keeps the residual of the whole batch below the stated one. The other norms need no change.
 Strategy for_part(const Strategy& strategy, int64_t part, int64_t whole);
 
-// What the parts, of these sizes and in this order, are together. Iterations, fronts and kinds are
-// those of the part that took the most; a part that stopped earlier changed no more.
+// The result of all parts, which have these sizes and this order. Iterations, fronts and kinds are
+// those of the part with the most; a part that stopped earlier did not change after its stop.
 SampleResult joined(const std::vector<SampleResult>& parts, const std::vector<int64_t>& sizes);
 
 }  // namespace tarflow

@@ -29,22 +29,22 @@ void add_in_order(double& sum, const double* values, int64_t count) {
   for (int64_t i = 0; i < count; ++i) sum += values[i];
 }
 
-// What of a plan's iterations is compared: a curve a range. Throws std::logic_error for a plan that
-// does not iterate, or has a stop.
+// The iterations of a plan and the tokens that are compared. Each range has its own curve.
 struct Compared {
   const Iterations& iterations;
-  std::vector<Segment> ranges;  // [first, last) of compared tokens
+  std::vector<Segment> ranges;  // compared tokens
 };
 
+// Throws std::logic_error for a plan without iterations or with a stop.
 Compared compared_of(const BlockPlan& plan, int64_t tokens) {
   const Compared compared = std::visit(
       Overloaded{[](const Sequential&) -> Compared {
-                   throw std::logic_error("convergence is followed where there are iterations");
+                   throw std::logic_error("convergence needs a plan with iterations");
                  },
                  [](const Window&) -> Compared {
-                   throw std::logic_error("a window has no iterations of all its tokens");
+                   throw std::logic_error("convergence needs a plan with iterations of all tokens");
                  },
-                 // Of all tokens: the clamp moves token 0 as well.
+                 // All tokens: the clamp moves token 0 as well.
                  [&](const Jacobi& jacobi) -> Compared {
                    return {jacobi, {{0, tokens}}};
                  },
@@ -55,8 +55,7 @@ Compared compared_of(const BlockPlan& plan, int64_t tokens) {
                    return {segments, written};
                  }},
       plan.method);
-  if (compared.iterations.stop)
-    throw std::logic_error("convergence is followed where iterations run without a stop");
+  if (compared.iterations.stop) throw std::logic_error("convergence needs a plan without a stop");
   return compared;
 }
 
@@ -81,7 +80,7 @@ Curve::Curve(int iterations, int64_t tokens, int64_t width)
 void Curve::add(const at::Tensor& squares) {
   if (squares.dim() != 2 || squares.size(0) != row_count(iterations()) ||
       squares.scalar_type() != at::kDouble)
-    throw Error("these distances are not of a curve of as many iterations");
+    throw Error("the distances have another shape or type than those of this curve");
   const at::Tensor rows = squares.contiguous();
   const int64_t count = rows.size(1);
   const auto row = [&](int64_t index) { return rows.const_data_ptr<double>() + index * count; };
@@ -120,7 +119,7 @@ double Curve::guess_distance() const {
 
 std::optional<int> settled_below(const std::vector<double>& values, double bound) {
   size_t first = values.size();
-  // Written so that not-a-number is not below.
+  // NaN is not below the bound.
   while (first > 0 && values[first - 1] < bound) --first;
   if (first == values.size()) return std::nullopt;
   return static_cast<int>(first) + 1;

@@ -1,5 +1,6 @@
-// Each thread carries a few sequences through all layers of the block, so that activations stay in
-// its cache and threads meet only at the end of an evaluation.
+// The evaluator for fp32 on CPUs. Each thread computes a few sequences through all layers of the
+// block. So activations stay in the thread's cache, and threads wait for each other only at the end
+// of an evaluation.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
@@ -15,10 +16,10 @@
 namespace tarflow {
 namespace {
 
-constexpr int64_t kTileRows =
-    256;  // tokens a thread works on at once: their MLP activations fit a 1 MB cache
+// Tokens that a thread computes at once. Their MLP activations fit into a cache of 1 MB.
+constexpr int64_t kTileRows = 256;
 
-// A linear layer's weights (outs, ins), packed as the kernels read them.
+// The weights (outs, ins) of a linear layer, in the layout that VectorMath::multiply reads.
 struct Packed {
   std::vector<float> weight;
   int64_t outs = 0, ins = 0;
@@ -52,7 +53,7 @@ Block pack(const kernels::VectorMath& math, const BlockWeights& block) {
 
 const float* data(const at::Tensor& tensor) { return tensor.const_data_ptr<float>(); }
 
-// Work space of one thread for `rows` tokens of sequences with `n` inputs each, which see up to
+// Work space of one thread for `rows` tokens. A sequence has `n` inputs. An input sees at most
 // `keys` keys.
 struct Scratch {
   std::vector<float> input, hidden, normed, wide, scores;
@@ -113,7 +114,7 @@ class CpuEvaluator final : public Evaluator {
     const float* input = x.const_data_ptr<float>();
     float* out = outputs.mutable_data_ptr<float>();
     const int64_t threads = static_cast<int64_t>(scratch_.size());
-    // Tiles of whole sequences: small enough for the cache, and enough of them for every thread.
+    // A tile has whole sequences. Tiles fit into the cache, and there is one for every thread.
     const int64_t tile =
         std::clamp(kTileRows / n, int64_t{1}, std::max<int64_t>(1, batch / threads));
     const int64_t tiles = (batch + tile - 1) / tile;
@@ -126,15 +127,15 @@ class CpuEvaluator final : public Evaluator {
     return outputs;
   }
 
-  // Whether a row's image has stopped: its cache stays as it is.
+  // Whether the row's image has stopped. The cache of such a row must not change.
   bool frozen(int64_t row) const { return stopped_ && stopped_[row % images_] != 0; }
 
   // Sequences [lo, hi) with tokens [first, first + n).
   void run_tile(Scratch& s, const float* x, int64_t lo, int64_t hi, int64_t first, int64_t n,
                 float* out) const {
-    bool any = false;  // of the images goes on
-    for (int64_t b = lo; b < hi && !any; ++b) any = !frozen(b);
-    if (!any) return;
+    bool active = false;  // whether a sequence has not stopped
+    for (int64_t b = lo; b < hi && !active; ++b) active = !frozen(b);
+    if (!active) return;
     const ModelShape& shape = model_.shape;
     const int64_t c = shape.channels, d = shape.token_width(), t = shape.tokens(),
                   rows = (hi - lo) * n;
@@ -144,7 +145,7 @@ class CpuEvaluator final : public Evaluator {
       std::copy(tokens, tokens + n * d, s.input.data() + (b - lo) * n * d);
     }
     embed(s, lo, hi, first, n);
-    const float* bias = nullptr;  // of the layer before, added on the way into the next norm
+    const float* bias = nullptr;  // of the previous layer; the next norm adds it
     for (size_t l = 0; l < packed_->layers.size(); ++l) {
       const Layer& layer = packed_->layers[l];
       const LayerWeights& w = *layer.weights;
@@ -166,7 +167,7 @@ class CpuEvaluator final : public Evaluator {
     math_.add_bias(tile_out, data(block_->proj_out_bias), rows, 2 * d);
   }
 
-  // out (rows, outs) = in (rows, ins) W^T, added to out if `add`.
+  // out (rows, outs) = in (rows, ins) W^T; if `add`, the product is added to out.
   void multiply(const std::vector<float>& in, const Packed& weight, float* out, int64_t rows,
                 bool add) const {
     const Range range("matrix products");
@@ -186,8 +187,8 @@ class CpuEvaluator final : public Evaluator {
     }
   }
 
-  // wide holds q | k | v without bias (rows, 3C); keys and values go to the cache, the mixed values
-  // to normed.
+  // Reads q | k | v without bias from `wide` (rows, 3C). Writes keys and values to the cache, and
+  // the output of attention to `normed`.
   void attention(Scratch& s, const float* bias, int64_t layer, int64_t lo, int64_t hi,
                  int64_t first, int64_t n) const {
     const Range range("attention");
@@ -217,8 +218,8 @@ class CpuEvaluator final : public Evaluator {
     }
   }
 
-  // n scaled queries (row stride `stride`) over keys [0, first + n) -> out (row stride
-  // `out_stride`).
+  // Attention of n scaled queries over keys [0, first + n). `stride` and `out_stride`: floats from
+  // one row of `queries` and `out` to the next.
   void attend_head(Scratch& s, const float* queries, int64_t stride, const float* keys,
                    const float* values, int64_t first, int64_t n, float* out,
                    int64_t out_stride) const {
@@ -233,16 +234,16 @@ class CpuEvaluator final : public Evaluator {
     kernels::gemm_nn(n, kHeadWidth, count, scores, count, values, kHeadWidth, 0, out, out_stride);
   }
 
-  int64_t batch_ = 0;  // rows of the block at hand
+  int64_t batch_ = 0;  // rows of the current block
   const float unconditional_scale_;
   const kernels::VectorMath& math_;
-  at::Tensor cache_;                      // room for (L, 2, B, heads, T, 64): keys, then values
-  at::Tensor outputs_;                    // room for (B, T, 2D)
-  const int* stopped_ = nullptr;          // (N): of the step at hand
+  at::Tensor cache_;                      // (L, 2, B, heads, T, 64): keys, then values
+  at::Tensor outputs_;                    // (B, width, 2D) of the current step
+  const int* stopped_ = nullptr;          // (N): flags of the current step
   at::Tensor classes_;                    // (B, C)
-  mutable std::vector<Scratch> scratch_;  // one a thread
+  mutable std::vector<Scratch> scratch_;  // one per thread
   std::vector<Block> blocks_;
-  const BlockWeights* block_ = nullptr;  // the one at hand
+  const BlockWeights* block_ = nullptr;  // the current block
   const Block* packed_ = nullptr;
 };
 
@@ -255,7 +256,7 @@ EvaluatorBytes cpu_bytes(const Model& model, int64_t rows, int64_t longest) {
   const int64_t layer = math.packed_size(3 * c, c) + math.packed_size(c, c) +
                         math.packed_size(4 * c, c) + math.packed_size(c, 4 * c);
   const int64_t block = math.packed_size(c, d) + math.packed_size(2 * d, c) + shape.layers * layer;
-  // A tile of whole sequences has so many tokens at most.
+  // The most tokens that a tile of whole sequences has.
   const int64_t tile = std::min(rows * longest, std::max(kTileRows, longest));
   EvaluatorBytes bytes;
   bytes.packed = shape.blocks * block * float_bytes;

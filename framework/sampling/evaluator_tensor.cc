@@ -1,3 +1,4 @@
+// The evaluator of plain LibTorch operations.
 #include <ATen/ATen.h>
 
 #include "framework/kernels/attention.h"
@@ -39,8 +40,8 @@ class TensorEvaluator final : public Evaluator {
     if (batch > images_) h = at::cat({h, h});
     if (classes_.defined())
       h.add_(classes_.size(0) > batch ? classes_.slice(0, 0, batch) : classes_);
-    // (B) of rows whose cache is written; undefined: all.
-    kept_ = step.stopped.defined() ? step.stopped.eq(0).repeat(batch / images_) : at::Tensor();
+    // (B) bool: rows whose cache is written; undefined: all rows.
+    written_ = step.stopped.defined() ? step.stopped.eq(0).repeat(batch / images_) : at::Tensor();
     for (int64_t l = 0; l < static_cast<int64_t>(block_->layers.size()); ++l) {
       layer(block_->layers[static_cast<size_t>(l)], cache_[l].slice(1, 0, batch), h, first, last);
     }
@@ -51,8 +52,8 @@ class TensorEvaluator final : public Evaluator {
     return kernels::layer_norm(h, weight, bias).to(model_.dtype());
   }
 
-  // Attention's output (B, n, C). Queries, keys and values are freed at its end: they do not lie
-  // beside the wide layer.
+  // The output of attention, (B, n, C). Queries, keys and values are freed when it returns, before
+  // the MLP allocates its activations.
   at::Tensor attended(const LayerWeights& w, const at::Tensor& cache, const at::Tensor& h,
                       int64_t first, int64_t last) const {
     const int64_t b = h.size(0), n = h.size(1), c = h.size(2), heads = model_.shape.heads();
@@ -60,8 +61,9 @@ class TensorEvaluator final : public Evaluator {
                                       w.qkv_weight, w.qkv_bias)
                                .view({b, n, 3, heads, kHeadWidth});
     const at::Tensor fresh = qkv.slice(2, 1, 3).permute({2, 0, 3, 1, 4}),
-                     room = cache.slice(3, first, last);
-    room.copy_(kept_.defined() ? at::where(kept_.view({1, -1, 1, 1, 1}), fresh, room) : fresh);
+                     stored = cache.slice(3, first, last);
+    stored.copy_(written_.defined() ? at::where(written_.view({1, -1, 1, 1, 1}), fresh, stored)
+                                    : fresh);
     const at::Tensor keys = cache[0].slice(2, 0, last), values = cache[1].slice(2, 0, last);
     return kernels::attention({qkv.select(2, 0), keys.transpose(1, 2), values.transpose(1, 2),
                                images_, 1.0 / attn_temp_})
@@ -81,7 +83,7 @@ class TensorEvaluator final : public Evaluator {
   at::Tensor cache_;  // (L, 2, B, heads, T, 64): keys, then values
   const BlockWeights* block_ = nullptr;
   at::Tensor classes_;
-  at::Tensor kept_;
+  at::Tensor written_;
 };
 
 }  // namespace
@@ -92,8 +94,8 @@ EvaluatorBytes tensor_bytes(const Model& model, int64_t rows, int64_t longest) {
                 element = at::elementSize(model.dtype()), full = at::elementSize(at::kFloat);
   EvaluatorBytes bytes;
   bytes.cache = cache_elements(shape, rows) * element;
-  // The residual stream and what is added to it, a norm's output, a layer's MLP before and after
-  // GELU; the outputs in both types.
+  // The residual stream and its summand, the output of a norm, the MLP before and after GELU, and
+  // the outputs in both types.
   bytes.activations = rows * longest * (2 * c * full + 9 * c * element + 2 * d * (element + full));
   return bytes;
 }

@@ -18,7 +18,7 @@ namespace tarflow {
 namespace {
 
 constexpr double kRidge = 1;          // lambda, added to the diagonal of both problems
-constexpr double kClipMargin = 1.25;  // over the largest |x| seen
+constexpr double kClipMargin = 1.25;  // times the largest |x| of the calibration
 
 using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using ConstMap = Eigen::Map<const Matrix>;
@@ -46,8 +46,8 @@ Matrix solve_ridge(const at::Tensor& neighbours, const at::Tensor& theta) {
   return normal.ldlt().solve(right);
 }
 
-// For each of the 2D channels the two weights of q_t ~ up q_{t-S} + left q_{t-1}, made not negative
-// and, together, at most 1. Residuals (N, T, 2D), row 0 zero.
+// Fits q_t ~ up q_{t-S} + left q_{t-1} for each of the 2D features. Both weights are made at least
+// 0 and their sum at most 1. q: residuals (N, T, 2D), where row 0 is zero.
 void fit_residuals(const at::Tensor& q, int64_t row, LinearModel& model) {
   const int64_t tokens = q.size(1);
   const at::Tensor now = q.slice(1, 1), left = q.slice(1, 0, tokens - 1);

@@ -9,12 +9,12 @@
 namespace tarflow {
 namespace {
 
-constexpr int64_t kScratch = 1 << 20;  // bytes of work space that libraries take
-constexpr int64_t kFloat = 4;          // bytes of the residual stream, iterates and norms
+constexpr int64_t kScratch = 1 << 20;  // bytes of work space of libraries
+constexpr int64_t kFloat = 4;          // bytes of a number in the residual stream and iterates
 
 int64_t element_size(ComputeType compute) { return compute == ComputeType::kFloat32 ? 4 : 2; }
 
-// Tokens of the longest evaluation.
+// Tokens of the longest evaluation of the strategy.
 int64_t longest_of(const ModelShape& shape, const Strategy& strategy) {
   int64_t longest = 1;
   for (const BlockPlan& plan : strategy.blocks)
@@ -22,7 +22,7 @@ int64_t longest_of(const ModelShape& shape, const Strategy& strategy) {
   return longest;
 }
 
-// Of a token's change, where a stop looks at it.
+// Bytes of the statistics of tokens, if a stop needs them.
 int64_t statistics_bytes(const ModelShape& shape, int64_t images, const Strategy& strategy) {
   const bool measured =
       std::any_of(strategy.blocks.begin(), strategy.blocks.end(), [](BlockPlan plan) {
@@ -33,8 +33,8 @@ int64_t statistics_bytes(const ModelShape& shape, int64_t images, const Strategy
   return images * shape.tokens() * kernels::kStatistics * static_cast<int64_t>(sizeof(double));
 }
 
-// Of windows: outputs, deltas and residuals of all tokens, and what a solve of the linear model's
-// system takes for those of a window.
+// Bytes of windows: outputs, deltas and residuals of all tokens, and a solve of the linear model's
+// system for the tokens of a window.
 int64_t window_bytes(const ModelShape& shape, int64_t images, const Strategy& strategy) {
   int64_t widest = 0;
   for (const BlockPlan& plan : strategy.blocks) {
@@ -45,9 +45,9 @@ int64_t window_bytes(const ModelShape& shape, int64_t images, const Strategy& st
   return images * shape.token_width() * kFloat * (3 * 2 * shape.tokens() + 12 * widest);
 }
 
-// One image's: what autograd keeps of each layer of a block for the derivative (both norms' inputs,
-// queries, keys and values, attention's output, the MLP before GELU; linear layers keep none, as
-// weights have no derivative), and what computing it takes besides.
+// Bytes of the gradient per image. For each layer of a block autograd keeps the inputs of both
+// norms, queries, keys, values, the output of attention and the MLP before GELU. Linear layers keep
+// nothing, because weights have no derivative. The computation itself takes the rest.
 int64_t gradient_bytes(const ModelShape& shape, int64_t element) {
   const int64_t c = shape.channels, d = shape.token_width(), t = shape.tokens();
   const int64_t kept = (3 * c + 2 * c + 5 * c) * element + 3 * c * kFloat;
@@ -82,7 +82,7 @@ MemoryPlan memory_plan(const Model& model, int64_t images, const Guidance& guida
   plan.images = images;
   plan.weights = shape.parameters() * element + evaluator.packed;
   plan.cache = evaluator.cache;
-  // z, x, what comes from the block before, and its copy in the other order.
+  // z, x, the result of the previous block, and its copy in the other token order.
   const int64_t iterates = 4 * images * shape.tokens() * shape.token_width() * kFloat;
   plan.activations = evaluator.activations + iterates + statistics_bytes(shape, images, strategy) +
                      window_bytes(shape, images, strategy) + kScratch;

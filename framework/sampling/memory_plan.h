@@ -1,4 +1,4 @@
-// The memory that sampling takes, known before it starts.
+// The memory that sampling will take.
 #pragma once
 
 #include <cstdint>
@@ -12,25 +12,24 @@ namespace tarflow {
 
 // Bytes on the device.
 struct MemoryPlan {
-  int64_t images = 0;   // at once
-  int64_t weights = 0;  // of all blocks, also in an evaluator's own form; resident
-  int64_t cache = 0;    // keys and values of one block's layers, both passes
-  int64_t activations =
-      0;                 // of the longest evaluation that the strategy makes, the iterates included
-  int64_t gradient = 0;  // of self-denoising: one block's activations, kept for its derivative
+  int64_t images = 0;       // at once
+  int64_t weights = 0;      // of all blocks, with an evaluator's own copy
+  int64_t cache = 0;        // keys and values of one block's layers, both passes
+  int64_t activations = 0;  // of the longest evaluation of the strategy, with the iterates
+  int64_t gradient = 0;     // of self-denoising: one block's activations for its derivative
 
-  // Beyond the weights: the cache stays while the gradient is computed.
+  // Without the weights. The cache stays allocated while the gradient is computed.
   int64_t working() const { return cache + (activations > gradient ? activations : gradient); }
   int64_t total() const { return weights + working(); }
   std::string str() const;  // "64 images: 1.23 GB weights, ... in all"
 };
 
-// Of the evaluator that make_evaluator makes for the model.
+// The plan of the evaluator that make_evaluator makes for the model.
 MemoryPlan memory_plan(const Model& model, int64_t images, const Guidance& guidance,
                        const Strategy& strategy, bool self_denoising);
 
-// The most images at once whose working memory is within `bytes`: all of them, or as many as
-// halving them again and again leaves; 1 at least.
+// The number of images at once: `images`, halved until their working memory is at most `bytes`; at
+// least 1.
 int64_t images_within(int64_t bytes, int64_t images, const Model& model, const Guidance& guidance,
                       const Strategy& strategy, bool self_denoising);
 

@@ -15,12 +15,12 @@ namespace {
 void require_fitting(const Strategy& strategy, const Model& model) {
   const int stated = static_cast<int>(strategy.blocks.size());
   if (stated != model.shape.blocks) {
-    throw Error(fmt::format("strategy {} states {} blocks, the model has {}", strategy.name, stated,
+    throw Error(fmt::format("strategy {} has {} blocks, the model has {}", strategy.name, stated,
                             model.shape.blocks));
   }
   if (strategy.has_open_guess()) {
     throw Error(fmt::format("strategy {} leaves an initial guess open", strategy.name),
-                "state z or zero in the place of auto");
+                "state `guess: z` or `guess: zero` instead of `auto`");
   }
 }
 

@@ -1,4 +1,4 @@
-// From noise to images: the blocks of the flow inverted one after another (method.md section 2).
+// Sampling: the blocks of the flow are inverted one after another (method.md section 2).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -17,9 +17,9 @@
 namespace tarflow {
 
 struct SampleOptions {
-  Strategy strategy;  // one entry a block
+  Strategy strategy;  // one entry per block
   Guidance guidance;
-  // Of the model, where a window of the strategy guesses by the linear model.
+  // Of the model; needed if a window of the strategy guesses by the linear model.
   std::shared_ptr<const Calibration> calibration = {};
   bool keep_trace = false;
   // Called before each block is inverted, and with -1 after the last.
@@ -28,27 +28,28 @@ struct SampleOptions {
 
 struct SampleResult {
   at::Tensor images;  // (N, 3, H, H) fp32, unclipped, before self-denoising
-  std::vector<at::Tensor>
-      trace;  // K + 1 of (N, 3, H, H): the raw noise, then the state after blocks K-1 .. 0
+  // K + 1 tensors (N, 3, H, H): the noise, then the state after blocks K-1 .. 0; with keep_trace.
+  std::vector<at::Tensor> trace;
   std::vector<BlockWork> work;  // in checkpoint order
   double block_passes = 0;      // tokens evaluated / T, summed over blocks
-  int64_t micro_batch = 0;      // images that were sampled at once, at most
+  int64_t micro_batch = 0;      // the most images that were sampled at once
 };
 
-// A run of batches of up to `capacity` images: weights are packed and the cache is allocated once.
+// Samples batches of up to `capacity` images. Packs the weights and allocates the cache once.
 class Sampler {
  public:
-  // Keeps a reference to the model. Throws Error when the strategy does not fit it, or
-  // leaves a guess open (Guess::kAuto).
+  // Keeps a reference to the model. Throws Error if the strategy does not fit the model or leaves a
+  // guess open (Guess::kAuto).
   Sampler(const Model& model, int64_t capacity, SampleOptions options);
 
   int64_t capacity() const { return evaluator_->capacity(); }
 
-  // noise: (N, T, D) standard normal, fp32 on the model's device, in image token order; N is at
-  // most the capacity. labels: N, or one for all, or empty for an unconditional model. Throws Error
-  // for other numbers.
+  // noise: (N, T, D) standard normal, fp32 on the model's device, in image token order. N is at
+  // most the capacity. labels: N, one for all images, or none: the mean class. Throws Error for
+  // other numbers.
   SampleResult sample(const at::Tensor& noise, const Labels& labels);
-  // By another strategy than the options'. Throws Error when it does not fit the model.
+  // The same by another strategy than that of the options. Throws Error if it does not fit the
+  // model.
   SampleResult sample(const at::Tensor& noise, const Labels& labels, const Strategy& strategy);
 
  private:
@@ -57,7 +58,7 @@ class Sampler {
   std::unique_ptr<Evaluator> evaluator_;
 };
 
-// One batch.
+// Samples one batch.
 SampleResult sample(const Model& model, const at::Tensor& noise, const Labels& labels,
                     const SampleOptions& options);
 

@@ -1,5 +1,5 @@
-// A method of inverting a block, as the loop of solve.h sees it: what to evaluate next, and what to
-// make of the outputs.
+// A method of inverting a block, as the loop of solve.h uses it. It says what to evaluate next, and
+// it updates the state from the outputs.
 #pragma once
 
 #include <cstdint>
@@ -15,11 +15,11 @@ namespace tarflow {
 
 struct LinearModel;
 
-// What a solver works on: the evaluator has begun the block, iterate().z is set.
+// The input of a solver. The evaluator has begun the block, and iterate().z is set.
 struct Inversion {
   Evaluator& evaluator;
-  bool observed = false;  // somebody looks at each iteration before the next one is begun
-  const LinearModel* linear = nullptr;  // of the block, where its checkpoint is calibrated
+  bool observed = false;  // whether an observer sees each iteration before the next one begins
+  const LinearModel* linear = nullptr;  // of the block; null without a calibration
 
   Workspace& workspace() const { return evaluator.workspace(); }
   Iterate& iterate() const { return evaluator.workspace().iterate(); }
@@ -30,38 +30,42 @@ class Solver {
  public:
   virtual ~Solver() = default;
 
-  // The next evaluation; nothing when x is what the method gives. May run ahead of the device, by
-  // the evaluator's stop_lag() at most, and may wait for it.
+  // The next evaluation; nullopt if x is the result of the method. The host may run ahead of the
+  // device by at most the evaluator's stop_lag(). next() may wait for the device.
   virtual std::optional<Step> next() = 0;
 
-  // What follows from the outputs of a step. Gives work to the device and does nothing else: it is
-  // recorded as a graph, and the host does not run it again when the graph is replayed.
+  // Updates the state from the outputs of a step. It gives work to the device and does nothing
+  // else: a graph records this work, and the host does not call update() when the graph is
+  // replayed.
   virtual void update(Iterate& iterate, const Outputs& outputs, const Step& step) = 0;
 
-  // Whether steps come again at the same place, so that recording them as graphs is worth it.
+  // Whether steps are recorded as graphs. This pays if steps come again at the same place.
   virtual bool recorded() const { return true; }
 
-  // What update() depends on beside the step: settings and whether tensors of the Iterate are used.
+  // Everything but the step that update() depends on: settings, and the tensors of the Iterate in
+  // use.
   virtual std::vector<int64_t> key() const { return {}; }
 
-  // Once next() has returned nothing: the iterations that counted, a segment; those begun before a
-  // stop was known did not. T - 1 single steps are one entry.
+  // The iterations that counted, one entry per segment; valid after next() has returned nullopt.
+  // Iterations that were begun before a stop was known do not count. T - 1 single steps are one
+  // entry.
   virtual std::vector<int> iterations() const = 0;
-  // ||x' - x||_2 / (N D) after each of them, segment after segment; where it was measured.
+  // ||x' - x||_2 / (N D) after each iteration that counted, segment after segment; empty if it was
+  // not measured.
   virtual std::vector<double> residuals() const { return {}; }
-  // Whether update() leaves each iteration's change in the iterate, where somebody observes. A method
-  // that does not cannot be observed.
+  // Whether update() leaves the change of each iteration in the iterate if there is an observer.
+  // Other methods cannot be observed.
   virtual bool measures_change() const { return false; }
-  // Of a window: the front after each full evaluation, and each evaluation's letter.
+  // Only of a window: the front after each full evaluation, and one letter per evaluation.
   virtual std::vector<int64_t> fronts() const { return {}; }
   virtual std::string kinds() const { return ""; }
 };
 
-// The update of the step's outputs, with nothing measured and no clamp.
+// The update from the outputs of a step, without measures and clamp.
 kernels::GuidedUpdate update_of(const Evaluator& evaluator, const Iterate& iterate,
                                 const Outputs& outputs, const Step& step);
 
-// A file a method, in solvers/. Each sets x to its initial guess.
+// Each method has a file in solvers/. Each solver sets x to its initial guess.
 std::unique_ptr<Solver> make_solver(const Sequential& plan, const Inversion& inversion);
 std::unique_ptr<Solver> make_solver(const Jacobi& plan, const Inversion& inversion);
 std::unique_ptr<Solver> make_solver(const Segments& plan, const Inversion& inversion);

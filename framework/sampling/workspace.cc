@@ -26,7 +26,7 @@ Iterate& Workspace::begin(const at::Tensor& z) {
 }
 
 at::Tensor Workspace::rows(const std::string& name, at::IntArrayRef shape, at::ScalarType type) {
-  // Another shape is another room: the first one may be in a graph.
+  // Another shape gets memory of its own: a graph may use the first one.
   std::string key = name + " " + c10::toString(type);
   for (const int64_t size : shape) key += " " + std::to_string(size);
   at::Tensor& room = rooms_[key];
@@ -40,7 +40,7 @@ at::Tensor Workspace::rows(const std::string& name, at::IntArrayRef shape, at::S
 
 at::Tensor Workspace::set_counter(int64_t first) {
   if (next_ != first) counter_.fill_(first);
-  next_ = -1;  // not known until the step was given
+  next_ = -1;  // not known until the device has the step
   return counter_;
 }
 

@@ -1,5 +1,5 @@
-// The state of a block's inversion on the device. Its addresses stay the same from block to block,
-// so that work recorded as a graph serves all of them.
+// The state of a block's inversion on the device. Its addresses are the same for all blocks, so a
+// recorded graph serves all of them.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -12,33 +12,34 @@
 
 namespace tarflow {
 
-// What every method works on, of the N images of an inversion.
+// The state that all methods share, for the N images of an inversion.
 struct Iterate {
   at::Tensor z, x;        // (N, T, D) fp32 in the block's token order
   at::Tensor change;      // (N) float64, as in kernels::Residual
-  at::Tensor stopped;     // (N) int32, likewise
-  at::Tensor finished;    // (1) int32, likewise
-  at::Tensor done;        // (1) int32, likewise
-  at::Tensor statistics;  // (N, T, 3) float64, likewise; undefined until a method asks for it
+  at::Tensor stopped;     // (N) int32, as in kernels::Residual
+  at::Tensor finished;    // (1) int32, as in kernels::Residual
+  at::Tensor done;        // (1) int32, as in kernels::Residual
+  at::Tensor statistics;  // (N, T, 3) float64, as there; undefined until a method sets it
 };
 
 class Workspace {
  public:
   Workspace(const at::Device& device, int64_t capacity);
 
-  // For the inversion of z (N, T, D): z copied in, the rest not set.
+  // Begins the inversion of z (N, T, D). Copies z and leaves the other tensors as they are.
   Iterate& begin(const at::Tensor& z);
   Iterate& iterate() { return iterate_; }
 
-  // (N, shape...): further state that a method keeps for each image under a name of its own. The
-  // content is what was left there, at first zeros; each shape and type of a name has its own.
+  // Further state of a method: (N, shape...), one row per image, zeros at first. A later call with
+  // the same name, shape and type returns the same memory with its content. Another shape or type
+  // has memory of its own.
   at::Tensor rows(const std::string& name, at::IntArrayRef shape, at::ScalarType type);
 
   Graphs& graphs() { return graphs_; }
 
-  // A counter (1) int64 on the device: the input of a single step, which moves it on by one.
-  // set_counter() returns it as the step at `first` needs it; counter_moved() says that the device
-  // was given that step.
+  // A counter (1) int64 on the device: the index of a single step's input. The step increases it
+  // by 1. set_counter() returns the counter with the value `first`. counter_moved() is called after
+  // the step at `first` was given to the device.
   at::Tensor set_counter(int64_t first);
   void counter_moved(int64_t first) { next_ = first + 1; }
 
@@ -50,7 +51,7 @@ class Workspace {
   Iterate iterate_;
   Graphs graphs_;
   at::Tensor counter_;
-  int64_t next_ = -1;  // what counter_ will be once the device has done all it was given
+  int64_t next_ = -1;  // the value of counter_ after all work of the device; -1: not known
 };
 
 }  // namespace tarflow

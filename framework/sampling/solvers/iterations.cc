@@ -23,20 +23,20 @@ at::Tensor initial_guess(const Iterations& plan, const at::Tensor& z) {
     case Guess::kAuto:
       break;
   }
-  throw std::logic_error("the initial guess is open");
+  throw std::logic_error("the initial guess must be chosen before sampling");
 }
 
 IterationCount::IterationCount(const Iterations& plan, const Inversion& inversion)
     : evaluator_(inversion.evaluator),
       iterate_(inversion.iterate()),
       plan_(plan),
-      watched_(plan.stop || inversion.observed),
+      measured_(plan.stop || inversion.observed),
       by_token_(plan.stop && plan.stop->norm != Norm::kPublished),
-      // An observer sees every iteration before the next one is begun.
+      // An observer sees every iteration before the next one begins.
       lag_(inversion.observed ? 0 : static_cast<size_t>(inversion.evaluator.stop_lag())) {
-  if (plan.max_iterations < 1) throw std::logic_error("a plan that iterates does so once at least");
+  if (plan.max_iterations < 1) throw std::logic_error("a plan needs at least one iteration");
   Iterate& iterate = inversion.iterate();
-  if (watched_) history_ = at::zeros({plan.max_iterations}, iterate.change.options());
+  if (measured_) history_ = at::zeros({plan.max_iterations}, iterate.change.options());
   if (by_token_) {
     iterate.statistics = inversion.workspace().rows(
         "statistics", {inversion.tokens(), kernels::kStatistics}, at::kDouble);
@@ -48,15 +48,15 @@ void IterationCount::start(int segment, const Segment& range, const Segment& wri
   segment_ = segment;
   range_ = range;
   written_ = written;
-  given_ = 0;
-  looks_.clear();
-  if (!watched_) return;
+  submitted_ = 0;
+  flag_copies_.clear();
+  if (!measured_) return;
   iterate_.change.zero_();
   iterate_.done.zero_();
   iterate_.stopped.zero_();
   iterate_.finished.zero_();
   if (!by_token_) return;
-  // Tokens that are held and not written keep their size.
+  // Tokens that are not written keep their size.
   iterate_.statistics.zero_();
   iterate_.statistics.select(2, kernels::kSize).copy_(iterate_.x.to(at::kDouble).square().sum(-1));
 }
@@ -65,18 +65,18 @@ Step IterationCount::step(int64_t skipped) {
   Step step;
   step.place.first = range_.first + skipped;
   step.width = range_.last - step.place.first;
-  if (watched_) step.stopped = iterate_.stopped;
+  if (measured_) step.stopped = iterate_.stopped;
   step.segment = segment_;
   step.range = range_;
-  step.iteration = ++given_;
+  step.iteration = ++submitted_;
   return step;
 }
 
 bool IterationCount::ended() {
-  if (given_ == 0) return false;
-  const bool stopped = watched_ && judge();
-  if (!stopped && given_ < plan_.max_iterations) return false;
-  close();
+  if (submitted_ == 0) return false;
+  const bool stopped = measured_ && judge();
+  if (!stopped && submitted_ < plan_.max_iterations) return false;
+  finish_segment();
   return true;
 }
 
@@ -95,28 +95,29 @@ bool IterationCount::judge() {
   kernels::residual(work);
   if (!plan_.stop) return false;
   const at::Device device = iterate_.finished.device();
-  looks_.push_back({at::empty({1}, at::TensorOptions(at::kInt).pinned_memory(device.is_cuda())),
-                    c10::Event(device.type())});
-  looks_.back().finished.copy_(iterate_.finished, /*non_blocking=*/true);
+  flag_copies_.push_back(
+      {at::empty({1}, at::TensorOptions(at::kInt).pinned_memory(device.is_cuda())),
+       c10::Event(device.type())});
+  flag_copies_.back().finished.copy_(iterate_.finished, /*non_blocking=*/true);
   if (device.is_cuda()) {
-    looks_.back().event.record(c10::impl::VirtualGuardImpl(device.type()).getStream(device));
+    flag_copies_.back().event.record(c10::impl::VirtualGuardImpl(device.type()).getStream(device));
   }
-  if (looks_.size() <= lag_) return false;
-  const bool seen = finished(looks_.front());
-  looks_.pop_front();
+  if (flag_copies_.size() <= lag_) return false;
+  const bool seen = finished(flag_copies_.front());
+  flag_copies_.pop_front();
   return seen;
 }
 
-bool IterationCount::finished(Look& look) const {
-  if (iterate_.finished.is_cuda()) look.event.synchronize();
-  return *look.finished.const_data_ptr<int>() != 0;
+bool IterationCount::finished(FlagCopy& copy) const {
+  if (iterate_.finished.is_cuda()) copy.event.synchronize();
+  return *copy.finished.const_data_ptr<int>() != 0;
 }
 
-// Waits for the device where it counts.
-void IterationCount::close() {
-  looks_.clear();
-  if (!watched_) {
-    iterations_.push_back(given_);
+// Waits for the device if changes are measured.
+void IterationCount::finish_segment() {
+  flag_copies_.clear();
+  if (!measured_) {
+    iterations_.push_back(submitted_);
     return;
   }
   const int done = iterate_.done.item<int>();
@@ -132,7 +133,7 @@ kernels::GuidedUpdate IterationCount::update(const Iterate& iterate, const Outpu
   update.clamp = plan_.clamp;
   if (by_token_) update.statistics = iterate.statistics;
   if (by_image()) update.change = iterate.change;
-  if (watched_) update.stopped = iterate.stopped;
+  if (measured_) update.stopped = iterate.stopped;
   return update;
 }
 

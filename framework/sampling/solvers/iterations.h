@@ -1,5 +1,5 @@
-// What Jacobi and GS-Jacobi have in common: the guess, the update, and the stop, which the device
-// judges (method.md section 2 "Stop") and of which the host learns a few iterations late.
+// The common part of Jacobi and GS-Jacobi: the guess, the update and the stop (method.md section 2
+// "Stop"). The device judges the stop. The host learns of it a few iterations late.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -13,65 +13,68 @@
 
 namespace tarflow {
 
-// x = z, or token 0 of z and zeros elsewhere (N, T, D). The guess is not open.
+// The initial x (N, T, D): z, or token 0 of z and zeros elsewhere. Throws std::logic_error for
+// Guess::kAuto.
 at::Tensor initial_guess(const Iterations& plan, const at::Tensor& z);
 
-// The iterations of one segment after another, or of all tokens.
+// Counts and judges the iterations of one segment after another. Jacobi is one segment.
 class IterationCount {
  public:
   IterationCount(const Iterations& plan, const Inversion& inversion);
 
-  // Before the first iteration of a segment that reads the tokens of `range` and writes or holds
-  // [written.first, written.last).
+  // Starts a segment. `range`: the tokens that it reads. `written`: the tokens that it writes or
+  // holds.
   void start(int segment, const Segment& range, const Segment& written);
 
-  // Iterations that the segment was given so far.
-  int given() const { return given_; }
+  // Iterations of the segment that were given to the device.
+  int submitted() const { return submitted_; }
 
-  // The step of the segment's next iteration, with `skipped` leading inputs left out.
+  // The step of the segment's next iteration. It leaves out the first `skipped` inputs.
   Step step(int64_t skipped);
 
-  // Judges the iteration that was given last, if there is one. True when the segment needs no
-  // further one: there were as many as the plan allows, or one that is at least stop_lag()
-  // iterations old has stopped. The segment is closed then.
+  // Judges the last submitted iteration, if there is one. Returns true if the segment needs no
+  // further iteration: the plan's limit is reached, or an iteration that is at least stop_lag()
+  // iterations old has stopped. The segment is finished then.
   bool ended();
 
   // The update of the plan's iterations.
   kernels::GuidedUpdate update(const Iterate& iterate, const Outputs& outputs,
                                const Step& step) const;
-  // Whether changes are measured, by image or by token.
-  bool by_image() const { return watched_ && !by_token_; }
+  // Whether changes are measured per image, or per token.
+  bool by_image() const { return measured_ && !by_token_; }
   bool by_token() const { return by_token_; }
 
-  // How many leading inputs of `count` need no further evaluation, given that `final_inputs` were
-  // final before the last one; at least one input is evaluated.
+  // The number of leading inputs that the next evaluation leaves out. The segment has `count`
+  // inputs. `final_inputs` of them were final before the last evaluation. At least one input is
+  // evaluated.
   int64_t skip(int64_t final_inputs, int64_t count) const;
 
-  // What update() depends on.
+  // The settings that update() depends on.
   std::vector<int64_t> key() const;
 
   const std::vector<int>& iterations() const { return iterations_; }
   const std::vector<double>& residuals() const { return residuals_; }
 
  private:
-  struct Look {  // at the flag, under way
+  // A copy of the flag `finished` to the host. It has arrived when `event` has happened.
+  struct FlagCopy {
     at::Tensor finished;
     c10::Event event;
   };
   bool judge();
-  bool finished(Look& look) const;
-  void close();
+  bool finished(FlagCopy& copy) const;
+  void finish_segment();
 
   const Evaluator& evaluator_;
   const Iterate& iterate_;
   const Iterations plan_;
-  const bool watched_, by_token_;
+  const bool measured_, by_token_;
   const size_t lag_;
   at::Tensor history_;  // (max_iterations) float64
-  std::deque<Look> looks_;
+  std::deque<FlagCopy> flag_copies_;
   int segment_ = 0;
   Segment range_, written_;
-  int given_ = 0;
+  int submitted_ = 0;
   std::vector<int> iterations_;
   std::vector<double> residuals_;
 };

@@ -1,4 +1,4 @@
-// Jacobi (method.md section 2): all tokens at once. The clamp acts on token 0 too.
+// Jacobi (method.md section 2): every iteration updates all tokens. The clamp acts on token 0 too.
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -12,17 +12,17 @@ class JacobiSolver final : public Solver {
  public:
   JacobiSolver(const Jacobi& plan, const Inversion& inversion)
       : clamp_(plan.clamp), count_(plan, inversion), inputs_(inversion.tokens() - 1) {
-    // A model of one token has nothing to evaluate: only the clamp is left.
+    // A model of one token has nothing to evaluate. Only the clamp acts.
     if (inputs_ == 0 && clamp_ > 0) inversion.iterate().x.clamp_(-clamp_, clamp_);
     count_.start(0, {0, inputs_}, {0, inputs_ + 1});
-    // Where no final tokens are left out, no evaluation reads what another one cached.
+    // If no final tokens are left out, no evaluation reads the cache.
     cached_ = inversion.evaluator.skips_final_tokens(inputs_);
   }
 
   std::optional<Step> next() override {
     if (inputs_ == 0 || ended_ || (ended_ = count_.ended())) return std::nullopt;
-    // Inputs 0..k-1 were final before evaluation k; a clamp that moves token 0 delays that by one.
-    const int64_t done = count_.given(), final_inputs = clamp_ > 0 ? done - 1 : done;
+    // Inputs 0..k-1 were final before evaluation k. A clamp that moves token 0 delays this by one.
+    const int64_t done = count_.submitted(), final_inputs = clamp_ > 0 ? done - 1 : done;
     Step step = count_.step(count_.skip(std::max<int64_t>(0, final_inputs), inputs_));
     step.cached = cached_;
     return step;
@@ -35,7 +35,7 @@ class JacobiSolver final : public Solver {
 
   std::vector<int64_t> key() const override {
     std::vector<int64_t> key = count_.key();
-    key.push_back(int64_t{clamps_first(count_.given())});
+    key.push_back(int64_t{clamps_first(count_.submitted())});
     return key;
   }
 
@@ -55,10 +55,10 @@ class JacobiSolver final : public Solver {
       iterate.change.add_(moved.to(at::kDouble).square().sum(at::IntArrayRef{1, 2}));
     if (count_.by_token()) {
       const at::Tensor change = moved.select(1, 0).to(at::kDouble),
-                       of = iterate.statistics.select(1, 0);
-      of.select(1, kernels::kSquares).copy_(change.square().sum(1));
-      of.select(1, kernels::kLargest).copy_(change.abs().amax(1));
-      of.select(1, kernels::kSize).copy_(clamped.select(1, 0).to(at::kDouble).square().sum(1));
+                       entries = iterate.statistics.select(1, 0);
+      entries.select(1, kernels::kSquares).copy_(change.square().sum(1));
+      entries.select(1, kernels::kLargest).copy_(change.abs().amax(1));
+      entries.select(1, kernels::kSize).copy_(clamped.select(1, 0).to(at::kDouble).square().sum(1));
     }
     token.copy_(clamped);
   }

@@ -1,6 +1,6 @@
-// GS-Jacobi (method.md section 2): segments one after another, in each Jacobi over the finished
-// prefix's keys and values. What a segment leaves in the cache are those of its last evaluation's
-// inputs.
+// GS-Jacobi (method.md section 2): one segment after another. Each segment is solved by Jacobi over
+// the keys and values of the finished prefix. The cache keeps the keys and values of the inputs of
+// a segment's last evaluation.
 #include "framework/sampling/solvers/iterations.h"
 
 namespace tarflow {
@@ -17,7 +17,7 @@ class SegmentsSolver final : public Solver {
     if (segment_ < ranges_.size() && count_.ended()) start(segment_ + 1);
     if (segment_ >= ranges_.size()) return std::nullopt;
     const Segment& range = ranges_[segment_];
-    return count_.step(count_.skip(count_.given(), range.last - range.first));
+    return count_.step(count_.skip(count_.submitted(), range.last - range.first));
   }
 
   void update(Iterate& iterate, const Outputs& outputs, const Step& step) override {

@@ -1,4 +1,5 @@
-// Token after token (method.md section 2): T - 1 single steps over the cache. Exact.
+// Sequential sampling (method.md section 2): T - 1 single steps over the cache. The result is
+// exact.
 #include <algorithm>
 
 #include "framework/sampling/solver.h"
@@ -11,7 +12,8 @@ class SequentialSolver final : public Solver {
   explicit SequentialSolver(const Inversion& inversion)
       : evaluator_(inversion.evaluator), inputs_(inversion.tokens() - 1) {
     Iterate& iterate = inversion.iterate();
-    iterate.x.copy_(iterate.z);  // token 0 is final; the others are written before they are read
+    iterate.x.copy_(
+        iterate.z);  // token 0 is final; the other tokens are written before they are read
   }
 
   std::optional<Step> next() override {
