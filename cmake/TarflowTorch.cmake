@@ -63,6 +63,18 @@ if(TARFLOW_USE_CUDA)
   find_package(CUDAToolkit REQUIRED)
 endif()
 
+# cuDNN, and the headers by which work is described to it.
+if(TARFLOW_USE_CUDA)
+  find_path(TARFLOW_CUDNN_FRONTEND cudnn_frontend.h HINTS ${TARFLOW_TORCH_ROOT}/include)
+  find_library(TARFLOW_CUDNN NAMES libcudnn.so.9 HINTS ${TARFLOW_NVIDIA_DIR}/cudnn/lib ${CUDAToolkit_LIBRARY_DIR})
+  if(NOT TARFLOW_CUDNN_FRONTEND OR NOT TARFLOW_CUDNN)
+    message(FATAL_ERROR "A CUDA build needs cuDNN 9 and the headers of cudnn-frontend "
+                        "(cuDNN: ${TARFLOW_CUDNN}; headers: ${TARFLOW_CUDNN_FRONTEND}). ./run_sweep fetches both; the "
+                        "PyPI wheel nvidia-cudnn-frontend holds the headers in include/: name its folder with "
+                        "-DCMAKE_PREFIX_PATH=... .")
+  endif()
+endif()
+
 # --- the target --------------------------------------------------------------------------------------------------
 add_library(tarflow_torch INTERFACE)
 target_include_directories(tarflow_torch SYSTEM INTERFACE
@@ -102,7 +114,7 @@ if(TARFLOW_USE_CUDA)
   list(APPEND TARFLOW_RUNTIME_DIRS ${cuda_libraries})
   target_compile_definitions(tarflow_torch INTERFACE TARFLOW_USE_CUDA)
   target_include_directories(tarflow_torch SYSTEM INTERFACE ${CUDAToolkit_INCLUDE_DIRS})
-  foreach(folder cu13 nccl)  # headers of what did not come with the toolkit
+  foreach(folder cu13 cudnn nccl)  # headers of what did not come with the toolkit
     if(EXISTS ${TARFLOW_NVIDIA_DIR}/${folder}/include)
       target_include_directories(tarflow_torch SYSTEM INTERFACE ${TARFLOW_NVIDIA_DIR}/${folder}/include)
     endif()
@@ -110,7 +122,8 @@ if(TARFLOW_USE_CUDA)
   # Nothing refers to libtorch_cuda by name (its operators register themselves), so the linker must be told to keep it.
   target_link_libraries(tarflow_torch INTERFACE
     -Wl,--no-as-needed ${TARFLOW_TORCH_LIB}/libtorch_cuda.so ${TARFLOW_TORCH_LIB}/libc10_cuda.so -Wl,--as-needed
-    CUDA::cudart)
+    CUDA::cudart ${TARFLOW_CUDNN})
+  target_include_directories(tarflow_torch SYSTEM INTERFACE ${TARFLOW_CUDNN_FRONTEND})
 endif()
 set(CMAKE_BUILD_RPATH ${TARFLOW_RUNTIME_DIRS})
 set_target_properties(tarflow_torch PROPERTIES TARFLOW_RUNTIME_DIRS "${TARFLOW_RUNTIME_DIRS}"

@@ -31,7 +31,7 @@ struct Settings {
   std::string model;
   Strategy strategy;
   double cfg = 0, attn_temp = 1;
-  int64_t batch = 64, seed = 0, warm_up = 1, repeats = 3;
+  int64_t batch = 64, seed = 0, warm_up = 1, repeats = 3, front_advance = 0;
   bool profile = true;
   std::string device = "auto", compute_type = "auto";
   double memory_limit = 0;
@@ -39,11 +39,33 @@ struct Settings {
   void bind(Binder& binder);
   SampleOptions options() const {
     SampleOptions options;
-    options.strategy = strategy;
+    options.strategy = forced();
     options.guidance = {cfg, attn_temp};
     return options;
   }
+  // The strategy, its fronts moved on by front_advance. Half evaluations move none: the full ones
+  // make up for them.
+  Strategy forced() const;
 };
+
+Strategy Settings::forced() const {
+  Strategy result = strategy;
+  bool windows = false;
+  for (BlockPlan& plan : result.blocks) {
+    Window* const window = std::get_if<Window>(&plan.method);
+    if (!window) continue;
+    windows = true;
+    const bool guided = cfg > 0;  // elsewhere every evaluation is a full one
+    const auto all = static_cast<int64_t>(window->pattern.size()),
+               full = std::count(window->pattern.begin(), window->pattern.end(), 'F');
+    window->advance = static_cast<int>(guided ? front_advance * all / full : front_advance);
+  }
+  if (front_advance > 0 && !windows) {
+    throw Error("`front_advance` forces the front of windows, and the strategy has none",
+                "leave it out, or state a strategy such as Window-64");
+  }
+  return result;
+}
 
 void Settings::bind(Binder& binder) {
   binder.model(model, {.name = "model",
@@ -71,6 +93,12 @@ void Settings::bind(Binder& binder) {
   binder.integer(repeats, {.name = "repeats",
                            .description = "Timed samplings of the batch; the median counts.",
                            .minimum = 1});
+  binder.integer(front_advance,
+                 {.name = "front_advance",
+                  .description = "Tokens per evaluation by which the front of adaptive windows "
+                                 "moves, on average, whatever their tolerance: for times on random "
+                                 "weights. 0: by the tolerance.",
+                  .minimum = 0});
   binder.boolean(
       profile,
       {.name = "profile",
@@ -187,7 +215,7 @@ class Benchmark {
       largest = std::max(largest, settings.batch);
       strategies.push_back(settings.strategy);
     }
-    calibration_ = calibration_for(context_, strategies, model_);
+    calibration_ = calibration_for(context_, strategies, model_, settings_.memory_limit);
     DeviceShare share(device_);
     rates_ = measure_rates(model_, largest);
     report_rates();

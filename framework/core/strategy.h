@@ -83,14 +83,23 @@ struct Window {
   WindowGuess guess = WindowGuess::kLinear;
   int sweeps = 3;             // solves of the linear model's system; of kLinear alone
   std::string pattern = "F";  // of evaluations, repeated: F full, H the conditional pass alone
+  // Above 0, in benchmarks alone: a full evaluation settles so many tokens whatever they change.
+  int advance = 0;
   bool operator==(const Window&) const = default;
 };
 // Why `pattern` is none; "" for one of F and H with an F in it.
 std::string pattern_fault(const std::string& pattern);
 
+// Left open: one of the others is chosen from measurements before sampling starts, so that images
+// deviate no more than stated from those of sequential sampling (docs/tuning.md).
+struct Tuned {
+  double deviation = 0.03;  // median over images of the relative rms difference
+  bool operator==(const Tuned&) const = default;
+};
+
 // How one block is inverted.
 struct BlockPlan {
-  std::variant<Sequential, Jacobi, Segments, Window> method;
+  std::variant<Sequential, Jacobi, Segments, Window, Tuned> method;
 
   bool sequential() const { return std::holds_alternative<Sequential>(method); }
   bool operator==(const BlockPlan&) const = default;
@@ -130,6 +139,8 @@ struct Strategy {
   bool sequential() const;                  // every block is
   bool has_open_guess() const;              // a block's guess is Guess::kAuto
   bool needs_calibration() const;           // a block's window guesses by the linear model
+  // The deviation for which the methods are still to be chosen; nothing where all are stated.
+  std::optional<double> open_deviation() const;
   const BlockPlan& block(int index) const;  // by checkpoint index
   // The name is a label and not part of the identity.
   bool operator==(const Strategy& other) const { return blocks == other.blocks; }
@@ -140,5 +151,6 @@ Json to_json(const Strategy& strategy);
 Strategy strategy_from_json(const Json& json);  // throws Error
 // One short line that states every block, equal blocks run together; for records and logs.
 std::string describe(const Strategy& strategy);
+std::string describe(const BlockPlan& plan);  // a block of it
 
 }  // namespace tarflow

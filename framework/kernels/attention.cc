@@ -2,6 +2,10 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
+#include "framework/kernels/cudnn_attention.h"
+
 namespace tarflow::kernels {
 namespace {
 
@@ -12,6 +16,7 @@ constexpr int64_t kLeastForCudnn = 128;
 struct Rows {
   at::Tensor query, keys, values;  // as in Attention
   double scale = 0.125;
+  at::Tensor lengths = {};
 };
 
 // As many queries as keys.
@@ -57,22 +62,51 @@ at::Tensor over_prefix_cuda(const Rows& rows) {
       n > 1 ? kLowerRight : kNoMask, /*compute_log_sumexp=*/false, rows.scale));
 }
 
+at::Tensor attend(const Rows& rows);
+
+// On a CPU the lengths can be read.
+at::Tensor over_lengths(const Rows& rows) {
+  if (rows.query.is_cuda()) {
+    return cudnn_attention({rows.query, rows.keys, rows.values, rows.lengths[0], rows.lengths[1],
+                            rows.scale});
+  }
+  const int64_t queries = rows.lengths[0][0].item<int>(), keys = rows.lengths[1][0].item<int>();
+  at::Tensor out = at::zeros(rows.query.sizes(), rows.query.options());
+  out.slice(1, 0, queries)
+      .copy_(attend({rows.query.slice(1, 0, queries), rows.keys.slice(1, 0, keys),
+                     rows.values.slice(1, 0, keys), rows.scale}));
+  return out;
+}
+
 at::Tensor attend(const Rows& rows) {
+  if (rows.lengths.defined()) return over_lengths(rows);
   if (rows.query.size(1) == rows.keys.size(1)) return over_themselves(rows);
   return rows.query.is_cpu() ? over_prefix_cpu(rows) : over_prefix_cuda(rows);
 }
 
 }  // namespace
 
+void set_lengths(const Position& place, int64_t inputs, int64_t tokens, const at::Tensor& lengths) {
+  if (lengths.is_cuda()) return set_lengths_cuda(place, inputs, tokens, lengths);
+  const int64_t first = place.token();
+  lengths[0].fill_(std::min(inputs, tokens - first));
+  lengths[1].fill_(std::min(first + inputs, tokens));
+}
+
+#ifndef TARFLOW_USE_CUDA
+void set_lengths_cuda(const Position&, int64_t, int64_t, const at::Tensor&) { no_cuda_kernels(); }
+#endif
+
 at::Tensor attention(const Attention& work) {
   const int64_t batch = work.query.size(0);
   if (work.query_scale == 1 || work.images >= batch) {
-    return attend({work.query, work.keys, work.values});
+    return attend({work.query, work.keys, work.values, 0.125, work.lengths});
   }
   // The kernels take one scale a call.
   const auto part = [&](int64_t first, int64_t last, double scale) {
     return attend({work.query.slice(0, first, last), work.keys.slice(0, first, last),
-                   work.values.slice(0, first, last), scale});
+                   work.values.slice(0, first, last), scale,
+                   work.lengths.defined() ? work.lengths.slice(1, first, last) : at::Tensor()});
   };
   return at::cat({part(0, work.images, 0.125), part(work.images, batch, 0.125 * work.query_scale)});
 }

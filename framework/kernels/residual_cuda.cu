@@ -1,29 +1,14 @@
 #include <ATen/ops/empty.h>
 
-#include <cmath>
-
 #include "framework/kernels/cuda_common.cuh"
 #include "framework/kernels/guided_update.h"
 #include "framework/kernels/residual.h"
+#include "framework/kernels/stop_rule.h"
 
 namespace tarflow::kernels {
 namespace {
 
 constexpr int kThreads = 128;
-
-// The change that one iteration made to one image or to all images, as in residual.cc.
-struct Measure {
-  double squares, largest, size, token;
-};
-
-__device__ double larger(double a, double b) { return isnan(a) || a >= b ? a : b; }
-
-__device__ void join(Measure& into, const Measure& other) {
-  into.squares += other.squares;
-  into.largest = larger(into.largest, other.largest);
-  into.size += other.size;
-  into.token = larger(into.token, other.token);
-}
 
 // One block per image. Each thread reads every 128th token. The order of the sums follows from T
 // alone. The changes in `statistics` become zero.
@@ -34,9 +19,7 @@ __global__ void measure_kernel(double* statistics, int64_t tokens, int64_t first
   __shared__ Measure parts[kThreads];
   Measure own{0, 0, 0, 0};
   for (int64_t token = first + threadIdx.x; token < last; token += kThreads) {
-    double* const entry = statistics + (int64_t{blockIdx.x} * tokens + token) * kStatistics;
-    join(own, {entry[kSquares], entry[kLargest], entry[kSize], entry[kSquares]});
-    entry[kSquares] = entry[kLargest] = 0;
+    take_token(own, statistics + (int64_t{blockIdx.x} * tokens + token) * kStatistics);
   }
   parts[threadIdx.x] = own;
   __syncthreads();
@@ -49,38 +32,11 @@ __global__ void measure_kernel(double* statistics, int64_t tokens, int64_t first
   change[blockIdx.x] = parts[0].squares;
 }
 
-// The stop in the form that CUDA kernels take.
-struct DeviceStop {
-  bool stops;
-  Norm norm;
-  Scope scope;
-  double threshold, width;
-
-  __device__ double value(const Measure& measure, double images) const {
-    switch (norm) {
-      case Norm::kPublished:
-        return sqrt(measure.squares) / (images * width);
-      case Norm::kMaxAbs:
-        return measure.largest;
-      case Norm::kRelativeMse:
-        if (measure.squares == 0) return 0;
-        return isfinite(measure.size) ? measure.squares / measure.size : NAN;
-      case Norm::kTokenRms:
-        return sqrt(measure.token / width);
-    }
-    return NAN;
-  }
-  __device__ bool ends(double value) const {
-    if (norm == Norm::kPublished && scope == Scope::kChunk) return !(value > threshold);
-    return value <= threshold;
-  }
-};
-
 // One block. All threads read images, and the first thread adds them in image order. If `measures`
 // is null, only the squares are known.
 __global__ void residual_kernel(double* change, const Measure* measures, int64_t images,
                                 double* history, int64_t limit, int* done, int* stopped,
-                                int* finished, double elements, DeviceStop stop) {
+                                int* finished, double width, bool has_stop, Stop stop) {
   __shared__ Measure values[kThreads];
   const int count = *done;
   if (*finished || count >= limit) return;
@@ -97,20 +53,20 @@ __global__ void residual_kernel(double* change, const Measure* measures, int64_t
       const int64_t here = min(int64_t{kThreads}, images - from);
       for (int64_t i = 0; i < here; ++i) {
         join(all, values[i]);
-        if (!stop.stops || stop.scope != Scope::kImage) continue;
-        if (stop.ends(stop.value(values[i], 1))) stopped[from + i] = 1;
+        if (!has_stop || stop.scope != Scope::kImage) continue;
+        if (ends(stop, value_of(stop.norm, values[i], 1, width))) stopped[from + i] = 1;
         all_stopped = all_stopped && stopped[from + i];
       }
     }
     __syncthreads();
   }
   if (threadIdx.x > 0) return;
-  history[count] = sqrt(all.squares) / elements;
+  history[count] = value_of(Norm::kPublished, all, static_cast<double>(images), width);
   *done = count + 1;
-  if (!stop.stops) return;
+  if (!has_stop) return;
   if (stop.scope == Scope::kImage) {
     *finished = all_stopped;
-  } else if (stop.ends(stop.value(all, static_cast<double>(images)))) {
+  } else if (ends(stop, value_of(stop.norm, all, static_cast<double>(images), width))) {
     for (int64_t i = 0; i < images; ++i) stopped[i] = 1;
     *finished = 1;
   }
@@ -133,13 +89,10 @@ void residual_cuda(const Residual& work) {
         data_of<int>(work.done), data_of<int>(work.finished));
     C10_CUDA_KERNEL_LAUNCH_CHECK();
   }
-  const Stop rule = work.stop.value_or(Stop{});
-  const double width = static_cast<double>(work.width);
   residual_kernel<<<1, kThreads, 0, stream()>>>(
       out_of<double>(work.change), data_of<Measure>(measures), images, out_of<double>(work.history),
       limit, out_of<int>(work.done), out_of<int>(work.stopped), out_of<int>(work.finished),
-      static_cast<double>(images) * width,
-      {work.stop.has_value(), rule.norm, rule.scope, rule.threshold, width});
+      static_cast<double>(work.width), work.stop.has_value(), work.stop.value_or(Stop{}));
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 

@@ -2,11 +2,15 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 namespace tarflow::kernels {
 
 void store_keys_values_cpu(const KeysValues& work) {
-  const int64_t first = work.place.token(), last = first + work.qkv.size(1);
-  const at::Tensor parts = work.qkv.permute({2, 0, 3, 1, 4});  // (3, B, heads, n, 64)
+  const int64_t first = work.place.token(),
+                last = std::min(first + work.qkv.size(1), work.keys.size(2));
+  // (3, B, heads, n, 64)
+  const at::Tensor parts = work.qkv.slice(1, 0, last - first).permute({2, 0, 3, 1, 4});
   for (int64_t row = 0; row < work.qkv.size(0); ++row) {
     if (work.stopped.defined() && raised(work.stopped, row % work.stopped.size(0))) continue;
     work.keys[row].slice(1, first, last).copy_(parts[1][row]);

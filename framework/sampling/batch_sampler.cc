@@ -16,6 +16,19 @@ namespace {
 
 constexpr double kUsedShare = 0.9;  // of the free memory; no plan knows about the rest
 
+// Bytes that the work on a batch may take; nothing without a limit.
+std::optional<int64_t> limit_of(const Model& model, const BatchOptions& batch) {
+  if (batch.memory_limit) return batch.memory_limit;
+  const std::optional<int64_t> free = free_memory(model.device);
+  if (!free) return std::nullopt;
+  return static_cast<int64_t>(kUsedShare * static_cast<double>(*free));
+}
+
+int64_t images_within(const std::optional<int64_t>& limit, const Model& model, int64_t images,
+                      const Guidance& guidance, const Strategy& strategy, bool self_denoising) {
+  return limit ? images_within(*limit, images, model, guidance, strategy, self_denoising) : images;
+}
+
 // ||x' - x||_2 / (N D) over all parts: after each iteration, segment after segment.
 std::vector<double> joined_residuals(const std::vector<const BlockWork*>& parts,
                                      const std::vector<int64_t>& sizes,
@@ -61,6 +74,12 @@ BlockWork joined_work(const std::vector<const BlockWork*>& parts,
 }
 
 }  // namespace
+
+int64_t images_that_fit(const Model& model, int64_t images, const Guidance& guidance,
+                        const Strategy& strategy, const BatchOptions& batch) {
+  return images_within(limit_of(model, batch), model, images, guidance, strategy,
+                       batch.self_denoising);
+}
 
 Labels part_of(const Labels& labels, int64_t first, int64_t count) {
   if (labels.empty()) return {};
@@ -130,16 +149,11 @@ BatchPlan::BatchPlan(const Model& model, Guidance guidance, BatchOptions batch)
 
 BatchPlan::Planned BatchPlan::plan(int64_t images, const Strategy& strategy) const {
   Planned planned{images, strategy.blocks, images};
-  std::optional<int64_t> limit = batch_.memory_limit;
-  if (const auto free = limit ? limit : free_memory(model_.device); free && !limit)
-    limit = static_cast<int64_t>(kUsedShare * static_cast<double>(*free));
+  const std::optional<int64_t> limit = limit_of(model_, batch_);
   const auto plan_of = [&](int64_t count) {
     return memory_plan(model_, count, guidance_, strategy, batch_.self_denoising);
   };
-  if (limit) {
-    planned.size =
-        images_within(*limit, images, model_, guidance_, strategy, batch_.self_denoising);
-  }
+  planned.size = images_within(limit, model_, images, guidance_, strategy, batch_.self_denoising);
   if (!batch_.say) return planned;
   batch_.say("memory plan: " + plan_of(images).str());
   if (planned.size == images) return planned;

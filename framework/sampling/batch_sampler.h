@@ -24,6 +24,11 @@ struct BatchOptions {
   std::function<void(const std::string&)> say = {};
 };
 
+// How many of `images` a batch by this strategy works on at once: all, or as many as halving them
+// again and again leaves. Asks a GPU what it has free unless the options state a limit.
+int64_t images_that_fit(const Model& model, int64_t images, const Guidance& guidance,
+                        const Strategy& strategy, const BatchOptions& batch);
+
 // Decides the number of images that are sampled at once. Each strategy has its own memory plan,
 // because the longest evaluation differs: one token in a sequential block, all tokens in Jacobi.
 class BatchPlan {

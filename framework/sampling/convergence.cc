@@ -44,6 +44,9 @@ Compared compared_of(const BlockPlan& plan, int64_t tokens) {
                  [](const Window&) -> Compared {
                    throw std::logic_error("convergence needs a plan with iterations of all tokens");
                  },
+                 [](const Tuned&) -> Compared {
+                   throw std::logic_error("convergence is followed where the method is stated");
+                 },
                  // All tokens: the clamp moves token 0 as well.
                  [&](const Jacobi& jacobi) -> Compared {
                    return {jacobi, {{0, tokens}}};

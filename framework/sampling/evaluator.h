@@ -83,14 +83,17 @@ class Evaluator {
   // earlier iteration stopped. Images and their caches do not change once their flag is raised.
   virtual int stop_lag() const { return 0; }
 
+  // Whether a step of several inputs may lie at a place that only the device knows. A recorded step
+  // of one input always may.
+  virtual bool reads_place() const { return false; }
+
   // Whether a range of `tokens` leaves out its final tokens: those whose inputs did not change
   // since the last evaluation. The cache already holds their keys and values. Leaving them out pays
   // where an evaluation over a prefix costs no more per token than a full pass.
   virtual bool skips_final_tokens(int64_t tokens) const = 0;
 
-  // Whether a step of `width` inputs is recorded as a graph. Such a step must not wait for the
-  // device.
-  virtual bool records(int64_t) const { return false; }
+  // Whether a step is recorded as a graph. Such a step must not wait for the device.
+  virtual bool records(const Step&) const { return false; }
 
  protected:
   // Rows of a batch: of the capacity, of the current block, and of a step of the current block.

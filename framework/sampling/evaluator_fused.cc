@@ -53,6 +53,7 @@ class FusedEvaluator final : public Evaluator {
     const auto full = at::TensorOptions().device(model.device).dtype(at::kFloat);
     cache_room_ = at::empty({cache_elements(shape, most_rows())}, full.dtype(model.dtype()));
     class_room_ = at::zeros({most_rows(), shape.channels}, full);
+    length_room_ = at::zeros({2 * most_rows()}, full.dtype(at::kInt));
     pending_ = at::zeros({shape.layers + 1, shape.channels}, full);
     middle_ = at::zeros({shape.layers, shape.channels}, full);
     block_ = room_for(model.blocks.at(0));
@@ -69,10 +70,17 @@ class FusedEvaluator final : public Evaluator {
     return batch_ * tokens >= 2 * kManyRows && tokens + 1 < model_.shape.tokens();
   }
   int stop_lag() const override { return stop_lag_; }
+  bool reads_place() const override {
+    return stop_lag_ > 0 && (model_.device.is_cpu() || model_.compute == ComputeType::kBFloat16);
+  }
 
-  // Where so much work is under way before the host has given the next, a graph saves nothing; and
-  // without one the final tokens can be left out, whose number is another each time.
-  bool records(int64_t width) const override { return width == 1 || batch_ * width < kManyRows; }
+  // A graph saves nothing where the device works longer than the host needs for the next step.
+  // Without a graph a step can leave out final tokens, whose number differs from step to step. The
+  // width of a window does not change: one graph serves a whole block.
+  bool records(const Step& step) const override {
+    const bool window = step.width > 1 && step.place.counter.defined();
+    return step.width == 1 || batch_ * step.width < (window ? kManyWindowRows : kManyRows);
+  }
 
  private:
   // The block's weights move to where the graphs read them: a thousandth of an iteration's work.
@@ -116,6 +124,8 @@ class FusedEvaluator final : public Evaluator {
   at::Tensor outputs(const at::Tensor& x, const Position& place, int64_t n, int64_t batch,
                      bool cached, const at::Tensor& stopped) const {
     const int64_t c = model_.shape.channels, rows = batch * n;
+    if (n > 1 && place.counter.defined())
+      kernels::set_lengths(place, n, model_.shape.tokens(), lengths(batch));
     const at::Tensor h = embedded(x, place, n, batch), normed = make({rows, c});
     kernels::ResidualNorm norm;
     norm.h = h;
@@ -185,8 +195,12 @@ class FusedEvaluator final : public Evaluator {
     if (cached) kernels::store_keys_values({qkv, keys, values, place, stopped});
     kernels::Attention work{qkv.select(2, 0), qkv.select(2, 1), qkv.select(2, 2), images_,
                             query_scale_};
-    // Over the first tokens the fresh keys serve as well as those in the cache.
-    if (place.first > 0) {
+    if (place.counter.defined()) {
+      work.keys = keys.transpose(1, 2);
+      work.values = values.transpose(1, 2);
+      work.lengths = lengths(batch);
+    } else if (place.first > 0) {
+      // Over the first tokens the fresh keys serve as well as those in the cache.
       const int64_t last = place.first + n;
       work.keys = keys.slice(2, 0, last).transpose(1, 2);
       work.values = values.slice(2, 0, last).transpose(1, 2);
@@ -194,7 +208,12 @@ class FusedEvaluator final : public Evaluator {
     return kernels::attention(work);
   }
 
-  static constexpr int64_t kManyRows = 4096;
+  // (2, B) int32: queries and keys of an evaluation whose place only the device knows.
+  at::Tensor lengths(int64_t batch) const {
+    return length_room_.slice(0, 0, 2 * batch).view({2, batch});
+  }
+
+  static constexpr int64_t kManyRows = 4096, kManyWindowRows = 1 << 17;
 
   int64_t batch_ = 0;  // rows of the block at hand
   const double query_scale_;
@@ -205,7 +224,7 @@ class FusedEvaluator final : public Evaluator {
   // (L + 1, C), (L, C) fp32: biases that layers have given and h lacks, before attention and before
   // the wide layer.
   at::Tensor pending_, middle_;
-  at::Tensor class_room_, cache_room_;  // of the capacity
+  at::Tensor class_room_, cache_room_, length_room_;  // of the capacity
   at::Tensor classes_;                  // (B, C) fp32: the bias of proj_in + class
   at::Tensor cache_;                    // (L, 2, B, heads, T, 64): keys, then values
 };

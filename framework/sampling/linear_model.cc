@@ -10,6 +10,8 @@
 #include <cmath>
 
 #include "framework/core/error.h"
+#include "framework/kernels/neighbours.h"
+#include "framework/sampling/batch_sampler.h"
 #include "framework/sampling/evaluator.h"
 #include "framework/sampling/solve.h"
 #include "framework/tensor/noise.h"
@@ -96,26 +98,9 @@ int64_t tokens_a_row(int64_t tokens) {
   return row;
 }
 
-at::Tensor neighbours_of(const at::Tensor& x, int64_t first, int64_t last, int64_t row) {
-  const int64_t n = last - first, width = x.size(2);
-  at::Tensor all = at::zeros({x.size(0), n, 4 * width}, x.options());
-  int64_t column = 0;
-  for (const int64_t back : {int64_t{1}, row, row - 1, row + 1}) {
-    // Token t - back of the tokens t >= back.
-    const int64_t from = std::min(std::max(first, back), last);
-    if (from < last) {
-      all.slice(1, from - first)
-          .slice(2, column, column + width)
-          .copy_(x.slice(1, from - back, last - back));
-    }
-    column += width;
-  }
-  return all;
-}
-
 at::Tensor predicted(const LinearModel& model, const at::Tensor& x, int64_t first, int64_t last,
                      int64_t row) {
-  return at::matmul(neighbours_of(x, first, last, row), model.j) + model.j0;
+  return at::matmul(kernels::neighbours_of(x, first, last, row), model.j) + model.j0;
 }
 
 LinearModel fit_linear_model(const at::Tensor& x, const at::Tensor& theta, int64_t row) {
@@ -123,7 +108,8 @@ LinearModel fit_linear_model(const at::Tensor& x, const at::Tensor& theta, int64
   require_finite(theta, "outputs");
   const int64_t tokens = x.size(1), width = x.size(2);
   const at::Tensor exact_x = exact(x), exact_theta = exact(theta).slice(1, 1);
-  const at::Tensor neighbours = neighbours_of(exact_x, 1, tokens, row).view({-1, 4 * width});
+  const at::Tensor neighbours =
+      kernels::neighbours_of(exact_x, 1, tokens, row).view({-1, 4 * width});
   const Matrix solution =
       solve_ridge(neighbours.contiguous(), exact_theta.reshape({-1, 2 * width}).contiguous());
   const at::Tensor all = tensor_of(solution), j = all.slice(0, 0, 4 * width), j0 = all[4 * width];
@@ -138,41 +124,65 @@ LinearModel fit_linear_model(const at::Tensor& x, const at::Tensor& theta, int64
   return model;
 }
 
+namespace {
+
+// A block's sequential solution and its outputs there, both (N, T, ...) in the block's order.
+struct Solved {
+  at::Tensor x, theta;
+};
+
+// By parts of as many images as the evaluator takes.
+Solved solve_in_parts(Evaluator& evaluator, int block, const at::Tensor& z, const Labels& labels) {
+  std::vector<at::Tensor> x, theta;
+  const int64_t images = z.size(0), size = evaluator.capacity();
+  for (int64_t first = 0; first < images; first += size) {
+    const int64_t count = std::min(size, images - first);
+    const bool each = static_cast<int64_t>(labels.size()) == images;
+    evaluator.begin(block, each ? part_of(labels, first, count) : labels, count);
+    BlockWork work;
+    x.push_back(invert_block(evaluator, BlockPlan{Sequential{}}, z.slice(0, first, first + count),
+                             {}, &work));
+    theta.push_back(z.size(1) > 1 ? outputs_of(evaluator, x.back()).cpu() : at::Tensor());
+  }
+  return {at::cat(x), z.size(1) > 1 ? at::cat(theta) : at::Tensor()};
+}
+
+}  // namespace
+
 Calibration calibrate(const Model& model, const at::Tensor& noise, const Labels& labels,
-                      const std::function<void(int block)>& on_block) {
+                      const std::function<void(int block)>& on_block, int64_t at_once) {
   const c10::NoGradGuard no_grad;
   const int64_t images = noise.size(0), row = tokens_a_row(model.shape.tokens());
   if (images < 2) throw Error("a calibration of the adaptive window needs 2 images at least");
-  const std::unique_ptr<Evaluator> evaluator = make_evaluator(model, images, Guidance{});
+  const int64_t capacity = at_once > 0 ? std::min(at_once, images) : images;
+  const std::unique_ptr<Evaluator> evaluator = make_evaluator(model, capacity, Guidance{});
   Calibration calibration;
   calibration.blocks.resize(model.blocks.size());
   at::Tensor x = noise * model.prior_std;
   for (size_t b = model.blocks.size(); b-- > 0;) {
     if (on_block) on_block(static_cast<int>(b));
     const BlockWeights& block = model.blocks[b];
-    BlockWork work;
-    evaluator->begin(static_cast<int>(b), labels, images);
-    const at::Tensor solution = invert_block(*evaluator, BlockPlan{Sequential{}},
-                                             to_block_order(block, x).contiguous(), {}, &work);
+    const Solved solved = solve_in_parts(*evaluator, static_cast<int>(b),
+                                         to_block_order(block, x).contiguous(), labels);
     LinearModel& fitted = calibration.blocks[b];
-    if (model.shape.tokens() > 1)
-      fitted = fit_linear_model(solution, outputs_of(*evaluator, solution), row);
+    if (model.shape.tokens() > 1) fitted = fit_linear_model(solved.x, solved.theta, row);
     for (at::Tensor* tensor : {&fitted.j, &fitted.j0, &fitted.up, &fitted.left}) {
       if (tensor->defined()) *tensor = tensor->to(model.device);
     }
-    x = to_block_order(block, solution);
+    x = to_block_order(block, solved.x);
   }
   return calibration;
 }
 
-Calibration calibrate(const Model& model, const std::function<void(int block)>& on_block) {
+Calibration calibrate(const Model& model, const std::function<void(int block)>& on_block,
+                      int64_t at_once) {
   Labels labels;
   for (int64_t i = 0; i < kCalibrationImages && model.shape.classes > 0; ++i)
     labels.push_back(i % model.shape.classes);
   return calibrate(model,
                    normal_noise(kCalibrationSeed, 0, kCalibrationImages, model.shape.tokens(),
                                 model.shape.token_width(), model.device),
-                   labels, on_block);
+                   labels, on_block, at_once);
 }
 
 }  // namespace tarflow

@@ -16,8 +16,8 @@
 namespace tarflow {
 
 // theta_t = n_t J + j0 + q_t. theta_t = (a_t, g_t) has 2D features, n_t holds the four neighbours
-// of token t (neighbours_of), and q_t is the residual of the last evaluation of token t. Without an
-// evaluation q_t = up q_{t-S} + left q_{t-1}, elementwise.
+// of token t (kernels::neighbours_of), and q_t is the residual of the last evaluation of token t.
+// Without an evaluation q_t = up q_{t-S} + left q_{t-1}, elementwise.
 struct LinearModel {
   at::Tensor j;         // (4D, 2D) fp32
   at::Tensor j0;        // (2D) fp32
@@ -30,12 +30,7 @@ struct Calibration {
   std::vector<LinearModel> blocks;
 };
 
-// (N, last - first, 4D): x_{t-1} | x_{t-S} | x_{t-S+1} | x_{t-S-1} of tokens t in [first, last) of
-// x (N, T, D) in the block's token order. Tokens before the first are zeros. S (`row`): tokens per
-// row of the image. `first` must be at least 1.
-at::Tensor neighbours_of(const at::Tensor& x, int64_t first, int64_t last, int64_t row);
-
-// n_t J + j0 of tokens [first, last), (N, last - first, 2D).
+// n_t J + j0 of tokens [first, last), (N, last - first, 2D); n_t as of kernels::neighbours_of().
 at::Tensor predicted(const LinearModel& model, const at::Tensor& x, int64_t first, int64_t last,
                      int64_t row);
 
@@ -49,11 +44,13 @@ inline constexpr uint64_t kCalibrationSeed = 0xCA11B8A7E0000001;
 
 // Samples `noise` (N, T, D) sequentially with cfg 0 and fits each block. Throws Error if samples
 // are not finite, if T is not a square, or for fewer than two images. `on_block` is called before
-// each block; an exception from it ends the calibration.
+// each block; an exception from it ends the calibration. Each block samples `at_once` images at
+// once, 0: all; another number changes the result by rounding.
 Calibration calibrate(const Model& model, const at::Tensor& noise, const Labels& labels,
-                      const std::function<void(int block)>& on_block = {});
+                      const std::function<void(int block)>& on_block = {}, int64_t at_once = 0);
 // The same with kCalibrationImages images, whose noise has seed kCalibrationSeed.
-Calibration calibrate(const Model& model, const std::function<void(int block)>& on_block = {});
+Calibration calibrate(const Model& model, const std::function<void(int block)>& on_block = {},
+                      int64_t at_once = 0);
 
 // Tokens per row: the square root of T. Throws Error if T is not a square.
 int64_t tokens_a_row(int64_t tokens);

@@ -33,16 +33,21 @@ int64_t statistics_bytes(const ModelShape& shape, int64_t images, const Strategy
   return images * shape.tokens() * kernels::kStatistics * static_cast<int64_t>(sizeof(double));
 }
 
-// Bytes of windows: outputs, deltas and residuals of all tokens, and a solve of the linear model's
-// system for the tokens of a window.
-int64_t window_bytes(const ModelShape& shape, int64_t images, const Strategy& strategy) {
+// Inputs of the widest window; 0 where there is none.
+int64_t widest_window(const ModelShape& shape, const Strategy& strategy) {
   int64_t widest = 0;
   for (const BlockPlan& plan : strategy.blocks) {
     if (std::holds_alternative<Window>(plan.method))
       widest = std::max(widest, longest_evaluation(plan, shape.tokens()));
   }
+  return widest;
+}
+
+// Bytes of windows: deltas and residuals of all tokens; outputs, and a solve of the linear model's
+// system, for the tokens of a window.
+int64_t window_bytes(const ModelShape& shape, int64_t images, int64_t widest) {
   if (widest == 0) return 0;
-  return images * shape.token_width() * kFloat * (3 * 2 * shape.tokens() + 12 * widest);
+  return images * shape.token_width() * kFloat * (2 * 2 * shape.tokens() + 14 * widest);
 }
 
 // Bytes of the gradient per image. For each layer of a block autograd keeps the inputs of both
@@ -78,6 +83,7 @@ MemoryPlan memory_plan(const Model& model, int64_t images, const Guidance& guida
   const int64_t element = element_size(model.compute);
   const EvaluatorBytes evaluator =
       evaluator_bytes(model, images, guidance, longest_of(shape, strategy));
+  const int64_t widest = widest_window(shape, strategy);
   MemoryPlan plan;
   plan.images = images;
   plan.weights = shape.parameters() * element + evaluator.packed;
@@ -85,7 +91,10 @@ MemoryPlan memory_plan(const Model& model, int64_t images, const Guidance& guida
   // z, x, the result of the previous block, and its copy in the other token order.
   const int64_t iterates = 4 * images * shape.tokens() * shape.token_width() * kFloat;
   plan.activations = evaluator.activations + iterates + statistics_bytes(shape, images, strategy) +
-                     window_bytes(shape, images, strategy) + kScratch;
+                     window_bytes(shape, images, widest) + kScratch;
+  // The first evaluation of a window is not recorded; graphs have memory of their own.
+  if (widest > 1 && model.device.is_cuda())
+    plan.activations += evaluator_bytes(model, images, guidance, widest).activations;
   if (self_denoising) plan.gradient = images * gradient_bytes(shape, element) + kScratch;
   return plan;
 }

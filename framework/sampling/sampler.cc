@@ -18,6 +18,10 @@ void require_fitting(const Strategy& strategy, const Model& model) {
     throw Error(fmt::format("strategy {} has {} blocks, the model has {}", strategy.name, stated,
                             model.shape.blocks));
   }
+  if (strategy.open_deviation()) {
+    throw Error(fmt::format("strategy {} leaves the methods of its blocks open", strategy.name),
+                "run `tune` and write the strategy that it gives");
+  }
   if (strategy.has_open_guess()) {
     throw Error(fmt::format("strategy {} leaves an initial guess open", strategy.name),
                 "state `guess: z` or `guess: zero` instead of `auto`");

@@ -29,6 +29,12 @@ class WorkCount {
                       shape.evaluation_cost(first, first + step.width, rows, element)});
   }
 
+  // What the solver says instead, where the host did not know.
+  void replace(const std::vector<Step>& steps) {
+    given_.clear();
+    for (const Step& step : steps) add(step);
+  }
+
   // Leaves out the iterations that did not count.
   void finish(BlockWork& work) const {
     for (const Given& step : given_) {
@@ -75,7 +81,7 @@ void give(Evaluator& evaluator, Solver& solver, Step step) {
     const Outputs outputs = evaluator.evaluate(iterate.x, step);
     solver.update(iterate, outputs, step);
   };
-  if (!solver.recorded() || !evaluator.records(step.width)) return work();
+  if (!solver.recorded(step) || !evaluator.records(step)) return work();
   if (step.width > 1) return workspace.graphs().run(key_of(evaluator, solver, step), work);
   // One graph serves all single steps of a sequence, since it reads and moves on the counter.
   const int64_t first = step.place.first;
@@ -128,6 +134,7 @@ at::Tensor invert_block(Evaluator& evaluator, const MakeSolver& make, const at::
   work->residuals = solver->residuals();
   work->fronts = solver->fronts();
   work->kinds = solver->kinds();
+  if (const auto steps = solver->counted()) count.replace(*steps);
   count.finish(*work);
   return iterate.x.clone();
 }

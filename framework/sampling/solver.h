@@ -40,7 +40,7 @@ class Solver {
   virtual void update(Iterate& iterate, const Outputs& outputs, const Step& step) = 0;
 
   // Whether steps are recorded as graphs. This pays if steps come again at the same place.
-  virtual bool recorded() const { return true; }
+  virtual bool recorded(const Step&) const { return true; }
 
   // Everything but the step that update() depends on: settings, and the tensors of the Iterate in
   // use.
@@ -56,6 +56,9 @@ class Solver {
   // Whether update() leaves the change of each iteration in the iterate if there is an observer.
   // Other methods cannot be observed.
   virtual bool measures_change() const { return false; }
+  // Where next() did not know the places of the steps, or gave some that did not count: the steps
+  // as the device did them.
+  virtual std::optional<std::vector<Step>> counted() const { return {}; }
   // Only of a window: the front after each full evaluation, and one letter per evaluation.
   virtual std::vector<int64_t> fronts() const { return {}; }
   virtual std::string kinds() const { return ""; }
@@ -70,5 +73,7 @@ std::unique_ptr<Solver> make_solver(const Sequential& plan, const Inversion& inv
 std::unique_ptr<Solver> make_solver(const Jacobi& plan, const Inversion& inversion);
 std::unique_ptr<Solver> make_solver(const Segments& plan, const Inversion& inversion);
 std::unique_ptr<Solver> make_solver(const Window& plan, const Inversion& inversion);
+// Throws Error: a method is chosen before sampling starts.
+std::unique_ptr<Solver> make_solver(const Tuned& plan, const Inversion& inversion);
 
 }  // namespace tarflow

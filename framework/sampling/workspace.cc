@@ -26,16 +26,18 @@ Iterate& Workspace::begin(const at::Tensor& z) {
 }
 
 at::Tensor Workspace::rows(const std::string& name, at::IntArrayRef shape, at::ScalarType type) {
+  std::vector<int64_t> sizes = {capacity_};
+  sizes.insert(sizes.end(), shape.begin(), shape.end());
+  return room(name + " of images", sizes, type).slice(0, 0, images_);
+}
+
+at::Tensor Workspace::room(const std::string& name, at::IntArrayRef shape, at::ScalarType type) {
   // Another shape gets memory of its own: a graph may use the first one.
   std::string key = name + " " + c10::toString(type);
   for (const int64_t size : shape) key += " " + std::to_string(size);
   at::Tensor& room = rooms_[key];
-  if (!room.defined()) {
-    std::vector<int64_t> sizes = {capacity_};
-    sizes.insert(sizes.end(), shape.begin(), shape.end());
-    room = at::zeros(sizes, at::TensorOptions().device(device_).dtype(type));
-  }
-  return room.slice(0, 0, images_);
+  if (!room.defined()) room = at::zeros(shape, at::TensorOptions().device(device_).dtype(type));
+  return room;
 }
 
 at::Tensor Workspace::set_counter(int64_t first) {

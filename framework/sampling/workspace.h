@@ -35,6 +35,9 @@ class Workspace {
   // has memory of its own.
   at::Tensor rows(const std::string& name, at::IntArrayRef shape, at::ScalarType type);
 
+  // (shape...): the same for state that is not kept per image. There is one block at a time.
+  at::Tensor room(const std::string& name, at::IntArrayRef shape, at::ScalarType type);
+
   Graphs& graphs() { return graphs_; }
 
   // A counter (1) int64 on the device: the index of a single step's input. The step increases it

@@ -7,7 +7,7 @@
 
 #include <string>
 
-#include "framework/tensor/device.h"
+#include "tests/support/devices.h"
 
 namespace tarflow::kernels {
 namespace {
@@ -15,7 +15,7 @@ namespace {
 class ConvolutionTest : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    if (std::string(GetParam()) == "cuda" && !at::hasCUDA()) GTEST_SKIP() << "no GPU here";
+    skip_without(GetParam());
     use_exact_float32();
     at::manual_seed(11);
   }

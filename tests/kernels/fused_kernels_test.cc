@@ -11,6 +11,7 @@
 #include "framework/kernels/residual.h"
 #include "framework/kernels/residual_norm.h"
 #include "framework/kernels/store_keys_values.h"
+#include "tests/support/devices.h"
 
 namespace tarflow::kernels {
 namespace {
@@ -25,7 +26,7 @@ void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 class FusedKernelsTest : public testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
-    if (std::string(GetParam().device) == "cuda" && !at::hasCUDA()) GTEST_SKIP() << "no GPU here";
+    skip_without(GetParam().device);
     at::manual_seed(7);
   }
   at::Tensor random(at::IntArrayRef sizes) const {  // in the compute type

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "framework/sampling/solve.h"
+#include "tests/support/invert.h"
 #include "tests/support/linear_flow.h"
 #include "tests/support/plans.h"
 
@@ -74,31 +75,19 @@ class AndersonSolver final : public Solver {
   at::Tensor next_, values_, changes_;
 };
 
-struct Inverted {
-  at::Tensor x;
-  BlockWork work;
-};
-
 const Labels kLabels = {0, 2};
 
-at::Tensor some_z() {
-  return normal_noise(51, 0, 2, kSmallShape.tokens(), kSmallShape.token_width(), at::kCPU);
-}
+at::Tensor some_z() { return noise_of(kSmallShape, 51, 2); }
 
 Inverted anderson(Evaluator& evaluator, int pairs, int iterations) {
-  evaluator.begin(1, kLabels, 2);
-  Inverted result;
   const MakeSolver make = [&](const Inversion& inversion) {
     return std::make_unique<AndersonSolver>(inversion, pairs, iterations);
   };
-  result.x = invert_block(evaluator, make, some_z(), {}, &result.work);
-  return result;
+  return inverted(evaluator, 1, kLabels, make, some_z());
 }
 
 at::Tensor by_plan(Evaluator& evaluator, const BlockPlan& plan) {
-  evaluator.begin(1, kLabels, 2);
-  BlockWork work;
-  return invert_block(evaluator, plan, some_z(), {}, &work);
+  return inverted(evaluator, 1, kLabels, plan, some_z()).x;
 }
 
 double distance(const at::Tensor& a, const at::Tensor& b) { return (a - b).norm().item<double>(); }

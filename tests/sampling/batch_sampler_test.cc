@@ -22,7 +22,7 @@ SampleOptions options_of(const BlockPlan& plan) {
   return options;
 }
 
-at::Tensor some_noise(int64_t count) { return normal_noise(21, 0, count, 16, 12, at::kCPU); }
+at::Tensor some_noise(int64_t count) { return noise_of(kSmallShape, 21, count); }
 
 BlockPlan published(int segments, int iterations, double threshold) {
   return plan_of(segments, iterations, Guess::kZ, kPublishedClamp, published_stop(threshold));

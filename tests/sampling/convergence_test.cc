@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "framework/sampling/solve.h"
+#include "tests/support/invert.h"
 #include "tests/support/linear_flow.h"
 #include "tests/support/plans.h"
 
@@ -15,7 +15,7 @@ namespace {
 constexpr double kRounding = 1e-5;
 
 at::Tensor some_z(int64_t first, int64_t count) {
-  return normal_noise(31, first, count, kSmallShape.tokens(), kSmallShape.token_width(), at::kCPU);
+  return noise_of(kSmallShape, 31, count, at::kCPU, first);
 }
 
 std::vector<Curve> new_curves(const BlockPlan& plan) {
@@ -26,9 +26,7 @@ std::vector<Curve> new_curves(const BlockPlan& plan) {
 void follow(const Model& model, const BlockPlan& plan, const at::Tensor& z, const Labels& labels,
             std::vector<Curve>& curves, const Guidance& guidance = {}) {
   const auto evaluator = make_evaluator(model, z.size(0), guidance);
-  evaluator->begin(1, labels, z.size(0));
-  BlockWork work;
-  const at::Tensor solution = invert_block(*evaluator, BlockPlan{}, z, {}, &work);
+  const at::Tensor solution = inverted(*evaluator, 1, labels, BlockPlan{}, z).x;
   evaluator->begin(1, labels, z.size(0));
   const Followed found = follow_convergence(*evaluator, plan, z, solution);
   ASSERT_EQ(found.squares.size(), curves.size());
@@ -148,8 +146,6 @@ TEST(ObserverTest, SeesEveryIterationOfEverySegment) {
   const Model model = random_model(kSmallShape, 7);
   const at::Tensor z = some_z(0, 3);
   const auto evaluator = make_evaluator(model, 3, {});
-  evaluator->begin(0, {0, 1, 2}, 3);
-  BlockWork work;
   std::vector<std::pair<int, int>> seen;
   std::vector<double> norms;
   at::Tensor last;
@@ -160,11 +156,11 @@ TEST(ObserverTest, SeesEveryIterationOfEverySegment) {
     norms.push_back(std::sqrt(sum) / (3 * kSmallShape.token_width()));
     last = iteration.x.clone();
   }};
-  const at::Tensor x = invert_block(*evaluator, plan_of(2, 3), z, options, &work);
+  const Inverted got = inverted(*evaluator, 0, {0, 1, 2}, plan_of(2, 3), z, options);
   EXPECT_EQ(seen,
             (std::vector<std::pair<int, int>>{{0, 1}, {0, 2}, {0, 3}, {1, 1}, {1, 2}, {1, 3}}));
-  EXPECT_EQ(norms, work.residuals);
-  EXPECT_TRUE(at::equal(last, x));
+  EXPECT_EQ(norms, got.work.residuals);
+  EXPECT_TRUE(at::equal(last, got.x));
 }
 
 }  // namespace

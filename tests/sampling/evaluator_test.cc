@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "framework/core/error.h"
+#include "tests/support/devices.h"
 #include "tests/support/evaluate.h"
 #include "tests/support/linear_flow.h"
 
@@ -15,7 +16,7 @@ namespace {
 class EvaluatorTest : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    if (std::string(GetParam()) == "cuda" && !at::hasCUDA()) GTEST_SKIP() << "no GPU here";
+    skip_without(GetParam());
     use_exact_float32();
   }
   at::Device device() const { return device_from(GetParam()); }
@@ -28,7 +29,7 @@ at::Tensor reference(const Model& model, int block, const at::Tensor& x, const L
 
 TEST_P(EvaluatorTest, RangesOverTheCacheGiveTheWhole) {
   const Model model = random_model(kSmallShape, 1, device());
-  const at::Tensor x = normal_noise(1, 0, 3, 16, 12, device());
+  const at::Tensor x = noise_of(kSmallShape, 1, 3, device());
   const Labels labels = {0, 2, 4};
   const at::Tensor expected = reference(model, 1, x, labels);
   const auto evaluator = make_evaluator(model, 3, {});
@@ -45,7 +46,7 @@ TEST_P(EvaluatorTest, RangesOverTheCacheGiveTheWhole) {
 
 TEST_P(EvaluatorTest, UnconditionalHalfHasItsClassAndTemperature) {
   const Model model = random_model(kSmallShape, 2, device());
-  const at::Tensor x = normal_noise(2, 0, 2, 16, 12, device());
+  const at::Tensor x = noise_of(kSmallShape, 2, 2, device());
   const auto evaluator = make_evaluator(model, 2, {1.0, 1.0});
   evaluator->begin(0, {1, 3}, 2);
   const at::Tensor both = evaluated(*evaluator, x, 0, 15).clone();
@@ -81,12 +82,12 @@ TEST_P(EvaluatorTest, UnconditionalModelsAreDoubledOnlyForATemperature) {
   const Model model = random_model(shape, 3, device());
   const auto evaluator = make_evaluator(model, 2, {2, 0.3});
   evaluator->begin(0, {}, 2);
-  EXPECT_EQ(evaluated(*evaluator, normal_noise(3, 0, 2, 16, 12, device()), 0, 4).size(0), 4);
+  EXPECT_EQ(evaluated(*evaluator, noise_of(kSmallShape, 3, 2, device()), 0, 4).size(0), 4);
 }
 
 TEST_P(EvaluatorTest, PlainAndFastAgree) {
   const Model model = random_model(kSmallShape, 4, device());
-  const at::Tensor x = normal_noise(4, 0, 5, 16, 12, device());
+  const at::Tensor x = noise_of(kSmallShape, 4, 5, device());
   const Labels labels = {0, 1, 2, 3, 4};
   const auto fast = make_evaluator(model, 5, {1, 0.5}),
              plain = make_tensor_evaluator(model, 5, {1, 0.5});
@@ -102,7 +103,7 @@ TEST_P(EvaluatorTest, PlainAndFastAgree) {
 TEST_P(EvaluatorTest, BFloat16IsClose) {
   const Model model = random_model(kSmallShape, 5, device(), ComputeType::kBFloat16);
   const Model exact = random_model(kSmallShape, 5, device());
-  const at::Tensor x = normal_noise(5, 0, 2, 16, 12, device());
+  const at::Tensor x = noise_of(kSmallShape, 5, 2, device());
   const auto evaluator = make_evaluator(model, 2, {});
   evaluator->begin(0, {1, 2}, 2);
   evaluated(*evaluator, x, 0, 7);
@@ -128,7 +129,7 @@ TEST_P(EvaluatorTest, ServesFewerImagesThanItsCapacity) {
   const Guidance guidance{1, 0.5};
   const auto large = all_evaluators(model, 5, guidance);
   for (const int64_t images : {2, 5, 1}) {
-    const at::Tensor x = normal_noise(7, 0, images, 16, 12, device());
+    const at::Tensor x = noise_of(kSmallShape, 7, images, device());
     const Labels labels(static_cast<size_t>(images), 3);
     const auto exact = all_evaluators(model, images, guidance);
     for (size_t i = 0; i < large.size(); ++i) {
@@ -150,13 +151,13 @@ TEST_P(EvaluatorTest, RefusesMoreImagesThanItsCapacityAndOtherNumbersOfLabels) {
     EXPECT_THROW(evaluator->begin(0, {}, 0), Error);
     EXPECT_THROW(evaluator->begin(0, {0, 1, 2}, 2), Error);
     evaluator->begin(0, {0, 1}, 2);
-    EXPECT_THROW(evaluated(*evaluator, normal_noise(7, 0, 1, 16, 12, device()), 0, 4), Error);
+    EXPECT_THROW(evaluated(*evaluator, noise_of(kSmallShape, 7, 1, device()), 0, 4), Error);
   }
 }
 
 TEST_P(EvaluatorTest, OneLabelIsThatOfAllImages) {
   const Model model = random_model(kSmallShape, 8, device());
-  const at::Tensor x = normal_noise(8, 0, 3, 16, 12, device());
+  const at::Tensor x = noise_of(kSmallShape, 8, 3, device());
   for (const Guidance& guidance : {Guidance{}, Guidance{1, 0.5}}) {
     for (const auto& evaluator : all_evaluators(model, 3, guidance)) {
       evaluator->begin(0, {2, 2, 2}, 3);
@@ -170,7 +171,7 @@ TEST_P(EvaluatorTest, OneLabelIsThatOfAllImages) {
 // The conditional pass alone is the conditional half, and leaves the other half's cache.
 TEST_P(EvaluatorTest, TheConditionalPassAlone) {
   const Model model = random_model(kSmallShape, 9, device());
-  const at::Tensor x = normal_noise(9, 0, 3, 16, 12, device()), other = x + 1;
+  const at::Tensor x = noise_of(kSmallShape, 9, 3, device()), other = x + 1;
   for (const auto& evaluator : all_evaluators(model, 4, {1, 0.5})) {
     evaluator->begin(1, {0, 1, 2}, 3);
     evaluated(*evaluator, x, 0, 5);
@@ -191,7 +192,7 @@ TEST_P(EvaluatorTest, TheConditionalPassAlone) {
 
 TEST(CpuEvaluatorTest, AnyThreadCountGivesTheSame) {
   const Model model = random_model(kSmallShape, 6);
-  const at::Tensor x = normal_noise(6, 0, 5, 16, 12, at::kCPU);
+  const at::Tensor x = noise_of(kSmallShape, 6, 5);
   const int before = at::get_num_threads();
   std::vector<at::Tensor> outputs;
   for (const int threads : {1, 2, 3}) {

@@ -9,26 +9,20 @@
 
 #include "framework/sampling/evaluator.h"
 #include "framework/sampling/sampler.h"
-#include "framework/sampling/solve.h"
 #include "framework/tensor/memory.h"
+#include "tests/support/devices.h"
 #include "tests/support/evaluate.h"
+#include "tests/support/invert.h"
 #include "tests/support/linear_flow.h"
 #include "tests/support/plans.h"
 
 namespace tarflow {
 namespace {
 
-struct Case {
-  const char* name;
-  const char* device;
-  ComputeType compute;
-};
-void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
-
-class FusedTest : public testing::TestWithParam<Case> {
+class FusedTest : public testing::TestWithParam<DeviceCase> {
  protected:
   void SetUp() override {
-    if (std::string(GetParam().device) == "cuda" && !at::hasCUDA()) GTEST_SKIP() << "no GPU here";
+    skip_without(GetParam().device);
     use_exact_float32();
   }
   at::Device device() const { return device_from(GetParam().device); }
@@ -37,7 +31,7 @@ class FusedTest : public testing::TestWithParam<Case> {
   }
   bool exact() const { return GetParam().compute == ComputeType::kFloat32; }
   at::Tensor noise(const Model& model, int64_t count, uint64_t seed = 4) const {
-    return normal_noise(seed, 0, count, model.shape.tokens(), model.shape.token_width(), device());
+    return noise_of(model.shape, seed, count, device());
   }
 
   void expect_close(const at::Tensor& got, const at::Tensor& expected) const {
@@ -95,11 +89,8 @@ TEST_P(FusedTest, InversionsAgreeWithThePlainEvaluator) {
                plain = make_tensor_evaluator(model, 2, {0.5, 0.8});
     for (const int block : {0, 1, 0}) {
       const at::Tensor z = noise(model, 2, static_cast<uint64_t>(5 + block));
-      BlockWork expected_work, work;
-      plain->begin(block, {1, 2}, 2);
-      const at::Tensor expected = invert_block(*plain, plan, z, {}, &expected_work);
-      fused->begin(block, {1, 2}, 2);
-      const at::Tensor got = invert_block(*fused, plan, z, {}, &work);
+      const auto [expected, expected_work] = inverted(*plain, block, {1, 2}, plan, z);
+      const auto [got, work] = inverted(*fused, block, {1, 2}, plan, z);
       SCOPED_TRACE(testing::Message() << describe({"", {plan}}) << ", block " << block);
       expect_close(got, expected);
       EXPECT_EQ(work.iterations, expected_work.iterations);
@@ -124,22 +115,21 @@ TEST_P(FusedTest, AStopThatIsKnownLateChangesNothing) {
   for (const int segments : {1, 4}) {
     for (const double threshold : {1e-2, 1e-3, 1e-9}) {
       const BlockPlan plan = plan_of(segments, 9, Guess::kZ, 3, published_stop(threshold));
-      std::vector<at::Tensor> x, next;
-      std::vector<BlockWork> work(3);
+      std::vector<Inverted> got;
+      std::vector<at::Tensor> next;
       for (const int lag : {0, 1, 3}) {
         const auto evaluator = make_fused_evaluator(model, 2, {1, 0.5}, lag);
-        evaluator->begin(1, {1, 2}, 2);
-        x.push_back(invert_block(*evaluator, plan, z, {}, &work[x.size()]));
-        // What lies in the cache; Jacobi leaves nothing there.
-        next.push_back(segments > 1 ? evaluated(*evaluator, x[0], 14, 16).clone() : x[0]);
+        got.push_back(inverted(*evaluator, 1, {1, 2}, plan, z));
+        // An evaluation over the cache. Jacobi leaves nothing there.
+        next.push_back(segments > 1 ? evaluated(*evaluator, got[0].x, 14, 16).clone() : got[0].x);
       }
       for (const size_t i : {1, 2}) {
         SCOPED_TRACE(testing::Message() << segments << " segments, " << threshold);
-        EXPECT_TRUE(at::equal(x[i], x[0]));
+        EXPECT_TRUE(at::equal(got[i].x, got[0].x));
         EXPECT_TRUE(at::equal(next[i], next[0]));
-        EXPECT_EQ(work[i].iterations, work[0].iterations);
-        EXPECT_EQ(work[i].residuals, work[0].residuals);
-        EXPECT_EQ(work[i].token_evaluations, work[0].token_evaluations);
+        EXPECT_EQ(got[i].work.iterations, got[0].work.iterations);
+        EXPECT_EQ(got[i].work.residuals, got[0].work.residuals);
+        EXPECT_EQ(got[i].work.token_evaluations, got[0].work.token_evaluations);
       }
     }
   }
@@ -153,12 +143,9 @@ TEST_P(FusedTest, ManyImagesLeaveFinalTokensOut) {
   const auto fused = make_fused_evaluator(model, 40, {1, 0.5}),
              plain = make_tensor_evaluator(model, 40, {1, 0.5});
   const Labels labels(40, 1);
-  BlockWork expected_work, work;
-  plain->begin(1, labels, 40);
-  const at::Tensor expected = invert_block(*plain, plan, z, {}, &expected_work);
-  fused->begin(1, labels, 40);
-  expect_close(invert_block(*fused, plan, z, {}, &work), expected);
-  EXPECT_EQ(work.token_evaluations, 128 + 127 + 126 + 127 + 126 + 125);
+  const Inverted got = inverted(*fused, 1, labels, plan, z);
+  expect_close(got.x, inverted(*plain, 1, labels, plan, z).x);
+  EXPECT_EQ(got.work.token_evaluations, 128 + 127 + 126 + 127 + 126 + 125);
 }
 
 TEST_P(FusedTest, AnObserverSeesEveryIterationAndNoOther) {
@@ -166,20 +153,18 @@ TEST_P(FusedTest, AnObserverSeesEveryIterationAndNoOther) {
   const at::Tensor z = noise(model, 2);
   const BlockPlan plan = plan_of(1, 12, Guess::kZ, 0, published_stop(1e-3));
   const auto evaluator = make_fused_evaluator(model, 2, {}, 3);
-  BlockWork unobserved, work;
-  evaluator->begin(0, {1, 2}, 2);
-  const at::Tensor expected = invert_block(*evaluator, plan, z, {}, &unobserved);
+  const Inverted unobserved = inverted(*evaluator, 0, {1, 2}, plan, z);
   std::vector<double> changes;
   const auto observe = [&](const Iteration& iteration) {
     changes.push_back(std::sqrt(iteration.change[0] + iteration.change[1]) /
                       static_cast<double>(2 * z.size(2)));
     EXPECT_EQ(iteration.number, static_cast<int>(changes.size()));
   };
-  evaluator->begin(0, {1, 2}, 2);
-  EXPECT_TRUE(at::equal(invert_block(*evaluator, plan, z, {observe}, &work), expected));
-  EXPECT_EQ(changes, work.residuals);
-  EXPECT_EQ(work.residuals, unobserved.residuals);
-  EXPECT_LT(work.iterations[0], 12) << "the stop came";
+  const Inverted observed = inverted(*evaluator, 0, {1, 2}, plan, z, {observe});
+  EXPECT_TRUE(at::equal(observed.x, unobserved.x));
+  EXPECT_EQ(changes, observed.work.residuals);
+  EXPECT_EQ(observed.work.residuals, unobserved.work.residuals);
+  EXPECT_LT(observed.work.iterations[0], 12) << "the stop came";
 }
 
 // Counts the matrix products that this thread asks LibTorch for.
@@ -241,9 +226,7 @@ TEST_P(FusedTest, EvaluatorsLeaveNoMemoryBehind) {
   const at::Tensor z = noise(model, 2);
   const auto sample = [&] {
     const auto evaluator = make_fused_evaluator(model, 2, {1, 0.5});
-    evaluator->begin(0, {1, 2}, 2);
-    BlockWork work;
-    invert_block(*evaluator, plan_of(1, 4), z, {}, &work);
+    inverted(*evaluator, 0, {1, 2}, plan_of(1, 4), z);
     synchronize(model.device);
   };
   const auto available = [&] {
@@ -310,12 +293,9 @@ TEST_P(FusedTest, JacobiAfterAllIterationsIsSequentialSampling) {
   const at::Tensor z = noise(model, images);
   const auto solve = [&](const Model& of, const BlockPlan& plan) {
     const auto evaluator = make_fused_evaluator(of, images, guidance);
-    evaluator->begin(0, {0, 1, 2, 3}, images);
-    BlockWork work;
-    return invert_block(*evaluator, plan, z, {}, &work).to(at::kDouble);
+    return inverted(*evaluator, 0, {0, 1, 2, 3}, plan, z).x.to(at::kDouble);
   };
-  const at::Tensor sequential = solve(model, {}),
-                   jacobi = solve(model, plan_of(1, iterations)),
+  const at::Tensor sequential = solve(model, {}), jacobi = solve(model, plan_of(1, iterations)),
                    want = solve(full, {});
   const auto apart = [&](const at::Tensor& a, const at::Tensor& b) {
     return ((a - b).norm() / want.norm()).item<double>();
@@ -326,10 +306,11 @@ TEST_P(FusedTest, JacobiAfterAllIterationsIsSequentialSampling) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, FusedTest,
-                         testing::Values(Case{"cpu_float32", "cpu", ComputeType::kFloat32},
-                                         Case{"cpu_bfloat16", "cpu", ComputeType::kBFloat16},
-                                         Case{"cuda_float32", "cuda", ComputeType::kFloat32},
-                                         Case{"cuda_bfloat16", "cuda", ComputeType::kBFloat16}),
+                         testing::Values(DeviceCase{"cpu_float32", "cpu", ComputeType::kFloat32},
+                                         DeviceCase{"cpu_bfloat16", "cpu", ComputeType::kBFloat16},
+                                         DeviceCase{"cuda_float32", "cuda", ComputeType::kFloat32},
+                                         DeviceCase{"cuda_bfloat16", "cuda",
+                                                    ComputeType::kBFloat16}),
                          [](const auto& info) { return info.param.name; });
 
 }  // namespace

@@ -4,16 +4,14 @@
 #include <gtest/gtest.h>
 
 #include "framework/sampling/evaluator.h"
+#include "tests/support/devices.h"
 #include "tests/support/evaluate.h"
 #include "tests/support/linear_flow.h"
 
 namespace tarflow {
 namespace {
 
-struct Case {
-  const char* name;
-  const char* device;
-  ComputeType compute;
+struct Case : DeviceCase {
   std::unique_ptr<Evaluator> (*make)(const Model&, int64_t, const Guidance&);
 };
 void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
@@ -29,12 +27,13 @@ constexpr float kPlanted[] = {INFINITY, -INFINITY, NAN, 1e30f, -3e38f};
 class OverflowTest : public testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
-    if (std::string(GetParam().device) == "cuda" && !at::hasCUDA()) GTEST_SKIP() << "no GPU here";
+    skip_without(GetParam().device);
+    if (IsSkipped()) return;
     use_exact_float32();
     model_ = random_model(kSmallShape, 21, device_from(GetParam().device), GetParam().compute);
     evaluator_ = GetParam().make(model_, kImages, kGuidance);
     evaluator_->begin(1, {1, 3}, kImages);
-    z_ = normal_noise(22, 0, kImages, tokens(), kSmallShape.token_width(), model_.device);
+    z_ = noise_of(kSmallShape, 22, kImages, model_.device);
   }
 
   static int64_t tokens() { return kSmallShape.tokens(); }
@@ -132,15 +131,15 @@ TEST_P(OverflowTest, WhatIsNotFiniteInTheEndIsSeen) {
 INSTANTIATE_TEST_SUITE_P(
     Evaluators, OverflowTest,
     testing::Values(
-        Case{"cpu", "cpu", ComputeType::kFloat32, make_cpu_evaluator},
-        Case{"fused_cpu_float32", "cpu", ComputeType::kFloat32, fused},
-        Case{"fused_cpu_bfloat16", "cpu", ComputeType::kBFloat16, fused},
-        Case{"plain_cpu_float32", "cpu", ComputeType::kFloat32, make_tensor_evaluator},
-        Case{"plain_cpu_bfloat16", "cpu", ComputeType::kBFloat16, make_tensor_evaluator},
-        Case{"fused_cuda_float32", "cuda", ComputeType::kFloat32, fused},
-        Case{"fused_cuda_bfloat16", "cuda", ComputeType::kBFloat16, fused},
-        Case{"plain_cuda_float32", "cuda", ComputeType::kFloat32, make_tensor_evaluator},
-        Case{"plain_cuda_bfloat16", "cuda", ComputeType::kBFloat16, make_tensor_evaluator}),
+        Case{{"cpu", "cpu", ComputeType::kFloat32}, make_cpu_evaluator},
+        Case{{"fused_cpu_float32", "cpu", ComputeType::kFloat32}, fused},
+        Case{{"fused_cpu_bfloat16", "cpu", ComputeType::kBFloat16}, fused},
+        Case{{"plain_cpu_float32", "cpu", ComputeType::kFloat32}, make_tensor_evaluator},
+        Case{{"plain_cpu_bfloat16", "cpu", ComputeType::kBFloat16}, make_tensor_evaluator},
+        Case{{"fused_cuda_float32", "cuda", ComputeType::kFloat32}, fused},
+        Case{{"fused_cuda_bfloat16", "cuda", ComputeType::kBFloat16}, fused},
+        Case{{"plain_cuda_float32", "cuda", ComputeType::kFloat32}, make_tensor_evaluator},
+        Case{{"plain_cuda_bfloat16", "cuda", ComputeType::kBFloat16}, make_tensor_evaluator}),
     [](const auto& info) { return info.param.name; });
 
 }  // namespace

@@ -19,7 +19,7 @@ SampleOptions options_of(const BlockPlan& plan, double cfg = 0) {
 }
 
 at::Tensor some_noise(int64_t first, int64_t count) {
-  return normal_noise(21, first, count, 16, 12, at::kCPU);
+  return noise_of(kSmallShape, 21, count, at::kCPU, first);
 }
 
 TEST(SamplerTest, ForwardUndoesSampling) {

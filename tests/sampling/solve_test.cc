@@ -8,6 +8,7 @@
 #endif
 
 #include "framework/core/error.h"
+#include "tests/support/invert.h"
 #include "tests/support/linear_flow.h"
 #include "tests/support/plans.h"
 
@@ -15,21 +16,12 @@ namespace tarflow {
 namespace {
 
 at::Tensor some_z(const ModelShape& shape, int64_t count, uint64_t seed = 11) {
-  return normal_noise(seed, 0, count, shape.tokens(), shape.token_width(), at::kCPU);
+  return noise_of(shape, seed, count);
 }
-
-struct Inverted {
-  at::Tensor x;
-  BlockWork work;
-};
 
 Inverted invert(const Model& model, int block, const BlockPlan& plan, const at::Tensor& z,
                 const Labels& labels, const Guidance& guidance = {}) {
-  const auto evaluator = make_evaluator(model, z.size(0), guidance);
-  evaluator->begin(block, labels, z.size(0));
-  Inverted result;
-  result.x = invert_block(*evaluator, plan, z, {}, &result.work);
-  return result;
+  return inverted(*make_evaluator(model, z.size(0), guidance), block, labels, plan, z);
 }
 
 BlockPlan jacobi(int iterations, Guess guess = Guess::kZ) { return plan_of(1, iterations, guess); }
@@ -142,12 +134,10 @@ TEST(InvertTest, LeavingOutFinalTokensChangesNothing) {
          {plan_of(1, 6, Guess::kZ, clamp), plan_of(1, 6, Guess::kZero, clamp),
           plan_of(4, 3, Guess::kZ, clamp), plan_of(2, 5, Guess::kZ, clamp)}) {
       Unskipping evaluator(make_evaluator(model, 2, {1, 1}));
-      evaluator.begin(1, {1, 2}, 2);
-      BlockWork full;
-      const at::Tensor expected = invert_block(evaluator, plan, z, {}, &full);
-      const Inverted got = invert(model, 1, plan, z, {1, 2}, {1, 1});
-      EXPECT_LT(largest(got.x - expected), 1e-5) << describe({"", {plan}});
-      EXPECT_LT(got.work.token_evaluations, full.token_evaluations);
+      const Inverted full = inverted(evaluator, 1, {1, 2}, plan, z),
+                     got = invert(model, 1, plan, z, {1, 2}, {1, 1});
+      EXPECT_LT(largest(got.x - full.x), 1e-5) << describe({"", {plan}});
+      EXPECT_LT(got.work.token_evaluations, full.work.token_evaluations);
     }
   }
 }
@@ -182,12 +172,10 @@ TEST(InvertTest, AnEvaluatorServesEveryPlanAndNumberOfImages) {
     const Labels labels(static_cast<size_t>(images), 1);
     for (const BlockPlan& plan : {gs(4, 2), plan_of(0), plan_of(1, 3, Guess::kZero, 1.5),
                                   plan_of(1, 9, Guess::kZ, 0, Stop{Norm::kMaxAbs, 0.1})}) {
-      shared->begin(2, labels, images);
-      BlockWork work;
-      const at::Tensor x = invert_block(*shared, plan, z, {}, &work);
-      const Inverted alone = invert(model, 2, plan, z, labels, {1, 0.5});
-      EXPECT_TRUE(at::equal(x, alone.x)) << images << " images, " << describe({"", {plan}});
-      EXPECT_EQ(work.iterations, alone.work.iterations);
+      const Inverted got = inverted(*shared, 2, labels, plan, z),
+                     alone = invert(model, 2, plan, z, labels, {1, 0.5});
+      EXPECT_TRUE(at::equal(got.x, alone.x)) << images << " images, " << describe({"", {plan}});
+      EXPECT_EQ(got.work.iterations, alone.work.iterations);
     }
   }
 }
@@ -197,10 +185,7 @@ TEST(InvertTest, WorkIsThatOfTheEvaluations) {
   const at::Tensor z = some_z(kSmallShape, 2);
   const auto evaluator = make_fused_evaluator(model, 2, {1, 0.5});  // leaves no tokens out
   const auto work_of = [&](const BlockPlan& plan) {
-    evaluator->begin(0, {0, 1}, 2);
-    BlockWork work;
-    invert_block(*evaluator, plan, z, {}, &work);
-    return work;
+    return inverted(*evaluator, 0, {0, 1}, plan, z).work;
   };
   const EvaluationCost once = kSmallShape.evaluation_cost(0, 15, 4, 4);
   const BlockWork all = work_of(jacobi(4));

@@ -8,7 +8,7 @@
 
 #include "framework/sampling/batch_sampler.h"
 #include "framework/sampling/memory_plan.h"
-#include "framework/sampling/solve.h"
+#include "tests/support/invert.h"
 #include "tests/support/linear_flow.h"
 #include "tests/support/plans.h"
 
@@ -20,20 +20,15 @@ const Labels kLabels = {0, 3, 1};
 
 // Images of different size, so that they stop at different times.
 at::Tensor some_z() {
-  const at::Tensor z =
-      normal_noise(41, 0, kImages, kSmallShape.tokens(), kSmallShape.token_width(), at::kCPU);
-  return z * at::tensor({0.2f, 1.0f, 2.0f}).view({-1, 1, 1});
+  return noise_of(kSmallShape, 41, kImages) * at::tensor({0.2f, 1.0f, 2.0f}).view({-1, 1, 1});
 }
 
-struct Solved {
-  at::Tensor x;
-  BlockWork work;
+struct Solved : Inverted {
   std::vector<std::vector<at::Tensor>> iterates;  // by segment, the guess first
 };
 
 Solved solve(Evaluator& evaluator, const BlockPlan& plan, const at::Tensor& z, const Labels& labels,
              bool observe = false) {
-  evaluator.begin(1, labels, z.size(0));
   Solved solved;
   SolveOptions options;
   at::Tensor before = z.clone();
@@ -44,7 +39,7 @@ Solved solve(Evaluator& evaluator, const BlockPlan& plan, const at::Tensor& z, c
       solved.iterates.back().push_back(before);
     };
   }
-  solved.x = invert_block(evaluator, plan, z, options, &solved.work);
+  static_cast<Inverted&>(solved) = inverted(evaluator, 1, labels, plan, z, options);
   return solved;
 }
 
@@ -164,7 +159,7 @@ TEST(Stops, ByImageAChunkMayBeDivided) {
   const Model model = random_model(kSmallShape, 5);
   SampleOptions options;
   options.guidance = {1.0, 1.0};
-  const at::Tensor noise = normal_noise(8, 0, 7, 16, 12, at::kCPU);
+  const at::Tensor noise = noise_of(kSmallShape, 8, 7);
   const Labels labels = {0, 1, 2, 3, 4, 0, 1};
   for (const std::string& name : norm_names()) {
     const Norm norm = *norm_from_string(name);

@@ -277,6 +277,39 @@ TEST(Window, TakesNoMoreMemoryThanPlanned) {
   }
 }
 
+// The front is known to the device alone, and the host learns of it an evaluation late.
+TEST(Window, IsTheSameWhereTheHostLearnsLateOfTheFront) {
+  const Model model = random_model(kSmallShape, 13);
+  const auto calibration = made_up_calibration(kSmallShape, 0.2);
+  for (const WindowGuess guess : {WindowGuess::kZ, WindowGuess::kUp, WindowGuess::kLinear}) {
+    for (const char* pattern : {"F", "HF", "HHF"}) {
+      for (const int width : {1, 2, 4, 15, 40}) {
+        const Window window{width, 1e-2, guess, 3, pattern};
+        SCOPED_TRACE(describe({"", {{window}}}));
+        BlockWork expected;
+        const auto invert = [&](int lag, BlockWork* into) {
+          const auto evaluator = make_fused_evaluator(model, kImages, {1.2, 0.8}, lag);
+          evaluator->begin(1, kLabels, kImages);
+          SolveOptions options;
+          options.linear = &calibration->blocks[1];
+          return invert_block(*evaluator, BlockPlan{window}, some_noise(), options, into);
+        };
+        const at::Tensor exact = invert(0, &expected);
+        for (const int lag : {1, 2}) {
+          BlockWork work;
+          expect_close(invert(lag, &work), exact, 1e-5);
+          EXPECT_EQ(work.fronts, expected.fronts);
+          EXPECT_EQ(work.kinds, expected.kinds);
+          EXPECT_EQ(work.iterations, expected.iterations);
+          EXPECT_EQ(work.longest, expected.longest);
+          EXPECT_DOUBLE_EQ(work.token_evaluations, expected.token_evaluations);
+          EXPECT_DOUBLE_EQ(work.cost.flops(), expected.cost.flops());
+        }
+      }
+    }
+  }
+}
+
 TEST(Window, HasNoChangeToObserve) {
   const Model model = random_model(kSmallShape, 11);
   const std::unique_ptr<Evaluator> evaluator = make_cpu_evaluator(model, kImages, {});

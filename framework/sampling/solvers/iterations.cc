@@ -1,7 +1,6 @@
 #include "framework/sampling/solvers/iterations.h"
 
 #include <ATen/ATen.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <algorithm>
 #include <bit>
@@ -31,11 +30,12 @@ IterationCount::IterationCount(const Iterations& plan, const Inversion& inversio
       iterate_(inversion.iterate()),
       plan_(plan),
       measured_(plan.stop || inversion.observed),
-      by_token_(plan.stop && plan.stop->norm != Norm::kPublished),
-      // An observer sees every iteration before the next one begins.
-      lag_(inversion.observed ? 0 : static_cast<size_t>(inversion.evaluator.stop_lag())) {
+      by_token_(plan.stop && plan.stop->norm != Norm::kPublished) {
   if (plan.max_iterations < 1) throw std::logic_error("a plan needs at least one iteration");
   Iterate& iterate = inversion.iterate();
+  // An observer sees every iteration before the next one begins.
+  const int lag = inversion.observed ? 0 : inversion.evaluator.stop_lag();
+  if (plan.stop) look_.emplace(iterate.finished, static_cast<size_t>(lag));
   if (measured_) history_ = at::zeros({plan.max_iterations}, iterate.change.options());
   if (by_token_) {
     iterate.statistics = inversion.workspace().rows(
@@ -49,7 +49,7 @@ void IterationCount::start(int segment, const Segment& range, const Segment& wri
   range_ = range;
   written_ = written;
   submitted_ = 0;
-  flag_copies_.clear();
+  if (look_) look_->forget();
   if (!measured_) return;
   iterate_.change.zero_();
   iterate_.done.zero_();
@@ -94,28 +94,12 @@ bool IterationCount::judge() {
   work.stop = plan_.stop;
   kernels::residual(work);
   if (!plan_.stop) return false;
-  const at::Device device = iterate_.finished.device();
-  flag_copies_.push_back(
-      {at::empty({1}, at::TensorOptions(at::kInt).pinned_memory(device.is_cuda())),
-       c10::Event(device.type())});
-  flag_copies_.back().finished.copy_(iterate_.finished, /*non_blocking=*/true);
-  if (device.is_cuda()) {
-    flag_copies_.back().event.record(c10::impl::VirtualGuardImpl(device.type()).getStream(device));
-  }
-  if (flag_copies_.size() <= lag_) return false;
-  const bool seen = finished(flag_copies_.front());
-  flag_copies_.pop_front();
-  return seen;
-}
-
-bool IterationCount::finished(FlagCopy& copy) const {
-  if (iterate_.finished.is_cuda()) copy.event.synchronize();
-  return *copy.finished.const_data_ptr<int>() != 0;
+  return look_->look().value_or(0) != 0;
 }
 
 // Waits for the device if changes are measured.
 void IterationCount::finish_segment() {
-  flag_copies_.clear();
+  if (look_) look_->forget();
   if (!measured_) {
     iterations_.push_back(submitted_);
     return;

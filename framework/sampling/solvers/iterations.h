@@ -3,12 +3,12 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <c10/core/Event.h>
 
-#include <deque>
+#include <optional>
 #include <vector>
 
 #include "framework/core/strategy.h"
+#include "framework/sampling/device_look.h"
 #include "framework/sampling/solver.h"
 
 namespace tarflow {
@@ -56,22 +56,15 @@ class IterationCount {
   const std::vector<double>& residuals() const { return residuals_; }
 
  private:
-  // A copy of the flag `finished` to the host. It has arrived when `event` has happened.
-  struct FlagCopy {
-    at::Tensor finished;
-    c10::Event event;
-  };
   bool judge();
-  bool finished(FlagCopy& copy) const;
   void finish_segment();
 
   const Evaluator& evaluator_;
   const Iterate& iterate_;
   const Iterations plan_;
   const bool measured_, by_token_;
-  const size_t lag_;
   at::Tensor history_;  // (max_iterations) float64
-  std::deque<FlagCopy> flag_copies_;
+  std::optional<DeviceLook> look_;  // at the flag that the segment is finished
   int segment_ = 0;
   Segment range_, written_;
   int submitted_ = 0;
