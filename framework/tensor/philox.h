@@ -7,11 +7,7 @@
 #include <cmath>
 #include <cstdint>
 
-#ifdef __CUDACC__
-#define TARFLOW_HD __host__ __device__ inline
-#else
-#define TARFLOW_HD inline
-#endif
+#include "framework/tensor/host_device.h"
 
 namespace tarflow {
 

@@ -26,6 +26,12 @@ class RandomTensors {
   int64_t next_ = 0;
 };
 
+// Standard normal noise (count, T, D) of images first .. first + count - 1.
+inline at::Tensor noise_of(const ModelShape& shape, uint64_t seed, int64_t count,
+                           const at::Device& device = at::kCPU, int64_t first = 0) {
+  return normal_noise(seed, first, count, shape.tokens(), shape.token_width(), device);
+}
+
 // A model whose activations and outputs stay of order 1: linear weights ~ N(0, 1/in), outputs
 // scaled by 0.1 so that every block is invertible without overflow. noise_std is the shape's.
 inline Model random_model(const ModelShape& shape, uint64_t seed,

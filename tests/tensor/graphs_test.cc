@@ -5,14 +5,14 @@
 
 #include <string>
 
+#include "tests/support/devices.h"
+
 namespace tarflow {
 namespace {
 
 class GraphsTest : public testing::TestWithParam<const char*> {
  protected:
-  void SetUp() override {
-    if (std::string(GetParam()) == "cuda" && !at::hasCUDA()) GTEST_SKIP() << "no GPU here";
-  }
+  void SetUp() override { skip_without(GetParam()); }
   at::Device device() const {
     return std::string(GetParam()) == "cuda" ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
   }
