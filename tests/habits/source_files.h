@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <regex>
 #include <set>
 #include <string>
 #include <vector>
@@ -38,6 +39,13 @@ inline std::vector<std::string> read_lines(const std::filesystem::path& relative
   std::vector<std::string> lines;
   for (std::string line; std::getline(stream, line);) lines.push_back(line);
   return lines;
+}
+
+// A line without its comment and the content of its texts.
+inline std::string code_of(const std::string& line) {
+  static const std::regex text(R"re("(\\.|[^"\\])*")re");
+  const std::string code = std::regex_replace(line, text, "\"\"");
+  return code.substr(0, code.find("//"));
 }
 
 }  // namespace tarflow::habits

@@ -50,6 +50,26 @@ TEST(Text, NothingIsLeftForLater) {
   expect_absent(source_files(kProduct, kText), {R"(\b(TODO|FIXME|XXX|HACK)\b)"});
 }
 
+// A variable `at` beside LibTorch's namespace `at` misleads the reader.
+bool names_variable_at(const std::string& line) {
+  static const std::regex variable(R"((^|[^\w.>:])at([^\w:]|$))");
+  return std::regex_search(code_of(line), variable);
+}
+
+TEST(Text, NoVariableIsNamedAsTheNamespaceOfLibTorch) {
+  for (const auto& file : source_files(
+           {"framework/sampling", "framework/kernels", "framework/model", "framework/tensor"},
+           {".h", ".cc", ".cu", ".cuh"})) {
+    const auto lines = read_lines(file);
+    for (size_t i = 0; i < lines.size(); ++i)
+      EXPECT_FALSE(names_variable_at(lines[i])) << file.string() << ":" << i + 1 << lines[i];
+  }
+  EXPECT_TRUE(names_variable_at("  float* at = out;"));
+  EXPECT_TRUE(names_variable_at("  at[e] = four[e];"));
+  EXPECT_FALSE(names_variable_at("  at::Tensor x = blocks.at(0);  // at the end"));
+  EXPECT_FALSE(names_variable_at("  throw Error(\"at most\");"));
+}
+
 // A document that a comment or a page sends the reader to must be there.
 TEST(Text, NamedDocumentsExist) {
   const std::regex name(R"(\b([A-Za-z_-]+)\.md\b)");
