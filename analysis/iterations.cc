@@ -35,7 +35,8 @@ std::optional<Strategy> strategy_of(const Point& point) {
 // Whether a block's iterations end by a rule of the strategy's own.
 bool has_own_stop(const Strategy& strategy) {
   return std::any_of(strategy.blocks.begin(), strategy.blocks.end(), [](BlockPlan plan) {
-    if (std::holds_alternative<Window>(plan.method)) return true;
+    if (std::holds_alternative<Window>(plan.method) || std::holds_alternative<Tuned>(plan.method))
+      return true;
     const Stop* const stop = stop_of(plan);
     return stop && *stop != Stop{Norm::kPublished, stop->threshold};
   });
@@ -46,6 +47,7 @@ size_t segments_of_block(const BlockPlan& plan, int64_t tokens) {
   return std::visit(
       Overloaded{[](const Sequential&) { return size_t{1}; },
                  [](const Jacobi&) { return size_t{1}; }, [](const Window&) { return size_t{1}; },
+                 [](const Tuned&) { return size_t{1}; },
                  [&](const Segments& segments) { return segments_of(segments, tokens).size(); }},
       plan.method);
 }

@@ -25,6 +25,7 @@ void Binder::field(Value& value, FieldType type, FieldInfo info, Json default_va
     field.identity = info.identity;
     field.shared = info.shared;
     field.file = info.file;
+    field.tuned = info.tuned;
     fields_.push_back(std::move(field));
     return;
   }

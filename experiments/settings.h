@@ -26,6 +26,7 @@ struct FieldInfo {
   Identity identity = Identity::kValue;
   bool shared = false;
   FileKind file = FileKind::kAny;
+  bool tuned = false;
 };
 
 // Visits the fields of a settings struct: collects their schema, or fills them from JSON.

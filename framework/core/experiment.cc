@@ -71,6 +71,7 @@ Json to_json(const Field& field) {
                {"identity", name_of(kIdentities, field.identity)},
                {"shared", field.shared},
                {"file", name_of(kFileKinds, field.file)}};
+  if (field.tuned) json["tuned"] = true;
   if (field.minimum) json["minimum"] = *field.minimum;
   if (field.maximum) json["maximum"] = *field.maximum;
   return json;
@@ -89,6 +90,7 @@ Field field_from_json(const Json& json) {
   field.identity = value_of(kIdentities, json.at("identity").get<std::string>());
   field.shared = json.at("shared").get<bool>();
   field.file = value_of(kFileKinds, json.at("file").get<std::string>());
+  field.tuned = json.value("tuned", false);
   if (json.contains("minimum")) field.minimum = json.at("minimum").get<double>();
   if (json.contains("maximum")) field.maximum = json.at("maximum").get<double>();
   return field;

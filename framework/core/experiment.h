@@ -54,6 +54,7 @@ struct Field {
   Identity identity = Identity::kValue;
   bool shared = false;             // points that differ only in shared fields run as one job
   FileKind file = FileKind::kAny;  // of a kPath
+  bool tuned = false;              // of a kStrategy: it may be auto, left to measurements
 };
 
 enum class ColumnType { kFloat64, kInt64, kString };

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <stdexcept>
 
 #include "framework/core/error.h"
@@ -11,7 +12,7 @@
 namespace tarflow {
 namespace {
 
-const std::vector<std::string> kGuessNames = {"z", "zero", "auto"};  // in the order of Guess
+const std::vector<std::string> kGuessNames = {"z", "zero", "auto"};        // in the order of Guess
 const std::vector<std::string> kWindowGuessNames = {"z", "up", "linear"};  // as WindowGuess
 const std::vector<std::string> kNormNames = {"published", "max_abs", "relative_mse",
                                              "token_rms"};        // in the order of Norm
@@ -61,6 +62,10 @@ std::string describe(const Window& plan) {
   return plan.pattern == "F" ? text : text + " pattern " + plan.pattern;
 }
 
+std::string describe(const Tuned& plan) {
+  return fmt::format("chosen by measurements for deviation {}", plan.deviation);
+}
+
 Json json_of(const Stop& stop) {
   Json json = {{to_string(stop.norm), stop.threshold}};
   if (stop.scope == Scope::kImage) json["scope"] = to_string(stop.scope);
@@ -102,6 +107,15 @@ Json json_of(const Window& plan) {
                {"pattern", plan.pattern}};
   if (plan.guess == WindowGuess::kLinear) json["sweeps"] = plan.sweeps;
   return json;
+}
+
+Json json_of(const Tuned& plan) { return {{"deviation", plan.deviation}}; }
+
+Tuned tuned_from_json(const Json& json) {
+  const Tuned plan{json.at("deviation").get<double>()};
+  if (!(plan.deviation > 0) || !std::isfinite(plan.deviation))
+    throw Error(fmt::format("not a strategy: the deviation {}", plan.deviation));
+  return plan;
 }
 
 Window window_from_json(const Json& json) {
@@ -150,6 +164,7 @@ Iterations iterations_from_json(const Json& json) {
 
 BlockPlan plan_from_json(const Json& json) {
   if (json.contains("window")) return {window_from_json(json)};
+  if (json.contains("deviation")) return {tuned_from_json(json)};
   if (json.contains("segment_length")) {
     const int length = json.at("segment_length").get<int>();
     if (length < 1) throw Error(fmt::format("not a strategy: segments of {} tokens", length));
@@ -174,6 +189,8 @@ int64_t longest(const Segments& plan, int64_t tokens) {
 int64_t longest(const Window& plan, int64_t tokens) {
   return std::clamp<int64_t>(plan.width, 1, std::max<int64_t>(1, tokens - 1));
 }
+
+int64_t longest(const Tuned&, int64_t tokens) { return std::max<int64_t>(1, tokens - 1); }
 
 }  // namespace
 
@@ -214,6 +231,7 @@ std::optional<Scope> scope_from_string(const std::string& text) {
 Guess* guess_of(BlockPlan& plan) {
   return std::visit(Overloaded{[](Sequential&) -> Guess* { return nullptr; },
                                [](Window&) -> Guess* { return nullptr; },
+                               [](Tuned&) -> Guess* { return nullptr; },
                                [](Iterations& iterations) { return &iterations.guess; }},
                     plan.method);
 }
@@ -221,17 +239,18 @@ Guess* guess_of(BlockPlan& plan) {
 const Guess* guess_of(const BlockPlan& plan) {
   return std::visit(Overloaded{[](const Sequential&) -> const Guess* { return nullptr; },
                                [](const Window&) -> const Guess* { return nullptr; },
+                               [](const Tuned&) -> const Guess* { return nullptr; },
                                [](const Iterations& iterations) { return &iterations.guess; }},
                     plan.method);
 }
 
 Stop* stop_of(BlockPlan& plan) {
-  return std::visit(Overloaded{[](Sequential&) -> Stop* { return nullptr; },
-                               [](Window&) -> Stop* { return nullptr; },
-                               [](Iterations& iterations) {
-                                 return iterations.stop ? &*iterations.stop : nullptr;
-                               }},
-                    plan.method);
+  return std::visit(
+      Overloaded{
+          [](Sequential&) -> Stop* { return nullptr; }, [](Window&) -> Stop* { return nullptr; },
+          [](Tuned&) -> Stop* { return nullptr; },
+          [](Iterations& iterations) { return iterations.stop ? &*iterations.stop : nullptr; }},
+      plan.method);
 }
 
 int64_t longest_evaluation(const BlockPlan& plan, int64_t tokens) {
@@ -245,6 +264,7 @@ double most_passes(const BlockPlan& plan) {
   return std::visit(
       Overloaded{[](const Sequential&) { return 1.0; },
                  [](const Window& plan) { return std::min<double>(kWindow, plan.width); },
+                 [](const Tuned&) { return kWindow; },
                  [](const Iterations& plan) { return static_cast<double>(plan.max_iterations); }},
       plan.method);
 }
@@ -296,6 +316,13 @@ bool Strategy::needs_calibration() const {
   });
 }
 
+std::optional<double> Strategy::open_deviation() const {
+  for (const BlockPlan& plan : blocks) {
+    if (const Tuned* const open = std::get_if<Tuned>(&plan.method)) return open->deviation;
+  }
+  return std::nullopt;
+}
+
 bool Strategy::sequential() const {
   return std::all_of(blocks.begin(), blocks.end(),
                      [](const BlockPlan& plan) { return plan.sequential(); });
@@ -323,6 +350,10 @@ Strategy strategy_from_json(const Json& json) {
   }
 }
 
+std::string describe(const BlockPlan& plan) {
+  return std::visit([](const auto& method) { return describe(method); }, plan.method);
+}
+
 std::string describe(const Strategy& strategy) {
   // Sampling order is confusing to read; blocks are named by their checkpoint index.
   const int count = static_cast<int>(strategy.blocks.size());
@@ -333,8 +364,7 @@ std::string describe(const Strategy& strategy) {
     if (!text.empty()) text += "; ";
     text += first == last ? fmt::format("block {}: ", first)
                           : fmt::format("blocks {}-{}: ", first, last);
-    text += std::visit([](const auto& method) { return describe(method); },
-                       strategy.block(first).method);
+    text += describe(strategy.block(first));
     first = last - 1;
   }
   return text;

@@ -81,9 +81,8 @@ std::optional<Json> read_path(const Field& field, const Node& node,
   const FoundPath found =
       find_path(*text, *report.sources.at(written->mark).folders, surroundings.made);
   if (!found.present) {
-    report.miss(
-        written->mark, fmt::format("`{}` is missing: {}", field.name, *text),
-        where_to_get(published.empty() ? known_publisher(*text) : published, found));
+    report.miss(written->mark, fmt::format("`{}` is missing: {}", field.name, *text),
+                where_to_get(published.empty() ? known_publisher(*text) : published, found));
   }
   return found.path.string();
 }
@@ -132,6 +131,13 @@ std::optional<Json> read_field(const Field& field, const Node& node,
       return read_model_name(field, node, surroundings, report);
     case FieldType::kStrategy: {
       const auto strategy = read_strategy(node, flow, report, &surroundings.strategies);
+      if (strategy && strategy->open_deviation() && !field.tuned) {
+        report.error(node.mark,
+                     fmt::format("`{}` cannot choose the strategy {}", field.name, strategy->name),
+                     "run `tune` and write the strategy that it gives; evaluate and sample choose "
+                     "by themselves");
+        return std::nullopt;
+      }
       return strategy ? std::optional<Json>(to_json(*strategy)) : std::nullopt;
     }
     case FieldType::kIntegerList:

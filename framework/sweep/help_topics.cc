@@ -65,6 +65,7 @@ constexpr const char* kStrategies =
             - {num_GS_list: [8,1,1,1,1,1,1,1], max_jacobi_list: [16,5,5,5,5,5,5,5]}
             - SeJD                       # samplers of others: SeJD, STARFlow, STARFlow-16
             - Window-64                  # adaptive windows; Window-64-0.05 states the tolerance
+            - auto                       # chosen by measurements: see docs/tuning.md; auto-0.01
             - {window: [64, 64, 64, 64, 64, 64, 64, 16], tolerance: 0.03, guess: up}
             - label: mine                # by blocks: see --help blocks
               blocks:

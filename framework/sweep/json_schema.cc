@@ -261,7 +261,7 @@ Json strategy_schema() {
                         {"properties", std::move(window)},
                         {"additionalProperties", false}};
   Json schema = {{"anyOf", Json::array({to("strategy_name"), named, lists, windows, blocks})},
-                 {"examples", Json::array({"For", "[7-8-32-10]", "Window-64"})}};
+                 {"examples", Json::array({"For", "[7-8-32-10]", "Window-64", "auto"})}};
   return described(
       std::move(schema),
       "How the blocks are inverted: a published name, the three published lists, adaptive windows, "

@@ -182,6 +182,7 @@ std::optional<PublishedName::Group> group_of(int block, const BlockPlan& plan, i
             return Group({block, tokens, 1});
           },
           [&](const Window&) { return Group(); },
+          [&](const Tuned&) { return Group(); },
           [&](const Jacobi& jacobi) {
             return Group({block, 1, jacobi.max_iterations});
           },

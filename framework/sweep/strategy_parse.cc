@@ -11,6 +11,7 @@
 #include "framework/sweep/block_parse.h"
 #include "framework/sweep/rival_name.h"
 #include "framework/sweep/scalars.h"
+#include "framework/sweep/tuned_name.h"
 #include "framework/sweep/window_name.h"
 
 namespace tarflow::sweep {
@@ -62,6 +63,13 @@ bool apply_guesses(const Node& map, const std::optional<FlowSize>& flow,
                  "write {window: 64, tolerance: 0.03, guess: up} in the place of the name");
     return false;
   }
+  if (strategy && strategy->open_deviation()) {
+    report.error(stated.mark,
+                 fmt::format("{} chooses the guesses of its blocks, so `{}` does nothing",
+                             strategy->name, stated.key),
+                 "remove it");
+    return false;
+  }
   if (strategy && !map.find("num_GS_list") && strategy->sequential()) {
     report.error(
         stated.mark,
@@ -107,13 +115,14 @@ const Node* read_name(const Node& node, Report& report) {
   return text;
 }
 
-// A published name, that of a rival, or that of windows.
-using Name = std::variant<PublishedName, Rival, Window>;
+// A published name, that of a rival, that of windows, or auto.
+using Name = std::variant<PublishedName, Rival, Window, Tuned>;
 
 // Whether `text` has the form of such a name, valid or not.
 bool looks_named(const std::string& text) {
   try {
-    return looks_published(text) || looks_window(text) || parse_rival_name(text).has_value();
+    return looks_published(text) || looks_window(text) || looks_tuned(text) ||
+           parse_rival_name(text).has_value();
   } catch (const Error&) {
     return true;
   }
@@ -122,6 +131,7 @@ bool looks_named(const std::string& text) {
 Name parse_name(const std::string& text) {
   if (const std::optional<Rival> rival = parse_rival_name(text)) return *rival;
   if (const std::optional<Window> window = parse_window_name(text)) return *window;
+  if (const std::optional<Tuned> tuned = parse_tuned_name(text)) return *tuned;
   return parse_published_name(text);
 }
 
@@ -135,7 +145,8 @@ std::optional<Strategy> from_name(const Node& node, const std::optional<FlowSize
     return std::visit(
         Overloaded{[&](const PublishedName& own) { return published_strategy(own, *flow); },
                    [&](const Rival& rival) { return rival_strategy(rival, *flow); },
-                   [&](const Window& window) { return window_strategy(window, *flow); }},
+                   [&](const Window& window) { return window_strategy(window, *flow); },
+                   [&](const Tuned& tuned) { return tuned_strategy(tuned, *flow); }},
         *name);
   });
 }
@@ -317,7 +328,8 @@ void require_honest(const std::string& label, Mark mark, const Strategy& strateg
                      return same_but_for_guesses(strategy.blocks,
                                                  rival_strategy(rival, flow).blocks);
                    },
-                   [&](const Window& window) { return strategy == window_strategy(window, flow); }},
+                   [&](const Window& window) { return strategy == window_strategy(window, flow); },
+                   [&](const Tuned& tuned) { return strategy == tuned_strategy(tuned, flow); }},
         parse_name(label));
     if (honest) return;
   } catch (const Error&) {  // a name of nothing
@@ -363,7 +375,7 @@ bool report_unknown_name(const Node& node, const NamedStrategies* names, Report&
     return false;
   }
   std::vector<std::string> known = rival_names();
-  for (const char* name : {"For", "Window-64"}) known.emplace_back(name);
+  for (const char* name : {"For", "Window-64", "auto"}) known.emplace_back(name);
   for (const auto& [name, entry] : *names) known.push_back(name);
   if (!report.incomplete) {
     report.error(node.mark, fmt::format("there is no strategy `{}`", text->text),
@@ -438,7 +450,8 @@ std::string stated_name(const Node& node, const NamedStrategies& names) {
     if (!looks_named(text->text)) return text->text;
     return std::visit(Overloaded{[](const PublishedName& name) { return name.str(); },
                                  [](const Rival& rival) { return to_string(rival); },
-                                 [](const Window& window) { return window_name(window); }},
+                                 [](const Window& window) { return window_name(window); },
+                                 [](const Tuned& tuned) { return tuned_name(tuned); }},
                       parse_name(text->text));
   } catch (const Error&) {
     return text->text;

@@ -18,6 +18,7 @@ using NamedStrategies = std::map<std::string, Entry>;
 // Reads, with everything wrong reported at its place and nothing returned then:
 //   For, "[7-8-32-10]", [7-8-32-10]          a published name in any spelling
 //   SeJD, STARFlow-16, Window-64-0.05        the name of a rival or of windows
+//   auto, auto-0.01                          left to measurements, with the deviation allowed
 //   {window: 64, tolerance: 0.03, ...}       windows; `window` and `tolerance` one for all or a
 //   list {name: ..., guess_list: [...]}           with initial guesses, or `guess: z | zero` for
 //   all blocks {num_GS_list: [...], max_jacobi_list: [...], guess_list: [...]} {blocks: {7: {...},

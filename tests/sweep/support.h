@@ -58,8 +58,10 @@ inline ExperimentSchemas test_schemas() {
   guess_images.file = FileKind::kImages;
   Field norm = with_default(make_field("norm", kChoice), "all");
   norm.choices = {"all", "2", "1", "fro"};
+  Field strategy = required(make_field("strategy", kStrategy));
+  strategy.tuned = true;
   evaluate.fields = {required(make_field("model", kModel)),
-                     required(make_field("strategy", kStrategy)),
+                     strategy,
                      guess_images,
                      with_default(in_range(make_field("guess_num_images", kInteger), 0, {}), 1000),
                      with_default(in_range(make_field("cfg", kNumber), 0, {}), 0.0),
