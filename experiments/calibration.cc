@@ -10,6 +10,8 @@
 #include <optional>
 #include <string>
 
+#include "experiments/kept.h"
+#include "experiments/sampling_job.h"
 #include "framework/core/error.h"
 #include "framework/core/hash.h"
 #include "framework/dist/pack.h"
@@ -68,14 +70,10 @@ Calibration unstacked(const dist::Tensors& all, const Model& model) {
 
 std::string hash_of(const dist::Tensors& all) { return short_hash(dist::pack(all)); }
 
-std::string identity_of(const JobContext& context, const Model& model) {
-  const Json& contents = context.job().contents.get();
-  Json identity = {{"version", kCalibrationVersion},
-                   {"checkpoint", contents.at("checkpoint")},
-                   {"images", kCalibrationImages},
-                   {"compute", to_string(model.compute)}};
-  if (contents.contains("weights")) identity["weights"] = contents.at("weights");
-  return canonical(identity);
+Json identity_of(const JobContext& context, const Model& model) {
+  Json identity = kept_identity(context, model, kCalibrationVersion);
+  identity["images"] = kCalibrationImages;
+  return identity;
 }
 
 struct Made {
@@ -84,72 +82,63 @@ struct Made {
   bool kept = false;   // by an earlier job
 };
 
-std::optional<Made> read_kept(JobContext& context, const fs::path& file,
-                              const std::string& identity, const Model& model) {
-  std::error_code ignored;
-  if (!fs::exists(file, ignored)) return std::nullopt;
-  try {
-    if (record::read_root_attribute(file, "identity") != identity)
-      throw Error("it is of something else");
-    Made made;
-    for (const char* name : {"J", "j0", "up", "left", "clip"})
-      made.tensors[name] = to_tensor(record::read_dataset(file, name));
-    unstacked(made.tensors, model);
-    if (hash_of(made.tensors) != record::read_root_attribute(file, kHash))
-      throw Error("its content has changed");
-    made.seconds = std::strtod(record::read_root_attribute(file, kSeconds).c_str(), nullptr);
-    made.kept = true;
-    return made;
-  } catch (const Error& failure) {
-    context.log(fmt::format("{} is not usable and is made anew: {}", file.filename().string(),
-                            failure.what()));
-    return std::nullopt;
-  }
+// Throws Error for a file that holds no calibration of the model.
+Made read_made(const fs::path& file, const Model& model) {
+  Made made;
+  for (const char* name : {"J", "j0", "up", "left", "clip"})
+    made.tensors[name] = to_tensor(record::read_dataset(file, name));
+  unstacked(made.tensors, model);
+  if (hash_of(made.tensors) != record::read_root_attribute(file, kHash))
+    throw Error("its content has changed");
+  made.seconds = std::strtod(record::read_root_attribute(file, kSeconds).c_str(), nullptr);
+  made.kept = true;
+  return made;
 }
 
-// A cache that cannot be written costs the next job some time, and this one nothing.
-void write_kept(JobContext& context, const fs::path& file, const std::string& identity,
-                const Made& made) {
+void write(const KeptFile& file, const Made& made) {
   const std::map<std::string, const char*> meanings = {
       {"J", "matrix of the linear model, theta = n J + j0 + q, by block in checkpoint order"},
       {"j0", "its constant"},
       {"up", "weight of the residual of the token above"},
       {"left", "weight of the residual of the token before"},
       {"clip", "guesses are clipped to plus and minus this"}};
-  try {
-    std::vector<record::Array> arrays;
-    for (const auto& [name, tensor] : made.tensors)
-      arrays.push_back(to_array(name, tensor, "", meanings.at(name)));
-    record::write_datasets(file, arrays,
-                           {{"identity", identity},
-                            {kHash, hash_of(made.tensors)},
-                            {kSeconds, fmt::to_string(made.seconds)}});
-  } catch (const Error& failure) {
-    context.log(fmt::format("the calibration is not kept: {}", failure.what()));
-  }
+  std::vector<record::Array> arrays;
+  for (const auto& [name, tensor] : made.tensors)
+    arrays.push_back(to_array(name, tensor, "", meanings.at(name)));
+  file.write("the calibration", arrays,
+             {{kHash, hash_of(made.tensors)}, {kSeconds, fmt::to_string(made.seconds)}});
 }
 
-Made measured(JobContext& context, const Model& model) {
+// Images at once: those whose longest evaluation, which is of all tokens, fits into memory.
+int64_t images_at_once(JobContext& context, const Model& model, double memory_limit) {
+  const Strategy widest{"", std::vector<BlockPlan>(model.blocks.size(), {Jacobi{{1}}})};
+  return images_that_fit(model, kCalibrationImages, Guidance{}, widest,
+                         batch_options(context, memory_limit, /*self_denoising=*/false));
+}
+
+Made measured(JobContext& context, const Model& model, double memory_limit) {
   const int64_t blocks = model.shape.blocks;
   const Stopwatch watch(model.device);
-  const Calibration calibration = calibrate(model, [&](int block) {
-    context.stop_if_requested();
-    context.progress("calibration", blocks - 1 - block, blocks);
-  });
+  const Calibration calibration = calibrate(
+      model,
+      [&](int block) {
+        context.stop_if_requested();
+        context.progress("calibration", blocks - 1 - block, blocks);
+      },
+      images_at_once(context, model, memory_limit));
   return {stacked(calibration), watch.seconds(), false};
 }
 
 // On rank 0. Throws Stopped.
-Made read_or_made(JobContext& context, const Model& model) {
-  const std::string identity = identity_of(context, model);
-  const fs::path file =
-      context.cache_folder() / fmt::format("{}{}.h5", kCalibrationFile, short_hash(identity));
-  if (std::optional<Made> made = read_kept(context, file, identity, model)) return *made;
+Made read_or_made(JobContext& context, const Model& model, double memory_limit) {
+  const KeptFile file(context, kCalibrationFile, identity_of(context, model));
+  const auto kept = file.read([&](const fs::path& path) { return read_made(path, model); });
+  if (kept) return *kept;
   context.log(fmt::format("calibrating the adaptive window: {} images, sampled sequentially",
                           kCalibrationImages));
-  Made made = measured(context, model);
+  Made made = measured(context, model, memory_limit);
   context.work_begins();
-  write_kept(context, file, identity, made);
+  write(file, made);
   return made;
 }
 
@@ -168,26 +157,20 @@ void report(JobContext& context, const Model& model, const Made& made) {
 
 std::shared_ptr<const Calibration> calibration_for(JobContext& context,
                                                    const std::vector<Strategy>& strategies,
-                                                   const Model& model) {
+                                                   const Model& model, double memory_limit) {
   const bool needed = std::any_of(strategies.begin(), strategies.end(),
                                   [](const Strategy& s) { return s.needs_calibration(); });
-  // A model of one token has nothing to guess.
-  if (!needed || model.shape.tokens() < 2) return nullptr;
-  dist::Communicator& comm = context.comm();
-  constexpr const char* kStopped = "";
-  std::string bytes;
-  if (comm.first()) {
-    try {
-      const Made made = read_or_made(context, model);
-      report(context, model, made);
-      bytes = dist::pack(made.tensors);
-    } catch (const Stopped&) {
-      comm.broadcast(kStopped);  // the others wait for it
-      throw;
-    }
-  }
-  bytes = comm.broadcast(bytes);
-  if (bytes == kStopped) context.stop();
+  return needed ? calibration_of(context, model, memory_limit) : nullptr;
+}
+
+std::shared_ptr<const Calibration> calibration_of(JobContext& context, const Model& model,
+                                                  double memory_limit) {
+  if (model.shape.tokens() < 2) return nullptr;  // nothing to guess
+  const std::string bytes = made_by_first(context, [&] {
+    const Made made = read_or_made(context, model, memory_limit);
+    report(context, model, made);
+    return dist::pack(made.tensors);
+  });
   return std::make_shared<const Calibration>(unstacked(dist::unpack(bytes), model));
 }
 

@@ -85,7 +85,7 @@ class Comparison {
       strategies.push_back(read_settings<Settings>(context.point_settings(i)).strategy);
     strategies.push_back(std::move(against_.strategy));
     strategies = chosen_strategies(context, std::move(strategies), settings_.guesses, model_);
-    calibration_ = calibration_for(context, strategies, model_);
+    calibration_ = calibration_for(context, strategies, model_, settings_.memory_limit);
     against_.strategy = std::move(strategies.back());
     strategies.pop_back();
     for (Strategy& strategy : strategies) points_.push_back({std::move(strategy), {}, {}, 0});

@@ -98,8 +98,8 @@ class DeviceError {
     for (size_t i = 0; i < context.point_count(); ++i)
       strategies.push_back(read_settings<Settings>(context.point_settings(i)).strategy);
     strategies = chosen_strategies(context, std::move(strategies), settings_.guesses, exact_);
-    exact_calibration_ = calibration_for(context, strategies, exact_);
-    rounded_calibration_ = calibration_for(context, strategies, rounded_);
+    exact_calibration_ = calibration_for(context, strategies, exact_, settings_.memory_limit);
+    rounded_calibration_ = calibration_for(context, strategies, rounded_, settings_.memory_limit);
     for (Strategy& strategy : strategies) {
       points_.push_back({std::move(strategy), {}, std::vector<Deviations>(forward_.size())});
     }

@@ -9,6 +9,7 @@
 #include <iterator>
 #include <utility>
 
+#include "experiments/kept.h"
 #include "experiments/nonfinite.h"
 #include "framework/core/error.h"
 #include "framework/core/hash.h"
@@ -26,63 +27,38 @@ constexpr const char* kNorm = "2";
 constexpr const char* kNonfinite = "nonfinite_images";  // attribute; older files lack it: none
 constexpr int64_t kBatch = 64;                          // images run at once; changes nothing
 
-// What the metrics depend on; raise `version` when their numbers change.
-std::string identity_of(const JobContext& context, const std::string& images_content,
-                        int64_t num_images, const Model& model) {
-  const Json& contents = context.job().contents.get();
-  Json identity = {{"version", 1},
-                   {"checkpoint", contents.at("checkpoint")},
-                   {"images", images_content},
-                   {"num_images", num_images},
-                   {"compute", to_string(model.compute)},
-                   {"norm", kNorm}};
-  if (contents.contains("weights")) identity["weights"] = contents.at("weights");
-  return canonical(identity);
+// Raised when the metrics become others, or what they are kept by. 2: the device joined.
+constexpr int kVersion = 2;
+constexpr const char* kFile = "guesses-";
+
+KeptFile kept_file(JobContext& context, const std::string& images_content, int64_t num_images,
+                   const Model& model) {
+  Json identity = kept_identity(context, model, kVersion);
+  identity.update({{"images", images_content}, {"num_images", num_images}, {"norm", kNorm}});
+  return {context, kFile, identity};
 }
 
-fs::path cache_file(const JobContext& context, const std::string& identity) {
-  return context.cache_folder() / fmt::format("guesses-{}.h5", short_hash(identity));
+GuessMetrics read_metrics(const fs::path& file, size_t blocks) {
+  GuessMetrics metrics{record::to_doubles(record::read_dataset(file, "igm_z")),
+                       record::to_doubles(record::read_dataset(file, "igm_zero"))};
+  if (metrics.igm_z.size() != blocks || metrics.igm_zero.size() != blocks)
+    throw Error("it is of another number of blocks");
+  const auto finite = [](double value) { return std::isfinite(value); };
+  if (!std::ranges::all_of(metrics.igm_z, finite) || !std::ranges::all_of(metrics.igm_zero, finite))
+    throw Error("it holds values that are not finite");
+  if (const std::string count = record::read_root_attribute(file, kNonfinite); !count.empty())
+    metrics.nonfinite = std::stoll(count);
+  return metrics;
 }
 
-std::optional<GuessMetrics> read_kept(JobContext& context, const fs::path& file,
-                                      const std::string& identity, size_t blocks) {
-  std::error_code ignored;
-  if (!fs::exists(file, ignored)) return std::nullopt;
-  try {
-    if (record::read_root_attribute(file, "identity") != identity)
-      throw Error("it is of something else");
-    GuessMetrics metrics{record::to_doubles(record::read_dataset(file, "igm_z")),
-                         record::to_doubles(record::read_dataset(file, "igm_zero"))};
-    if (metrics.igm_z.size() != blocks || metrics.igm_zero.size() != blocks)
-      throw Error("it is of another number of blocks");
-    const auto finite = [](double value) { return std::isfinite(value); };
-    if (!std::ranges::all_of(metrics.igm_z, finite) ||
-        !std::ranges::all_of(metrics.igm_zero, finite))
-      throw Error("it holds values that are not finite");
-    if (const std::string count = record::read_root_attribute(file, kNonfinite); !count.empty())
-      metrics.nonfinite = std::stoll(count);
-    return metrics;
-  } catch (const std::exception& failure) {
-    context.log(fmt::format("{} is not usable and is made anew: {}", file.filename().string(),
-                            failure.what()));
-    return std::nullopt;
-  }
-}
-
-// A cache that cannot be written costs the next job some time, and this one nothing.
-void write_kept(JobContext& context, const fs::path& file, const std::string& identity,
-                const GuessMetrics& metrics) {
+void write(const KeptFile& file, const GuessMetrics& metrics) {
   const int64_t blocks = static_cast<int64_t>(metrics.igm_z.size());
-  try {
-    record::write_datasets(
-        file,
-        {record::make_array("igm_z", {blocks}, metrics.igm_z, "", "IGM of the guess z, by block"),
-         record::make_array("igm_zero", {blocks}, metrics.igm_zero, "",
-                            "IGM of the guess 0, by block")},
-        {{"identity", identity}, {kNonfinite, std::to_string(metrics.nonfinite)}});
-  } catch (const Error& failure) {
-    context.log(fmt::format("the initial guessing metrics are not kept: {}", failure.what()));
-  }
+  file.write(
+      "the initial guessing metrics",
+      {record::make_array("igm_z", {blocks}, metrics.igm_z, "", "IGM of the guess z, by block"),
+       record::make_array("igm_zero", {blocks}, metrics.igm_zero, "",
+                          "IGM of the guess 0, by block")},
+      {{kNonfinite, std::to_string(metrics.nonfinite)}});
 }
 
 // On rank 0, with the help of the others.
@@ -242,19 +218,18 @@ GuessMetrics measure_guesses(JobContext& context, const GuessSettings& settings,
                              const Model& model) {
   dist::Communicator& comm = context.comm();
   std::optional<GuessMetrics> metrics;
-  std::string identity;
-  fs::path file;
+  std::optional<KeptFile> file;
   if (comm.first()) {
-    identity = identity_of(context, images_content(context, settings), settings.num_images, model);
-    file = cache_file(context, identity);
-    metrics = read_kept(context, file, identity, model.blocks.size());
+    file.emplace(kept_file(context, images_content(context, settings), settings.num_images, model));
+    metrics =
+        file->read([&](const fs::path& path) { return read_metrics(path, model.blocks.size()); });
   }
   // Rank 0 alone looks at the cache, so that all ranks do the same whoever else writes to it.
   if (comm.broadcast(metrics ? "kept" : "to be measured") == "kept") {
     context.inputs().not_needed(settings.images);
   } else {
     metrics = measured(context, settings, model);
-    if (comm.first()) write_kept(context, file, identity, *metrics);
+    if (file) write(*file, *metrics);
   }
   GuessMetrics all = shared(comm, metrics.value_or(GuessMetrics{}));
   // What is kept may be of a job that excluded them.
@@ -268,10 +243,8 @@ GuessMetrics measure_guesses(JobContext& context, const GuessSettings& settings,
 
 void keep_guesses(JobContext& context, const std::string& images_content, int64_t num_images,
                   const Model& model, const GuessMetrics& metrics) {
-  const std::string identity = identity_of(context, images_content, num_images, model);
-  const fs::path file = cache_file(context, identity);
-  std::error_code ignored;
-  if (!fs::exists(file, ignored)) write_kept(context, file, identity, metrics);
+  const KeptFile file = kept_file(context, images_content, num_images, model);
+  if (!file.exists()) write(file, metrics);
 }
 
 std::vector<Strategy> chosen_strategies(JobContext& context, std::vector<Strategy> strategies,

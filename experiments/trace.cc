@@ -63,7 +63,7 @@ class Traces {
     for (size_t i = 0; i < context.point_count(); ++i)
       strategies.push_back(read_settings<Settings>(context.point_settings(i)).strategy);
     strategies = chosen_strategies(context, std::move(strategies), settings_.guesses, model_);
-    calibration_ = calibration_for(context, strategies, model_);
+    calibration_ = calibration_for(context, strategies, model_, settings_.memory_limit);
     for (Strategy& strategy : strategies) points_.push_back({std::move(strategy), {}, {}});
   }
 
