@@ -18,6 +18,7 @@
 #include "experiments/partial_file.h"
 #include "experiments/reference.h"
 #include "experiments/registry.h"
+#include "experiments/tunings.h"
 #include "framework/core/error.h"
 #include "framework/tensor/device.h"
 
@@ -53,7 +54,7 @@ class Evaluation {
         settings_(read_settings<EvaluateSettings>(context.settings())),
         device_(context.device()),
         model_(context.load_model(device_, compute_type_from(settings_.compute_type, device_))),
-        sampler_(model_, sample_options(context, settings_, model_),
+        sampler_(model_, sample_options(context, settings_, model_, any_self_denoising(context)),
                  batch_options(context, settings_, any_self_denoising(context))),
         chunks_(chunks_of(settings_.num_images, settings_.chunk)) {
     for (size_t i = 0; i < context.point_count(); ++i)
@@ -72,6 +73,7 @@ class Evaluation {
     // Images of another calibration are other ones, within the tolerance.
     if (const std::string hash = calibration_hash(context_, model_); !hash.empty())
       identity["calibration"] = hash;
+    if (const std::string hash = tuned_hash(context_); !hash.empty()) identity["tuned"] = hash;
     PartialFile partial(context_, std::move(identity));
     restore(partial);
     if (comm_.any(context_.stop_requested())) stop(nullptr);

@@ -31,8 +31,11 @@ struct Settings : SamplingSettings {
   }
 };
 
-SampleOptions options_of(JobContext& context, const Settings& settings, const Model& model) {
-  SampleOptions options = sample_options(context, settings, model);
+SampleOptions options_of(JobContext& context, const Settings& settings, const Model& model,
+                         const std::vector<double>& rates) {
+  const bool denoised =
+      std::any_of(rates.begin(), rates.end(), [](double rate) { return rate != 0; });
+  SampleOptions options = sample_options(context, settings, model, denoised);
   options.keep_trace = settings.trace;
   return options;
 }
@@ -53,7 +56,7 @@ class Samples {
         device_(context.device()),
         model_(context.load_model(device_, compute_type_from(settings_.compute_type, device_))),
         rates_(rates_of(context)),
-        sampler_(model_, options_of(context, settings_, model_),
+        sampler_(model_, options_of(context, settings_, model_, rates_),
                  batch_options(context, settings_,
                                std::any_of(rates_.begin(), rates_.end(),
                                            [](double rate) { return rate != 0; }))),

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "experiments/calibration.h"
+#include "experiments/tunings.h"
 #include "framework/core/error.h"
 #include "framework/tensor/device.h"
 #include "framework/tensor/noise.h"
@@ -26,7 +27,8 @@ void SamplingSettings::bind(Binder& binder, StrategyField strategies) {
                         "the three published lists, or a map of blocks.",
          .required = true,
          .example = "[7-8-32-10]",
-         .shared = strategies == StrategyField::kShared});
+         .shared = strategies == StrategyField::kShared,
+         .tuned = strategies == StrategyField::kOwn});
     guesses.bind(binder);
   }
   binder.number(cfg,
@@ -68,10 +70,17 @@ SampleOptions SamplingSettings::options() const {
 }
 
 SampleOptions sample_options(JobContext& context, const SamplingSettings& settings,
-                             const Model& model) {
+                             const Model& model, bool self_denoising) {
   SampleOptions options = settings.options();
   options.strategy = chosen_strategy(context, settings.strategy, settings.guesses, model);
-  options.calibration = calibration_for(context, {options.strategy}, model);
+  TuningWish wish;
+  wish.batch = std::min(settings.chunk, settings.num_images);
+  wish.cfg = settings.cfg;
+  wish.attn_temp = settings.attn_temp;
+  wish.memory_limit = settings.memory_limit;
+  wish.self_denoising = self_denoising;
+  options.strategy = tuned_strategy(context, options.strategy, wish, model);
+  options.calibration = calibration_for(context, {options.strategy}, model, settings.memory_limit);
   return options;
 }
 
@@ -291,7 +300,8 @@ std::vector<ArrayInfo> work_arrays() {
 }
 
 std::vector<Column> work_columns() {
-  return {
+  std::vector<Column> columns = tuned_columns();
+  const std::vector<Column> work = {
       guess_column(),
       {"block_passes", ColumnType::kFloat64, "",
        "tokens evaluated / T, summed over blocks, a mean over images"},
@@ -304,6 +314,8 @@ std::vector<Column> work_columns() {
       {"sampling_seconds", ColumnType::kFloat64, "s",
        "noise to images, all chunks; set-up and warm-up left out", true},
       {"compute", ColumnType::kString, "", "compute type the job ran in"}};
+  columns.insert(columns.end(), work.begin(), work.end());
+  return columns;
 }
 
 void report_work(JobContext& context, const Model& model, const SamplingSettings& settings,

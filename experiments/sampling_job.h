@@ -41,10 +41,11 @@ struct SamplingSettings {
   SampleOptions options() const;  // with the strategy as stated
 };
 
-// The options of a job, with each guess that the strategy leaves open chosen and recorded
-// (chosen_strategy) and the calibration that it needs; to be called once, before anything is timed.
+// The options of a job, with each guess and each method that the strategy leaves open chosen and
+// recorded (chosen_strategy, tuned_strategy) and the calibration that it needs; to be called once,
+// before anything is timed.
 SampleOptions sample_options(JobContext& context, const SamplingSettings& settings,
-                             const Model& model);
+                             const Model& model, bool self_denoising);
 
 // Images [first, first + count) of a run.
 struct Chunk {

@@ -1,0 +1,103 @@
+// Which method serves each block best: measured for one model, device, batch and guidance
+// (docs/tuning.md).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "framework/core/json.h"
+#include "framework/core/strategy.h"
+#include "framework/sampling/batch_sampler.h"
+#include "framework/sampling/linear_model.h"
+
+namespace tarflow::experiments {
+
+// One method tried in one block, all other blocks sequential.
+struct Trial {
+  BlockPlan plan;
+  double seconds = 0;      // of a batch
+  double evaluations = 0;  // of a batch
+  double passes = 0;       // tokens evaluated / T
+  // Median over images of the rms difference of the block's output from the sequential one, over
+  // the rms of the sequential one; NaN where it is not finite.
+  double change = 0;
+  // The same of the final images, sampled sequentially from there; NaN where nobody followed it.
+  double deviation = std::numeric_limits<double>::quiet_NaN();
+};
+
+struct BlockTrials {
+  double crm_percent = 0;
+  double sequential_seconds = 0;  // of a batch
+  std::vector<Trial> trials;
+};
+
+// A choice and what it came to.
+struct Round {
+  double budget = 0;  // the deviation it was chosen for
+  double predicted_seconds = 0, predicted_deviation = 0;
+  double linear_deviation =
+      0;  // the sum of the blocks' deviations, where the prediction is its rms
+  double measured_seconds = 0, measured_deviation = 0;
+  std::vector<double> block_seconds;                              // measured, in checkpoint order
+  std::vector<double> predicted_block_seconds, block_deviations;  // predicted, likewise
+  Strategy strategy;
+};
+
+struct Tuning {
+  double deviation = 0;             // stated
+  int64_t batch = 0;                // images sampled at once
+  int64_t images = 0, probes = 0;   // measured in all, and followed to the end
+  std::vector<BlockTrials> blocks;  // in checkpoint order
+  std::vector<Round> rounds;        // at least one
+  size_t chosen = 0;                // the round whose strategy is taken
+  double seconds = 0;               // the tuning took
+
+  const Round& result() const { return rounds.at(chosen); }
+  double sequential_seconds() const;  // of all blocks
+  size_t trial_count() const;
+};
+
+Json to_json(const Tuning& tuning);
+Tuning tuning_from_json(const Json& json);  // throws Error
+
+// Final deviation per unit of tolerance of a block's windows, least squares through the origin; NaN
+// without one that was followed to the end.
+double amplification(const BlockTrials& block);
+
+struct TuningRequest {
+  double deviation = 0.03;
+  int64_t batch = 64;
+  Guidance guidance;
+  BatchOptions memory;
+};
+
+// Who watches a tuning.
+struct TuningObserver {
+  std::function<void(const std::string&)> say;
+  std::function<void(int64_t done, int64_t total)> progress;
+  std::function<void()> stop_if_requested;  // what it throws ends the tuning
+  // Is given what is needed to go on after each block; may do nothing.
+  std::function<void(const struct TuningState&)> keep;
+};
+
+// What is known after some blocks, from K-1 on.
+struct TuningState {
+  int next_block = -1;  // the block that comes next; -1: all are done
+  at::Tensor states;    // (K + 1, images, T, D) fp32 on the CPU: sequential, K first
+  at::Tensor exact;     // (probes, T, D): sequential probes, as they were followed
+  at::Tensor followed;  // (rows, T, D): trials followed so far, in the order of `rows`
+  std::vector<std::pair<int, int>> rows;  // block and trial of each `probes` rows
+  Tuning tuning;
+};
+
+// `from`: where an earlier one was stopped, or nothing. Throws Error where sequential images or
+// metrics are not finite.
+Tuning tuned(const Model& model, const TuningRequest& request,
+             const std::shared_ptr<const Calibration>& calibration, const TuningObserver& observer,
+             std::optional<TuningState> from = {});
+
+}  // namespace tarflow::experiments
