@@ -25,6 +25,7 @@
 #include "analysis/speedup.h"
 #include "analysis/status.h"
 #include "analysis/strips.h"
+#include "analysis/tuning.h"
 #include "framework/core/error.h"
 #include "framework/core/file.h"
 
@@ -105,6 +106,8 @@ void add_tables(Report& report, const std::vector<Point>& points, const Publishe
       for (const Strips& strips : compare_strips(own)) add_strips(report, strips, folder);
     } else if (experiment == "benchmark") {
       tables = benchmark_tables(own, published);
+    } else if (experiment == "tune") {
+      tables = tuning_tables(own);
     } else if (experiment == "device_error") {
       tables = device_error_tables(own);
     } else {

@@ -275,11 +275,19 @@ Table introduction() {
   return table;
 }
 
-// What `guess: auto` came to, by the strategy's name and blocks: a text for each model.
-std::map<std::pair<std::string, std::string>, std::set<std::string>> chosen_guesses(
+// What auto came to, of guesses and of strategies, by the strategy's name and blocks: a text for
+// each model, and of strategies for each batch and guidance.
+std::map<std::pair<std::string, std::string>, std::set<std::string>> chosen_parts(
     const std::vector<Point>& points, const StrategyNames& names) {
   std::map<std::pair<std::string, std::string>, std::set<std::string>> chosen;
   for (const Point& point : points) {
+    const std::pair key{strategy_name(names, point), point.text("strategy_blocks")};
+    if (const std::string methods = point.text("tuned_strategy"); !methods.empty()) {
+      chosen[key].insert(fmt::format("chosen for {}, cfg {}, chunk {}: {} ({})",
+                                     point.text("model"), setting_text(point, "cfg"),
+                                     setting_text(point, "chunk"), methods,
+                                     point.text("tuned_hash")));
+    }
     const std::string list = point.text("chosen_guesses");
     if (list.empty()) continue;
     std::string plain;  // of ["z","zero"]
@@ -287,8 +295,8 @@ std::map<std::pair<std::string, std::string>, std::set<std::string>> chosen_gues
       if (c != '"') plain += c;
       if (c == ',') plain += ' ';
     }
-    chosen[{strategy_name(names, point), point.text("strategy_blocks")}].insert(
-        fmt::format("{} for {}", plain, point.text("model")));
+    chosen[key].insert(
+        fmt::format("chosen, last block first: {} for {}", plain, point.text("model")));
   }
   return chosen;
 }
@@ -300,11 +308,11 @@ Table strategies_table(const StrategyNames& names, const std::vector<Point>& poi
   table.columns = {{"strategy", Align::kLeft}, {"blocks", Align::kLeft}};
   std::set<std::pair<std::string, std::string>> rows;  // models of equal strategies share a line
   for (const auto& [key, name] : names) rows.insert({name, std::get<2>(key)});
-  const auto chosen = chosen_guesses(points, names);
+  const auto chosen = chosen_parts(points, names);
   for (const auto& [name, blocks] : rows) {
     std::string text = blocks;
     if (const auto found = chosen.find({name, blocks}); found != chosen.end())
-      text += fmt::format("; chosen, last block first: {}", fmt::join(found->second, "; "));
+      text += fmt::format("; {}", fmt::join(found->second, "; "));
     table.rows.push_back({{name}, {text}});
   }
   return table;
