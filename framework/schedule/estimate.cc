@@ -108,6 +108,12 @@ const ModelShape& Estimator::shape_of(const Job& job) {
   return entry->second;
 }
 
+std::optional<double> Estimator::seconds_of(double flops) const {
+  if (knows_device()) return flops * of_device_.working / of_device_.flops;
+  if (device_rate_ > 0) return flops / device_rate_;
+  return std::nullopt;
+}
+
 bool Estimator::knows_device() const { return of_device_.jobs > 0; }
 
 // FLOPs to invert one image without guidance, iterations not stopping before their end.

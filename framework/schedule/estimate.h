@@ -47,6 +47,8 @@ class Estimator {
   bool knows_device() const;  // some earlier job ran on it
 
   Estimate estimate(const Job& job);
+  // What so much arithmetic takes besides the images of a job, as far as the device is known.
+  std::optional<double> seconds_of(double flops) const;
   // Floating point operations of a job at most: iterations may stop earlier. 0 when unknown.
   double flops(const Job& job);
 

@@ -8,10 +8,10 @@
 #include <unordered_set>
 
 #include "framework/schedule/attempts.h"
-#include "framework/schedule/calibrations.h"
 #include "framework/schedule/device.h"
 #include "framework/schedule/file_facts.h"
 #include "framework/schedule/job_folder.h"
+#include "framework/schedule/preparations.h"
 #include "framework/sweep/made_files.h"
 
 namespace tarflow::schedule {
@@ -296,6 +296,28 @@ void leave_kept(Plan& plan) {
   }
 }
 
+// A line for each, and its time in the estimate of the first job that needs it.
+std::string describe_preparations(const Plan& plan, const Estimator& estimator,
+                                  std::vector<Estimate>& estimates) {
+  std::string text;
+  for (const Preparation& made : preparations(plan.pending, plan.folder / "cache", plan.device)) {
+    text += made.text;
+    if (const std::optional<double> seconds = estimator.seconds_of(made.flops)) {
+      Estimate& estimate = estimates[made.job];
+      estimate.seconds = estimate.seconds.value_or(0) + *seconds;
+      if (estimate.source.empty()) {
+        estimate.source = "what is made once";
+        estimate.bound = true;
+      } else {
+        estimate.source += ", and what is made once";
+      }
+      text += fmt::format(", {}", duration(*seconds));
+    }
+    text += "\n";
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string counted(size_t count, const char* noun) {
@@ -367,9 +389,9 @@ std::string describe(const Plan& plan, Estimator& estimator) {
   if (plan.left_out > 0) text += fmt::format(", {} left out", plan.left_out);
   text += fmt::format("\nto run: {} in {}\n", counted(pending, "point"),
                       counted(plan.pending.size(), "job"));
-  text += calibrations_text(plan.pending, plan.folder / "cache");
   std::vector<Estimate> estimates;
   for (const Job& job : plan.pending) estimates.push_back(estimator.estimate(job));
+  text += describe_preparations(plan, estimator, estimates);
   text += totals(plan, estimates);
   for (size_t i = 0; i < std::min(plan.pending.size(), kShownJobs); ++i) {
     text += describe_job(plan, plan.pending[i], estimates[i]);

@@ -83,9 +83,11 @@ TEST(Choice, UnbeatenAreFasterOrNearer) {
 TEST(Choice, IsTheBestOfAll) {
   EXPECT_TRUE(rc::check([] {
     // Small whole numbers give ties and exact sums.
-    const auto option = rc::gen::map(
-        rc::gen::pair(rc::gen::inRange(0, 12), rc::gen::inRange(0, 12)),
-        [](const std::pair<int, int>& both) { return Option{both.first * 1.0, both.second * 1.0}; });
+    const auto option =
+        rc::gen::map(rc::gen::pair(rc::gen::inRange(0, 12), rc::gen::inRange(0, 12)),
+                     [](const std::pair<int, int>& both) {
+                       return Option{both.first * 1.0, both.second * 1.0};
+                     });
     Blocks blocks(*rc::gen::inRange<size_t>(1, 5));
     for (std::vector<Option>& options : blocks) {
       options = *rc::gen::container<std::vector<Option>>(*rc::gen::inRange<size_t>(1, 6), option);
