@@ -122,7 +122,7 @@ if(TARFLOW_USE_CUDA)
   # Nothing refers to libtorch_cuda by name (its operators register themselves), so the linker must be told to keep it.
   target_link_libraries(tarflow_torch INTERFACE
     -Wl,--no-as-needed ${TARFLOW_TORCH_LIB}/libtorch_cuda.so ${TARFLOW_TORCH_LIB}/libc10_cuda.so -Wl,--as-needed
-    CUDA::cudart ${TARFLOW_CUDNN})
+    CUDA::cudart CUDA::nvrtc ${TARFLOW_CUDNN})
   target_include_directories(tarflow_torch SYSTEM INTERFACE ${TARFLOW_CUDNN_FRONTEND})
 endif()
 set(CMAKE_BUILD_RPATH ${TARFLOW_RUNTIME_DIRS})

@@ -13,9 +13,11 @@ namespace {
 // for the few tokens of a test.
 constexpr int64_t kLeastForCudnn = 128;
 
+constexpr double kScale = 0.125;  // of the scores, 1 / sqrt(64)
+
 struct Rows {
   at::Tensor query, keys, values;  // as in Attention
-  double scale = 0.125;
+  double scale = kScale;
   at::Tensor lengths = {};
 };
 
@@ -97,18 +99,22 @@ void set_lengths(const Position& place, int64_t inputs, int64_t tokens, const at
 void set_lengths_cuda(const Position&, int64_t, int64_t, const at::Tensor&) { no_cuda_kernels(); }
 #endif
 
-at::Tensor attention(const Attention& work) {
+std::vector<at::Tensor> attention_parts(const Attention& work) {
   const int64_t batch = work.query.size(0);
   if (work.query_scale == 1 || work.images >= batch) {
-    return attend({work.query, work.keys, work.values, 0.125, work.lengths});
+    return {attend({work.query, work.keys, work.values, kScale, work.lengths})};
   }
-  // The kernels take one scale a call.
   const auto part = [&](int64_t first, int64_t last, double scale) {
     return attend({work.query.slice(0, first, last), work.keys.slice(0, first, last),
                    work.values.slice(0, first, last), scale,
                    work.lengths.defined() ? work.lengths.slice(1, first, last) : at::Tensor()});
   };
-  return at::cat({part(0, work.images, 0.125), part(work.images, batch, 0.125 * work.query_scale)});
+  return {part(0, work.images, kScale), part(work.images, batch, kScale * work.query_scale)};
+}
+
+at::Tensor attention(const Attention& work) {
+  const std::vector<at::Tensor> parts = attention_parts(work);
+  return parts.size() == 1 ? parts.front() : at::cat(parts);
 }
 
 }  // namespace tarflow::kernels

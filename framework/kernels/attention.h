@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <vector>
 
 #include "framework/kernels/position.h"
 
@@ -31,5 +32,7 @@ void set_lengths_cuda(const Position& place, int64_t inputs, int64_t tokens,
 // lower right corner: query i sees keys 0 .. m - n + i, or 0 .. lengths[1] - lengths[0] + i. Scores are scaled in fp32, so that queries
 // are rounded once.
 at::Tensor attention(const Attention& work);
+// The same in parts along B, one for each scale: kernels take one scale per call.
+std::vector<at::Tensor> attention_parts(const Attention& work);
 
 }  // namespace tarflow::kernels

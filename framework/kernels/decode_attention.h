@@ -21,6 +21,14 @@ struct DecodeAttention {
   at::Tensor out;      // (B, heads, 64)
 };
 
+// Bytes of scratch that a GPU needs for `pairs` sequences and heads, at most. The number of splits
+// grows with the number of processors: no GPU has more than kMostProcessors.
+inline constexpr int64_t kMostProcessors = 160, kSplitsPerProcessor = 8;
+inline constexpr int64_t most_decode_scratch(int64_t pairs) {
+  constexpr int64_t kBytesPerSplit = (64 + 2) * 4;
+  return (kSplitsPerProcessor * kMostProcessors + pairs) * kBytesPerSplit;
+}
+
 void decode_attention(const DecodeAttention& work);
 void decode_attention_cpu(const DecodeAttention& work);
 void decode_attention_cuda(const DecodeAttention& work);

@@ -19,7 +19,6 @@ constexpr int kMany = 8, kFew = 2;
 constexpr int kPartial = kWidth + 2;  // floats per split: mixed values, maximum, sum
 constexpr int64_t kLeastKeys = 64;    // per split, at least
 constexpr int64_t kMostSplits = 32;
-constexpr int64_t kBlocksPerProcessor = 8;
 
 template <typename T>
 struct Arguments {
@@ -226,7 +225,7 @@ int64_t splits_for(int64_t pairs, int64_t length) {
   int device = 0, processors = 0;
   C10_CUDA_CHECK(cudaGetDevice(&device));
   C10_CUDA_CHECK(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device));
-  const int64_t wanted = (kBlocksPerProcessor * processors + pairs - 1) / pairs;
+  const int64_t wanted = (kSplitsPerProcessor * processors + pairs - 1) / pairs;
   return std::clamp<int64_t>(std::min(wanted, length / kLeastKeys), 1, kMostSplits);
 }
 

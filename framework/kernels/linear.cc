@@ -14,6 +14,10 @@ at::Tensor product(const at::Tensor& rows, const at::Tensor& weight) {
   return at::mm(rows, weight.t());
 }
 
+void product_into(at::Tensor out, const at::Tensor& rows, const at::Tensor& weight) {
+  at::mm_out(out, rows, weight.t());
+}
+
 void add_product(const at::Tensor& h, const at::Tensor& rows, const at::Tensor& weight) {
   at::Tensor out = h;
   if (rows.scalar_type() == at::kFloat) {

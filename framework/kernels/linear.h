@@ -16,6 +16,9 @@ at::Tensor linear(const at::Tensor& rows, const at::Tensor& weight, const at::Te
 // rows weight^T, (R, out)
 at::Tensor product(const at::Tensor& rows, const at::Tensor& weight);
 
+// The same into `out` (R, out).
+void product_into(at::Tensor out, const at::Tensor& rows, const at::Tensor& weight);
+
 // h (R, out) fp32 += rows weight^T. On a GPU a bf16 product is added without a rounding to bf16.
 void add_product(const at::Tensor& h, const at::Tensor& rows, const at::Tensor& weight);
 

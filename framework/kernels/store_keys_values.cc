@@ -20,10 +20,18 @@ void store_keys_values_cpu(const KeysValues& work) {
 
 #ifndef TARFLOW_USE_CUDA
 void store_keys_values_cuda(const KeysValues&) { no_cuda_kernels(); }
+void clear_keys_values_cuda(const at::Tensor&, const at::Tensor&) { no_cuda_kernels(); }
 #endif
 
 void store_keys_values(const KeysValues& work) {
   return work.qkv.is_cpu() ? store_keys_values_cpu(work) : store_keys_values_cuda(work);
+}
+
+void clear_keys_values(const at::Tensor& cache, const at::Tensor& raised) {
+  if (cache.is_cuda()) return clear_keys_values_cuda(cache, raised);
+  for (int64_t row = 0; row < cache.size(2); ++row) {
+    if (tarflow::kernels::raised(raised, row % raised.size(0))) cache.select(2, row).zero_();
+  }
 }
 
 }  // namespace tarflow::kernels

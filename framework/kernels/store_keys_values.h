@@ -17,6 +17,11 @@ struct KeysValues {
 };
 
 void store_keys_values(const KeysValues& work);
+
+// The keys and values of raised images become zeros: cache (L, 2, B, heads, T, 64), raised (N) int32,
+// B = N or 2N. Attention may multiply what lies beyond a prefix by 0, so it must be finite.
+void clear_keys_values(const at::Tensor& cache, const at::Tensor& raised);
+void clear_keys_values_cuda(const at::Tensor& cache, const at::Tensor& raised);
 void store_keys_values_cpu(const KeysValues& work);
 void store_keys_values_cuda(const KeysValues& work);
 

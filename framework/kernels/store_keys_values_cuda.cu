@@ -32,6 +32,13 @@ __global__ void store_kernel(const T* qkv, T* keys, T* values, const int* stoppe
   }
 }
 
+// A block a sequence and its keys or its values of a layer: so many vectors of 16 bytes.
+__global__ void clear_kernel(uint4* cache, const int* raised, int64_t images, int64_t vectors) {
+  if (!raised[blockIdx.x % images]) return;
+  uint4* const mine = cache + (int64_t{blockIdx.y} * gridDim.x + blockIdx.x) * vectors;
+  for (int64_t i = threadIdx.x; i < vectors; i += kThreads) mine[i] = make_uint4(0, 0, 0, 0);
+}
+
 template <typename T>
 void launch(const KeysValues& work) {
   const int64_t batch = work.qkv.size(0);
@@ -55,6 +62,17 @@ void store_keys_values_cuda(const KeysValues& work) {
   require_contiguous({work.qkv, work.keys, work.values});
   TORCH_CHECK(work.qkv.size(2) == 3 && work.qkv.size(4) == kWidth, "qkv is (B, n, 3, heads, 64)");
   by_type(work.qkv, [&](auto type) { launch<decltype(type)>(work); });
+}
+
+void clear_keys_values_cuda(const at::Tensor& cache, const at::Tensor& raised) {
+  const c10::cuda::CUDAGuard guard(cache.device());
+  require_contiguous({cache, raised});
+  const int64_t layers = cache.size(0) * 2, batch = cache.size(2);
+  const int64_t bytes = cache.numel() / (layers * batch) * cache.element_size();
+  const dim3 grid(static_cast<unsigned>(batch), static_cast<unsigned>(layers));
+  clear_kernel<<<grid, kThreads, 0, stream()>>>(static_cast<uint4*>(cache.mutable_data_ptr()),
+                                                flag_of(raised), raised.size(0), bytes / 16);
+  C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
 }  // namespace tarflow::kernels

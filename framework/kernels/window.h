@@ -28,8 +28,9 @@ struct WindowState {
   at::Tensor j, j0;     // (4D, 2D), (2D) fp32
   at::Tensor up, left;  // (2D) fp32
   at::Tensor clip;      // (1) fp32: guesses are clipped to [-clip, clip]; always defined
-  at::Tensor predicted;   // (N, W, 2D) fp32: n J + j0; scratch, on GPUs alone
-  at::Tensor neighbours;  // (N, W, 4D) fp32; likewise
+  at::Tensor predicted;   // (N, W, 2D) fp32: n J; scratch, on GPUs alone
+  at::Tensor neighbours;  // (N, W, 4D); likewise. In bf16, J is rounded to bf16 where tokens are too
+  at::Tensor j_rounded;   // wide for one kernel: guesses stand that, and are judged by the network
 
   int64_t row = 0;     // S: tokens per row of the image
   int sweeps = 0;      // solves of the linear model's system
@@ -48,8 +49,8 @@ enum WindowSpan : int64_t { kFrontBefore, kInputs, kSettled, kKnownBefore, kKnow
 void window_begin(const WindowState& state);
 
 // What follows from an evaluation of the inputs front .. front + W - 1: `conditional` and
-// `unconditional` are (N, W, 2D) of the compute type; a window that reaches the last token has
-// fewer inputs, and rows beyond them are not read. Without `unconditional` only the conditional
+// `unconditional` are (N, n, 2D) of the compute type, where n is W or the number of inputs that are
+// left before the last token; rows beyond those inputs are not read. Without `unconditional` only the conditional
 // pass was evaluated if `half`, or there is no guidance. The front moves on, tokens that are not
 // final take their next guess, and further ones join.
 void window_settle(const WindowState& state, const at::Tensor& conditional,

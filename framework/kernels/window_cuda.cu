@@ -1,5 +1,5 @@
 // Every kernel reads the front from the device, so that one recorded graph serves a whole block.
-#include <ATen/ops/addmm.h>
+#include <ATen/ops/mm.h>
 
 #include <cmath>
 
@@ -14,7 +14,7 @@ constexpr int64_t kSharedBytes = 48 << 10;  // of a block, without asking for mo
 
 struct Arguments {
   const float* z;
-  float *x, *held, *delta, *theta, *predicted, *neighbours;
+  float *x, *held, *delta, *theta, *predicted;
   const float *j, *j0, *up, *left, *clip;
   int* lost;
   int* change;
@@ -46,7 +46,6 @@ Arguments arguments_of(const WindowState& state) {
   a.delta = state.delta.defined() ? out_of<float>(state.delta) : nullptr;
   a.theta = out_of<float>(state.theta);
   a.predicted = state.predicted.defined() ? out_of<float>(state.predicted) : nullptr;
-  a.neighbours = state.neighbours.defined() ? out_of<float>(state.neighbours) : nullptr;
   a.j = data_of<float>(state.j);
   a.j0 = data_of<float>(state.j0);
   a.up = data_of<float>(state.up);
@@ -75,11 +74,12 @@ Arguments arguments_of(const WindowState& state) {
 // one that is not a number is above all others.
 template <typename Output>
 __global__ void settle_kernel(Arguments all, const Output* conditional, const Output* unconditional,
-                              bool half) {
+                              int rows, bool half) {
   const int64_t image = blockIdx.y, front = *all.front;
   const int i = blockIdx.x * (kThreads / kWarp) + threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
   if (i >= all.inputs(front)) return;
-  const int64_t t = front + 1 + i, row = image * all.width + i, token = image * all.tokens + t;
+  const int64_t t = front + 1 + i, row = image * all.width + i, token = image * all.tokens + t,
+                given = image * rows + i;
   const int depth = all.depth;
   const float weight = static_cast<float>(t) * all.unit;
   float squares = 0;
@@ -88,15 +88,18 @@ __global__ void settle_kernel(Arguments all, const Output* conditional, const Ou
 #pragma unroll
     for (int part = 0; part < 2; ++part) {
       const int channel = part * depth + d;
-      float value = as_float(conditional[row * 2 * depth + channel]);
+      float value = as_float(conditional[given * 2 * depth + channel]);
       if (all.delta) {
         float* const delta = all.delta + token * 2 * depth + channel;
-        if (unconditional) *delta = value - as_float(unconditional[row * 2 * depth + channel]);
+        if (unconditional) {
+          *delta = value - as_float(unconditional[given * 2 * depth + channel]);
+        }
         value += weight * *delta;
       }
       all.theta[row * 2 * depth + channel] = value;
       if (all.held) {
-        const float known = all.predicted ? all.predicted[row * 2 * depth + channel] : 0.0f;
+        const float known =
+            all.j ? all.predicted[row * 2 * depth + channel] + all.j0[channel] : 0.0f;
         all.held[token * 2 * depth + channel] = value - known;
       }
       out[part] = value;
@@ -161,32 +164,43 @@ __global__ void write_kernel(Arguments all) {
 }
 
 // Tokens join the window, one after another: the token above, or in the first row the token before,
-// stands for each of them. A thread has one element d of all of them.
+// stands for each of them. A thread has one element d of all of them. What a token takes from the
+// one before stays in registers, so that the loads of several tokens are under way at once.
 __global__ void enter_kernel(Arguments all) {
   const int64_t item = int64_t{blockIdx.x} * kThreads + threadIdx.x, depth = all.depth;
   if (item >= all.images * depth) return;
   const int64_t image = item / depth, known = all.span[kKnownBefore], last = all.span[kKnown];
   const int d = static_cast<int>(item % depth);
+  const bool copied = !all.j && all.held && known > 0;
+  const int64_t first = (image * all.tokens + known) * 2 * depth + d;
+  float held[2], delta[2];
+#pragma unroll
+  for (int part = 0; part < 2; ++part) {
+    held[part] = all.held ? all.held[first + part * depth] : 0.0f;
+    delta[part] = all.delta ? all.delta[first + part * depth] : 0.0f;
+  }
+#pragma unroll 4
   for (int64_t t = known + 1; t <= last; ++t) {
-    const int64_t source = t > all.row ? t - all.row : t - 1;
-    const int64_t to = (image * all.tokens + t) * 2 * depth + d,
-                  from = (image * all.tokens + source) * 2 * depth + d;
-    const int64_t before = to - 2 * depth, above = to - 2 * depth * all.row;
+    const bool below = t > all.row;  // another row of the image
+    const int64_t to = (image * all.tokens + t) * 2 * depth + d, above = to - 2 * depth * all.row;
 #pragma unroll
     for (int part = 0; part < 2; ++part) {
       const int64_t shift = part * depth;
-      if (all.delta) all.delta[to + shift] = all.delta[from + shift];
+      if (all.delta) {
+        if (below) delta[part] = all.delta[above + shift];
+        all.delta[to + shift] = delta[part];
+      }
       if (all.j) {
-        float held = all.left[d + shift] * all.held[before + shift];
-        if (t > all.row) held += all.up[d + shift] * all.held[above + shift];
-        all.held[to + shift] = held;
-      } else if (all.held && known > 0) {
-        all.held[to + shift] = all.held[from + shift];
+        held[part] *= all.left[d + shift];
+        if (below) held[part] += all.up[d + shift] * all.held[above + shift];
+        all.held[to + shift] = held[part];
+      } else if (copied) {
+        if (below) held[part] = all.held[above + shift];
+        all.held[to + shift] = held[part];
       }
     }
-    if (!all.j && all.held && known > 0) {
-      all.x[(image * all.tokens + t) * depth + d] =
-          all.proposed(image, t, d, all.held[to], all.held[to + depth]);
+    if (copied) {
+      all.x[(image * all.tokens + t) * depth + d] = all.proposed(image, t, d, held[0], held[1]);
     }
   }
 }
@@ -204,13 +218,12 @@ int64_t shared_bytes(const Arguments& all) {
   return (weights + tokens * all.depth) * static_cast<int64_t>(sizeof(float));
 }
 
-// Outputs of the linear model for element d of token t; token(t)[e] is element e of x_t.
+// n J of element d of token t; token(t)[e] is element e of x_t.
 template <typename Token>
 __device__ void predict(const Arguments& all, const float* j, int64_t t, int d, const Token& token,
                         float& a, float& g) {
   const int depth = all.depth;
-  a = all.j0[d];
-  g = all.j0[depth + d];
+  a = g = 0;
   for (int k = 0; k < 4; ++k) {
     const int64_t from = t - back_to(k, all.row);
     if (from < 0) continue;
@@ -250,7 +263,8 @@ __global__ void linear_kernel(Arguments all, bool guess) {
       predict(all, j, t, d, token, a, g);
       if (guess) {
         const float* const held = all.held + (image * all.tokens + t) * 2 * depth;
-        next[e] = all.proposed(image, t, d, a + held[d], g + held[depth + d]);
+        next[e] = all.proposed(image, t, d, a + all.j0[d] + held[d],
+                               g + all.j0[depth + d] + held[depth + d]);
       } else {
         float* const to = all.predicted + (image * all.width + i) * 2 * depth;
         to[d] = a;
@@ -267,14 +281,15 @@ __global__ void linear_kernel(Arguments all, bool guess) {
 
 // --- the linear model of wider tokens: a product of gathered neighbours ------------------------
 
-__global__ void neighbours_kernel(Arguments all) {
+template <typename T>
+__global__ void neighbours_kernel(Arguments all, T* neighbours) {
   const int64_t image = blockIdx.y, front = *all.front;
   const int depth = all.depth, items = all.inputs(front) * 4 * depth;
   for (int e = blockIdx.x * kThreads + threadIdx.x; e < items; e += gridDim.x * kThreads) {
     const int i = e / (4 * depth), k = e / depth % 4, d = e % depth;
     const int64_t from = front + 1 + i - back_to(k, all.row);
-    all.neighbours[(image * all.width) * 4 * depth + e] =
-        from < 0 ? 0.0f : all.x[(image * all.tokens + from) * depth + d];
+    neighbours[(image * all.width) * 4 * depth + e] =
+        from_float<T>(from < 0 ? 0.0f : all.x[(image * all.tokens + from) * depth + d]);
   }
 }
 
@@ -286,8 +301,9 @@ __global__ void propose_kernel(Arguments all) {
     const int64_t t = front + 1 + i, token = image * all.tokens + t;
     const float* const predicted = all.predicted + (image * all.width + i) * 2 * depth;
     const float* const held = all.held + token * 2 * depth;
-    all.x[token * depth + d] = all.proposed(image, t, d, predicted[d] + held[d],
-                                            predicted[depth + d] + held[depth + d]);
+    all.x[token * depth + d] =
+        all.proposed(image, t, d, predicted[d] + all.j0[d] + held[d],
+                     predicted[depth + d] + all.j0[depth + d] + held[depth + d]);
   }
 }
 
@@ -306,14 +322,23 @@ void launch_linear(const Arguments& all, bool guess) {
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
-// Leaves n J + j0 of the window's tokens in `predicted`.
+// Leaves n J of the window's tokens in `predicted`.
 void predict_outputs(const WindowState& state, const Arguments& all) {
   if (fits(all)) return launch_linear(all, /*guess=*/false);
-  neighbours_kernel<<<grid_of(all, int64_t{all.width} * 4 * all.depth), kThreads, 0, stream()>>>(
-      all);
+  by_type(state.neighbours, [&](auto type) {
+    using T = decltype(type);
+    neighbours_kernel<T>
+        <<<grid_of(all, int64_t{all.width} * 4 * all.depth), kThreads, 0, stream()>>>(
+            all, out_of<T>(state.neighbours));
+  });
   C10_CUDA_KERNEL_LAUNCH_CHECK();
+  const at::Tensor rows = state.neighbours.view({-1, 4 * all.depth});
   at::Tensor out = state.predicted.view({-1, 2 * all.depth});
-  at::addmm_out(out, state.j0, state.neighbours.view({-1, 4 * all.depth}), state.j);
+  if (rows.scalar_type() == at::kFloat) {
+    at::mm_out(out, rows, state.j);
+  } else {
+    at::mm_out(out, rows, state.j_rounded, /*out_dtype=*/at::kFloat);
+  }
 }
 
 void sweep(const WindowState& state, const Arguments& all) {
@@ -339,7 +364,7 @@ void accept(const Arguments& all, bool half) {
 
 void require_state(const WindowState& state) {
   require_contiguous({state.z, state.x, state.held, state.delta, state.theta, state.predicted,
-                      state.neighbours, state.j, state.j0, state.up, state.left});
+                      state.neighbours, state.j, state.j_rounded, state.j0, state.up, state.left});
   TORCH_CHECK(int64_t{state.width()} * 4 * state.x.size(2) < int64_t{1} << 31,
               "a window has 2^31 elements");
 }
@@ -369,8 +394,8 @@ void window_settle_cuda(const WindowState& state, const at::Tensor& conditional,
                   static_cast<unsigned>(all.images));
   by_type(given, [&](auto type) {
     using Output = decltype(type);
-    settle_kernel<Output><<<grid, kThreads, 0, stream()>>>(all, data_of<Output>(given),
-                                                           data_of<Output>(other), half);
+    settle_kernel<Output><<<grid, kThreads, 0, stream()>>>(
+        all, data_of<Output>(given), data_of<Output>(other), static_cast<int>(given.size(1)), half);
   });
   C10_CUDA_KERNEL_LAUNCH_CHECK();
   accept(all, half);

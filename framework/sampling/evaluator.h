@@ -86,6 +86,9 @@ class Evaluator {
   // Whether a step of several inputs may lie at a place that only the device knows. A recorded step
   // of one input always may.
   virtual bool reads_place() const { return false; }
+  // Before a block's first such step: the cache beyond a prefix holds finite numbers. `lost` (N)
+  // int32 flags the images that were not finite in the block before, where that block had such steps.
+  virtual void clean_cache(const at::Tensor& /*lost*/) {}
 
   // Whether a range of `tokens` leaves out its final tokens: those whose inputs did not change
   // since the last evaluation. The cache already holds their keys and values. Leaving them out pays

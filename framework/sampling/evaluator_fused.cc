@@ -4,6 +4,8 @@
 
 #include <cmath>
 #include <stdexcept>
+#include <utility>
+#include <vector>
 
 #include "framework/kernels/attention.h"
 #include "framework/kernels/decode_attention.h"
@@ -74,6 +76,15 @@ class FusedEvaluator final : public Evaluator {
     return stop_lag_ > 0 && (model_.device.is_cpu() || model_.compute == ComputeType::kBFloat16);
   }
 
+  void clean_cache(const at::Tensor& lost) override {
+    if (clean_) {
+      kernels::clear_keys_values(cache_, lost);
+    } else {
+      cache_.zero_();
+    }
+    window_ = true;
+  }
+
   // A graph saves nothing where the device works longer than the host needs for the next step.
   // Without a graph a step can leave out final tokens, whose number differs from step to step. The
   // width of a window does not change: one graph serves a whole block.
@@ -85,6 +96,7 @@ class FusedEvaluator final : public Evaluator {
  private:
   // The block's weights move to where the graphs read them: a thousandth of an iteration's work.
   void turn_to(int block, const Labels& labels) override {
+    clean_ = std::exchange(window_, false);
     make_room();
     const BlockWeights& weights = model_.blocks.at(static_cast<size_t>(block));
     const Listed from = list(weights), to = list(block_);
@@ -108,6 +120,7 @@ class FusedEvaluator final : public Evaluator {
   void make_room() {
     if (batch_ == rows()) return;
     batch_ = rows();
+    clean_ = false;
     const ModelShape& shape = model_.shape;
     const std::vector<int64_t> sizes = {shape.layers,   2,         batch_, shape.heads(),
                                         shape.tokens(), kHeadWidth};
@@ -137,8 +150,7 @@ class FusedEvaluator final : public Evaluator {
       norm.weight = w.attention_norm_weight;
       norm.bias = w.attention_norm_bias;
       kernels::residual_norm(norm);
-      norm.added = kernels::product(mixed(normed, w, cache_[layer], place, n, cached, stopped),
-                                    w.proj_weight);
+      norm.added = mixed(normed, w, cache_[layer], place, n, cached, stopped);
       norm.shift = middle_[layer];
       norm.store = true;
       norm.weight = w.mlp_norm_weight;
@@ -168,21 +180,31 @@ class FusedEvaluator final : public Evaluator {
     return h.view({-1, c});
   }
 
-  // Attention's output (B n, C) from its normed input. Queries, keys and values are freed at its
-  // end: they do not lie beside the wide layer.
+  // What attention adds to the residual stream, without its bias, (B n, C), from its normed input.
+  // Queries, keys and values are freed at its end: they do not lie beside the wide layer.
   at::Tensor mixed(const at::Tensor& normed, const LayerWeights& w, const at::Tensor& cache,
                    const Position& place, int64_t n, bool cached, const at::Tensor& stopped) const {
     const at::Tensor qkv = kernels::linear(normed, w.qkv_weight, w.qkv_bias)
                                .view({-1, n, 3, model_.shape.heads(), kHeadWidth});
-    return attend(qkv, cache, place, cached, stopped).reshape({-1, model_.shape.channels});
+    const int64_t c = model_.shape.channels;
+    const std::vector<at::Tensor> parts = attend(qkv, cache, place, cached, stopped);
+    if (parts.size() == 1) return kernels::product(parts.front().reshape({-1, c}), w.proj_weight);
+    const at::Tensor all = make({qkv.size(0) * n, c});
+    int64_t first = 0;
+    for (const at::Tensor& part : parts) {
+      const at::Tensor rows = part.reshape({-1, c});
+      kernels::product_into(all.slice(0, first, first + rows.size(0)), rows, w.proj_weight);
+      first += rows.size(0);
+    }
+    return all;
   }
 
   at::Tensor make(at::IntArrayRef shape) const {
     return at::empty(shape, classes_.options().dtype(model_.dtype()));
   }
 
-  // qkv (B, n, 3, heads, 64) -> (B, n, heads, 64), maybe strided.
-  at::Tensor attend(const at::Tensor& qkv, const at::Tensor& cache, const Position& place,
+  // qkv (B, n, 3, heads, 64) -> (B, n, heads, 64), maybe strided, in parts along B.
+  std::vector<at::Tensor> attend(const at::Tensor& qkv, const at::Tensor& cache, const Position& place,
                     bool cached, const at::Tensor& stopped) const {
     const int64_t batch = qkv.size(0), n = qkv.size(1);
     const at::Tensor keys = cache[0].slice(0, 0, batch), values = cache[1].slice(0, 0, batch);
@@ -190,7 +212,7 @@ class FusedEvaluator final : public Evaluator {
       const at::Tensor out = make({batch, model_.shape.heads(), kHeadWidth});
       kernels::decode_attention(
           {qkv.select(1, 0), keys, values, place, images_, query_scale_, stopped, out});
-      return out;
+      return {out};
     }
     if (cached) kernels::store_keys_values({qkv, keys, values, place, stopped});
     kernels::Attention work{qkv.select(2, 0), qkv.select(2, 1), qkv.select(2, 2), images_,
@@ -205,7 +227,7 @@ class FusedEvaluator final : public Evaluator {
       work.keys = keys.slice(2, 0, last).transpose(1, 2);
       work.values = values.slice(2, 0, last).transpose(1, 2);
     }
-    return kernels::attention(work);
+    return kernels::attention_parts(work);
   }
 
   // (2, B) int32: queries and keys of an evaluation whose place only the device knows.
@@ -218,6 +240,9 @@ class FusedEvaluator final : public Evaluator {
   int64_t batch_ = 0;  // rows of the block at hand
   const double query_scale_;
   const int stop_lag_;
+  // Whether this block is inverted by windows, and whether the one before was: then the cache is
+  // finite but for the images that it lost.
+  bool window_ = false, clean_ = false;
   BlockWeights block_;  // a copy of the one at hand
   at::Tensor proj_in_;  // (C, padded_): its proj_in, zeros beyond D
   int64_t padded_ = 0;
@@ -243,6 +268,7 @@ EvaluatorBytes fused_bytes(const Model& model, int64_t rows, int64_t longest) {
   // passes have scales of their own, and its product: more than the wide layer, which comes after
   // they are freed; the outputs.
   bytes.activations = rows * longest * (c * full + 7 * c * element + 2 * d * (element + full));
+  bytes.activations += 2 * kernels::most_decode_scratch(rows * shape.heads());  // graphs have their own
   return bytes;
 }
 

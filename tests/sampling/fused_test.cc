@@ -197,7 +197,7 @@ TEST_P(FusedTest, WhatIsRecordedIsReplayed) {
   const Model model = this->model(7);
   const int64_t tokens = model.shape.tokens();
   const at::Tensor z = noise(model, 2);
-  const auto evaluator = make_fused_evaluator(model, 2, {1, 0.5});
+  const auto evaluator = make_fused_evaluator(model, 2, {1, 1});
   evaluator->begin(0, {1, 2}, 2);
   const auto products_of = [&](const BlockPlan& plan) {
     const ProductCounter counter;

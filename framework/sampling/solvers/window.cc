@@ -34,6 +34,7 @@ class WindowSolver final : public Solver {
     iterate.x.copy_(iterate.z);
     if (width_ < 1) return;
     lay_out(inversion, linear);
+    if (looks_) inversion.evaluator.clean_cache(state_.lost);
     state_.lost.copy_(~iterate.z.isfinite().flatten(1).all(1));
     if (looks_) look_.emplace(state_.front, static_cast<size_t>(evaluator_.stop_lag()));
     kernels::window_begin(state_);
@@ -141,7 +142,10 @@ class WindowSolver final : public Solver {
     state_.left = copied("window left", linear.left);
     if (!linear.j.is_cuda()) return;  // the CPU's twin has no use for them
     state_.predicted = workspace.rows("window predicted", {width_, 2 * depth}, at::kFloat);
-    state_.neighbours = workspace.rows("window neighbours", {width_, 4 * depth}, at::kFloat);
+    const at::ScalarType type = evaluator_.model().dtype();
+    state_.neighbours = workspace.rows("window neighbours", {width_, 4 * depth}, type);
+    if (type != at::kFloat)
+      state_.j_rounded = workspace.room("window j", linear.j.sizes(), type).copy_(linear.j);
   }
 
   // The front as the host knows it: exact, or of an evaluation that is stop_lag() back.
