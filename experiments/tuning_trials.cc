@@ -25,14 +25,12 @@ namespace {
 
 // A seed that nothing else uses, since images are sampled from small ones.
 constexpr uint64_t kTuningSeed = 0x7C4E000000000001;
-// What is timed is repeated until so many were timed, or so many seconds spent; short runs are
-// timed twice at least, since one may have been disturbed.
-constexpr int kRepeats = 3;
-constexpr double kEnoughSeconds = 0.5, kShortSeconds = 2;
+// Runs of a batch that are timed, at most; more than two only while they take less than this
+// together, in seconds of all batches. One run may have been disturbed: short ones are timed twice
+// at least, unless several batches are timed.
+constexpr int kRuns = 10;
+constexpr double kEnoughSeconds = 0.3, kShortSeconds = 2;
 
-bool again(int runs, double spent) {
-  return runs < kRepeats && (spent < kEnoughSeconds || (runs < 2 && spent < kShortSeconds));
-}
 // Images that metrics look at, and at once.
 constexpr int64_t kMetricImages = 64, kMetricBatch = 16;
 
@@ -107,13 +105,19 @@ TuningTrials::Run TuningTrials::timed(int block, const BlockPlan& plan, const at
   Run best;
   best.seconds = std::numeric_limits<double>::infinity();
   double spent = 0;
-  for (int i = 0; again(i, spent); ++i) {
+  for (int runs = 0; again(runs, spent); ++runs) {
     observer_.stop_if_requested();
     Run run = invert(block, plan, x, labels);
     spent += run.seconds;
     if (run.seconds < best.seconds) best = std::move(run);
   }
   return best;
+}
+
+bool TuningTrials::again(int runs, double spent) const {
+  if (runs == 0) return true;
+  if (runs < 2 && batches_ == 1 && spent < kShortSeconds) return true;
+  return runs < kRuns && spent < kEnoughSeconds / static_cast<double>(batches_);
 }
 
 at::Tensor TuningTrials::sequential(std::vector<double>& seconds) {

@@ -66,7 +66,9 @@ class TuningTrials {
     std::vector<double> block_seconds;
   };
   Chain chain(const Strategy& strategy, const at::Tensor& noise, const Labels& labels);
-  // The least of some repeats, after one that makes ready what comes once.
+  // Whether a batch is timed once more after so many runs that took so many seconds.
+  bool again(int runs, double spent) const;
+  // The least of some runs, after one that makes ready what comes once.
   Run timed(int block, const BlockPlan& plan, const at::Tensor& x, const Labels& labels);
   // States before block b, and after b - 1.
   at::Tensor state(int block) const;

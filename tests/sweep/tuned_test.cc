@@ -60,7 +60,7 @@ TEST_F(TunedSweep, IsAnAxisOfAGrid) {
 
 TEST_F(TunedSweep, IsRefusedWhereNothingIsTuned) {
   EXPECT_THAT(errors(with("  - measure: {model: m, images: data, strategy: auto}\n")),
-              ElementsAre(HasSubstr("5:47 `strategy` cannot choose the strategy auto")));
+              ElementsAre(HasSubstr("5:49 `strategy` cannot choose the strategy auto")));
 }
 
 }  // namespace
