@@ -163,6 +163,18 @@ TEST(Estimate, OtherDevicesAndDamagedLinesTellNothing) {
   EXPECT_DOUBLE_EQ(*Estimator(known, "gpu", folder.path()).estimate(job).seconds, 5);
 }
 
+TEST(Estimate, SecondsOfWhatIsMadeOnce) {
+  const Scratch folder;
+  const ExperimentSchemas known = schemas();
+  Estimator estimator(known, "gpu", folder.path());
+  EXPECT_FALSE(estimator.seconds_of(100)) << "nothing is known of the device";
+  estimator.set_device_rate(50);
+  EXPECT_DOUBLE_EQ(*estimator.seconds_of(100), 2);
+  const Job job = job_of("evaluate", 100, 0, strategy(0, 0));
+  estimator.learn(job, 7, 2, 1000);
+  EXPECT_DOUBLE_EQ(*estimator.seconds_of(estimator.flops(job)), 5) << "as earlier jobs worked";
+}
+
 TEST(Estimate, Bytes) {
   EXPECT_EQ(bytes_text(12), "12 bytes");
   EXPECT_EQ(bytes_text(1234), "1.2 kB");
