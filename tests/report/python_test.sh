@@ -17,8 +17,9 @@ trap 'rm -rf "$folder"' EXIT
 mkdir "$folder/results"
 cp "$record" "$folder/results/demo.h5"
 cd "$folder"
+export PYTHONPATH=$source/share
 blocks() { sed -n '/^```python$/,/^```$/{/^```/d;p}' "$1"; }
-for page in README.md docs/records.md; do
+for page in README.md docs/records.md docs/python.md; do
   blocks "$source/$page" >block.py
   [[ -s block.py ]] || { echo "$page has no block of Python" && exit 1; }
   echo "== $page"
