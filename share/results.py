@@ -1,14 +1,12 @@
-"""Results of a sweep in Python. Needs numpy and h5py; points() needs pandas. Copy this file, or import it:
+"""Results of a sweep in Python (numpy, h5py; pandas for points()). Import it with PYTHONPATH=share, or copy it.
 
-    from results import Sweep                            # with PYTHONPATH=share, or a copy beside the script
+    from results import Sweep
     sweep = Sweep("results/demo.h5")
     frame = sweep.points()                               # one row per point, in the order of the sweep file
-    sweep.arrays(frame["point"][0])                      # paths of the arrays of a point
     sweep.array(frame["point"][0], "sampling/iterations")
     pixels, labels = sweep.images(frame["point"][0])     # (N, H, W, 3) uint8; (N) int64 or None
 """
 import json
-import pathlib
 
 import h5py
 import numpy
@@ -20,26 +18,22 @@ def _text(value):
 
 class Sweep:
     def __init__(self, path):
-        self.path = pathlib.Path(path)
-        with h5py.File(self.path) as file:
+        self.path = path
+        with h5py.File(path) as file:
             rows = file["points"][:]
             order = [_text(point) for point in file["order"][:]] if "order" in file else []
-            self.units = {row["name"].decode(): row["unit"].decode() for row in file["columns"][:]}
+            self.units = {_text(row["name"]): _text(row["unit"]) for row in file["columns"][:]}
         place = {point: i for i, point in enumerate(order)}
-        index = sorted(range(len(rows)), key=lambda i: place.get(rows[i]["point"].decode(), i))
+        rows = rows[sorted(range(len(rows)), key=lambda i: place.get(_text(rows[i]["point"]), i))]
         self.columns = {}  # name -> list of values; None where a value is absent
         for name in rows.dtype.names:
-            if name.startswith("has_") and name[4:] in rows.dtype.names:
-                continue
-            values = [rows[i][name] for i in index]
-            if rows.dtype[name].kind in "SO":
-                values = [value.decode() or None for value in values]
-            elif "has_" + name in rows.dtype.names:
-                has = [rows[i]["has_" + name] for i in index]
-                values = [int(value) if there else None for value, there in zip(values, has)]
-            else:
-                values = [None if numpy.isnan(value) else float(value) for value in values]
-            self.columns[name] = values
+            if "has_" + name in rows.dtype.names:
+                there = rows["has_" + name]
+                self.columns[name] = [int(v) if has else None for v, has in zip(rows[name], there)]
+            elif rows.dtype[name].kind == "f":
+                self.columns[name] = [None if numpy.isnan(v) else float(v) for v in rows[name]]
+            elif rows.dtype[name].kind in "SO":
+                self.columns[name] = [_text(v) or None for v in rows[name]]
 
     def points(self):
         """A DataFrame without columns that no point has."""
@@ -62,7 +56,7 @@ class Sweep:
 
         def visit(path, item):
             if isinstance(item, h5py.Dataset) and _text(item.attrs.get("point", "")) in ("", point):
-                found[path] = (item.shape, _text(item.attrs.get("meaning", "")))
+                found[path] = item.shape, _text(item.attrs.get("meaning", ""))
         with h5py.File(self.path) as file:
             self._job(file, point).visititems(visit)
         return found
@@ -76,9 +70,8 @@ class Sweep:
         """Final images of `sample`, else the first ones of `evaluate` before self-denoising; None without any."""
         paths = self.arrays(point)
         for path in ("images/final/" + point, "images/before_denoising"):
-            if path not in paths:
-                continue
-            pixels = (numpy.clip(self.array(point, path), -1, 1) + numpy.float32(1)) / 2 * 255
-            labels = self.array(point, "images/labels") if "images/labels" in paths else None
-            return numpy.nan_to_num(pixels).astype(numpy.uint8).transpose(0, 2, 3, 1), labels
+            if path in paths:
+                pixels = (numpy.clip(self.array(point, path), -1, 1) + numpy.float32(1)) / 2 * 255
+                labels = self.array(point, "images/labels") if "images/labels" in paths else None
+                return numpy.nan_to_num(pixels).astype(numpy.uint8).transpose(0, 2, 3, 1), labels
         return None, None
