@@ -38,7 +38,7 @@ for name in columns:
     theirs, ours = exported[name], points[name]
     if "has_" + name in points:
         ours = ours.where(points["has_" + name] == 1)
-    if ours.dtype == object:
+    if not pandas.api.types.is_numeric_dtype(ours):
         assert (theirs.fillna("").astype(str) == ours.astype(str)).all(), name
     else:
         assert theirs.astype(float).equals(ours.astype(float)), name
