@@ -101,7 +101,7 @@ std::optional<Made> read_kept(JobContext& context, const fs::path& file,
     made.kept = true;
     return made;
   } catch (const Error& failure) {
-    context.log(fmt::format("{} is not usable and is made anew: {}", file.filename().string(),
+    context.log(fmt::format("{} is not usable and is made again: {}", file.filename().string(),
                             failure.what()));
     return std::nullopt;
   }
@@ -147,6 +147,7 @@ Made read_or_made(JobContext& context, const Model& model) {
   if (std::optional<Made> made = read_kept(context, file, identity, model)) return *made;
   context.log(fmt::format("calibrating the adaptive window: {} images, sampled sequentially",
                           kCalibrationImages));
+  context.prepares();
   Made made = measured(context, model);
   context.work_begins();
   write_kept(context, file, identity, made);
