@@ -106,7 +106,7 @@ TEST_F(SavedImages, AreThoseThatTheDistanceSees) {
     }
   }
   const record::Row& row = row_of(sweep, "sample");
-  EXPECT_EQ(std::get<std::string>(row.at("saved_images")), "");
+  EXPECT_FALSE(row.contains("saved_images")) << "nobody asked for them";
 }
 
 TEST_F(SavedImages, OfSampleAreThoseOfItsRecord) {
@@ -192,7 +192,7 @@ class SavedImagesOfAJob : public SavedImages {
     ::_exit(99);
   }
 
-  static constexpr int kImages = 400;
+  static constexpr int kImages = 200;
   std::vector<images::Image> pictures_;
   std::vector<int64_t> labels_;
   std::string hash_, point_;
@@ -232,7 +232,7 @@ TEST_F(SavedImagesOfAJob, AreTheSameForAnyCountOfRanksAndAfterStops) {
         EXPECT_FALSE(fs::exists(folder / "images" / ("." + point_ + ".parts")));
       } else {
         EXPECT_EQ(std::distance(fs::directory_iterator(saved), {}), kImages + 1);
-        for (const int i : {0, 3, 4, 177, 399}) {
+        for (const int i : {0, 3, 4, 177, 199}) {
           char name[16];
           std::snprintf(name, sizeof name, "%06d.png", i);
           EXPECT_EQ(images::decode(read_file(saved / name), name),
@@ -264,7 +264,8 @@ TEST_F(SavedImagesOfAJob, APlaceThatCannotBeWrittenFailsTheJobWithARepair) {
   const fs::path folder = trial("blocked");
   write_file(folder / "images", "a file in the place of the folder");
   EXPECT_EQ(wait(start_job(folder, 1)), 1);
-  EXPECT_THAT(read_file(folder / "log.txt"), HasSubstr("make room on the disk, or see who may"));
+  EXPECT_THAT(read_file(folder / "log.txt"),
+              testing::AllOf(HasSubstr("images"), HasSubstr("see who may write there")));
 }
 
 }  // namespace
