@@ -15,6 +15,7 @@
 #include "analysis/csv.h"
 #include "analysis/format.h"
 #include "analysis/latex.h"
+#include "analysis/images_command.h"
 #include "analysis/markdown.h"
 #include "analysis/published.h"
 #include "analysis/regenerate.h"
@@ -48,6 +49,7 @@ struct Arguments {
   BestOptions best;
   std::string within = "1%";
   ReportOptions options;
+  ImagesOptions images;
 };
 
 // Leaves the tables whose title or introduction holds one of the words, and nothing else.
@@ -232,6 +234,17 @@ void add_best(CLI::App& app, Arguments& arguments) {
       ->capture_default_str();
   best->add_flag("--each-setting", arguments.best.each_setting,
                  "one for each cfg and self_denoising_lr, instead of the best of all");
+void add_images(CLI::App& app, Arguments& arguments) {
+  CLI::App* images = app.add_subcommand(
+      "images", "write the images that a record holds of one point to files, or list the points");
+  images->add_option("files", arguments.images.files, "merged sweep files")->required();
+  images->add_option("--point", arguments.images.point,
+                     "the point's ID or its beginning; not needed where one point has images");
+  images->add_option("--to", arguments.images.to,
+                     "a new folder for PNG files and labels.csv, or FILE.npz for arr_0 "
+                     "(N, H, W, 3) and labels in arr_1; without it the points are listed");
+}
+
 }
 
 void add_condense(CLI::App& app, Arguments& arguments) {
@@ -309,6 +322,7 @@ int analyze(int argc, const char* const* argv, std::ostream& out, std::ostream& 
       condense(arguments.condense_in, arguments.condense_out, arguments.condense);
       return 0;
     }
+  add_images(app, arguments);
     if (app.got_subcommand("regenerate")) return regenerate_documents(arguments, out, err);
     if (!describe->parsed()) return print_report(std::move(arguments), out, err, terminal);
     if (arguments.schemas.empty()) {
@@ -319,6 +333,7 @@ int analyze(int argc, const char* const* argv, std::ostream& out, std::ostream& 
   } catch (const CLI::ParseError& error) {
     if (app.exit(error, out, err) == 0) return 0;  // --help is no failure
     return app.got_subcommand("compare") ? kUnreadable : 1;
+    if (app.got_subcommand("images")) return write_images(arguments.images, out, err);
   } catch (const std::exception& error) {
     err << "analyze: " << error.what() << "\n";
     return 1;

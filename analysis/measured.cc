@@ -20,15 +20,13 @@ auto family_key(const Point& point) {
                     point.content_sha256("reference"), n("smoke"));
 }
 
+// The mean over seeds, of each its first measurement.
 std::optional<Estimate> distance_over_seeds(const std::vector<Point>& points) {
-  std::map<std::optional<double>, double> by_seed;  // the first measurement of each
-  for (const Point& point : points)
-    by_seed.emplace(point.number("seed"), *point.number("distance"));
-  if (by_seed.size() < kFewestSeeds) return distance_of(points.front());
-  std::vector<double> values;
-  for (const auto& [seed, distance] : by_seed) values.push_back(distance);
-  const MeanError result = mean_error(values);
-  return Estimate{result.mean, result.error};
+  std::map<std::optional<double>, Point> by_seed;
+  for (const Point& point : points) by_seed.emplace(point.number("seed"), point);
+  std::vector<Point> firsts;
+  for (const auto& [seed, point] : by_seed) firsts.push_back(point);
+  return mean_distance(firsts);
 }
 
 std::optional<double> valid_seconds(const std::vector<Point>& points) {

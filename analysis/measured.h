@@ -16,7 +16,7 @@ struct Measured {
   std::optional<double> cfg, lr;
   std::vector<Point> points;  // in the order of seeds; one that was measured again is there twice
   bool sequential = false;
-  // Over seeds where there are three, else of the first; a seed counts once.
+  // The mean over seeds; a seed counts once.
   std::optional<Estimate> distance;
   std::optional<double> seconds;  // median of the valid total times; nothing without one
 };

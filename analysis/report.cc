@@ -115,6 +115,11 @@ void add_tables(Report& report, const std::vector<Point>& points, const Publishe
                                             experiment.empty() ? "unnamed experiment" : experiment,
                                             plural(own.size(), "point")));
       name_pictures(report, own);
+    } else if (experiment == "sample") {
+      for (const Strips& strips : sample_strips(own)) add_strips(report, strips, folder);
+      report.coverage.push_back(
+          fmt::format("sample: {} with results, shown in pictures.", plural(own.size(), "point")));
+      continue;
       continue;
     }
     add_coverage(report, experiment, own.size(), tables);

@@ -172,23 +172,22 @@ FolderCount for_each_batch(JobContext& context, const FolderBatches& wanted, con
 }
 
 void bind_labels(Binder& binder, std::string& labels) {
-  binder.choice(
-      labels,
-      {.name = "labels",
-       .description =
-           "none: forward without labels, as published. folder: each image with the "
-           "label of its class folder, its place in the order of their names; of .npz files, the "
-           "labels in them.",
-       .choices = {"none", "folder"}});
+  binder.choice(labels,
+                {.name = "labels",
+                 .description =
+                     "none: no labels, as published. folder: the label of an image is the position "
+                     "of its class folder in the sorted names; .npz files hold their labels.",
+                 .choices = {"none", "folder"}});
 }
 
 void bind_batch(Binder& binder, int64_t& batch) {
   binder.integer(
-      batch, {.name = "batch",
-              .description =
-                  "Images run at once; sums are kept in float64, so it does not change the result.",
-              .minimum = 1,
-              .identity = Identity::kNone});
+      batch,
+      {.name = "batch",
+       .description =
+           "Images evaluated at once. It does not change the result, because sums are float64.",
+       .minimum = 1,
+       .identity = Identity::kNone});
 }
 
 }  // namespace tarflow::experiments

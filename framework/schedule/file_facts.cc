@@ -60,7 +60,9 @@ class ListedImages {
     if (fresh) {
       try {
         const images::ImageFolder found = images::list_images(path, images::layout_from(layout));
-        known->second = {found.broken, images::warnings_of(found)};
+        known->second = {found.broken, images::warnings_of(found),
+                         static_cast<int64_t>(found.files.size()),
+                         static_cast<int64_t>(found.classes.size()), !found.batches.empty()};
       } catch (...) {
         known_.erase(known);
         throw;

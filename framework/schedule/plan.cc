@@ -12,6 +12,7 @@
 #include "framework/schedule/file_facts.h"
 #include "framework/schedule/job_folder.h"
 #include "framework/schedule/preparations.h"
+#include "framework/schedule/saved_images.h"
 #include "framework/sweep/made_files.h"
 
 namespace tarflow::schedule {
@@ -166,6 +167,20 @@ std::string describe_cannot_run(const Plan& plan) {
   text += "because:\n";
   for (const Problem& problem : plan.sweep.missing) text += problem.str() + "\n";
   return text;
+}
+
+// Keys of selected points that are done, but for the image files that they ask for.
+std::unordered_set<std::string> keys_without_images(const Plan& plan) {
+  std::unordered_set<std::string> keys;
+  for (const Job& job : plan.all) {
+    if (!asks_for_images(job)) continue;
+    for (const JobPoint& point : job.points) {
+      const auto done = plan.done.by_key.find(point.key);
+      if (done == plan.done.by_key.end() || !point.selected) continue;
+      if (lacks_images({plan.jobs_folder() / done->second.job}, job, point)) keys.insert(point.key);
+    }
+  }
+  return keys;
 }
 
 // Without a result, or with one that is to be replaced, and selected.
@@ -356,15 +371,18 @@ Plan make_plan(sweep::Sweep sweep, const ExperimentSchemas& schemas, const PlanO
   plan.all = plan_jobs(plan.sweep, schemas, devices, hasher, options.smoke);
   hasher.save();
   plan.done = index.find_done(plan.all);
-  plan.pending =
-      with_points(plan.all, [&](const JobPoint& point) { return to_run(plan, options, point); });
+  const std::unordered_set<std::string> without_images = keys_without_images(plan);
+  plan.without_images = without_images.size();
+  plan.pending = with_points(plan.all, [&](const JobPoint& point) {
+    return to_run(plan, options, point) || without_images.contains(point.key);
+  });
   if (options.retry_failed) {
     plan.pending = filtered(plan.pending, [&](const Job& job) {
       return read_attempts(JobFolder{plan.jobs_folder() / job.hash}.attempts()).failed();
     });
   }
   if (!plan.sweep.makers.empty()) plan.pending = with_makers(plan, plan.pending);
-  if (options.force || !plan.sweep.makers.empty()) force_again(plan);
+  if (options.force || !plan.sweep.makers.empty() || !without_images.empty()) force_again(plan);
   const size_t open = open_points(plan, plan.pending);
   leave_kept(plan);
   plan.left_out = open_points(plan, plan.all) - open;
@@ -386,6 +404,10 @@ std::string describe(const Plan& plan, Estimator& estimator) {
                                  counted(total, "point"), plan.done.by_key.size());
   if (!plan.cannot_run.empty()) text += fmt::format(", {} cannot run", plan.cannot_run.size());
   if (plan.kept > 0) text += fmt::format(", {} in results that cannot be read", plan.kept);
+  if (plan.without_images > 0) {
+    text += fmt::format(", {} to be sampled again since `{}` asks for images that were not saved",
+                        plan.without_images, kSaveImages);
+  }
   if (plan.left_out > 0) text += fmt::format(", {} left out", plan.left_out);
   text += fmt::format("\nto run: {} in {}\n", counted(pending, "point"),
                       counted(plan.pending.size(), "job"));
@@ -409,8 +431,12 @@ std::string job_list(const Plan& plan) {
                         job_label(plan, job), processes_text(*job.run));
   };
   for (const Job& job : plan.pending) line(job, "pending");
+  const auto selected = [](const JobPoint& point) { return point.selected; };
   for (const Job& job : plan.all) {
-    if (done_count(plan, job) == job.points.size()) line(job, "done");
+    if (done_count(plan, job) == job.points.size() &&
+        std::any_of(job.points.begin(), job.points.end(), selected)) {
+      line(job, "done");
+    }
   }
   return text;
 }

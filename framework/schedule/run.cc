@@ -77,7 +77,10 @@ std::vector<record::JobFile> files_to_merge(const DonePoints& done) {
 
 // All done points into results/<sweep>.h5. What is wrong with job files, which it says.
 std::vector<Problem> merge_done(const Plan& plan, const DonePoints& done) {
-  record::Merged merged = record::merge(plan.record(), plan.sweep.name, files_to_merge(done));
+  std::vector<std::string> order;
+  for (const sweep::Point& point : plan.sweep.points) order.push_back(point.id);
+  record::Merged merged =
+      record::merge(plan.record(), plan.sweep.name, files_to_merge(done), order);
   if (!merged.aside.empty()) {
     complain(fmt::format("{} was damaged; it is kept as {} and was made again",
                          plan.record().string(), merged.aside.string()));

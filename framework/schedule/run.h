@@ -38,6 +38,7 @@ struct RunOptions {
   std::string cluster;  // name or file of a profile, "none": this machine, "": the user's own
   std::filesystem::path config_folder;  // of the user, with cluster profiles; "": not looked into
   bool wait = false;                    // for jobs on a cluster
+  std::filesystem::path site_folder;    // of the site, likewise
   std::string point;                    // for kLog: the id of a point or job, or how it begins
   bool yes = false;                     // for kClean: do not ask
   std::filesystem::path cluster_task;   // a submission's folder: see slurm_task.h

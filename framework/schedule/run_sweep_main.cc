@@ -11,10 +11,12 @@
 #include "framework/core/error.h"
 #include "framework/schedule/cluster_profile_file.h"
 #include "framework/schedule/help.h"
+#include "framework/core/share.h"
 #include "framework/schedule/run.h"
 #include "framework/schedule/slurm_task.h"
 
 namespace tarflow::schedule {
+#include "framework/schedule/slurm_run.h"
 namespace {
 
 constexpr const char* kExamples = R"(Examples:
@@ -35,7 +37,7 @@ Exit status: 0 all done, 1 something failed, cannot run or cannot be read (the m
 // Flags of which one at most may be given.
 struct Actions {
   bool dry_run = false, list = false, status = false, watch = false, cancel = false, clean = false;
-  bool print_schema = false;
+  bool print_schema = false, check = false;
 };
 
 void add_options(CLI::App& app, RunOptions& options, Actions& actions) {
@@ -52,9 +54,10 @@ void add_options(CLI::App& app, RunOptions& options, Actions& actions) {
       "stop the run_sweep that is at work on the sweep, and take its jobs back from the cluster; "
       "with --only, the jobs of these points alone");
   group->add_flag("--clean", actions.clean, "delete job folders that no point uses, after asking");
-  group->add_flag("--smoke", options.smoke,
-                  "run with 2 images a point, into results of its own; what is absent is replaced, "
-                  "and it says so");
+  group->add_flag(
+      "--check", actions.check,
+      "print whether the cluster has what the profile asks for, and whether results can "
+      "be written; nothing is submitted, and no sweep is needed");
   group->add_flag("--print-schema", actions.print_schema,
                   "print the JSON Schema of sweep files, for editors");
   group->require_option(0, 1);
@@ -130,7 +133,8 @@ int main_of(int argc, char** argv) {
   }
   try {
     app.parse(argc, argv);
-    if (options.files.empty() && options.cluster_task.empty() && !actions.print_schema)
+    if (options.files.empty() && options.cluster_task.empty() && !actions.print_schema &&
+        !actions.check)
       throw CLI::RequiredError("files");
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kBadInput;
@@ -148,6 +152,7 @@ int main_of(int argc, char** argv) {
 
 }  // namespace
 }  // namespace tarflow::schedule
+  options.site_folder = site_folder();
 
 int main(int argc, char** argv) {
   try {
@@ -158,3 +163,5 @@ int main(int argc, char** argv) {
     return tarflow::schedule::kBadInput;
   }
 }
+  if (actions.check) return check_cluster(options);
+  require_sweep_files(arguments, options.files);

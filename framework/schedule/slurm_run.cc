@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <pwd.h>
 #include <unistd.h>
 
 #include <cstdio>
+#include <map>
 #include <thread>
 
 #include "framework/core/error.h"
@@ -13,6 +15,7 @@
 #include "framework/schedule/cluster_profile_file.h"
 #include "framework/schedule/device.h"
 #include "framework/schedule/job_folder.h"
+#include "framework/schedule/slurm_check.h"
 #include "framework/schedule/slurm_status.h"
 
 namespace tarflow::schedule {
@@ -103,6 +106,55 @@ std::string steering_text(const ClusterProfile& profile) {
                              fmt::join(names, ", "), profile.name);
 }
 
+std::string user_name() {
+  const passwd* user = ::getpwuid(::getuid());
+  return user ? user->pw_name : std::to_string(::getuid());
+}
+
+std::string example_text(const ClusterProfile& profile, const std::string& example) {
+  return fmt::format(
+      "profile {} is the shipped example `{}` as it is: partition `{}`{} need not be yours",
+      profile.name, example, profile.partition,
+      profile.account.empty() ? "" : fmt::format(" and account `{}`", profile.account));
+}
+
+// A shipped example is submitted with only where the cluster has what it names.
+void require_fitting_example(const ClusterProfile& profile, const RunOptions& options,
+                             const Patience& patience) {
+  const std::string example = example_of(profile, shipped_profiles(options));
+  if (example.empty()) return;
+  const std::vector<Finding> found = check_profile(profile, user_name(), patience);
+  if (!any_bad(found)) return complain("note: " + example_text(profile, example));
+  throw Error(fmt::format("{}\n{}", example_text(profile, example), findings_text(found)),
+              "copy it to ~/.config/tarflow/cluster.yaml and correct what is WRONG; --check asks "
+              "again without submitting anything");
+}
+
+// Jobs that wait in the queue keep what they were submitted with.
+void say_changed_profile(const Standing& standing, const ClusterProfile& profile,
+                         const std::string& sweep) {
+  if (!profile.slurm()) return;
+  const Json now = to_json(profile);
+  std::map<std::string, size_t> changes;  // text -> jobs
+  for (const auto& [hash, held] : standing.held) {
+    if (held.running) continue;
+    const Json then = to_json(standing.submissions.at(held.submission).submission.profile);
+    std::vector<std::string> differing;
+    for (const auto& [key, value] : now.items()) {
+      if (key == "name" || key == "poll" || then.value(key, Json()) == value) continue;
+      differing.push_back(
+          fmt::format("{} {}, now {}", key, then.value(key, Json()).dump(), value.dump()));
+    }
+    if (!differing.empty()) ++changes[fmt::format("{}", fmt::join(differing, "; "))];
+  }
+  for (const auto& [text, jobs] : changes) {
+    complain(fmt::format(
+        "{}: {} in the queue with an older cluster profile ({}). They keep it; to submit them with "
+        "the new one: --cancel, then the same command again",
+        sweep, counted(jobs, "job"), text));
+  }
+}
+
 void say_submitted(const Plan& plan, const SlurmRan& ran) {
   if (ran.submitted > 0) {
     complain(fmt::format("{}: {} submitted to Slurm as array{} {}", plan.sweep.name,
@@ -121,9 +173,31 @@ void say_how_to_watch(const Plan& plan, const SlurmRan& ran) {
 
 }  // namespace
 
+fs::path shipped_profiles(const RunOptions& options) {
+  return share_folder(options.programs) / "sweeps" / "clusters";
+}
+
+int check_cluster(const RunOptions& options) {
+  const ClusterProfile profile = profile_of(options);
+  if (!profile.slurm()) {
+    throw Error("--check asks a cluster, and no profile of one is chosen",
+                "add --cluster NAME, or write ~/.config/tarflow/cluster.yaml");
+  }
+  Patience patience;
+  patience.limit = std::chrono::minutes(1);
+  patience.notice = complain;
+  std::vector<Finding> found = check_profile(profile, user_name(), patience);
+  found.push_back(test_submission(profile, patience));
+  for (Finding& finding : check_shared_folder(options.results)) found.push_back(std::move(finding));
+  if (const std::string example = example_of(profile, shipped_profiles(options)); !example.empty())
+    found.push_back({Finding::Kind::kUnknown, example_text(profile, example), ""});
+  fmt::print("cluster profile {}\n{}", profile.name, findings_text(found));
+  return any_bad(found) ? kNotAllDone : kAllDone;
+}
+
 ClusterProfile profile_of(const RunOptions& options) {
-  return find_profile(options.cluster, {options.config_folder,
-                                        share_folder(options.programs) / "sweeps" / "clusters"});
+  return find_profile(options.cluster,
+                      {options.config_folder, shipped_profiles(options), options.site_folder});
 }
 
 PlanOptions plan_options(const RunOptions& options, const ClusterProfile& profile,
@@ -167,6 +241,7 @@ Standing leave_to_slurm(Plan& plan, const ClusterProfile& profile, Lease& lease)
                          counted(left.points, "point"), counted(standing.held.size(), "job")));
   }
   return standing;
+  say_changed_profile(standing, profile, plan.sweep.name);
 }
 
 SlurmRan run_on_slurm(const Plan& plan, const Standing& standing, const ExperimentSchemas& schemas,
@@ -194,6 +269,7 @@ SlurmRan run_on_slurm(const Plan& plan, const Standing& standing, const Experime
   ran = driver.wait(signals, progress);
   if (ran.interrupted) {
     progress.message(
+  if (!plan.pending.empty()) require_fitting_example(profile, options, patience_of(lease, profile));
         "no longer waiting; what Slurm has goes on. The same command waits again, "
         "--cancel takes the jobs back");
   }
@@ -227,6 +303,8 @@ bool cancel_on_slurm(const fs::path& sweep_folder, const std::string& name,
     return false;
   }
   Lease lease(sweep_folder, options.command, complain);
+  if (const std::string example = example_of(profile, shipped_profiles(options)); !example.empty())
+    text += fmt::format("{}; --check asks the cluster\n", example_text(profile, example));
   const Patience patience = patience_of(lease, {});
   Queue queue(patience);
   Standing standing = standing_of(sweep_folder, queue, patience, complain_of);

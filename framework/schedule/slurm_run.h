@@ -20,6 +20,18 @@ PlanOptions plan_options(const RunOptions& options, const ClusterProfile& profil
                          const SharedJson& smoke);
 
 // Takes from plan.pending what Slurm has already, so that nothing is computed twice, and says so.
+// The folder of the profiles that come with the program.
+std::filesystem::path shipped_profiles(const RunOptions& options);
+
+// `run_sweep --check`: prints what can be known of the profile before anything is submitted.
+// Returns the exit status. Throws Error when Slurm is not here or does not answer.
+int check_cluster(const RunOptions& options);
+
+// Whether jobs compute on CPUs, here or on that cluster, as far as that can be told.
+bool on_cpu(const ClusterProfile& profile);
+// For a smoke run there.
+StandIn stand_in_on(const ClusterProfile& profile);
+
 // Where Slurm cannot be asked, what was given to it counts as its. The caller holds the lease.
 Standing leave_to_slurm(Plan& plan, const ClusterProfile& profile, Lease& lease);
 

@@ -9,6 +9,8 @@
 #include "framework/sweep/guesses.h"
 #include "framework/sweep/identity.h"
 #include "framework/sweep/scalars.h"
+#include "framework/sweep/several_values.h"
+#include "framework/sweep/strategy_axes.h"
 
 namespace tarflow::sweep {
 namespace {
@@ -88,8 +90,20 @@ Rows contexts(Work& work, Report& report) {
     if (!field) continue;
     Rows next{rows.width, 0, {}};
     std::vector<Cell> cells;
-    for (const NodePtr& value : override_values(work.schema.fields[*field], node, report)) {
-      cells.push_back(work.values.add(*field, value));
+    const Field& own = work.schema.fields[*field];
+    for (const NodePtr& value : override_values(own, node, report)) {
+      const std::string several = as_set_list(own, *value);
+      if (own.type == FieldType::kStrategy && !several.empty() && !is_known(work, value->text)) {
+        report.error(value->mark, fmt::format("`{}` is several strategies", value->text), several);
+        continue;
+      }
+      const size_t errors = report.errors.size();
+      const bool strategy = own.type == FieldType::kStrategy;
+      for (const NodePtr& one :
+           strategy ? strategies_of(value, work.values.surroundings().strategies, report)
+                    : std::vector<NodePtr>{value})
+        cells.push_back(work.values.add(*field, one));
+      give_repair(report, errors, several);
     }
     for (size_t i = 0; i < rows.count && rows.count * cells.size() <= kMaxPoints; ++i) {
       for (const Cell cell : cells) {

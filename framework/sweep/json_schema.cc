@@ -9,27 +9,15 @@
 
 #include "framework/core/shape.h"
 #include "framework/core/strategy.h"
+#include "framework/sweep/json_schema_parts.h"
 #include "framework/sweep/run_parse.h"
 
 namespace tarflow::sweep {
 namespace {
 
-// A reference to a definition.
-Json to(const std::string& name) { return {{"$ref", "#/definitions/" + name}}; }
-
-Json described(Json schema, const std::string& text) {
-  schema["description"] = text;
-  schema["markdownDescription"] = text;
-  return schema;
-}
-
 // A schema or what stands for any value: `{use: FILE#key}` and a text with `${env:NAME}`.
 Json or_reference(Json schema) {
   return {{"anyOf", Json::array({std::move(schema), to("used"), to("environment")})}};
-}
-
-Json list_of(Json items) {
-  return {{"type", "array"}, {"items", std::move(items)}, {"minItems", 1}};
 }
 
 Json map_of(Json properties) {
@@ -115,8 +103,6 @@ std::string field_name(const ExperimentSchema& schema, const Field& field) {
   return schema.name + "." + field.name + ".value";
 }
 
-Json one_or_list(Json schema) { return {{"anyOf", Json::array({list_of(schema), schema})}}; }
-
 Json space_of(const ExperimentSchema& schema, const Names& names) {
   Json properties;
   for (const Field& field : schema.fields) {
@@ -196,76 +182,6 @@ void define_experiment(const ExperimentSchema& schema, Json& definitions) {
   definitions[names.entry] = std::move(entry);
   space["properties"]["run"] = to("run");
   definitions[names.settings] = described(std::move(space), schema.description);
-}
-
-// What a window states, in a block or for all blocks.
-Json window_properties() {
-  Json guesses = Json::array();
-  for (const WindowGuess guess : {WindowGuess::kZ, WindowGuess::kUp, WindowGuess::kLinear})
-    guesses.push_back(to_string(guess));
-  return {{"window", described({{"type", "integer"}, {"minimum", 1}}, "Inputs an evaluation.")},
-          {"tolerance", described({{"type", "number"}, {"minimum", 0}},
-                                  "The largest rms change of a token that counts as settled.")},
-          {"guess", described({{"enum", std::move(guesses)}}, "What stands for tokens not final.")},
-          {"sweeps", described({{"type", "integer"}, {"minimum", 1}},
-                               "Solves of the linear model's system; of guess linear alone.")},
-          {"pattern", described({{"type", "string"}, {"pattern", "^[FH]*F[FH]*$"}},
-                                "Evaluations, repeated: F full, H the conditional pass alone.")}};
-}
-
-Json strategy_schema() {
-  const Json label =
-      described({{"type", Json::array({"string", "number"})}}, "What tables call it.");
-  const Json guesses =
-      described({{"anyOf", Json::array({list_of(to("guess")), {{"enum", Json::array({"auto"})}}})}},
-                "One a block, the last block first; or auto for all.");
-  const Json counts = list_of({{"type", "integer"}, {"minimum", 0}});
-  const Json named = {{"type", "object"},
-                      {"required", Json::array({"name"})},
-                      {"properties",
-                       {{"name", to("strategy_name")},
-                        {"guess", to("guess")},
-                        {"guess_list", guesses},
-                        {"label", label}}},
-                      {"additionalProperties", false}};
-  const Json lists = {
-      {"type", "object"},
-      {"required", Json::array({"num_GS_list"})},
-      {"properties",
-       {{"num_GS_list", described(counts, "Segments of each block, the last block first.")},
-        {"max_jacobi_list", described(counts, "Jacobi iterations at most, a segment.")},
-        {"guess", to("guess")},
-        {"guess_list", guesses},
-        {"label", label}}},
-      {"additionalProperties", false}};
-  const Json blocks = {{"type", "object"},
-                       {"required", Json::array({"blocks"})},
-                       {"properties",
-                        {{"blocks",
-                          {{"type", "object"},
-                           {"minProperties", 1},
-                           {"patternProperties", {{"^[0-9]+(/[0-9]+)*$", to("block")}}},
-                           {"properties", {{"else", to("block")}, {"use", to("use")}}},
-                           {"additionalProperties", false}}},
-                         {"label", label}}},
-                       {"additionalProperties", false}};
-  Json window = window_properties();
-  for (const char* key : {"window", "tolerance"}) {
-    const Json one = window[key];
-    window[key] = {{"anyOf", Json::array({one, list_of(one)})},
-                   {"description", "One for all blocks, or one a block, the last block first."}};
-  }
-  window["label"] = label;
-  const Json windows = {{"type", "object"},
-                        {"required", Json::array({"window", "tolerance"})},
-                        {"properties", std::move(window)},
-                        {"additionalProperties", false}};
-  Json schema = {{"anyOf", Json::array({to("strategy_name"), named, lists, windows, blocks})},
-                 {"examples", Json::array({"For", "[7-8-32-10]", "Window-64", "auto"})}};
-  return described(
-      std::move(schema),
-      "How the blocks are inverted: a published name, the three published lists, adaptive windows, "
-      "a map of blocks, or a name under `strategies`.");
 }
 
 Json stop_schema() {
