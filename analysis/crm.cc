@@ -134,6 +134,7 @@ Table crm_table(const std::vector<Measured>& models, const Published* published,
 Table guess_table(const Measured& m, const std::string& norm) {
   Table table;
   table.title = fmt::format("Initial guesses of {}, norm {}", m.name, norm);
+  table.section = "Initial guesses";
   table.columns = {{"block", Align::kLeft}, {"CRM"}, {"CRM %"}, {"IGM z"}, {"IGM zero"},
                    {"guess", Align::kLeft}};
   if (m.published) table.columns.push_back({"guess (published)", Align::kLeft});

@@ -140,7 +140,7 @@ Cell distance_cell(const Row& row) {
 
 Cell difference_cell(const Row& row) {
   if (is_sequential(row.first())) return {"0", false, "", 0.0};
-  if (!row.series->reference) return {kNoValue, false, "no For was measured at these settings"};
+  if (!row.series->reference) return {kNoValue, false, "For was not measured at these settings"};
   Values differences;
   std::optional<Estimate> single;
   for (const Point* point : row.points) {
@@ -149,7 +149,7 @@ Cell difference_cell(const Row& row) {
     single = difference_of(*point, other->second);
     if (single) differences.push_back(single->value);
   }
-  if (differences.empty()) return {kNoValue, false, "no For was measured on this noise"};
+  if (differences.empty()) return {kNoValue, false, "For was not measured on this noise"};
   if (!row.over_seeds()) return signed_cell(*single, kDecimals);
   if (differences.size() < kFewestSeeds)
     return {kNoValue, false,

@@ -11,6 +11,7 @@
 #include "analysis/crm.h"
 #include "analysis/distances.h"
 #include "analysis/format.h"
+#include "analysis/timing.h"
 
 namespace tarflow::analysis {
 namespace {
@@ -28,6 +29,13 @@ std::string settings_of(const Measured& measured) {
 
 std::string distance_text(const Measured& measured) { return estimate_text(*measured.distance, 4); }
 
+std::string time_text(const Measured& measured) {
+  if (measured.seconds) return fmt::format(", {:.3g} s", *measured.seconds);
+  if (!measured.indicative_seconds) return "";
+  return fmt::format(", {:.3g} s (indicative: {})", *measured.indicative_seconds,
+                     disturbance(measured.points));
+}
+
 // Whether the strategy's distance differs from For's, within the errors of what was measured.
 std::string verdict(const Measured& measured, const Measured& reference) {
   const auto difference = mean_difference(measured.points, reference.points);
@@ -40,15 +48,6 @@ std::string verdict(const Measured& measured, const Measured& reference) {
     return fmt::format(" No measurable difference from For ({}).", text);
   return fmt::format(" Measurably {} than For ({}).", difference->value > 0 ? "worse" : "better",
                      text);
-}
-
-const Measured* nearest_sequential(const MeasuredFamily& family) {
-  const Measured* best = nullptr;
-  for (const Measured& measured : family.measured) {
-    if (measured.sequential && (!best || measured.distance->value < best->distance->value))
-      best = &measured;
-  }
-  return best;
 }
 
 // Others at the settings of `reference`.
@@ -64,32 +63,28 @@ std::vector<const Measured*> rivals(const MeasuredFamily& family, const Measured
 std::string comparison(const MeasuredFamily& family, const Measured& reference) {
   const std::vector<const Measured*> others = rivals(family, reference);
   if (others.empty()) return " No other strategy was measured there.";
+  // Indicative times are compared where For has no valid one.
+  const auto time_of = reference.seconds ? &Measured::seconds : &Measured::indicative_seconds;
   const Measured *fastest = nullptr, *nearest = nullptr;
   for (const Measured* other : others) {
     if (!nearest || other->distance->value < nearest->distance->value) nearest = other;
     const bool close = other->distance->value <= (1 + kWithin) * reference.distance->value;
-    if (close && other->seconds && (!fastest || *other->seconds < *fastest->seconds))
+    if (close && other->*time_of && (!fastest || *(other->*time_of) < *(fastest->*time_of)))
       fastest = other;
   }
-  if (!reference.seconds) {
+  if (!fastest || !(reference.*time_of)) {
     return fmt::format(
-        " The time of For is not valid, so no speed-up is shown. The other strategy with the "
-        "smallest "
-        "distance is {}: {}.{}",
-        nearest->strategy, distance_text(*nearest), verdict(*nearest, reference));
+        " No other strategy with a{} time is within 1 % of that distance. The nearest is {}: {}.{}",
+        reference.seconds ? " valid" : "", nearest->strategy, distance_text(*nearest),
+        verdict(*nearest, reference));
   }
-  if (!fastest) {
-    return fmt::format(
-        " No other strategy with a valid time is within 1 % of that distance. The nearest is {}: "
-        "{}.{}",
-        nearest->strategy, distance_text(*nearest), verdict(*nearest, reference));
-  }
-  const double rate = *reference.seconds / *fastest->seconds;
+  const double rate = *(reference.*time_of) / *(fastest->*time_of);
   return fmt::format(
-      " The fastest other strategy within 1 % of that distance is {}: {:.3g} s, {:.2f} times {}, "
-      "distance {}.{}",
-      fastest->strategy, *fastest->seconds, rate >= 1 ? rate : 1 / rate,
-      rate >= 1 ? "as fast" : "slower", distance_text(*fastest), verdict(*fastest, reference));
+      " The fastest other strategy within 1 % of that distance is {}: {:.3g} s, {:.2f} times "
+      "{}{}, distance {}.{}",
+      fastest->strategy, *(fastest->*time_of), rate >= 1 ? rate : 1 / rate,
+      rate >= 1 ? "as fast" : "slower", reference.seconds ? "" : " (indicative)",
+      distance_text(*fastest), verdict(*fastest, reference));
 }
 
 std::string paragraph(const MeasuredFamily& family) {
@@ -99,13 +94,12 @@ std::string paragraph(const MeasuredFamily& family) {
       "{} on {}: {}, compared by {} (smaller is better).", family.title, family.device,
       strategies.size() == 1 ? "1 strategy" : fmt::format("{} strategies", strategies.size()),
       family.distance_name);
-  const Measured* reference = nearest_sequential(family);
+  const Measured* reference = best_sequential(family);
   if (!reference) return text + " Sequential sampling (For) was not measured.";
   text += fmt::format(" Sequential sampling (For) has its smallest distance at {}: {}{}.",
                       settings_of(*reference), distance_text(*reference),
-                      reference->seconds ? fmt::format(", {:.3g} s", *reference->seconds) : "");
+                      time_text(*reference));
   text += comparison(family, *reference);
-  if (family.smoke) text += " This was a smoke run: the numbers mean nothing.";
   return text;
 }
 
@@ -147,12 +141,33 @@ std::vector<std::string> plain_summary(const std::vector<Point>& points,
       "and iterate a few times. They do more arithmetic in fewer steps, and their images can "
       "differ "
       "slightly. This page shows how much time they save and what they change."};
-  add_tough_blocks(lines, points);
-  for (size_t i = 0; i < std::min(families.size(), kFamilies); ++i)
-    lines.push_back(paragraph(families[i]));
-  if (families.size() > kFamilies) {
+  for (std::string& line : findings(points, families)) lines.push_back(std::move(line));
+  return lines;
+}
+
+std::vector<std::string> findings(const std::vector<Point>& points,
+                                  const std::vector<MeasuredFamily>& families) {
+  std::vector<std::string> lines;
+  // Nothing is found by a trial.
+  std::vector<Point> real;
+  for (const Point& point : points) {
+    if (!point.smoke()) real.push_back(point);
+  }
+  std::vector<const MeasuredFamily*> told;
+  for (const MeasuredFamily& family : families) {
+    if (!family.smoke) told.push_back(&family);
+  }
+  if (real.size() < points.size()) {
     lines.push_back(
-        fmt::format("{} more groups of settings are in the tables.", families.size() - kFamilies));
+        "SMOKE: a smoke run shows that the sweep runs from end to end. Its times, distances and "
+        "images mean nothing.");
+  }
+  add_tough_blocks(lines, real);
+  for (size_t i = 0; i < std::min(told.size(), kFamilies); ++i)
+    lines.push_back(paragraph(*told[i]));
+  if (told.size() > kFamilies) {
+    lines.push_back(
+        fmt::format("{} more groups of settings are in the tables.", told.size() - kFamilies));
   }
   return lines;
 }

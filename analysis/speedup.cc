@@ -79,10 +79,11 @@ std::pair<Cell, Cell> deviation_cells(const SpeedupRow& row, const SpeedupRow* r
   if (!reference) return missing(kNoReference);
   double median = 0, p99 = 0;
   size_t seeds = 0, nonfinite = 0, images = 0;
-  try {
-    for (const Point& point : row.points) {
-      const Point* const other = reference->of_seed(point);
-      if (!other) continue;
+  std::string why = kNoSeed;
+  for (const Point& point : row.points) {
+    const Point* const other = reference->of_seed(point);
+    if (!other) continue;
+    try {
       const Deviation& result = deviation_from(point, *other, known);
       compared.insert(result.images);
       median += result.median;
@@ -90,11 +91,11 @@ std::pair<Cell, Cell> deviation_cells(const SpeedupRow& row, const SpeedupRow* r
       nonfinite += result.nonfinite;
       images += result.images;
       ++seeds;
+    } catch (const Error& error) {
+      why = error.what();  // of a seed whose images were not kept, for example
     }
-  } catch (const Error& error) {
-    return missing(error.what());
   }
-  if (seeds == 0) return missing(kNoSeed);
+  if (seeds == 0) return missing(why);
   std::string note;
   if (nonfinite > 0)
     note = fmt::format("{} of {} images have values that are not finite", nonfinite, images);
@@ -107,8 +108,11 @@ std::optional<double> distance_images(const SpeedupRow& row) {
   return row.mean("distance") ? row.mean("distance_images") : std::nullopt;
 }
 
-Cell rate_cell(const SpeedupRow& row, const SpeedupRow* reference) {
+// `indicative`: the note of a rate of times that are not valid.
+Cell rate_cell(const SpeedupRow& row, const SpeedupRow* reference, const std::string& indicative) {
   if (const auto value = rate(row, reference)) return number_cell(value, 2);
+  if (const auto value = rate(row, reference, Timing::kIndicative))
+    return number_cell(value, 2, indicative);
   if (!reference) return {kNoValue, false, kNoReference};
   const std::string own = invalid_timing(row);
   if (!own.empty()) return {kNoValue, false, own};
@@ -121,7 +125,7 @@ Cell rate_cell(const SpeedupRow& row, const SpeedupRow* reference) {
 
 std::string block_title(const SpeedupBlock& block) {
   const Point& point = block.first();
-  return fmt::format("{}: cfg {}, attn_temp {}, self_denoising_lr {}", block.model,
+  return fmt::format("Speed-up of {}: cfg {}, attn_temp {}, self_denoising_lr {}", block.model,
                      setting_text(point, "cfg"), setting_text(point, "attn_temp"),
                      setting_text(point, "self_denoising_lr"));
 }
@@ -161,8 +165,9 @@ int column_decimals(const SpeedupBlock& block, const char* column, int least = 2
 }
 
 // A mean over the seeds whose times are valid.
-Cell time_cell(const SpeedupRow& row, const char* column, int decimals) {
-  std::string note = invalid_timing(row);
+Cell time_cell(const SpeedupRow& row, const char* column, int decimals,
+               const std::string& indicative) {
+  std::string note = timing_of(row) == Timing::kIndicative ? indicative : invalid_timing(row);
   const size_t timed = row.timed().size();
   if (timed < row.points.size())
     note = fmt::format("the times of {} of {} seeds are valid; means of these", timed,
@@ -188,16 +193,18 @@ Table block_table(const SpeedupBlock& block, Deviations& deviations) {
   const int speed = column_decimals(block, "images_per_second");
   const int distance = column_decimals(block, "distance", 4);
   const SpeedupRow* reference = block.reference();
+  const std::string note = indicative_note(block.all_points());
   std::vector<Cell> names = name_cells(block);
   std::set<size_t> compared;
   for (size_t i = 0; i < block.rows.size(); ++i) {
     const SpeedupRow& row = block.rows[i];
     auto [median, p99] = deviation_cells(row, reference, deviations, compared);
-    table.rows.push_back(
-        {std::move(names[i]), time_cell(row, "total_seconds", total),
-         time_cell(row, "sampling_seconds", sampling), time_cell(row, "images_per_second", speed),
-         rate_cell(row, reference), distance_cell(row, distance), count_cell(distance_images(row)),
-         std::move(median), std::move(p99), number_cell(row.mean("block_passes"), 1)});
+    table.rows.push_back({std::move(names[i]), time_cell(row, "total_seconds", total, note),
+                          time_cell(row, "sampling_seconds", sampling, note),
+                          time_cell(row, "images_per_second", speed, note),
+                          rate_cell(row, reference, note), distance_cell(row, distance),
+                          count_cell(distance_images(row)), std::move(median), std::move(p99),
+                          number_cell(row.mean("block_passes"), 1)});
   }
   const Point& first = block.first();
   const std::string labels = first.text("labels");
@@ -250,10 +257,19 @@ const SpeedupRow* same_strategy(const SpeedupBlock& block, const Strategy& strat
   return nullptr;
 }
 
+std::vector<Point> points_of_rows(const std::vector<const SpeedupRow*>& rows) {
+  std::vector<Point> points;
+  for (const SpeedupRow* row : rows) {
+    if (row) points.insert(points.end(), row->points.begin(), row->points.end());
+  }
+  return points;
+}
+
 std::vector<Cell> published_row(const std::string& name, const SpeedupRow* measured,
                                 const SpeedupRow* reference, double time, double rate_value,
                                 double distance) {
   const std::string note = measured ? invalid_timing(*measured) : "not measured at these settings";
+  const std::string indicative = indicative_note(points_of_rows({measured, reference}));
   const auto theirs = [](double value) {
     Cell cell = number_cell(value, 2);
     cell.published = true;
@@ -265,11 +281,13 @@ std::vector<Cell> published_row(const std::string& name, const SpeedupRow* measu
   if (measured) {
     for (const Point& point : measured->points) strategy.origins.push_back(point.origin());
   }
-  return {
-      std::move(strategy), number_cell(seconds, decimals_for({seconds}), note),
-      theirs(time),        measured ? rate_cell(*measured, reference) : Cell{kNoValue, false, note},
-      theirs(rate_value),  number_cell(own, 2, measured ? "" : note),
-      theirs(distance)};
+  return {std::move(strategy),
+          number_cell(seconds, decimals_for({seconds}), note),
+          theirs(time),
+          measured ? rate_cell(*measured, reference, indicative) : Cell{kNoValue, false, note},
+          theirs(rate_value),
+          number_cell(own, 2, measured ? "" : note),
+          theirs(distance)};
 }
 
 Table published_table(const SpeedupBlock& block, const Published& published,
@@ -277,7 +295,8 @@ Table published_table(const SpeedupBlock& block, const Published& published,
   const Point& first = block.first();
   const std::string ours = first.text("distance_name");
   Table table;
-  table.title = "Beside the published figures of " + model.name + " — " + block_title(block);
+  table.title =
+      fmt::format("Beside the published figures of {}. {}", model.name, block_title(block));
   table.introduction = fmt::format("Published: {}; time: {}. Measured: {}.", published.settings,
                                    published.time, first.text("device"));
   table.columns = {{"strategy", Align::kLeft},
@@ -306,17 +325,26 @@ Table published_table(const SpeedupBlock& block, const Published& published,
   return table;
 }
 
-Table introduction() {
+Table introduction(const std::vector<Point>& points) {
   Table table;
   table.title = "Speed-up";
   table.introduction =
       "Each table below compares strategies at the same settings. "
       "total s: seconds for sampling, self-denoising and features. "
-      "rate: speed-up over For (2 = twice as fast). A rate needs two valid times: no smoke run, no "
-      "interrupted job, no other work on the device. "
+      "rate: speed-up over For (2 = twice as fast). A time is valid if the job was not interrupted "
+      "and had the device to itself; times and rates that are not valid are shown as measured and "
+      "marked indicative. "
       "deviation: relative RMS difference from For's image for the same noise, before "
       "self-denoising; median and 99th percentile over images. "
       "passes: amount of computation (tokens evaluated / tokens of an image, summed over blocks).";
+  const auto disturbed = std::count_if(points.begin(), points.end(), [](const Point& point) {
+    return timing_of(point) == Timing::kIndicative;
+  });
+  if (disturbed > 0) {
+    table.introduction += fmt::format(
+        " Times of {} of {} are indicative: {}. To measure again on a quiet machine: {}", disturbed,
+        plural(points.size(), "point"), disturbance(points), measure_again_command(points));
+  }
   return table;
 }
 
@@ -349,7 +377,10 @@ std::map<std::pair<std::string, std::string>, std::set<std::string>> chosen_part
 Table strategies_table(const StrategyNames& names, const std::vector<Point>& points) {
   Table table;
   table.title = "Strategies";
-  table.introduction = "Blocks by their number in the checkpoint; the last is sampled first.";
+  table.introduction =
+      "How each strategy inverts each block. Numbers of blocks are those of the checkpoint; the "
+      "last "
+      "block is sampled first.";
   table.columns = {{"strategy", Align::kLeft}, {"blocks", Align::kLeft}};
   std::set<std::pair<std::string, std::string>> rows;  // models of equal strategies share a line
   for (const auto& [key, name] : names) rows.insert({name, std::get<2>(key)});
@@ -368,7 +399,7 @@ Table strategies_table(const StrategyNames& names, const std::vector<Point>& poi
 TableSet speedup_tables(const std::vector<Point>& points, const Published* published) {
   TableSet result;
   if (points.empty()) return result;
-  result.tables.push_back(introduction());
+  result.tables.push_back(introduction(points));
   const std::vector<SpeedupBlock> blocks = speedup_blocks(points);
   if (auto table = paper_layout(blocks, published)) result.tables.push_back(std::move(*table));
   const auto model_of = [&](const SpeedupBlock& block) {
@@ -392,8 +423,12 @@ TableSet speedup_tables(const std::vector<Point>& points, const Published* publi
       result.tables.push_back(published_table(block, *published, *model));
     }
   }
-  for (Table& table : distance_tables(points)) result.tables.push_back(std::move(table));
+  for (Table& table : distance_tables(points)) {
+    table.section = "Distances";
+    result.tables.push_back(std::move(table));
+  }
   result.tables.push_back(strategies_table(strategy_names(points), points));
+  result.tables.back().section = "Strategies";
   return result;
 }
 

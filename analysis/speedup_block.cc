@@ -17,7 +17,8 @@ auto block_key(const Point& point) {
   return std::tuple(t("model"), point.model_id(), t("device"), t("compute"), n("num_images"),
                     n("cfg"), n("attn_temp"), n("self_denoising_lr"), t("distance_name"),
                     n("features"), n("reference_images"), t("labels"),
-                    point.content_sha256("extractor"), point.content_sha256("reference"));
+                    point.content_sha256("extractor"), point.content_sha256("reference"),
+                    point.smoke());
 }
 
 constexpr size_t kNamedSeeds = 8;
@@ -111,21 +112,25 @@ std::string seeds_text(const std::vector<Point>& points) {
   return fmt::format("{} {}", names.size() == 1 ? "seed" : "seeds", fmt::join(names, ", "));
 }
 
-std::string seeds_text(const SpeedupBlock& block) {
+std::vector<Point> SpeedupBlock::all_points() const {
   std::vector<Point> points;
-  for (const SpeedupRow& row : block.rows)
+  for (const SpeedupRow& row : rows)
     points.insert(points.end(), row.points.begin(), row.points.end());
-  return seeds_text(points);
+  return points;
 }
+
+std::string seeds_text(const SpeedupBlock& block) { return seeds_text(block.all_points()); }
 
 std::string invalid_timing(const SpeedupRow& row) { return invalid_timing(*row.timed().front()); }
 
-std::optional<double> rate(const SpeedupRow& row, const SpeedupRow* reference) {
+Timing timing_of(const SpeedupRow& row) { return timing_of(*row.timed().front()); }
+
+std::optional<double> rate(const SpeedupRow& row, const SpeedupRow* reference, Timing worst) {
   if (!reference) return std::nullopt;
   double own = 0, theirs = 0;
   for (const Point& point : row.points) {
     const Point* const other = reference->of_seed(point);
-    if (!rate(point, other)) continue;
+    if (!rate(point, other, worst)) continue;
     own += *point.number("total_seconds");
     theirs += *other->number("total_seconds");
   }
@@ -136,23 +141,6 @@ bool is_sequential(const Point& point) {
   const std::string blocks = point.text("strategy_blocks");
   if (blocks.empty()) return point.text("strategy") == "For";
   return blocks.find(';') == std::string::npos && blocks.ends_with(": sequential");
-}
-
-std::string invalid_timing(const Point& point) {
-  if (point.flag("smoke")) return "smoke run: the time means nothing";
-  if (point.flag("interrupted")) return "interrupted and resumed: the time is not valid";
-  if (!point.number("exclusive")) return "whether the device was shared is not recorded";
-  if (!point.flag("exclusive")) return "the device was shared: the time is not valid";
-  return "";
-}
-
-std::optional<double> rate(const Point& point, const Point* reference) {
-  if (!reference || !invalid_timing(point).empty() || !invalid_timing(*reference).empty()) {
-    return std::nullopt;
-  }
-  const auto own = point.number("total_seconds"), theirs = reference->number("total_seconds");
-  if (!own || !theirs || *own <= 0 || *theirs <= 0) return std::nullopt;
-  return *theirs / *own;
 }
 
 StrategyNames strategy_names(const std::vector<Point>& points) {

@@ -8,17 +8,12 @@
 #include <vector>
 
 #include "analysis/points.h"
+#include "analysis/timing.h"
 
 namespace tarflow::analysis {
 
 // Whether every block of the point's strategy is sequential.
 bool is_sequential(const Point& point);
-
-// Why the point's times are not those of an undisturbed run; "" when they are.
-std::string invalid_timing(const Point& point);
-
-// The reference's total time over the point's. Nothing where one is missing or not valid.
-std::optional<double> rate(const Point& point, const Point* reference);
 
 // The name each strategy is shown under, by model, name and description of its blocks: different
 // strategies of one name get a number.
@@ -43,12 +38,15 @@ struct SpeedupRow {
   const Point* of_seed(const Point& other) const;  // nullptr where its seed is not here
 };
 
+// The best of its points.
+Timing timing_of(const SpeedupRow& row);
 // Why no time of the row is valid; "" where one is.
 std::string invalid_timing(const SpeedupRow& row);
 
-// Over the seeds of which both times are valid: the sum of the reference's total times over the sum
-// of the row's. Nothing where there is no such seed.
-std::optional<double> rate(const SpeedupRow& row, const SpeedupRow* reference);
+// Over the seeds of which neither time is worse than `worst`: the sum of the reference's total
+// times over the sum of the row's. Nothing where there is no such seed.
+std::optional<double> rate(const SpeedupRow& row, const SpeedupRow* reference,
+                           Timing worst = Timing::kValid);
 
 // Points that differ in nothing but strategy and seed.
 struct SpeedupBlock {
@@ -57,6 +55,7 @@ struct SpeedupBlock {
 
   const Point& first() const { return rows.front().first(); }
   size_t points() const;
+  std::vector<Point> all_points() const;
   // The first sequential row, preferably with a valid time; nullptr when there is none.
   const SpeedupRow* reference() const;
 };

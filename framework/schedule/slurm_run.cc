@@ -91,7 +91,7 @@ SlurmOptions slurm_options(const Plan& plan, const RunOptions& options,
   slurm.say = complain;
   slurm.cancelled = cancel_of_all_asked(
       plan.folder, slurm.poll,
-      "run_sweep --wait is at work and would submit these points again: end it (what Slurm has "
+      "run_sweep --wait is running and would submit these points again: end it (what Slurm has "
       "goes on), then give the same command again");
   return slurm;
 }
@@ -211,6 +211,19 @@ PlanOptions plan_options(const RunOptions& options, const ClusterProfile& profil
   return plan;
 }
 
+bool on_cpu(const ClusterProfile& profile) {
+  if (profile.slurm()) return profile.gpu_request == GpuRequest::kNone;
+  try {
+    return visible_gpus().names.empty();
+  } catch (const Error&) {  // told where jobs are to run
+    return false;
+  }
+}
+
+StandIn stand_in_on(const ClusterProfile& profile) {
+  return on_cpu(profile) ? StandIn::kSmall : StandIn::kFull;
+}
+
 Standing leave_to_slurm(Plan& plan, const ClusterProfile& profile, Lease& lease) {
   Standing standing;
   try {
@@ -228,6 +241,7 @@ Standing leave_to_slurm(Plan& plan, const ClusterProfile& profile, Lease& lease)
   }
   require_read(standing);
   say_what_ended(standing);
+  say_changed_profile(standing, profile, plan.sweep.name);
   NotHeld left = not_held(plan.pending, standing, plan.jobs_folder());
   plan.pending = std::move(left.jobs);
   if (!profile.slurm()) {  // files that are made there are not here yet
@@ -241,7 +255,6 @@ Standing leave_to_slurm(Plan& plan, const ClusterProfile& profile, Lease& lease)
                          counted(left.points, "point"), counted(standing.held.size(), "job")));
   }
   return standing;
-  say_changed_profile(standing, profile, plan.sweep.name);
 }
 
 SlurmRan run_on_slurm(const Plan& plan, const Standing& standing, const ExperimentSchemas& schemas,
@@ -256,6 +269,7 @@ SlurmRan run_on_slurm(const Plan& plan, const Standing& standing, const Experime
   if (const std::string text = steering_text(profile); !text.empty() && !plan.pending.empty()) {
     complain(text);
   }
+  if (!plan.pending.empty()) require_fitting_example(profile, options, patience_of(lease, profile));
   SlurmDriver driver(slurm, plan, schemas, estimator);
   SlurmRan ran = driver.submit(plan.pending, standing);
   say_submitted(plan, ran);
@@ -269,7 +283,6 @@ SlurmRan run_on_slurm(const Plan& plan, const Standing& standing, const Experime
   ran = driver.wait(signals, progress);
   if (ran.interrupted) {
     progress.message(
-  if (!plan.pending.empty()) require_fitting_example(profile, options, patience_of(lease, profile));
         "no longer waiting; what Slurm has goes on. The same command waits again, "
         "--cancel takes the jobs back");
   }
@@ -290,6 +303,8 @@ std::string dry_run_on_slurm(const Plan& plan, const ExperimentSchemas& schemas,
   if (const std::string steering = steering_text(profile); !steering.empty()) {
     text += steering + "\n";
   }
+  if (const std::string example = example_of(profile, shipped_profiles(options)); !example.empty())
+    text += fmt::format("{}; --check asks the cluster\n", example_text(profile, example));
   text += fmt::format("would be given to sbatch (profile {}):\n", profile.name);
   SlurmDriver driver(slurm_options(plan, options, profile), plan, schemas, estimator);
   return text + driver.dry_run(left.jobs);
@@ -303,8 +318,6 @@ bool cancel_on_slurm(const fs::path& sweep_folder, const std::string& name,
     return false;
   }
   Lease lease(sweep_folder, options.command, complain);
-  if (const std::string example = example_of(profile, shipped_profiles(options)); !example.empty())
-    text += fmt::format("{}; --check asks the cluster\n", example_text(profile, example));
   const Patience patience = patience_of(lease, {});
   Queue queue(patience);
   Standing standing = standing_of(sweep_folder, queue, patience, complain_of);

@@ -9,6 +9,7 @@
 #include "framework/schedule/plan.h"
 #include "framework/schedule/run.h"
 #include "framework/schedule/slurm_driver.h"
+#include "framework/schedule/smoke.h"
 
 namespace tarflow::schedule {
 
@@ -19,7 +20,6 @@ ClusterProfile profile_of(const RunOptions& options);
 PlanOptions plan_options(const RunOptions& options, const ClusterProfile& profile,
                          const SharedJson& smoke);
 
-// Takes from plan.pending what Slurm has already, so that nothing is computed twice, and says so.
 // The folder of the profiles that come with the program.
 std::filesystem::path shipped_profiles(const RunOptions& options);
 
@@ -32,6 +32,7 @@ bool on_cpu(const ClusterProfile& profile);
 // For a smoke run there.
 StandIn stand_in_on(const ClusterProfile& profile);
 
+// Takes from plan.pending what Slurm has already, so that nothing is computed twice, and says so.
 // Where Slurm cannot be asked, what was given to it counts as its. The caller holds the lease.
 Standing leave_to_slurm(Plan& plan, const ClusterProfile& profile, Lease& lease);
 

@@ -54,14 +54,16 @@ bool is_always_set(const Space& space, size_t field) {
 }
 
 // What fields are where the entry says nothing: the file's default, else the schema's.
-std::vector<Cell> default_row(Work& work) {
+std::vector<Cell> default_row(Work& work, Report& report) {
   std::vector<Cell> row(work.schema.fields.size(), 0);
   for (size_t i = 0; i < row.size(); ++i) {
     const Field& field = work.schema.fields[i];
     if (work.outside.override_.contains(field.name) || is_always_set(work.space, i)) continue;
     const Node* defaults = work.outside.defaults;
     if (const Entry* shared = defaults ? defaults->find(field.name) : nullptr) {
+      const size_t errors = report.errors.size();
       row[i] = work.values.add(i, shared->value);
+      give_repair(report, errors, as_axis(field, *shared->value));
     } else if (!field.default_value.is_null() && field.default_value != "") {
       row[i] = work.values.add(i, node_of(field.default_value, work.entry.mark));
     }
@@ -81,10 +83,14 @@ std::vector<NodePtr> override_values(const Field& field, const NodePtr& node, Re
   return read_list(*node, field.name, report) ? node->items : std::vector<NodePtr>{};
 }
 
+bool is_known(Work& work, const std::string& strategy) {
+  return work.values.surroundings().strategies.contains(strategy);
+}
+
 // The row with every combination of the values that --set gives.
 Rows contexts(Work& work, Report& report) {
   Rows rows{work.schema.fields.size(), 0, {}};
-  rows.add(default_row(work).data());
+  rows.add(default_row(work, report).data());
   for (const auto& [name, node] : work.outside.override_) {
     const auto field = index_of(work.schema, name);
     if (!field) continue;

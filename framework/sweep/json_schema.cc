@@ -129,9 +129,11 @@ Json group_of(const ExperimentSchema& schema, const Names& names) {
   Json axes;
   for (const Field& field : schema.fields) {
     const Json item = to(field_name(schema, field));
-    axes[field.name] =
-        described({{"title", field.name}, {"anyOf", Json::array({list_of(item), to("used")})}},
-                  description_of(field));
+    Json lists = Json::array({list_of(item), to("used")});
+    // A product of strategies, or its name, is a list by itself.
+    if (field.type == FieldType::kStrategy) lists.push_back(item);
+    axes[field.name] = described({{"title", field.name}, {"anyOf", std::move(lists)}},
+                                 description_of(field));
   }
   axes["grid"] = to(names.group);
   axes["zip"] = to(names.group);

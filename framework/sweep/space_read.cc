@@ -3,9 +3,10 @@
 #include <algorithm>
 
 #include "framework/sweep/scalars.h"
+#include "framework/sweep/several_values.h"
 #include "framework/sweep/space.h"
-
 #include "framework/sweep/strategy_axes.h"
+
 namespace tarflow::sweep {
 namespace {
 
@@ -64,7 +65,9 @@ class SpaceReader {
       if (!field || overridden_.contains(*field)) continue;
       const std::pair<const Factor*, Mark> varied = find_varied(space, *field);
       if (!varied.first) {
+        const size_t errors = report_.errors.size();
         space.plain[*field] = {values_.add(*field, entry.value), entry.mark};
+        give_repair(report_, errors, as_axis(values_.schema().fields[*field], *entry.value));
         continue;
       }
       if (report_.sources.depth(varied.second) < report_.sources.depth(entry.mark)) continue;

@@ -47,7 +47,8 @@ setTimeout(()=>{
 const target=document.getElementById(link.hash.slice(1));
 found.push("origin:"+(target!==null&&target.closest("details").open));
 found.push("signs:"+Array.from(document.querySelectorAll(".more")).every(b=>
-(b.firstElementChild.scrollWidth-b.firstElementChild.clientWidth>2)===("more" in b.dataset)));
+{const s=b.firstElementChild;
+return (s.scrollWidth-s.clientWidth>2||s.scrollHeight-s.clientHeight>2)===("more" in b.dataset)}));
 found.push("named:"+Array.from(document.images).every(i=>i.alt.length>20));
 found.push("drawn:"+Array.from(document.images).every(i=>{i.loading="eager";return i.src.startsWith("data:");}));
 document.body.setAttribute("data-probe",found.join(" "));},100);
