@@ -56,14 +56,19 @@ at::Tensor layer_forward(const Model& model, const LayerWeights& layer, const at
   return out + at::linear(y, layer.down_weight, layer.down_bias);
 }
 
-at::Tensor block_outputs(const Model& model, const BlockWeights& block, const at::Tensor& x,
-                         const Labels& labels) {
+at::Tensor computed_outputs(const Model& model, const BlockWeights& block, const at::Tensor& x,
+                            const Labels& labels) {
   at::Tensor h =
       at::linear(x.to(model.dtype()), block.proj_in_weight, block.proj_in_bias) + block.position;
   const at::Tensor classes = class_embedding(model, block, labels);
   if (classes.defined()) h = h + classes;
   for (const LayerWeights& layer : block.layers) h = layer_forward(model, layer, h);
-  return at::linear(h.to(model.dtype()), block.proj_out_weight, block.proj_out_bias).to(at::kFloat);
+  return at::linear(h.to(model.dtype()), block.proj_out_weight, block.proj_out_bias);
+}
+
+at::Tensor block_outputs(const Model& model, const BlockWeights& block, const at::Tensor& x,
+                         const Labels& labels) {
+  return computed_outputs(model, block, x, labels).to(at::kFloat);
 }
 
 Shifted shift_outputs(const at::Tensor& outputs) {

@@ -28,6 +28,10 @@ at::Tensor layer_forward(const Model& model, const LayerWeights& layer, const at
 at::Tensor block_outputs(const Model& model, const BlockWeights& block, const at::Tensor& x,
                          const Labels& labels);
 
+// The same in the compute type.
+at::Tensor computed_outputs(const Model& model, const BlockWeights& block, const at::Tensor& x,
+                            const Labels& labels);
+
 // outputs (N, T, 2D) moved one token right, zeros at token 0; a = first D, g = last D features.
 struct Shifted {
   at::Tensor a, g;  // (N, T, D) fp32

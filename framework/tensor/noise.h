@@ -8,6 +8,8 @@
 #include <span>
 #include <vector>
 
+#include "framework/tensor/philox.h"
+
 namespace tarflow {
 
 // Standard normal noise of images first..first+count-1, (count, tokens, width) float32 on `device`.
@@ -32,8 +34,20 @@ inline constexpr int64_t kMaxDraws = int64_t{1} << 16;  // independent draws an 
 at::Tensor image_noise(ImageNoise kind, uint64_t seed, std::span<const int64_t> images,
                        int64_t draw, int64_t elements);
 
-// The device twins of normal_noise: `out` holds count*elements floats on that device.
-void fill_normal_cpu(float* out, uint64_t seed, int64_t first, int64_t count, int64_t elements);
-void fill_normal_cuda(float* out, uint64_t seed, int64_t first, int64_t count, int64_t elements);
+// Noise of the samples first..first+count-1 of a training, counted over all its steps, from a
+// stream of its own: (count, elements) float32 on `device`.
+at::Tensor training_noise(ImageNoise kind, uint64_t seed, int64_t first, int64_t count,
+                          int64_t elements, const at::Device& device);
+
+// Numbers of an element's place alone: `out` holds count*elements floats on the device.
+struct NoiseFill {
+  float* out = nullptr;
+  ImageNoise kind = ImageNoise::kNormal;
+  uint64_t seed = 0;
+  Stream stream = Stream::kNoise;
+  int64_t first = 0, count = 0, elements = 0;  // of images, and of one image
+};
+void fill_noise_cpu(const NoiseFill& fill);
+void fill_noise_cuda(const NoiseFill& fill);
 
 }  // namespace tarflow

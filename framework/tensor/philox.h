@@ -16,7 +16,17 @@
 namespace tarflow {
 
 // What a stream of numbers is for; streams of one seed are independent.
-enum class Stream : uint32_t { kNoise = 0, kLabels = 1, kSubsets = 2, kImageNoise = 3 };
+enum class Stream : uint32_t {
+  kNoise = 0,
+  kLabels = 1,
+  kSubsets = 2,
+  kImageNoise = 3,
+  // Of a training; the image's number is that of the sample, counted over all steps.
+  kTrainingNoise = 4,
+  kTrainingDraws = 5,  // flips and dropped labels
+  kOrder = 6,          // the image's number is that of the epoch
+  kWeights = 7,        // the image's number is that of the tensor
+};
 
 struct Random4 {
   uint32_t word[4];
@@ -110,6 +120,16 @@ TARFLOW_HD void normal4(uint64_t seed, uint64_t image, uint32_t block, float out
   const Random4 random = philox4x32(seed, image, block, stream);
   normal_pair(random.word[0], random.word[1], &out[0], &out[1]);
   normal_pair(random.word[2], random.word[3], &out[2], &out[3]);
+}
+
+// The upper 24 bits, which a float holds exactly: on [0, 1), a multiple of 2^-24.
+TARFLOW_HD float unit_interval(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
+
+// Elements 4*block .. 4*block+3 of an image's uniform noise on [0, 1).
+TARFLOW_HD void uniform4(uint64_t seed, uint64_t image, uint32_t block, float out[4],
+                         Stream stream) {
+  const Random4 random = philox4x32(seed, image, block, stream);
+  for (int e = 0; e < 4; ++e) out[e] = unit_interval(random.word[e]);
 }
 
 }  // namespace tarflow
