@@ -323,6 +323,8 @@ Json model_schema() {
                                "A .pth, .pt or .safetensors file, best named "
                                "DATASET_model_P_C_K_L_EPS.pth.")},
       {"weights", described(text, "Which model of a file that holds several: model, ema, ...")},
+      {"trained_by", described(text, "The `name` of an experiment `train` of this sweep, which "
+                                     "makes the model.")},
       {"random_weights", described(or_reference({{"type", "integer"}, {"minimum", 0}}),
                                    "Seed of weights that are drawn: no file is needed.")},
       {"published", described(text, "Who publishes the file and where.")},
@@ -337,6 +339,7 @@ Json model_schema() {
   Json model = map_of(std::move(properties));
   model["anyOf"] = Json::array({{{"required", Json::array({"checkpoint"})}},
                                 {{"required", Json::array({"random_weights"})}},
+                                {{"required", Json::array({"trained_by"})}},
                                 {{"required", Json::array({"use"})}}});
   return described(std::move(model), "A checkpoint; what file and name tell need not be stated.");
 }
