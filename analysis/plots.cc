@@ -8,6 +8,7 @@
 #include "analysis/curve_plots.h"
 #include "analysis/format.h"
 #include "analysis/gnuplot.h"
+#include "analysis/training.h"
 #include "framework/core/error.h"
 
 namespace tarflow::analysis {
@@ -21,7 +22,7 @@ std::vector<Plot> all_plots(const std::vector<Point>& points,
   std::vector<Plot> plots;
   for (auto& own :
        {pareto_plots(families), heat_maps(families), convergence_plots(experiments["convergence"]),
-        kernel_plots(experiments["benchmark"])}) {
+        training_plots(experiments["train"]), kernel_plots(experiments["benchmark"])}) {
     plots.insert(plots.end(), own.begin(), own.end());
   }
   return plots;

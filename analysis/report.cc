@@ -25,6 +25,7 @@
 #include "analysis/speedup.h"
 #include "analysis/status.h"
 #include "analysis/strips.h"
+#include "analysis/training.h"
 #include "framework/core/error.h"
 #include "framework/core/file.h"
 
@@ -105,6 +106,9 @@ void add_tables(Report& report, const std::vector<Point>& points, const Publishe
       for (const Strips& strips : compare_strips(own)) add_strips(report, strips, folder);
     } else if (experiment == "benchmark") {
       tables = benchmark_tables(own, published);
+    } else if (experiment == "train") {
+      tables = training_tables(own);
+      for (const Strips& strips : training_strips(own)) add_strips(report, strips, folder);
     } else if (experiment == "device_error") {
       tables = device_error_tables(own);
     } else {

@@ -1,26 +1,23 @@
 // From a folder of images to a model: the published recipe, step by step (method.md section 8).
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <numbers>
-#include <numeric>
+#include <optional>
 
 #include "experiments/pictures.h"
 #include "experiments/registry.h"
-#include "experiments/sampling_job.h"
 #include "experiments/train_files.h"
 #include "experiments/train_history.h"
+#include "experiments/train_looks.h"
 #include "experiments/train_settings.h"
 #include "experiments/train_state.h"
 #include "experiments/training_images.h"
 #include "framework/core/error.h"
 #include "framework/images/grid.h"
-#include "framework/metrics/likelihood.h"
 #include "framework/tensor/device.h"
 #include "framework/training/batches.h"
 
@@ -29,10 +26,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int64_t kMeanSteps = 100;    // over which the loss at the end is a mean
-constexpr int64_t kKeptSamples = 16;   // of a look, in the record
-constexpr int64_t kHeldOutBatch = 64;  // images at once
-constexpr double kLogSeconds = 30;     // between two lines of the log
+constexpr int64_t kMeanSteps = 100;   // over which the loss at the end is a mean
+constexpr int64_t kKeptSamples = 16;  // of a look, in the record
+constexpr double kLogSeconds = 30;    // between two lines of the log
 
 training::Recipe recipe_of(const TrainSettings& settings, const at::Device& device) {
   training::Recipe recipe;
@@ -62,59 +58,6 @@ TrainingImages read_images(JobContext& context, const TrainSettings& settings) {
                                     .max_unreadable = settings.max_unreadable});
   });
 }
-
-// The mean loss of images that are not trained on.
-class HeldOut {
- public:
-  HeldOut(JobContext& context, const TrainSettings& settings)
-      : settings_(settings),
-        comm_(context.comm()),
-        device_(context.device()),
-        images_(context.read_folder(settings.held_out, [&] {
-          return TrainingImages(context, {.folder = settings.held_out,
-                                          .layout = settings.held_out_layout,
-                                          .image_size = static_cast<int>(settings.image_size),
-                                          .num_images = settings.held_out_images,
-                                          .max_unreadable = settings.max_unreadable});
-        })) {}
-
-  int64_t count() const { return images_.count(); }
-
-  // The batches are dealt to the ranks; all of them get the mean.
-  double loss(const Model& model) const {
-    const int64_t ranks = comm_.size();
-    at::Tensor sum = at::zeros({}, at::TensorOptions().dtype(at::kDouble).device(device_));
-    for (int64_t first = comm_.rank() * kHeldOutBatch; first < count();
-         first += ranks * kHeldOutBatch) {
-      const int64_t end = std::min(first + kHeldOutBatch, count());
-      std::vector<int64_t> places(static_cast<size_t>(end - first));
-      std::iota(places.begin(), places.end(), first);
-      const at::Tensor images = noisy(places);
-      sum += metrics::likelihood(model, images, {}).nats.sum();
-    }
-    comm_.begin_sum(sum);
-    comm_.finish_sums();
-    const double mean = sum.item<double>() / static_cast<double>(count());
-    return mean - 0.5 * std::log(2 * std::numbers::pi);
-  }
-
- private:
-  // The noise of bpd: image i has the same at every look.
-  at::Tensor noisy(const std::vector<int64_t>& places) const {
-    const std::vector<uint32_t> taken(places.begin(), places.end());
-    const at::Tensor images = model_input(images_.take(taken).pixels, device_);
-    const at::Tensor noise =
-        image_noise(settings_.noise_kind(), static_cast<uint64_t>(settings_.seed), places, 0,
-                    images[0].numel())
-            .to(device_);
-    return training::noisy_images(images, noise, settings_.noise_kind(), settings_.noise_std);
-  }
-
-  const TrainSettings& settings_;
-  dist::Communicator& comm_;
-  const at::Device device_;
-  const TrainingImages images_;
-};
 
 // (files, 32) uint8
 at::Tensor hash_bytes(const TrainFiles::Result& files) {
@@ -148,6 +91,7 @@ class Training {
         ahead_(images_),
         trainer_(recipe_, settings_.batch, begin(), sum_over_ranks(context)) {
     if (!settings_.held_out.empty()) held_out_.emplace(context, settings_);
+    if (!settings_.extractor.empty()) distance_.emplace(context, settings_);
   }
 
   void run() {
@@ -214,7 +158,7 @@ class Training {
     begin_part(last ? done + 1 : done, last ? 0 : part + 1);
     const auto seed = static_cast<uint64_t>(settings_.seed);
     const training::Draws draws = training::draws_of(seed, first, plan_.part, settings_.drop_label);
-    at::Tensor images = model_input(bytes.pixels, device_);
+    at::Tensor images = model_input(bytes.pixels, recipe_.shape, device_);
     if (settings_.flips) images = training::flipped_images(images, draws.flipped);
     const at::Tensor noise =
         training_noise(settings_.noise_kind(), seed, first, plan_.part, images[0].numel(), device_);
@@ -267,6 +211,7 @@ class Training {
     if (due(settings_.save_every, done)) files_.save(trainer_);
     if (due(settings_.held_out_every, done)) measure_held_out();
     if (due(settings_.samples_every, done)) sample();
+    if (due(settings_.distance_every, done)) measure_distance();
   }
 
   // The weights that samples and held-out losses are made with.
@@ -278,30 +223,24 @@ class Training {
     history_.add_held_out(steps(), loss);
     context_.log(fmt::format(
         "step {}: loss of {} held-out images {:.5f}{}", steps(), held_out_->count(), loss,
-        settings_.uniform() ? fmt::format(", {:.4f} bits per dimension", bits(loss)) : ""));
-  }
-
-  static double bits(double loss) {
-    return metrics::bits_per_dimension(loss + 0.5 * std::log(2 * std::numbers::pi));
+        settings_.uniform() ? fmt::format(", {:.4f} bits per dimension", loss_in_bits(loss)) : ""));
   }
 
   void sample() {
     if (settings_.samples == 0 || history_.has_samples(steps()) || !context_.comm().first()) return;
-    const c10::NoGradGuard no_grad;
-    const Model model = this->model();
-    SampleOptions options;
-    options.strategy.name = "For";
-    options.strategy.blocks.resize(static_cast<size_t>(recipe_.shape.blocks));
-    options.guidance.cfg = settings_.samples_cfg;
-    BatchSampler sampler(model, options);
-    const auto seed = static_cast<uint64_t>(settings_.seed);
-    const Chunk chunk{0, 0, settings_.samples};
-    const at::Tensor images =
-        sampler.sample(noise_of(model, seed, chunk), labels_of(model, seed, chunk)).images;
-    const std::vector<images::Image> pictures = pictures_of(images);
+    const std::vector<images::Image> pictures =
+        pictures_of(sampled_images(model(), settings_, 0, settings_.samples));
     const size_t kept = std::min(pictures.size(), static_cast<size_t>(kKeptSamples));
     history_.add_samples(steps(), pixels_of({pictures.data(), kept}));
     write_picture(context_, picture_name(), images::grid(pictures, {.columns = 16}));
+  }
+
+  void measure_distance() {
+    if (!distance_ || history_.has_distance(steps())) return;
+    const double distance = distance_->of(model());
+    history_.add_distance(steps(), distance);
+    context_.log(fmt::format("step {}: {} of {} samples {:.5g}", steps(), distance_->name(),
+                             settings_.distance_images, distance));
   }
 
   std::string picture_name() const { return fmt::format("samples_{:08}.png", steps()); }
@@ -309,6 +248,7 @@ class Training {
   void finish() {
     measure_held_out();
     sample();
+    measure_distance();
     kept_.write(trainer_.state(), history_, true);
     if (!context_.comm().first()) return;
     const TrainFiles::Result files = files_.finish(trainer_);
@@ -329,6 +269,10 @@ class Training {
     context_.add("checkpoints/sha256", {}, array_values(hash_bytes(files)));
     set("steps_done", steps());
     set("steps_skipped", trainer_.state().skipped);
+    if (trainer_.state().skipped > 0) {
+      context_.add_status(0, fmt::format("{} of {} steps skipped: loss or gradient not finite",
+                                         trainer_.state().skipped, steps()));
+    }
     set("images_used", images_.count());
     set("unreadable_images", images_.unreadable());
     set("images_seen", steps() * settings_.batch);
@@ -336,7 +280,11 @@ class Training {
     set("last_loss", history_.mean_loss(kMeanSteps));
     if (held_out_) {
       set("held_out_loss", history_.held_out_loss());
-      if (settings_.uniform()) set("held_out_bits", bits(history_.held_out_loss()));
+      if (settings_.uniform()) set("held_out_bits", loss_in_bits(history_.held_out_loss()));
+    }
+    if (distance_) {
+      set("distance", history_.distance());
+      set("distance_name", distance_->name());
     }
     if (settings_.samples > 0) {
       set("picture",
@@ -364,6 +312,7 @@ class Training {
   BatchAhead ahead_;
   training::Trainer trainer_;
   std::optional<HeldOut> held_out_;
+  std::optional<SampleDistance> distance_;
   Clock::time_point last_step_{}, last_log_{};
 };
 
@@ -390,6 +339,9 @@ std::vector<Column> columns() {
        "mean loss of the held-out images at the end; with averaged weights where `ema` keeps them"},
       {"held_out_bits", ColumnType::kFloat64, "bit",
        "the same in bits per dimension; of uniform noise alone"},
+      {"distance", ColumnType::kFloat64, "",
+       "Frechet distance of `distance_images` samples of the end to the reference"},
+      {"distance_name", ColumnType::kString, "", "what the distance is called"},
       picture_column("samples of the end"),
       {"parameters", ColumnType::kInt64, "", "elements of all weights"},
       {"smoke", ColumnType::kInt64, "", "1: a trial run with few images and steps"},

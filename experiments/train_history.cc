@@ -42,6 +42,11 @@ void TrainHistory::add_held_out(int64_t step, double loss) {
   held_out_loss_.push_back(loss);
 }
 
+void TrainHistory::add_distance(int64_t step, double distance) {
+  distance_steps_.push_back(step);
+  distance_.push_back(distance);
+}
+
 void TrainHistory::add_samples(int64_t step, const at::Tensor& pixels) {
   sample_steps_.push_back(step);
   samples_.push_back(pixels);
@@ -61,6 +66,12 @@ double TrainHistory::mean_loss(int64_t count) const {
 
 double TrainHistory::held_out_loss() const {
   return held_out_loss_.empty() ? kNaN : held_out_loss_.back();
+}
+
+double TrainHistory::distance() const { return distance_.empty() ? kNaN : distance_.back(); }
+
+bool TrainHistory::has_distance(int64_t step) const {
+  return !distance_steps_.empty() && distance_steps_.back() == step;
 }
 
 bool TrainHistory::has_held_out(int64_t step) const {
@@ -83,10 +94,14 @@ void TrainHistory::report(JobContext& context) const {
   add("training/images_per_second", images_per_second_);
   context.add("training/skipped", {}, array_values(skipped_));
   context.add("training/block_squares", {},
-              record::make_array("", {steps(), blocks_}, block_squares_, "", ""));
+              record::make_array("values", {steps(), blocks_}, block_squares_, "", ""));
   if (!held_out_steps_.empty()) {
     context.add("held_out/step", {}, array_values(held_out_steps_));
     context.add("held_out/loss", {}, array_values(held_out_loss_));
+  }
+  if (!distance_steps_.empty()) {
+    context.add("distance/step", {}, array_values(distance_steps_));
+    context.add("distance/value", {}, array_values(distance_));
   }
   if (!sample_steps_.empty()) {
     context.add("samples/step", {}, array_values(sample_steps_));
@@ -110,6 +125,8 @@ std::vector<record::Array> TrainHistory::state() const {
   add("skipped", array_values(skipped_));
   add("held_out_steps", array_values(held_out_steps_));
   add("held_out_loss", array_values(held_out_loss_));
+  add("distance_steps", array_values(distance_steps_));
+  add("distance", array_values(distance_));
   add("sample_steps", array_values(sample_steps_));
   if (!samples_.empty()) add("samples", array_values(at::stack(samples_)));
   return arrays;
@@ -126,6 +143,8 @@ void TrainHistory::restore(const ArrayMap& arrays) {
   skipped_ = integers_of(arrays, "history/skipped");
   held_out_steps_ = integers_of(arrays, "history/held_out_steps");
   held_out_loss_ = numbers_of(arrays, "history/held_out_loss");
+  distance_steps_ = integers_of(arrays, "history/distance_steps");
+  distance_ = numbers_of(arrays, "history/distance");
   sample_steps_ = integers_of(arrays, "history/sample_steps");
   samples_.clear();
   if (!sample_steps_.empty()) {
@@ -138,7 +157,8 @@ void TrainHistory::restore(const ArrayMap& arrays) {
   }
   if (skipped_.size() != loss_.size() ||
       block_squares_.size() != loss_.size() * static_cast<size_t>(blocks_) ||
-      held_out_loss_.size() != held_out_steps_.size() || samples_.size() != sample_steps_.size())
+      held_out_loss_.size() != held_out_steps_.size() ||
+      distance_.size() != distance_steps_.size() || samples_.size() != sample_steps_.size())
     throw Error("the history of the training is not whole");
 }
 
@@ -175,6 +195,12 @@ std::vector<ArrayInfo> train_arrays() {
        {"look"},
        "nat",
        "mean over the held-out images of 0.5 mean(z^2) - logdet, noise added, without labels"},
+      {"distance/step", ElementType::kInt64, {"look"}, "", "steps done at each look"},
+      {"distance/value",
+       ElementType::kFloat64,
+       {"look"},
+       "",
+       "Frechet distance of samples to the reference; not a number where a sample is not finite"},
       {"checkpoints/sha256",
        ElementType::kUInt8,
        {"file", "byte"},

@@ -10,11 +10,13 @@ namespace tarflow::experiments {
 
 void TrainSettings::bind(Binder& binder) {
   bind_model(binder);
+  bind_kind(binder);
   bind_images(binder);
   bind_steps(binder);
   bind_optimizer(binder);
   bind_files(binder);
   bind_looks(binder);
+  bind_distance(binder);
   bind_device(binder, device, compute_type);
 }
 
@@ -50,6 +52,18 @@ void TrainSettings::bind_model(Binder& binder) {
        "Classes of the images, each a folder of its own; 0: an unconditional model.", false, 0, 3);
 }
 
+void TrainSettings::bind_kind(Binder& binder) {
+  binder.integer(colours, {.name = "colours",
+                           .description = "3, or 1: images are made grey.",
+                           .minimum = 1,
+                           .maximum = 3,
+                           .example = 1});
+  binder.boolean(volume_preserving,
+                 {.name = "volume_preserving",
+                  .description = "Blocks shift and do not scale; the variance of the prior follows "
+                                 "z^2, a tenth of the way after each step."});
+}
+
 void TrainSettings::bind_images(Binder& binder) {
   binder.path(images, {.name = "images",
                        .description = "Folder of images or .npz batches to train on.",
@@ -57,7 +71,7 @@ void TrainSettings::bind_images(Binder& binder) {
                        .example = "data/afhq",
                        .identity = Identity::kContent,
                        .file = FileKind::kImages});
-  bind_layout(binder, layout, kLayout, "images");
+  bind_layout(binder, layout, kLayout, "images`, `held_out` or `reference");
   binder.integer(num_images, {.name = "num_images",
                               .description = "Images used, balanced over classes; 0: all.",
                               .minimum = 0});
@@ -134,7 +148,8 @@ void TrainSettings::bind_optimizer(Binder& binder) {
                  {.name = "max_skipped_steps",
                   .description = "Steps whose loss or gradient is not finite that are skipped "
                                  "before the job fails.",
-                  .minimum = 0});
+                  .minimum = 0,
+                  .identity = Identity::kNone});
 }
 
 void TrainSettings::bind_files(Binder& binder) {
@@ -163,7 +178,6 @@ void TrainSettings::bind_looks(Binder& binder) {
                          .example = "data/afhq_val",
                          .identity = Identity::kContent,
                          .file = FileKind::kImages});
-  bind_layout(binder, held_out_layout, "held_out_layout", "held_out");
   binder.integer(held_out_images,
                  {.name = "held_out_images",
                   .description = "Held-out images used, balanced over classes; 0: all.",
@@ -171,20 +185,46 @@ void TrainSettings::bind_looks(Binder& binder) {
   binder.integer(held_out_every,
                  {.name = "held_out_every",
                   .description = "Steps after which their loss is measured; 0: only at the end.",
-                  .minimum = 0});
+                  .minimum = 0,
+                  .identity = Identity::kNone});
   binder.integer(samples,
                  {.name = "samples",
                   .description = "Images that are sampled from fixed noise, into a picture "
                                  "and the record; 0: none.",
                   .minimum = 0,
-                  .maximum = 1024});
+                  .maximum = 1024,
+                  .identity = Identity::kNone});
   binder.integer(samples_every,
                  {.name = "samples_every",
                   .description = "Steps after which they are sampled; 0: only at the end.",
-                  .minimum = 0});
+                  .minimum = 0,
+                  .identity = Identity::kNone});
   binder.number(
       samples_cfg,
       {.name = "samples_cfg", .description = "Guidance weight of these samples.", .minimum = 0});
+}
+
+void TrainSettings::bind_distance(Binder& binder) {
+  bind_extractor(binder, extractor, /*required=*/false);
+  bind_extractor_precision(binder, extractor_precision);
+  binder.path(reference,
+              {.name = "reference",
+               .description =
+                   "What samples are compared with: real images (a folder or .npz batches), a file "
+                   "of fid_stats, a *_fid_stats.pth, or an .npz with mu and sigma. Without it and "
+                   "an extractor no distance is measured.",
+               .example = "data/afhq_stats.h5",
+               .identity = Identity::kContent,
+               .file = FileKind::kReference});
+  binder.integer(distance_images, {.name = "distance_images",
+                                   .description = "Samples of a distance.",
+                                   .minimum = 2,
+                                   .example = 5000});
+  binder.integer(distance_every,
+                 {.name = "distance_every",
+                  .description = "Steps after which the distance is measured; 0: only at the end.",
+                  .minimum = 0,
+                  .identity = Identity::kNone});
 }
 
 ModelShape TrainSettings::shape() const {
@@ -196,6 +236,8 @@ ModelShape TrainSettings::shape() const {
   shape.layers = static_cast<int>(layers);
   shape.classes = static_cast<int>(classes);
   shape.noise_std = uniform() ? 0 : noise_std;
+  shape.colours = static_cast<int>(colours);
+  shape.volume_preserving = volume_preserving;
   return shape;
 }
 
@@ -214,6 +256,9 @@ void TrainSettings::check() const {
                            : "neither `epochs` nor `steps` is stated",
                 "state one of them");
   }
+  if (colours == 2) {
+    throw Error("`colours: 2`: images have 3 colours, or 1 if grey", "state 3 or 1");
+  }
   if (classes == 1) {
     throw Error("`classes: 1`: one class tells a model nothing",
                 "state `classes: 0` for an unconditional model");
@@ -221,6 +266,9 @@ void TrainSettings::check() const {
   if (classes == 0 && drop_label > 0) {
     throw Error("`drop_label` with `classes: 0`: an unconditional model has no labels",
                 "remove `drop_label`, or state the number of classes");
+  }
+  if (extractor.empty() != reference.empty()) {
+    throw Error("a distance needs both `extractor` and `reference`", "state both, or neither");
   }
   if (least_learning_rate > learning_rate) {
     throw Error(fmt::format("`least_learning_rate` {} is above `learning_rate` {}",

@@ -14,7 +14,9 @@ namespace tarflow::experiments {
 
 struct TrainSettings {
   std::string name, output;
-  int64_t image_size = 0, patch_size = 0, channels = 0, blocks = 8, layers = 8, classes = 0;
+  int64_t image_size = 0, patch_size = 0, channels = 0, blocks = 8, layers = 8, classes = 0,
+          colours = 3;
+  bool volume_preserving = false;
   std::string images, layout;
   int64_t num_images = 0, max_unreadable = 0;
   std::string noise = "gaussian";
@@ -30,10 +32,12 @@ struct TrainSettings {
   int64_t seed = 0;
   int64_t max_skipped_steps = 10;
   int64_t save_every = 0, keep = 3;
-  std::string held_out, held_out_layout;
+  std::string held_out;
   int64_t held_out_images = 0, held_out_every = 0;
   int64_t samples = 16, samples_every = 0;
   double samples_cfg = 0;
+  std::string extractor, reference, extractor_precision = "float32";
+  int64_t distance_images = 1000, distance_every = 0;
   std::string device = "auto", compute_type = "auto";
 
   void bind(Binder& binder);
@@ -48,11 +52,13 @@ struct TrainSettings {
 
  private:
   void bind_model(Binder& binder);
+  void bind_kind(Binder& binder);
   void bind_images(Binder& binder);
   void bind_steps(Binder& binder);
   void bind_optimizer(Binder& binder);
   void bind_files(Binder& binder);
   void bind_looks(Binder& binder);
+  void bind_distance(Binder& binder);
 };
 
 // How the images make steps.

@@ -121,12 +121,16 @@ ImageBytes TrainingImages::take(std::span<const uint32_t> places) const {
   return batch;
 }
 
-at::Tensor model_input(const at::Tensor& pixels, const at::Device& device) {
-  return pixels.to(device)
-                 .permute({0, 3, 1, 2})
-                 .to(at::kFloat, false, /*copy=*/true, at::MemoryFormat::Contiguous) /
-             255 * 2 -
-         1;
+at::Tensor model_input(const at::Tensor& pixels, const ModelShape& shape,
+                       const at::Device& device) {
+  at::Tensor values = pixels.to(device).permute({0, 3, 1, 2});
+  if (shape.colours == 1) {
+    const at::Tensor rgb = values.to(at::kInt);
+    values = (rgb.slice(1, 0, 1) * 19595 + rgb.slice(1, 1, 2) * 38470 + rgb.slice(1, 2, 3) * 7471 +
+              0x8000)
+                 .bitwise_right_shift(16);
+  }
+  return values.to(at::kFloat, false, /*copy=*/true, at::MemoryFormat::Contiguous) / 255 * 2 - 1;
 }
 
 void BatchAhead::begin(std::vector<uint32_t> places) {

@@ -55,8 +55,9 @@ class TrainingImages {
   int64_t unreadable_ = 0;
 };
 
-// Bytes as a model takes them: (n, 3, H, W) float32 in [-1, 1], v/255*2-1, on the device.
-at::Tensor model_input(const at::Tensor& pixels, const at::Device& device);
+// Bytes as a model takes them: (n, colours, H, W) float32 in [-1, 1], v/255*2-1, on the device. One
+// colour is the luma of images::to_floats.
+at::Tensor model_input(const at::Tensor& pixels, const ModelShape& shape, const at::Device& device);
 
 // Takes the next batch while this one is used.
 class BatchAhead {

@@ -109,6 +109,8 @@ void check_shape(const ModelShape& shape) {
         fmt::format("{} channels do not split into heads of {}", shape.channels, kHeadWidth),
         fmt::format("make the channels a multiple of {}", kHeadWidth));
   }
+  if (shape.colours != 1 && shape.colours != 3)
+    throw Error(fmt::format("images have 3 colours, or 1 if grey, not {}", shape.colours));
   constexpr int kLargest =
       1 << 13;  // sides far beyond any model, whose products still fit everywhere
   for (const int side :

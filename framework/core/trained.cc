@@ -26,6 +26,8 @@ Trained trained(const Json& settings) {
     trained.shape.blocks = settings.at("blocks").get<int>();
     trained.shape.layers = settings.at("layers").get<int>();
     trained.shape.classes = settings.value("classes", 0);
+    trained.shape.colours = settings.value("colours", 3);
+    trained.shape.volume_preserving = settings.value("volume_preserving", false);
     if (!trained.uniform) trained.shape.noise_std = settings.value("noise_std", 0.0);
     return trained;
   } catch (const Json::exception& failure) {

@@ -132,7 +132,8 @@ at::Tensor loss_gradient(const Model& model, const at::Tensor& images, const Lab
 at::Tensor self_denoise(const Model& model, const at::Tensor& images, const at::Tensor& gradient,
                         double lr) {
   const double side = model.shape.image_size;
-  return images - gradient * (lr * 3 * side * side * model.shape.noise_std * model.shape.noise_std);
+  return images - gradient * (lr * model.shape.colours * side * side * model.shape.noise_std *
+                              model.shape.noise_std);
 }
 
 }  // namespace tarflow

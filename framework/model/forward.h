@@ -53,7 +53,7 @@ struct Forward {
   at::Tensor z;       // (N, T, D)
   at::Tensor logdet;  // (N)
 };
-// images: (N, 3, H, H) in [-1, 1].
+// images: (N, 3, H, H) in [-1, 1]; (N, 1, H, H) of grey models, here and below.
 Forward forward(const Model& model, const at::Tensor& images, const Labels& labels);
 
 // Each sample's loss 0.5 mean(z^2) - logdet, (N). `var` is not used in it.
@@ -63,7 +63,7 @@ at::Tensor sample_loss(const Forward& result);
 // of one block's activations.
 at::Tensor loss_gradient(const Model& model, const at::Tensor& images, const Labels& labels);
 
-// Self-denoising: images - lr * 3 H^2 * epsilon^2 * gradient; one gradient serves every lr.
+// Self-denoising: images - lr * colours H^2 * epsilon^2 * gradient; one gradient serves every lr.
 at::Tensor self_denoise(const Model& model, const at::Tensor& images, const at::Tensor& gradient,
                         double lr);
 

@@ -15,18 +15,21 @@
 namespace tarflow::sweep {
 namespace {
 
+constexpr const char* kColours = "colours";  // 3 unless something else is said
+
 // The integer parts of a shape: key, member, and what values are possible at all.
 struct Part {
   const char* key;
   int ModelShape::*member;
   int64_t minimum, maximum;
 };
-constexpr std::array<Part, 6> kParts{{{"image_size", &ModelShape::image_size, 1, 16384},
+constexpr std::array<Part, 7> kParts{{{"image_size", &ModelShape::image_size, 1, 16384},
                                       {"patch_size", &ModelShape::patch_size, 1, 16384},
                                       {"channels", &ModelShape::channels, kHeadWidth, 65536},
                                       {"blocks", &ModelShape::blocks, 1, 1024},
                                       {"layers", &ModelShape::layers, 1, 1024},
-                                      {"classes", &ModelShape::classes, 0, 1'000'000}}};
+                                      {"classes", &ModelShape::classes, 0, 1'000'000},
+                                      {kColours, &ModelShape::colours, 1, 3}}};
 
 // A shape of which parts are known, by key, and who says so.
 struct Known {
@@ -107,6 +110,7 @@ void read_file(const Node& map, Known& stated, ModelEntry& entry, Report& report
     Known known{shape, {}};
     for (const Part& part : kParts) known.keys.insert(part.key);
     agree(stated, known, "the checkpoint", map, report);
+    stated.shape.volume_preserving = shape.volume_preserving;
     const auto name = parse_model_filename(path);
     if (shape.noise_std > 0 || (name && name->uniform))
       agree(stated, {shape, {"noise_std"}}, "the file's name", map, report);
@@ -133,6 +137,10 @@ void require_possible(const Known& known, const Node& map, Mark mark, Report& re
         "state it as the model was trained");
     return;
   }
+  if (shape.colours == 2) {
+    report.error(at(kColours), "images have 3 colours, or 1 if grey, not 2",
+                 "state it as the model was trained");
+  }
   if (known.keys.contains("channels") && shape.channels % kHeadWidth != 0) {
     report.error(at("channels"),
                  fmt::format("{} channels are no multiple of {}", shape.channels, kHeadWidth),
@@ -150,7 +158,8 @@ void require_possible(const Known& known, const Node& map, Mark mark, Report& re
 void set_shape(const Known& known, ModelEntry& entry) {
   entry.model.shape = known.shape;
   for (const Part& part : kParts) {
-    if (!known.keys.contains(part.key)) entry.unknown.push_back(part.key);
+    if (!known.keys.contains(part.key) && std::string_view(part.key) != kColours)
+      entry.unknown.push_back(part.key);
   }
   if (!known.keys.contains("noise_std")) entry.unknown.push_back("noise_std");
 }
@@ -237,6 +246,7 @@ void read_trained(const Entry& by, const Node& map, Known& known,
   std::set<std::string> keys = {"noise_std"};
   for (const Part& part : kParts) keys.insert(part.key);
   agree(known, {made.shape, std::move(keys)}, "the training", map, report);
+  known.shape.volume_preserving = made.shape.volume_preserving;
   entry.mark = by.value->mark;
   entry.written = *name;
   entry.model.checkpoint =

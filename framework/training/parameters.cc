@@ -129,6 +129,10 @@ BlockWeights block_of(const ParameterLayout& layout, int block,
   for_each_tensor(weights, [&](const std::string&, at::Tensor& tensor, WeightKind kind) {
     if (kind != WeightKind::kClass || shape.classes > 0) tensor = tensors[next++];
   });
+  if (shape.volume_preserving) {
+    for (at::Tensor* half : {&weights.proj_out_weight, &weights.proj_out_bias})
+      *half = at::cat({at::zeros_like(*half), *half});
+  }
   if (weights.reversed) weights.position = weights.position.flip(0);
   if (shape.classes > 0) {
     weights.class_embed = weights.class_embed.squeeze(1);  // (classes, 1, C) in the file

@@ -48,11 +48,11 @@ void Trainer::add(const at::Tensor& images, const Labels& labels, bool last) {
       pass.run({images, labels, 1 / static_cast<double>(batch_)}, sums_.defined(), [&](int block) {
         if (last) reduction_.begin(layout_.part(gradient_, block));
       });
-  if (sums_.defined()) {
-    sums_ += result.sums;
-  } else {
-    sums_ = result.sums;
+  if (recipe_.shape.volume_preserving) {
+    const at::Tensor squares = result.z.square().sum(0);
+    squares_ = sums_.defined() ? squares_ + squares : squares;
   }
+  sums_ = sums_.defined() ? sums_ + result.sums : result.sums;
 }
 
 StepReport Trainer::report_of(const at::Tensor& numbers) const {
@@ -74,6 +74,7 @@ StepReport Trainer::finish(double learning_rate, bool flag) {
       at::cat({std::exchange(sums_, {}) / static_cast<double>(batch_),
                at::full({1}, flag ? 1.0 : 0.0, state_.row.options().dtype(at::kDouble))});
   reduction_.begin(sums);
+  if (squares_.defined()) reduction_.begin(squares_);
   reduction_.finish();
   const at::Tensor norm = norm_of(layout_, gradient_);
   const StepReport report = report_of(at::cat({sums, norm.view({1})}));
@@ -84,6 +85,7 @@ StepReport Trainer::finish(double learning_rate, bool flag) {
   }
   const at::Tensor divisor = recipe_.clip > 0 ? clip_divisor(norm, recipe_.clip) : at::Tensor();
   update(recipe_.adamw, learning_rate, state_.row, gradient_, divisor, state_.optimizer);
+  if (squares_.defined()) state_.var.lerp_(squares_ / static_cast<double>(batch_), kVarianceRate);
   if (state_.average.defined()) follow(state_.average, state_.row, recipe_.ema);
   round();
   return report;

@@ -14,6 +14,9 @@
 
 namespace tarflow::training {
 
+// Of the variance of the prior after each step, in volume-preserving models alone.
+inline constexpr double kVarianceRate = 0.1;
+
 struct Recipe {
   ModelShape shape;
   ComputeType compute = ComputeType::kFloat32;
@@ -84,6 +87,7 @@ class Trainer {
   at::Tensor rounded_;   // the weights in the compute type; the row itself in float32
   at::Tensor gradient_;  // row
   at::Tensor sums_;      // of the step's parts; undefined before the first
+  at::Tensor squares_;   // (T, D), of volume-preserving models: z^2 summed over the step's images
 };
 
 }  // namespace tarflow::training

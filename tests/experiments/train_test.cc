@@ -125,14 +125,12 @@ TEST_F(Train, OthersUseTheModelAndWaitForIt) {
   }
   EXPECT_EQ(densities.size(), 2u) << "averaged weights are others";
 
-  // All is done; a file that is gone is put back from the job's folder.
-  const std::string digest = record::digest(sweep);
+  // A file that is gone is put back from the job's folder; nothing is trained again.
   fs::remove(folder_ / "models" / kFile);
-  EXPECT_EQ(record::digest(run(experiments + "  - igm_crm: {model: mine, num_images: 4, images: " +
-                               asset("cifar10").string() + "}\n"))
-                .size(),
-            digest.size());
-  EXPECT_THAT(read_file(folder_ / "log"), Not(HasSubstr("training")));
+  const record::SweepRecord more = run(experiments + "  - igm_crm: {model: mine, num_images: 4, " +
+                                       "images: " + asset("cifar10").string() + "}\n");
+  EXPECT_EQ(more.rows.size(), 5u);
+  EXPECT_THAT(read_file(folder_ / "log"), HasSubstr("1 job to run"));
   EXPECT_TRUE(fs::exists(folder_ / "models" / kFile));
 }
 
@@ -142,6 +140,19 @@ TEST_F(Train, WhatStoodInThePlaceOfTheModelIsKept) {
   run(train("classes: 10, steps: 2, output: models"));
   EXPECT_EQ(read_file(folder_ / "models" / (std::string(kFile) + ".before-1")), "somebody's");
   EXPECT_NO_THROW(checkpoint::open_tarflow(folder_ / "models" / kFile));
+}
+
+TEST_F(Train, DistancesAreMeasured) {
+  const record::SweepRecord sweep = run(
+      train("steps: 4, distance_every: 2, distance_images: 70, extractor: " +
+            asset("cifar10_extractor.pt").string() + ", reference: " + asset("cifar10").string()));
+  const std::string job = sweep.jobs.begin()->first;
+  EXPECT_EQ(record::to_doubles(array_of(sweep, job, "distance/step")), (std::vector<double>{2, 4}));
+  const std::vector<double> values = record::to_doubles(array_of(sweep, job, "distance/value"));
+  EXPECT_GT(values[0], 0);
+  EXPECT_NE(values[0], values[1]);
+  EXPECT_EQ(number(sweep.rows.front(), "distance"), values[1]);
+  EXPECT_EQ(text(sweep.rows.front(), "distance_name"), "FD(cifar10_extractor)");
 }
 
 TEST_F(Train, SavesTheNewestModels) {
@@ -163,6 +174,29 @@ TEST_F(Train, UniformNoiseMakesADensityInBits) {
                bpd = number(row_of(sweep, "bpd"), "bits_per_dimension");
   EXPECT_NEAR(held_out, bpd, 1e-5 * bpd) << "the same images with the same noise";
   EXPECT_LT(bpd, 9);
+}
+
+TEST_F(Train, GreyAndVolumePreservingModelsServeTheOthers) {
+  models_ = "  mine: {trained_by: tiny}\n";
+  const std::string images = asset("cifar10").string();
+  const record::SweepRecord sweep =
+      run(train("classes: 10, steps: 8, output: models, colours: 1, volume_preserving: true") +
+          "  - evaluate: {model: mine, num_images: 8, cfg: 1, reference: " + images +
+          ", extractor: " + asset("cifar10_extractor.pt").string() +
+          ", grid: {strategy: [For, {blocks: {else: {segments: 1, max_iterations: 15}}}]}}\n"
+          "  - sample: {model: mine, num_images: 4, strategy: For}\n"
+          "  - igm_crm: {model: mine, num_images: 8, images: " +
+          images + "}\n");
+  for (const record::Row& row : sweep.rows) EXPECT_EQ(text(row, "status"), "ok");
+  const ModelShape shape = checkpoint::open_tarflow(folder_ / "models" / kFile).shape;
+  EXPECT_EQ(shape.colours, 1);
+  EXPECT_TRUE(shape.volume_preserving);
+  std::vector<double> distances;
+  for (const record::Row& row : sweep.rows) {
+    if (text(row, "experiment") == "evaluate") distances.push_back(number(row, "distance"));
+  }
+  ASSERT_EQ(distances.size(), 2u);
+  EXPECT_NEAR(distances[0], distances[1], 1e-3 * distances[0]) << "15 iterations are exact";
 }
 
 TEST_F(Train, RanksAgreeUpToTheOrderOfSums) {
@@ -197,6 +231,28 @@ TEST_F(Train, ATrainingThatIsNotFiniteEndsWithTheLastGoodState) {
       failure("steps: 40, learning_rate: 10, save_every: 1, max_skipped_steps: 3");
   EXPECT_THAT(
       log, AllOf(HasSubstr("is not finite, and 4 steps were skipped"), HasSubstr("learning_rate")));
+}
+
+TEST_F(Train, WhatIsWrongWithTrainedByIsSaidAtItsPlace) {
+  const auto message = [&](const std::string& model, const std::string& experiments) {
+    models_ = "  mine: " + model + "\n";
+    EXPECT_NE(wait(start(experiments + "  - evaluate: {model: mine, strategy: For}\n")), 0);
+    return read_file(folder_ / "log");
+  };
+  const std::string good = train("steps: 2, output: models");
+  EXPECT_THAT(message("{trained_by: tinny}", good),
+              AllOf(HasSubstr("toy.yaml:4:"), HasSubstr("has the name `tinny`"),
+                    HasSubstr("did you mean `tiny`?")));
+  EXPECT_THAT(message("{trained_by: tiny}", train("steps: 2")),
+              AllOf(HasSubstr("does not say where its model goes"), HasSubstr("output: models")));
+  EXPECT_THAT(message("{trained_by: tiny, weights: ema}", good),
+              HasSubstr("makes no weights `ema`"));
+  EXPECT_THAT(message("{trained_by: tiny, channels: 128}", good),
+              AllOf(HasSubstr("`channels` is 128"), HasSubstr("the training says 64")));
+  EXPECT_THAT(message("{trained_by: tiny, checkpoint: x.pth}", good),
+              HasSubstr("the model comes from one of them"));
+  EXPECT_THAT(message("{trained_by: tiny}", train("output: models, grid: {steps: [2, 3]}")),
+              HasSubstr("several points of `train` have the name `tiny`"));
 }
 
 TEST_F(Train, BadInputIsAnErrorWithARepair) {

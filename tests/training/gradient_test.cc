@@ -55,6 +55,8 @@ TEST(GradientTest, BlockByBlockIsThatOfTheWholeGraph) {
   expect_gradient(kTinyShape, {0, 3, -1, 1});
   expect_gradient(kTinyShape, {});
   expect_gradient(unconditional(kTinyShape), {});
+  expect_gradient(volume_preserving(kTinyShape), {0, 3, -1, 1});
+  expect_gradient(grey(kTinyShape), {0, 3, -1, 1});
 }
 
 TEST(GradientTest, PartsOfABatchAddUp) {

@@ -16,7 +16,8 @@ namespace tarflow::training {
 namespace {
 
 TEST(ParametersTest, TheRowHoldsEveryTensorOfTheCheckpointThatIsTrained) {
-  for (const ModelShape& shape : {kTinyShape, unconditional(kTinyShape)}) {
+  for (const ModelShape& shape :
+       {kTinyShape, unconditional(kTinyShape), volume_preserving(kTinyShape)}) {
     const ParameterLayout layout(shape);
     std::set<std::string> names;
     for (int b = 0; b < shape.blocks; ++b) {

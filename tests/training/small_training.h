@@ -16,6 +16,16 @@ inline ModelShape unconditional(ModelShape shape) {
   return shape;
 }
 
+inline ModelShape volume_preserving(ModelShape shape) {
+  shape.volume_preserving = true;
+  return shape;
+}
+
+inline ModelShape grey(ModelShape shape) {
+  shape.colours = 1;
+  return shape;
+}
+
 // Weights of which none is zero, so that every gradient is there.
 inline at::Tensor some_row(const ParameterLayout& layout, uint64_t seed) {
   at::Tensor row = initial_parameters(layout, seed);

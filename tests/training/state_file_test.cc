@@ -35,6 +35,8 @@ void expect_same_model(const ModelShape& shape) {
 TEST(StateFileTest, IsTheModelThatWasTrained) {
   expect_same_model(kTinyShape);
   expect_same_model(unconditional(kTinyShape));
+  expect_same_model(volume_preserving(kTinyShape));
+  expect_same_model(grey(kTinyShape));
 }
 
 }  // namespace

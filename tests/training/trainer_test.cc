@@ -90,6 +90,27 @@ TEST(TrainerTest, RanksAddUp) {
   EXPECT_NEAR(found.gradient_norm, expected.gradient_norm, 1e-6);
 }
 
+TEST(TrainerTest, TheVarianceOfAVolumePreservingModelFollowsItsLatents) {
+  const ModelShape shape = volume_preserving(kTinyShape);
+  const Recipe recipe{.shape = shape, .compute = ComputeType::kFloat32, .adamw = {}};
+  const ParameterLayout layout(shape);
+  Trainer trainer(recipe, 4, initial_state(recipe, some_row(layout, 3)));
+  const at::Tensor images = some_images(shape, 4);
+  const Model before = trainer.model(ComputeType::kFloat32);
+  const at::Tensor expected = 0.9 + 0.1 * forward(before, images, {0, 1, 2, 3}).z.square().mean(0);
+  trainer.add(images.slice(0, 0, 2), {0, 1}, false);
+  trainer.add(images.slice(0, 2, 4), {2, 3}, true);
+  const StepReport report = trainer.finish(1e-3);
+  EXPECT_EQ(report.logdet, 0);
+  EXPECT_TRUE(at::allclose(trainer.state().var, expected, 1e-5, 1e-6));
+  EXPECT_TRUE(at::allclose(trainer.model(ComputeType::kFloat32).prior_std, expected.sqrt()));
+
+  Trainer other = tiny_trainer(4);
+  other.add(images, {0, 1, 2, 3}, true);
+  other.finish(1e-3);
+  EXPECT_TRUE(at::equal(other.state().var, at::ones_like(other.state().var)));
+}
+
 TEST(TrainerTest, TheAverageBeginsAtTheInitialWeights) {
   Trainer trainer = tiny_trainer(2, 0, 0.9);
   const at::Tensor before = trainer.state().row.clone();
