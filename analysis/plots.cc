@@ -10,6 +10,7 @@
 #include "analysis/format.h"
 #include "analysis/gnuplot.h"
 #include "analysis/heat_maps.h"
+#include "analysis/training.h"
 #include "framework/core/error.h"
 
 namespace tarflow::analysis {
@@ -24,7 +25,8 @@ std::vector<Plot> all_plots(const std::vector<Point>& points,
   for (auto& own :
        {crm_plots(block_rankings(points)), rate_plots(families), deviation_plots(families),
         pareto_plots(families), heat_maps(families), strategy_maps(families),
-        convergence_plots(experiments["convergence"]), kernel_plots(experiments["benchmark"])}) {
+        convergence_plots(experiments["convergence"]), training_plots(experiments["train"]),
+        kernel_plots(experiments["benchmark"])}) {
     plots.insert(plots.end(), own.begin(), own.end());
   }
   return plots;

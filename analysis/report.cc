@@ -27,6 +27,7 @@
 #include "analysis/speedup.h"
 #include "analysis/status.h"
 #include "analysis/strips.h"
+#include "analysis/training.h"
 #include "analysis/tuning.h"
 #include "framework/core/error.h"
 #include "framework/core/file.h"
@@ -125,6 +126,9 @@ void add_tables(Report& report, const std::vector<Point>& points, const Publishe
       tables = benchmark_tables(own, published);
     } else if (experiment == "tune") {
       tables = tuning_tables(own);
+    } else if (experiment == "train") {
+      tables = training_tables(own);
+      for (const Strips& strips : training_strips(own)) add_strips(report, strips, folder);
     } else if (experiment == "device_error") {
       tables = device_error_tables(own);
     } else {

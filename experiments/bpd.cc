@@ -12,6 +12,7 @@
 #include "experiments/registry.h"
 #include "framework/core/error.h"
 #include "framework/core/image_settings.h"
+#include "framework/core/model_filename.h"
 #include "framework/metrics/likelihood.h"
 #include "framework/tensor/device.h"
 #include "framework/tensor/noise.h"
@@ -58,7 +59,8 @@ struct Settings {
          .description =
              "The noise of the model's training, which is added to the images. gaussian: with the "
              "model's noise_std; gives the density of noisy images in nats. uniform: within each "
-             "of the 256 levels; gives bits per dimension. auto: gaussian if noise_std is known.",
+             "of the 256 levels; gives bits per dimension. auto: uniform if the checkpoint's name "
+             "ends with _uniform, gaussian if noise_std is known.",
          .choices = {"auto", "gaussian", "uniform"}});
     binder.integer(draws, {.name = "draws",
                            .description = "Independent draws of the noise per image, averaged.",
@@ -75,6 +77,14 @@ struct Settings {
   }
 };
 
+// Whether the checkpoint's name says that the noise of training was uniform.
+bool named_uniform(const JobContext& context) {
+  if (context.job().model.is_null()) return false;
+  const auto name =
+      parse_model_filename(context.job().model.get().value("checkpoint", std::string()));
+  return name && name->uniform;
+}
+
 // The kind of noise, "gaussian" or "uniform". A checkpoint does not tell how it was trained; that
 // its noise level is known says that there was one.
 std::string noise_kind(JobContext& context, const Settings& settings, const Model& model) {
@@ -90,6 +100,7 @@ std::string noise_kind(JobContext& context, const Settings& settings, const Mode
     return "uniform";
   }
   if (level > 0) return "gaussian";
+  if (settings.dequantisation == "auto" && named_uniform(context)) return "uniform";
   throw Error(
       settings.dequantisation == "gaussian"
           ? "`dequantisation: gaussian` needs the model's noise level, which its file does not hold"

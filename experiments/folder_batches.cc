@@ -58,11 +58,12 @@ void require_classes(const images::ImageFolder& folder, const Model& model) {
 // The batch as the model takes it.
 ImageBatch prepared(const images::Batch& batch, const std::vector<images::ImageFile>& files,
                     const Model& model, bool labelled) {
-  const int64_t side = model.shape.image_size, pixels = 3 * side * side;
+  const int64_t side = model.shape.image_size, colours = model.shape.colours,
+                pixels = colours * side * side;
   ImageBatch result;
   result.indices = batch.files;
   const at::Tensor floats =
-      at::empty({static_cast<int64_t>(batch.images.size()), 3, side, side}, at::kFloat);
+      at::empty({static_cast<int64_t>(batch.images.size()), colours, side, side}, at::kFloat);
   float* to = floats.mutable_data_ptr<float>();
   for (size_t i = 0; i < batch.images.size(); ++i, to += pixels) {
     images::to_floats(batch.images[i], std::span<float>(to, static_cast<size_t>(pixels)));

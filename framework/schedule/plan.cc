@@ -23,11 +23,19 @@ namespace {
 class Presence {
  public:
   explicit Presence(const sweep::Sweep& sweep) {
-    for (const auto& [name, model] : sweep.models) models_[name] = model.present;
+    for (const auto& [name, model] : sweep.models) {
+      models_[name] = model.present;
+      if (model.trained) trained_[model.checkpoint.string()].push_back(name);
+    }
   }
 
   // A file that will be.
-  void add(const fs::path& path) { paths_[path.string()] = true; }
+  void add(const fs::path& path) {
+    paths_[path.string()] = true;
+    const auto models = trained_.find(path.string());
+    if (models == trained_.end()) return;
+    for (const std::string& name : models->second) models_[name] = true;
+  }
 
   bool of(const ExperimentSchema& schema, const sweep::Settings& settings) {
     for (const Field& field : schema.fields) {
@@ -48,6 +56,7 @@ class Presence {
   }
 
   std::map<std::string, bool> models_;
+  std::map<std::string, std::vector<std::string>> trained_;  // names of models by their file
   std::unordered_map<std::string, bool> paths_;
 };
 
@@ -207,7 +216,7 @@ void add_made_files(sweep::Sweep& sweep, const ExperimentSchemas& schemas, Prese
     for (auto maker = open.begin(); maker != open.end();) {
       const sweep::Point& point = *points.at(maker->second);
       const ExperimentSchema& schema = schema_of(schemas, point.experiment);
-      const bool waits = !sweep::made_files_of(schema, point.settings, open).empty();
+      const bool waits = !sweep::made_files_of(schema, point.settings, sweep.models, open).empty();
       if (waits || !presence.of(schema, point.settings)) {
         ++maker;
         continue;
@@ -222,8 +231,9 @@ void add_made_files(sweep::Sweep& sweep, const ExperimentSchemas& schemas, Prese
 }
 
 // Keys of points that have to run, done or not, because others are to run that read what they make.
-std::unordered_set<std::string> needed_makers(const Plan& plan, const Jobs& pending,
-                                              const std::map<std::string, fs::path>& outputs) {
+std::unordered_set<std::string> needed_makers(
+    const Plan& plan, const Jobs& pending, const fs::path& cache_folder,
+    const std::map<std::string, std::vector<fs::path>>& outputs) {
   std::unordered_set<std::string> needed;
   std::vector<std::string> open;
   for (const Job& job : pending) open.insert(open.end(), job.after.begin(), job.after.end());
@@ -231,8 +241,13 @@ std::unordered_set<std::string> needed_makers(const Plan& plan, const Jobs& pend
     const std::string key = std::move(open.back());
     open.pop_back();
     const auto done = plan.done.by_key.find(key);
+    const auto holds = [&](const fs::path& file) {
+      const DonePoint& of = done->second;
+      return holds_what_was_made(file, of.result, of.job, cache_folder) ||
+             put_model_back(file, of.result, of.job, cache_folder);
+    };
     const bool there = done != plan.done.by_key.end() &&
-                       holds_statistics_of(outputs.at(key), done->second.result, done->second.job);
+                       std::all_of(outputs.at(key).begin(), outputs.at(key).end(), holds);
     if (there || !needed.insert(key).second) continue;
     for (const Job& job : plan.all) {
       const bool makes = std::any_of(job.points.begin(), job.points.end(),
@@ -244,20 +259,20 @@ std::unordered_set<std::string> needed_makers(const Plan& plan, const Jobs& pend
 }
 
 // The files that points make for others, by their keys.
-std::map<std::string, fs::path> outputs_by_key(const Plan& plan) {
+std::map<std::string, std::vector<fs::path>> outputs_by_key(const Plan& plan) {
   std::unordered_map<std::string, std::string> keys;  // by id
   for (const Job& job : plan.all) {
     for (const JobPoint& point : job.points) keys[point.id] = point.key;
   }
-  std::map<std::string, fs::path> outputs;
-  for (const auto& [file, id] : plan.sweep.makers) outputs[keys.at(id)] = file;
+  std::map<std::string, std::vector<fs::path>> outputs;
+  for (const auto& [file, id] : plan.sweep.makers) outputs[keys.at(id)].push_back(file);
   return outputs;
 }
 
 // `pending` with the points that have to make files for it, those first.
-Jobs with_makers(const Plan& plan, const Jobs& pending) {
-  const std::map<std::string, fs::path> outputs = outputs_by_key(plan);
-  std::unordered_set<std::string> keys = needed_makers(plan, pending, outputs);
+Jobs with_makers(const Plan& plan, const Jobs& pending, const fs::path& cache_folder) {
+  const auto outputs = outputs_by_key(plan);
+  std::unordered_set<std::string> keys = needed_makers(plan, pending, cache_folder, outputs);
   for (const Job& job : pending) {
     for (const JobPoint& point : job.points) keys.insert(point.key);
   }
@@ -381,7 +396,8 @@ Plan make_plan(sweep::Sweep sweep, const ExperimentSchemas& schemas, const PlanO
       return read_attempts(JobFolder{plan.jobs_folder() / job.hash}.attempts()).failed();
     });
   }
-  if (!plan.sweep.makers.empty()) plan.pending = with_makers(plan, plan.pending);
+  if (!plan.sweep.makers.empty())
+    plan.pending = with_makers(plan, plan.pending, options.results / ".cache");
   if (options.force || !plan.sweep.makers.empty() || !without_images.empty()) force_again(plan);
   const size_t open = open_points(plan, plan.pending);
   leave_kept(plan);

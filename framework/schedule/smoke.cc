@@ -13,6 +13,7 @@
 #include "framework/core/error.h"
 #include "framework/core/image_settings.h"
 #include "framework/core/strategy.h"
+#include "framework/core/trained.h"
 #include "framework/images/png.h"
 #include "framework/schedule/job.h"
 #include "framework/schedule/progress.h"
@@ -23,6 +24,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int kPictures = 2 * kSmokeImages;
+constexpr int64_t kSmokeSteps = 2;  // of a training; or epochs, if these are stated
 constexpr uint64_t kSeed = 0;
 constexpr int kPictureSize = 64;  // pixels, for experiments without a model
 
@@ -173,13 +175,22 @@ void replace_path(const sweep::Sweep& sweep, const ExperimentSchema& schema, con
   settings.erase(layout_setting_of(field.name));
   const Json* labels = settings.find("labels");
   if (field.name == "images" && labels && *labels == "folder") settings.set("labels", "none");
+  if (field.name == "images" && schema.name == kTrain) {
+    settings.set("classes", int64_t{0});
+    settings.set("drop_label", 0.0);
+  }
   replaced.note(replaced.pictures, name,
                 fmt::format("{}: {} is absent; SYNTHETIC pictures are used", name, path));
 }
 
 void clamp_count(const Field& field, sweep::Settings& settings) {
-  const bool count =
-      field.name == "num_images" || field.name == "batch" || field.name == kGuessNumImages;
+  const bool duration = field.name == "epochs" || field.name == "steps";
+  if (field.type == FieldType::kInteger && duration) {
+    settings.set(field.name, std::min(settings.at(field.name).get<int64_t>(), kSmokeSteps));
+    return;
+  }
+  const bool count = field.name == "num_images" || field.name == "batch" ||
+                     field.name == kGuessNumImages || field.name == "held_out_images";
   if (field.type != FieldType::kInteger || !count) return;
   const auto least = static_cast<int64_t>(std::ceil(field.minimum.value_or(0)));
   const int64_t most = std::max(kSmokeImages, least);

@@ -130,8 +130,9 @@ but noise_std, its name patch_size, channels, blocks, layers and noise_std. What
 must agree with the file; a contradiction is an error with both values. `weights: ema` chooses
 from a file that holds several models. .pt and .safetensors files are read as well. Without the
 file (--smoke, --dry-run) image_size and classes are needed. `random_weights: SEED` draws the
-weights instead: timings need no file, only the shape or a file's name that tells it. Several
-models:
+weights instead: timings need no file, only the shape or a file's name that tells it.
+`trained_by: NAME` is the model that the experiment `train` with that `name` makes; what uses it
+waits for the training. `weights: ema` beside it takes the averaged weights. Several models:
 
     - evaluate:
         strategy: For

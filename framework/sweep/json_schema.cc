@@ -241,6 +241,9 @@ Json model_schema() {
                                "A .pth, .pt or .safetensors file, best named "
                                "DATASET_model_P_C_K_L_EPS.pth.")},
       {"weights", described(text, "Which model of a file that holds several: model, ema, ...")},
+      {"trained_by", described(text,
+                               "The `name` of an experiment `train` of this sweep, which "
+                               "makes the model.")},
       {"random_weights", described(or_reference({{"type", "integer"}, {"minimum", 0}}),
                                    "Seed of weights that are drawn: no file is needed.")},
       {"published", described(text, "Who publishes the file and where.")},
@@ -250,11 +253,13 @@ Json model_schema() {
       {"blocks", whole(1, "K.")},
       {"layers", whole(1, "L, attention layers a block.")},
       {"classes", whole(0, "0: unconditional.")},
+      {"colours", whole(1, "Of the images: 3 (the default), or 1 if grey.")},
       {"noise_std", described(or_reference({{"type", "number"}, {"minimum", 0}}),
                               "Level of the noise in training.")}};
   Json model = map_of(std::move(properties));
   model["anyOf"] = Json::array({{{"required", Json::array({"checkpoint"})}},
                                 {{"required", Json::array({"random_weights"})}},
+                                {{"required", Json::array({"trained_by"})}},
                                 {{"required", Json::array({"use"})}}});
   return described(std::move(model), "A checkpoint; what file and name tell need not be stated.");
 }

@@ -27,6 +27,7 @@ struct Model {
   // named.
   std::string weights;
   bool present = false;   // the file is there, or none is needed
+  bool trained = false;   // an experiment of the sweep makes the file
   ModelShape shape;       // from the file; from name and YAML when it is absent
   std::string published;  // who publishes the file and where; may be empty
   Place place;
