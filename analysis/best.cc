@@ -8,6 +8,7 @@
 #include <map>
 
 #include "analysis/format.h"
+#include "analysis/timing.h"
 #include "framework/core/error.h"
 #include "framework/core/statistics.h"
 #include "framework/core/strategy.h"
@@ -15,13 +16,21 @@
 namespace tarflow::analysis {
 namespace {
 
-bool counts(const Measured& measured) { return measured.distance && measured.seconds; }
+// The time that counts; nothing without one.
+std::optional<double> seconds_of(const Measured& measured, const BestOptions& options) {
+  return options.indicative && !measured.seconds ? measured.indicative_seconds : measured.seconds;
+}
+
+bool counts(const Measured& measured, const BestOptions& options) {
+  return measured.distance && seconds_of(measured, options);
+}
 
 // The sequential one of the smallest distance; among those at the setting of `beside` where given.
-const Measured* best_reference(const MeasuredFamily& family, const Measured* beside) {
+const Measured* best_reference(const MeasuredFamily& family, const Measured* beside,
+                               const BestOptions& options) {
   const Measured* best = nullptr;
   for (const Measured& measured : family.measured) {
-    if (!measured.sequential || !counts(measured)) continue;
+    if (!measured.sequential || !counts(measured, options)) continue;
     if (beside && (measured.cfg != beside->cfg || measured.lr != beside->lr)) continue;
     if (!best || measured.distance->value < best->distance->value) best = &measured;
   }
@@ -35,8 +44,8 @@ const Measured& fastest(const MeasuredFamily& family, const Measured& reference,
   for (const Measured& measured : family.measured) {
     const bool here =
         !options.each_setting || (measured.cfg == reference.cfg && measured.lr == reference.lr);
-    if (here && counts(measured) && measured.distance->value <= limit &&
-        *measured.seconds < *best->seconds) {
+    if (here && counts(measured, options) && measured.distance->value <= limit &&
+        *seconds_of(measured, options) < *seconds_of(*best, options)) {
       best = &measured;
     }
   }
@@ -131,13 +140,14 @@ class Models {
   std::map<std::string, std::pair<std::string, std::optional<double>>> models_;
 };
 
-std::string measured_text(const Measured& measured) {
-  return fmt::format("{} at cfg {}, self_denoising_lr {}: {} s, {} {}", measured.strategy,
-                     setting_text(measured.points.front(), "cfg"),
-                     setting_text(measured.points.front(), "self_denoising_lr"),
-                     fixed(measured.seconds, decimals_for({measured.seconds})),
-                     measured.points.front().text("distance_name"),
-                     estimate_text(*measured.distance, 4));
+std::string measured_text(const Measured& measured, const BestOptions& options) {
+  const std::optional<double> seconds = seconds_of(measured, options);
+  return fmt::format(
+      "{} at cfg {}, self_denoising_lr {}: {} s{}, {} {}", measured.strategy,
+      setting_text(measured.points.front(), "cfg"),
+      setting_text(measured.points.front(), "self_denoising_lr"),
+      fixed(seconds, decimals_for({seconds})), measured.seconds ? "" : " (indicative)",
+      measured.points.front().text("distance_name"), estimate_text(*measured.distance, 4));
 }
 
 // The chosen distance minus For's: over seeds that both have where there are three, else of one
@@ -178,6 +188,16 @@ std::vector<std::string> difference_texts(const Choice& choice, const BestOption
   return texts;
 }
 
+// Why the times of the two are indicative.
+std::vector<std::string> disturbance_texts(const Choice& choice) {
+  std::vector<Point> points = choice.chosen.points;
+  points.insert(points.end(), choice.reference.points.begin(), choice.reference.points.end());
+  if (choice.chosen.seconds && choice.reference.seconds) return {};
+  return {fmt::format("INDICATIVE: {}; measure again on a quiet machine before you rely on it:",
+                      disturbance(points)),
+          measure_again_command(points)};
+}
+
 bool same(const Measured& a, const Measured& b) {
   return a.strategy == b.strategy && a.cfg == b.cfg && a.lr == b.lr;
 }
@@ -195,15 +215,17 @@ std::string entry_of(const Choice& choice, const BestOptions& options, Models& m
   std::string text = "  - evaluate:\n";
   text += comment(
       fmt::format("{}, {}, {}", choice.family, point.text("device"), point.text("compute")));
-  text += comment(measured_text(choice.chosen));
+  text += comment(measured_text(choice.chosen, options));
   if (same(choice.chosen, choice.reference)) {
     text += comment("nothing else is as good and faster");
   } else {
-    text += comment(fmt::format("{:.2f} times as fast as {}",
-                                *choice.reference.seconds / *choice.chosen.seconds,
-                                measured_text(choice.reference)));
+    text += comment(
+        fmt::format("{:.2f} times as fast as {}",
+                    *seconds_of(choice.reference, options) / *seconds_of(choice.chosen, options),
+                    measured_text(choice.reference, options)));
     for (const std::string& line : difference_texts(choice, options)) text += comment(line);
   }
+  for (const std::string& line : disturbance_texts(choice)) text += comment(line);
   text += fmt::format("      model: {}\n      strategy:\n{}", yaml_value(models.name_of(point)),
                       strategy_text(*strategy, "        "));
   for (const auto& [name, value] : settings.items()) {
@@ -211,6 +233,22 @@ std::string entry_of(const Choice& choice, const BestOptions& options, Models& m
       text += fmt::format("      {}: {}\n", name, yaml_value(value));
   }
   return text;
+}
+
+// Why nothing can be compared with For, and what to do about it.
+std::string no_reference(const MeasuredFamily& family, const BestOptions& options) {
+  std::vector<Point> sequential;
+  for (const Measured& measured : family.measured) {
+    if (measured.sequential)
+      sequential.insert(sequential.end(), measured.points.begin(), measured.points.end());
+  }
+  const std::string why = disturbance(sequential);
+  if (sequential.empty() || why.empty() || options.indicative)
+    return fmt::format("{}: no For with a distance and a time to compare with", family.title);
+  return fmt::format(
+      "{}: no time of For is valid: {}. --indicative takes the times as they were measured; to "
+      "measure again on a quiet machine: {}",
+      family.title, why, measure_again_command(sequential));
 }
 
 }  // namespace
@@ -235,18 +273,15 @@ Choices choose_best(const std::vector<Point>& points, const BestOptions& options
     }
     std::vector<const Measured*> references;
     if (!options.each_setting) {
-      references.push_back(best_reference(family, nullptr));
+      references.push_back(best_reference(family, nullptr, options));
     } else {
       for (const Measured& measured : family.measured) {
-        if (measured.sequential) references.push_back(best_reference(family, &measured));
+        if (measured.sequential) references.push_back(best_reference(family, &measured, options));
       }
     }
     std::erase(references, nullptr);
     if (references.empty()) {
-      result.problems.push_back(fmt::format(
-          "{}: no For with a distance and a valid time to compare with; times are valid where the "
-          "job had its device to itself and was not interrupted",
-          family.title));
+      result.problems.push_back(no_reference(family, options));
     }
     for (const Measured* reference : references) {
       result.choices.push_back({fastest(family, *reference, options), *reference, family.title});

@@ -13,6 +13,7 @@ namespace tarflow::analysis {
 struct BestOptions {
   double within = 0.01;       // of For's distance that a strategy may lose
   bool each_setting = false;  // one choice for each cfg and self_denoising_lr
+  bool indicative = false;    // times count as they were measured, valid or not
 };
 
 // "1%" or "0.01". Throws Error.
@@ -29,7 +30,7 @@ struct Choices {
 };
 
 // For each family of measured points (measured.h), trial runs left out: the smallest time among all
-// strategies whose distance is at most (1 + within) times For's. Only valid times count. For is
+// strategies whose distance is at most (1 + within) times For's. Only valid times count, unless options.indicative. For is
 // taken where its distance is smallest, and so is the choice whatever its cfg and
 // self_denoising_lr; with each_setting, both at each of these. Temperatures and devices are never
 // mixed.

@@ -17,7 +17,6 @@ constexpr size_t kLabelledCells = 8;     // columns and rows beyond which cells 
 constexpr size_t kNamedStrategies = 12;  // in the key of a Pareto plot
 constexpr int kParetoHeight = 320;       // without its key
 constexpr int kKeyLine = 22;
-constexpr double kTold = 2;  // standard errors at which two distances differ
 
 std::string setting(std::optional<double> value) {
   return value ? fmt::format("{}", *value) : kNoValue;
@@ -26,129 +25,8 @@ std::string setting(std::optional<double> value) {
 std::string estimate(const Measured& measured) { return estimate_text(*measured.distance, 4); }
 
 std::string smoke_warning(const MeasuredFamily& family) {
-  return family.smoke ? " Smoke run: the figures mean nothing." : "";
+  return family.smoke ? " Smoke run: the numbers mean nothing." : "";
 }
-
-// --- heat maps ---
-
-struct Axis {
-  std::vector<double> values;
-
-  size_t place(double value) const {
-    return static_cast<size_t>(std::lower_bound(values.begin(), values.end(), value) -
-                               values.begin());
-  }
-  std::string tics() const {
-    std::string text;
-    for (size_t i = 0; i < values.size(); ++i)
-      text += fmt::format("{}'{}' {}", i ? ", " : "", values[i], i);
-    return "(" + text + ")";
-  }
-};
-
-struct Map {
-  std::string strategy;
-  std::vector<const Measured*> cells;
-  Axis cfg, lr;
-};
-
-Map map_of(std::vector<const Measured*> cells) {
-  Map map{cells.front()->strategy, std::move(cells), {}, {}};
-  std::set<double> cfg, lr;
-  for (const Measured* cell : map.cells) {
-    cfg.insert(*cell->cfg);
-    lr.insert(*cell->lr);
-  }
-  map.cfg.values.assign(cfg.begin(), cfg.end());
-  map.lr.values.assign(lr.begin(), lr.end());
-  return map;
-}
-
-const Measured& best_of(const Map& map) {
-  return **std::min_element(
-      map.cells.begin(), map.cells.end(),
-      [](const Measured* a, const Measured* b) { return a->distance->value < b->distance->value; });
-}
-
-// Cells whose distance is within kTold standard errors of the best one's; nothing known of the
-// errors tells none apart.
-std::vector<const Measured*> not_told_apart(const Map& map, const Measured& best) {
-  std::vector<const Measured*> near;
-  for (const Measured* cell : map.cells) {
-    if (cell == &best || !cell->distance->error || !best.distance->error) continue;
-    const double error = std::hypot(*cell->distance->error, *best.distance->error);
-    if (cell->distance->value - best.distance->value <= kTold * error) near.push_back(cell);
-  }
-  return near;
-}
-
-std::string map_caption(const Map& map, const MeasuredFamily& family) {
-  const Measured& best = best_of(map);
-  std::string text = fmt::format(
-      "{} of {} for {} settings: cfg across, self_denoising_lr upwards; darker is smaller. "
-      "Smallest (framed): cfg {}, self_denoising_lr {}, at {}{}.",
-      family.distance_name, map.strategy, map.cells.size(), setting(best.cfg), setting(best.lr),
-      estimate(best),
-      best.points.size() >= kFewestSeeds ? fmt::format(" over {} seeds", best.points.size()) : "");
-  if (!best.distance->error) {
-    text += " Its error is not known.";
-  } else {
-    std::vector<std::string> near;
-    for (const Measured* cell : not_told_apart(map, best)) {
-      near.push_back(fmt::format("cfg {}, lr {} ({})", setting(cell->cfg), setting(cell->lr),
-                                 estimate(*cell)));
-    }
-    text += near.empty()
-                ? " No other is within two standard errors of it."
-                : fmt::format(" Within two standard errors of it: {}.", fmt::join(near, "; "));
-  }
-  return text + smoke_warning(family);
-}
-
-// Numbers are shown in the cells where there are few: light on dark cells, dark on light ones.
-std::string map_data(const Map& map, double least, double most) {
-  const bool labels =
-      map.cfg.values.size() <= kLabelledCells && map.lr.values.size() <= kLabelledCells;
-  std::string text =
-      "# cfg place, lr place, distance, label, colour of the label, cfg, lr, error\n";
-  for (const Measured* cell : map.cells) {
-    const double value = cell->distance->value;
-    const bool dark = most > least && (value - least) / (most - least) < 0.6;
-    text +=
-        fmt::format("{} {} {} {} {} {} {} {}\n", map.cfg.place(*cell->cfg), map.lr.place(*cell->lr),
-                    data_number(value), data_text(labels ? estimate_text({value}, 4) : ""),
-                    dark ? 0xffffff : 0x101010, *cell->cfg, *cell->lr,
-                    data_number(cell->distance->error.value_or(NAN)));
-  }
-  return text;
-}
-
-Plot heat_map(const Map& map, const MeasuredFamily& family, double least, double most) {
-  const Measured& best = best_of(map);
-  const double x = static_cast<double>(map.cfg.place(*best.cfg)),
-               y = static_cast<double>(map.lr.place(*best.lr));
-  Plot plot;
-  plot.name = file_name("heat_map_" + family.title + "_" + map.strategy);
-  plot.title = fmt::format("{}: {} by cfg and self-denoising", family.title, map.strategy);
-  plot.caption = map_caption(map, family);
-  plot.data = map_data(map, least, most);
-  plot.height = 330;
-  plot.settings = fmt::format(
-      "set title {}\nset xlabel 'cfg'\nset ylabel 'self_denoising_lr'\nset cblabel {}\n"
-      "set xrange [-0.5:{}]\nset yrange [-0.5:{}]\nset xtics {}\nset ytics {}\n"
-      "set cbrange [{}:{}]\nunset grid\nunset key\n"
-      "set object 1 rectangle from {},{} to {},{} front fillstyle empty border lc rgb '#D55E00' "
-      "lw 4\n",
-      gnuplot_text(map.strategy), gnuplot_text(family.distance_name), map.cfg.values.size() - 0.5,
-      map.lr.values.size() - 0.5, map.cfg.tics(), map.lr.tics(), least,
-      most > least ? most : least + 1, x - 0.47, y - 0.46, x + 0.47, y + 0.46);
-  plot.command =
-      "plot data using 1:2:(0.5):(0.5):3 with boxxyerror fillstyle solid noborder lc palette, \\\n"
-      "  data using 1:2:4:5 with labels textcolor rgb variable";
-  return plot;
-}
-
-// --- distance against time ---
 
 // Other strategies than those named share one line in the key.
 struct Group {
@@ -187,7 +65,7 @@ std::vector<Group> groups_of(const MeasuredFamily& family,
 }
 
 std::string settings_text(const Measured& measured) {
-  return fmt::format("cfg {}, lr {}", setting(measured.cfg), setting(measured.lr));
+  return fmt::format("cfg {}, self_denoising_lr {}", setting(measured.cfg), setting(measured.lr));
 }
 
 std::string pareto_line(const Measured& measured, const std::string& label) {
@@ -242,9 +120,9 @@ Plot pareto_plot(const MeasuredFamily& family, const std::vector<const Measured*
   plot.name = file_name("pareto_" + family.title);
   plot.title = fmt::format("{}: distance against time", family.title);
   plot.caption = fmt::format(
-                     "{} against the total time on {}, of runs that had the device to themselves; "
-                     "lower and further left is better, bars are standard errors. Stepped line: "
-                     "what no other setting beats in both.",
+                     "{} against the total time on {}, of valid times. Lower and further left is "
+                     "better. Bars: standard errors. Stepped line: settings that no other setting "
+                     "beats in both.",
                      family.distance_name, family.device) +
                  smoke_warning(family);
   plot.values = front_text(front);
@@ -281,32 +159,6 @@ Plot pareto_plot(const MeasuredFamily& family, const std::vector<const Measured*
 }
 
 }  // namespace
-
-std::vector<Plot> heat_maps(const std::vector<MeasuredFamily>& families) {
-  std::vector<Plot> plots;
-  for (const MeasuredFamily& family : families) {
-    std::vector<Map> maps;
-    double least = INFINITY, most = -INFINITY;
-    std::map<std::string, std::vector<const Measured*>> strategies;
-    std::vector<std::string> order;
-    for (const Measured& measured : family.measured) {
-      if (!measured.cfg || !measured.lr) continue;
-      auto& cells = strategies[measured.strategy];
-      if (cells.empty()) order.push_back(measured.strategy);
-      cells.push_back(&measured);
-    }
-    for (const std::string& strategy : order) {
-      if (strategies[strategy].size() < 2) continue;
-      maps.push_back(map_of(strategies[strategy]));
-      for (const Measured* cell : maps.back().cells) {
-        least = std::min(least, cell->distance->value);
-        most = std::max(most, cell->distance->value);
-      }
-    }
-    for (const Map& map : maps) plots.push_back(heat_map(map, family, least, most));
-  }
-  return plots;
-}
 
 std::vector<const Measured*> pareto_front(const std::vector<Measured>& measured) {
   std::vector<const Measured*> timed, front;

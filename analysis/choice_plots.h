@@ -1,4 +1,4 @@
-// Plots to choose by: distances over cfg and self-denoising, and distance against time.
+// The distance against the time, to choose a strategy by.
 #pragma once
 
 #include <vector>
@@ -7,11 +7,6 @@
 #include "analysis/plot.h"
 
 namespace tarflow::analysis {
-
-// Heat maps of the distance, cfg across and self_denoising_lr upwards, one a strategy with at least
-// two cells, all of a family on one colour scale. The best cell is framed; its error, and which
-// cells are not told from it, are in the caption.
-std::vector<Plot> heat_maps(const std::vector<MeasuredFamily>& families);
 
 // Distance against time of all strategies, with those that no other beats in both. Nothing for
 // families of which fewer than two have a valid time.

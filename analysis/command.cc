@@ -9,11 +9,13 @@
 #include <string>
 #include <vector>
 
+#include "analysis/answer.h"
 #include "analysis/best.h"
 #include "analysis/compare.h"
 #include "analysis/condense.h"
 #include "analysis/csv.h"
 #include "analysis/format.h"
+#include "analysis/images_command.h"
 #include "analysis/latex.h"
 #include "analysis/markdown.h"
 #include "analysis/published.h"
@@ -44,19 +46,24 @@ struct Arguments {
   CompareOptions compare;
   std::string format = "text";
   std::string tables;
+  bool short_answer = false;
   std::filesystem::path export_out;
   BestOptions best;
+  ImagesOptions images;
   std::string within = "1%";
   ReportOptions options;
 };
 
-// Leaves the tables whose title or introduction holds one of the words, and nothing else.
+// Leaves the tables that the words ask for, and nothing else.
 void keep_tables(Report& report, const std::string& words) {
-  std::erase_if(report.tables, [&](const Table& table) { return !holds_words(table, words); });
-  if (report.tables.empty()) {
-    throw Error(fmt::format("no table has `{}` in its title or introduction", words),
-                "call it without --table to see all");
+  std::vector<Table> found = tables_with(report.tables, words);
+  if (found.empty()) {
+    if (report.tables.empty())
+      throw Error(fmt::format("no table has `{}`: these files give no table", words));
+    throw Error(fmt::format("no section or table has `{}` in its title", words),
+                "the titles are:\n" + table_titles(report.tables));
   }
+  report.tables = std::move(found);
   report.title.clear();
   report.summary.clear();
   report.pictures.clear();
@@ -106,6 +113,11 @@ int print_report(Arguments arguments, std::ostream& out, std::ostream& err, bool
   if (arguments.folder.empty()) arguments.folder = default_report_folder(arguments.files.front());
   arguments.options.page = true;
   Report report = make_report(arguments.files, arguments.folder, arguments.options);
+  if (arguments.short_answer) {
+    out << render_answer(report, arguments.files, arguments.folder, {.bold = terminal});
+    out.flush();
+    return report.problems.empty() ? 0 : 1;
+  }
   const std::vector<std::string> problems = std::exchange(report.problems, {});  // told on `err`
   if (!arguments.tables.empty()) keep_tables(report, arguments.tables);
   if (arguments.format == "markdown") {
@@ -180,23 +192,23 @@ int regenerate_documents(Arguments arguments, std::ostream& out, std::ostream& e
   for (const std::filesystem::path& file : markdown_files(arguments.documents)) {
     const Regenerated made = regenerate(file, arguments.options.published);
     for (const std::string& absent : made.absent) {
-      err << "analyze: " << file.string() << ": " << absent << " is absent; its tables stay\n";
+      err << "analyze: " << file.string() << ": " << absent << " is absent; its tables are kept\n";
     }
     if (made.records.empty()) continue;
     bool same = made.text == read_file(file);
     for (const auto& [figure, content] : made.figures)
       same = same && figure_is_current(figure, content);
     if (same) {
-      out << file.string() << ": as its records say\n";
+      out << file.string() << ": up to date\n";
     } else if (arguments.check) {
       err << "analyze: " << file.string()
-          << ": its tables or figures are not those of its records; run\n"
+          << ": its tables or figures are out of date; run\n"
           << "  analyze regenerate " << file.string() << "\n";
       status = 1;
     } else {
       for (const auto& [figure, content] : made.figures) write_file(figure, content);
       write_file(file, made.text);
-      out << file.string() << ": made anew\n";
+      out << file.string() << ": rewritten\n";
     }
   }
   return status;
@@ -205,13 +217,13 @@ int regenerate_documents(Arguments arguments, std::ostream& out, std::ostream& e
 void add_regenerate(CLI::App& app, Arguments& arguments) {
   CLI::App* regenerate = app.add_subcommand(
       "regenerate",
-      "make tables and figures of documents anew from the records that they name: in Markdown, "
+      "rewrite tables and figures of documents from the records that they name: in Markdown, "
       "between <!-- analyze FILE.h5 --> or <!-- analyze FILE.h5 plots --> and <!-- /analyze -->");
   regenerate->add_option("documents", arguments.documents, "Markdown files, or folders of them")
       ->check(CLI::ExistingPath)
       ->capture_default_str();
   regenerate->add_flag("--check", arguments.check,
-                       "write nothing; exit status 1 when a document is not as its records say");
+                       "write nothing; exit status 1 if a document is out of date");
   regenerate->add_option("--published", arguments.options.published, "file of published figures");
 }
 
@@ -222,22 +234,36 @@ void add_export(CLI::App& app, Arguments& arguments) {
   points->add_option("--out", arguments.export_out, "file to write [printed]");
 }
 
+void add_images(CLI::App& app, Arguments& arguments) {
+  CLI::App* images = app.add_subcommand(
+      "images", "write the images that a record holds of one point to files, or list the points");
+  images->add_option("files", arguments.images.files, "merged sweep files")->required();
+  images->add_option("--point", arguments.images.point,
+                     "the point's ID or its beginning; not needed where one point has images");
+  images->add_option("--to", arguments.images.to,
+                     "a new folder for PNG files and labels.csv, or FILE.npz for arr_0 "
+                     "(N, H, W, 3) and labels in arr_1; without it the points are listed");
+}
+
 void add_best(CLI::App& app, Arguments& arguments) {
   CLI::App* best = app.add_subcommand(
       "best",
-      "print the fastest strategy whose distance is about For's, with its settings, as a sweep "
+      "print the fastest strategy whose distance is near For's, with its settings, as a sweep "
       "file that run_sweep reads");
   best->add_option("files", arguments.files, "merged sweep files")->required();
   best->add_option("--within", arguments.within, "how far the distance may be above For's")
       ->capture_default_str();
+  best->add_flag("--indicative", arguments.best.indicative,
+                 "take times as they were measured, also of jobs that were disturbed; the sweep "
+                 "says by what");
   best->add_flag("--each-setting", arguments.best.each_setting,
-                 "one for each cfg and self_denoising_lr, instead of the best of all");
+                 "one strategy for each cfg and self_denoising_lr, not the best of all");
 }
 
 void add_condense(CLI::App& app, Arguments& arguments) {
   CLI::App* condense = app.add_subcommand("condense",
-                                          "write a small copy of a sweep's record: all points, "
-                                          "moments of a point added up, few images");
+                                          "write a small copy of a sweep's record with all points, "
+                                          "summed moments and few images");
   condense->add_option("IN", arguments.condense_in, "a sweep's record")->required();
   condense->add_option("OUT", arguments.condense_out, "the copy")->required();
   condense
@@ -250,18 +276,17 @@ void add_condense(CLI::App& app, Arguments& arguments) {
 void add_compare(CLI::App& app, Arguments& arguments) {
   CLI::App* compare =
       app.add_subcommand("compare",
-                         "how far the results of two files are apart, point by point; the exit "
-                         "status is 0 when they agree, 1 when they do not, 2 when a file cannot be "
-                         "read");
+                         "show how much the results of two files differ, point by point; exit "
+                         "status 0: they agree, 1: they differ, 2: a file cannot be read");
   compare->add_option("A", arguments.compare_a, "a sweep's or a job's record")->required();
   compare->add_option("B", arguments.compare_b, "another one")->required();
   compare
       ->add_option("--tolerance", arguments.compare.tolerance,
-                   "largest deviation of a number that is let pass; 0: none but equal bits")
+                   "largest accepted difference of a number; 0: equal bits only")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   compare->add_flag("--relative", arguments.compare.relative,
-                    "the tolerance is one of |a - b| / max(|a|, |b|)");
+                    "the tolerance applies to |a - b| / max(|a|, |b|)");
   compare->add_flag("--times", arguments.compare.times, "compare times and devices as well");
 }
 
@@ -270,40 +295,45 @@ void add_compare(CLI::App& app, Arguments& arguments) {
 int analyze(int argc, const char* const* argv, std::ostream& out, std::ostream& err,
             bool terminal) {
   Arguments arguments;
-  CLI::App app("Tables of a sweep's results: CRM, initial guesses, speed-up, sample grid.",
+  CLI::App app("Tables, plots and a page of a sweep's results.",
                "analyze");
   app.add_option("files", arguments.files, "merged sweep files: results/<sweep>.h5");
   app.add_option(
       "--out", arguments.folder,
-      "folder for report.md and the sample grid [results/<sweep>/report beside the first file]");
-  app.add_option("--format", arguments.format, "what is printed")
+      "folder of the report [results/<sweep>/report beside the first file]");
+  app.add_option("--format", arguments.format, "format of the output")
       ->check(CLI::IsMember({"text", "markdown", "csv", "latex"}))
       ->capture_default_str();
   app.add_option("--table", arguments.tables,
-                 "print only the tables whose title or introduction holds these words "
+                 "print only the tables of the section, or with the title, that has these words "
                  "(alternatives: \"one | other\")");
+  app.add_flag("--short", arguments.short_answer,
+               "print the answer on one screen instead of the tables: what was found, the "
+               "strategies at the best setting, what is not valid and why");
   app.add_option("--norm", arguments.options.norm,
-                 "norm of CRM and IGM [2, or what was measured instead]")
+                 "norm of CRM and IGM [2, or the norm that was measured]")
       ->check(CLI::IsMember({"2", "1", "fro"}));
   app.add_option("--published", arguments.options.published, "file of published figures");
   CLI::App* digest = app.add_subcommand(
-      "digest", "print the hash of everything in a file but times, attempts and environment");
+      "digest", "print a hash of everything in a file except times, attempts and environment");
   digest->add_option("files", arguments.digest_files, "sweeps' or jobs' records")->required();
   add_compare(app, arguments);
   add_regenerate(app, arguments);
   add_condense(app, arguments);
   add_export(app, arguments);
   add_best(app, arguments);
+  add_images(app, arguments);
   CLI::App* describe = app.add_subcommand(
-      "describe-records", "print what the files hold, as docs/records.md does (Markdown)");
+      "describe-records", "print the contents of the files as docs/records.md (Markdown)");
   describe->add_option("--schemas", arguments.schemas,
-                       "what the experiments return [share/experiments.json beside the program]");
+                       "description of the experiments [share/experiments.json beside the program]");
   try {
     require_plain_arguments(argc, argv);
     app.parse(argc, argv);
     if (digest->parsed()) return print_digests(arguments, out, err);
     if (app.got_subcommand("compare")) return print_comparison(arguments, out, err, terminal);
     if (app.got_subcommand("best")) return print_best(arguments, out, err);
+    if (app.got_subcommand("images")) return write_images(arguments.images, out, err);
     if (app.got_subcommand("export")) return export_points(arguments, out, err);
     if (app.got_subcommand("condense")) {
       condense(arguments.condense_in, arguments.condense_out, arguments.condense);

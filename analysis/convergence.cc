@@ -83,9 +83,10 @@ Segmented segmented_of(const Point& point) {
 std::string introduction(const Point& point) {
   const double clamp = point.number("clamp").value_or(0);
   return fmt::format(
-      "{} images, cfg {}, attention temperature {}, seed {}, guess {}, {}; each block starts from "
-      "the {} output of the one before. At most {} iterations; distances are to the sequential "
-      "solution X*, relative to its norm.",
+      "{} images, cfg {}, attn_temp {}, seed {}, guess {}, {}. Each block starts from the {} "
+      "output "
+      "of the block before. At most {} iterations. Distances are to the sequential solution X*, "
+      "relative to its norm.",
       setting_text(point, "num_images"), setting_text(point, "cfg"),
       setting_text(point, "attn_temp"), setting_text(point, "seed"), point.text("guess"),
       clamp > 0 ? fmt::format("clamp {:g}", clamp) : "no clamp", point.text("start"),

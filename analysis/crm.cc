@@ -14,6 +14,10 @@
 namespace tarflow::analysis {
 namespace {
 
+// What tells points of one model apart.
+const std::vector<std::string> kDistinct = {"images_used", "num_images", "labels", "compute",
+                                            "device"};
+
 // One model's metrics, ready to be shown.
 struct Measured {
   Point point;
@@ -78,13 +82,13 @@ std::string images_note(const Measured& m) {
 Table crm_table(const std::vector<Measured>& models, const Published* published,
                 const std::string& norm) {
   Table table;
-  table.title = fmt::format("Convergence ranking (CRM), percent, norm {}", norm);
+  table.title = fmt::format("Convergence ranking: CRM %, norm {}", norm);
   table.columns.push_back({"block", Align::kLeft});
   size_t blocks = 0;
   bool any_published = false;
   for (const Measured& m : models) {
-    table.columns.push_back({m.name});
-    if (m.published) table.columns.push_back({m.published->name + " (published)"});
+    table.columns.push_back({m.name + " CRM %"});
+    if (m.published) table.columns.push_back({m.published->name + " CRM % (published)"});
     any_published |= m.published != nullptr;
     blocks = std::max(blocks, m.metrics.crm.size());
   }
@@ -105,10 +109,13 @@ Table crm_table(const std::vector<Measured>& models, const Published* published,
     }
     table.rows.push_back(std::move(row));
   }
-  table.footnotes.push_back(fmt::format(
-      "Bold: dominant blocks, whose CRM is more than {:g} times the median of the model's "
-      "blocks; they need segments, the others few Jacobi iterations.",
-      kDominantFactor));
+  table.footnotes.push_back(
+      "CRM %: the share of a block in the sum of the CRM over the model's blocks.");
+  table.footnotes.push_back(
+      fmt::format("Bold: tough blocks, with more than {:g} times the median CRM of the model's "
+                  "blocks. They need "
+                  "segments; the other blocks need few Jacobi iterations.",
+                  kDominantFactor));
   for (const Measured& m : models) {
     table.footnotes.push_back(images_note(m));
     const auto* known = published ? find_model(*published, m.point.checkpoint()) : nullptr;
@@ -127,14 +134,16 @@ Table crm_table(const std::vector<Measured>& models, const Published* published,
 Table guess_table(const Measured& m, const std::string& norm) {
   Table table;
   table.title = fmt::format("Initial guesses of {}, norm {}", m.name, norm);
-  table.columns = {
-      {"block", Align::kLeft}, {"CRM"}, {"IGM z"}, {"IGM zero"}, {"guess", Align::kLeft}};
+  table.section = "Initial guesses";
+  table.columns = {{"block", Align::kLeft}, {"CRM"}, {"CRM %"}, {"IGM z"}, {"IGM zero"},
+                   {"guess", Align::kLeft}};
   if (m.published) table.columns.push_back({"guess (published)", Align::kLeft});
   std::vector<int> list;  // sampling order
   for (size_t block = 0; block < m.metrics.crm.size(); ++block) {
     const Guess guess = best_guess(m.metrics, block);
     std::vector<Cell> row = {{std::to_string(block)},
                              metric_cell(m.metrics.crm[block]),
+                             number_cell(m.metrics.crm_percent[block], 2),
                              metric_cell(m.metrics.igm_z[block]),
                              metric_cell(m.metrics.igm_zero[block]),
                              {guess_name(guess)}};
@@ -151,7 +160,9 @@ Table guess_table(const Measured& m, const std::string& norm) {
     list.insert(list.begin(), guess == Guess::kZ ? 0 : 1);
   }
   table.footnotes.push_back(
-      "The guess is z where IGM z is at most IGM zero, else token 0 of z with zeros elsewhere.");
+      "CRM: the convergence ranking metric itself. CRM %: its share in the sum over blocks. The "
+      "guess "
+      "is z where IGM z is at most IGM zero; else it is token 0 of z and zeros elsewhere.");
   table.footnotes.push_back(fmt::format(
       "As a list in sampling order (last block first): guess_list: [{}]", fmt::join(list, ", ")));
   return table;
@@ -198,8 +209,7 @@ void add_tables(TableSet& result, const std::vector<Point>& points, const Publis
       result.left_out.push_back(error.what());
     }
   }
-  const auto names =
-      distinct_names(usable, {"images_used", "num_images", "labels", "compute", "device"});
+  const auto names = distinct_names(usable, kDistinct);
   for (size_t i = 0; i < models.size(); ++i) models[i].name = names[i];
   std::sort(models.begin(), models.end(),
             [](const Measured& a, const Measured& b) { return a.name < b.name; });
@@ -221,6 +231,28 @@ std::string default_norm(const Point& point) {
 }
 
 }  // namespace
+
+std::vector<BlockRanking> block_rankings(const std::vector<Point>& points) {
+  std::vector<BlockRanking> rankings;
+  std::vector<Point> usable;
+  for (const Point& point : points) {
+    if (point.text("experiment") != "igm_crm") continue;
+    try {
+      const std::string norm = default_norm(point);
+      BlockMetrics metrics = block_metrics(point, norm);
+      std::vector<bool> tough = dominant_blocks(metrics.crm);
+      rankings.push_back({point, "", norm, std::move(metrics), std::move(tough)});
+      usable.push_back(point);
+    } catch (const Error&) {
+      continue;  // crm_tables() names it
+    }
+  }
+  const auto names = distinct_names(usable, kDistinct);
+  for (size_t i = 0; i < rankings.size(); ++i) rankings[i].name = names[i];
+  std::sort(rankings.begin(), rankings.end(),
+            [](const BlockRanking& a, const BlockRanking& b) { return a.name < b.name; });
+  return rankings;
+}
 
 TableSet crm_tables(const std::vector<Point>& points, const Published* published,
                     const std::string& norm) {

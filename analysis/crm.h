@@ -23,6 +23,19 @@ struct BlockMetrics {
   std::vector<double> igm_z, igm_zero, crm, crm_percent;
 };
 
+// Of one point of experiment igm_crm.
+struct BlockRanking {
+  Point point;
+  std::string name;  // of the model, told apart from others
+  std::string norm;  // 2, or the first that was measured instead
+  BlockMetrics metrics;
+  std::vector<bool> tough;  // dominant_blocks()
+};
+
+// Of the points of experiment igm_crm among `points`, by name; those without readable arrays are
+// left out, as crm_tables() names them.
+std::vector<BlockRanking> block_rankings(const std::vector<Point>& points);
+
 // Throws Error naming the point and what the file lacks. `norm`: "2", "1" or "fro".
 BlockMetrics block_metrics(const Point& point, const std::string& norm);
 

@@ -12,12 +12,10 @@ namespace {
 // What is compared on the same noise.
 std::string title_of(const Point& point, const std::string& model) {
   const std::string against = point.text("against");
-  return fmt::format(
-      "Differences from {}: {}, cfg {}, attention temperature {}, self-denoising {}, "
-      "seed {}",
-      against.empty() ? "For" : against, model, setting_text(point, "cfg"),
-      setting_text(point, "attn_temp"), setting_text(point, "self_denoising_lr"),
-      setting_text(point, "seed"));
+  return fmt::format("Differences from {}: {}, cfg {}, attn_temp {}, self_denoising_lr {}, seed {}",
+                     against.empty() ? "For" : against, model, setting_text(point, "cfg"),
+                     setting_text(point, "attn_temp"), setting_text(point, "self_denoising_lr"),
+                     setting_text(point, "seed"));
 }
 
 std::vector<Cell> row_of(const Point& point, const std::string& name) {

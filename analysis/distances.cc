@@ -118,6 +118,20 @@ Estimate over_seeds(const Values& values) {
   return {result.mean, result.error};
 }
 
+// Of estimates from different seeds.
+std::optional<Estimate> mean_of(const std::vector<Estimate>& all) {
+  if (all.size() < 2) return all.empty() ? std::nullopt : std::optional(all.front());
+  Values values;
+  for (const Estimate& one : all) values.push_back(one.value);
+  if (all.size() >= kFewestSeeds) return over_seeds(values);
+  Estimate mean{(values[0] + values[1]) / 2};
+  if (all[0].error && all[1].error)
+    mean.error = std::hypot(*all[0].error, *all[1].error) / 2;  // seeds are independent
+  else
+    mean.unknown = all[0].error ? all[1].unknown : all[0].unknown;
+  return mean;
+}
+
 Cell distance_cell(const Row& row) {
   if (row.over_seeds())
     return estimate_cell(over_seeds(numbers_of(row.points, "distance")), kDecimals);
@@ -126,7 +140,7 @@ Cell distance_cell(const Row& row) {
 
 Cell difference_cell(const Row& row) {
   if (is_sequential(row.first())) return {"0", false, "", 0.0};
-  if (!row.series->reference) return {kNoValue, false, "no For was measured at these settings"};
+  if (!row.series->reference) return {kNoValue, false, "For was not measured at these settings"};
   Values differences;
   std::optional<Estimate> single;
   for (const Point* point : row.points) {
@@ -135,7 +149,7 @@ Cell difference_cell(const Row& row) {
     single = difference_of(*point, other->second);
     if (single) differences.push_back(single->value);
   }
-  if (differences.empty()) return {kNoValue, false, "no For was measured on this noise"};
+  if (differences.empty()) return {kNoValue, false, "For was not measured on this noise"};
   if (!row.over_seeds()) return signed_cell(*single, kDecimals);
   if (differences.size() < kFewestSeeds)
     return {kNoValue, false,
@@ -227,8 +241,8 @@ Table family_table(const Family& family) {
       fmt::format("Distances of {}: {}", family.model, family.first.text("distance_name"));
   table.introduction = introduction_of(family);
   table.columns = {{"strategy", Align::kLeft}, {"cfg"}};
-  if (family.several_temperatures) table.columns.push_back({"attn temp"});
-  for (const char* title : {"lr", "seed", "images", "distance", "− For"})
+  if (family.several_temperatures) table.columns.push_back({"attn_temp"});
+  for (const char* title : {"self_denoising_lr", "seed", "images", "distance", "− For"})
     table.columns.push_back({title});
   const bool kid = has(rows, "kid"), shares = has(rows, "precision");
   if (kid) table.columns.push_back({"KID"});
@@ -305,6 +319,28 @@ std::optional<Estimate> distance_of(const Point& point) {
   if (!value) return std::nullopt;
   const auto error = point.number("distance_error");
   return Estimate{*value, error, error ? "" : no_error(point)};
+}
+
+std::optional<Estimate> mean_distance(const std::vector<Point>& points) {
+  std::vector<Estimate> all;
+  for (const Point& point : points) {
+    if (const auto distance = distance_of(point)) all.push_back(*distance);
+  }
+  return mean_of(all);
+}
+
+std::optional<Estimate> mean_difference(const std::vector<Point>& points,
+                                        const std::vector<Point>& reference) {
+  std::map<std::optional<double>, Point> by_seed;
+  for (const Point& point : reference) by_seed.emplace(point.number("seed"), point);
+  std::vector<Estimate> all;
+  for (const Point& point : points) {
+    const auto found = by_seed.find(point.number("seed"));
+    if (found == by_seed.end()) continue;
+    if (const auto difference = difference_of(point, found->second)) all.push_back(*difference);
+    by_seed.erase(found);  // a seed that was measured again counts once
+  }
+  return mean_of(all);
 }
 
 std::optional<Estimate> difference_of(const Point& point, const Point& reference) {

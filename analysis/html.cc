@@ -99,7 +99,7 @@ std::string render_html(const Table& table, const std::string& id, const Anchors
   if (!table.introduction.empty())
     text += "<p class=notes>" + escape_html(table.introduction) + "</p>\n";
   text += fmt::format(
-      "<div class=\"scroll{}\" role=region tabindex=0 aria-labelledby={}><table>"
+      "<div class=more><div class=\"scroll{}\" role=region tabindex=0 aria-labelledby={}><table>"
       "<caption>{}</caption>",
       table.rows.size() <= kShortRows ? " short" : "", id, escape_html(table.title));
   text += "\n<thead><tr>";
@@ -113,7 +113,7 @@ std::string render_html(const Table& table, const std::string& id, const Anchors
     for (size_t i = 0; i < row.size(); ++i)
       text += cell_html(row[i], table.columns[i], i == 0, notes, anchors);
   }
-  text += "\n</tbody></table></div>\n";
+  text += "\n</tbody></table></div></div>\n";
   if (notes.empty() && table.footnotes.empty()) return text;
   text += "<div class=notes>";
   for (size_t i = 0; i < notes.size(); ++i)

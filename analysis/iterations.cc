@@ -106,9 +106,12 @@ Table table_of(const std::string& model, const std::vector<Sampled>& rows,
                const Published* published) {
   Table table;
   table.title = fmt::format("Iterations of {}", model);
+  table.section = "Iterations";
   table.introduction =
-      "Iterations a block until its stop or its largest number, in sampling order; of a block in "
-      "segments those of a segment, of a window its evaluations. Means over chunks and segments.";
+      "Iterations of each block, in sampling order: until the stop, or the largest number. A block "
+      "in "
+      "segments: iterations per segment. A window: its evaluations. Means over chunks and "
+      "segments.";
   table.columns = {{"strategy", Align::kLeft}, {"cfg"}};
   const size_t blocks = rows.front().iterations.size();
   for (size_t b = blocks; b-- > 0;) table.columns.push_back({fmt::format("block {}", b)});
@@ -128,9 +131,9 @@ Table table_of(const std::string& model, const std::vector<Sampled>& rows,
       table.rows.push_back(std::move(row));
   }
   table.footnotes.push_back(
-      "A sequential block takes T - 1 steps of one token. Passes: tokens evaluated / T, summed "
+      "A sequential block takes T - 1 steps of one token. passes: tokens evaluated / T, summed "
       "over "
-      "blocks; an evaluation without the unconditional pass counts half.");
+      "blocks. An evaluation without the unconditional pass counts half.");
   return table;
 }
 

@@ -74,7 +74,7 @@ std::string render_markdown(const Report& report) {
     text += (text.empty() ? "" : "\n") + render_markdown(table);
   for (const Picture& picture : report.pictures) {
     const std::string caption = escaped(picture.caption);
-    text += fmt::format("\n## {}\n\n![{}]({})\n\n{}\n\n", escaped(picture.file.stem().string()),
+    text += fmt::format("\n## {}\n\n![{}]({})\n\n{}\n\n", escaped(picture.heading()),
                         caption, link_target(picture.file), caption);
     for (size_t row = 0; row < picture.row_labels.size(); ++row) {
       text += fmt::format("{}. {}\n", row + 1, escaped(picture.row_labels[row]));

@@ -17,25 +17,24 @@ auto family_key(const Point& point) {
   return std::tuple(t("model"), point.model_id(), t("device"), t("compute"), n("num_images"),
                     n("chunk"), n("attn_temp"), t("labels"), t("nonfinite"), t("distance_name"),
                     n("features"), n("reference_images"), point.content_sha256("extractor"),
-                    point.content_sha256("reference"), n("smoke"));
+                    point.content_sha256("reference"), point.smoke());
 }
 
+// The mean over seeds, of each its first measurement.
 std::optional<Estimate> distance_over_seeds(const std::vector<Point>& points) {
-  std::map<std::optional<double>, double> by_seed;  // the first measurement of each
-  for (const Point& point : points)
-    by_seed.emplace(point.number("seed"), *point.number("distance"));
-  if (by_seed.size() < kFewestSeeds) return distance_of(points.front());
-  std::vector<double> values;
-  for (const auto& [seed, distance] : by_seed) values.push_back(distance);
-  const MeanError result = mean_error(values);
-  return Estimate{result.mean, result.error};
+  std::map<std::optional<double>, Point> by_seed;
+  for (const Point& point : points) by_seed.emplace(point.number("seed"), point);
+  std::vector<Point> firsts;
+  for (const auto& [seed, point] : by_seed) firsts.push_back(point);
+  return mean_distance(firsts);
 }
 
-std::optional<double> valid_seconds(const std::vector<Point>& points) {
+// Of those whose times are not worse than `worst`.
+std::optional<double> median_seconds(const std::vector<Point>& points, Timing worst) {
   std::vector<double> values;
   for (const Point& point : points) {
     const auto seconds = point.number("total_seconds");
-    if (seconds && *seconds > 0 && invalid_timing(point).empty()) values.push_back(*seconds);
+    if (seconds && *seconds > 0 && timing_of(point) <= worst) values.push_back(*seconds);
   }
   if (values.empty()) return std::nullopt;
   return quantile(std::move(values), 0.5);
@@ -45,7 +44,7 @@ MeasuredFamily family_of(std::vector<Point> points, const StrategyNames& names) 
   MeasuredFamily family;
   family.distance_name = points.front().text("distance_name");
   family.device = points.front().text("device");
-  family.smoke = points.front().flag("smoke");
+  family.smoke = points.front().smoke();
   sort_strategies(points, names);
   using Key = std::tuple<size_t, std::optional<double>, std::optional<double>>;
   std::map<std::string, size_t> order;  // of strategies
@@ -63,7 +62,8 @@ MeasuredFamily family_of(std::vector<Point> points, const StrategyNames& names) 
     measured.cfg = std::get<1>(key);
     measured.lr = std::get<2>(key);
     measured.sequential = is_sequential(own.front());
-    measured.seconds = valid_seconds(own);
+    measured.seconds = median_seconds(own, Timing::kValid);
+    measured.indicative_seconds = median_seconds(own, Timing::kIndicative);
     measured.distance = distance_over_seeds(own);
     measured.points = std::move(own);
     family.measured.push_back(std::move(measured));
@@ -71,16 +71,14 @@ MeasuredFamily family_of(std::vector<Point> points, const StrategyNames& names) 
   return family;
 }
 
-}  // namespace
-
-std::vector<MeasuredFamily> measured_families(const std::vector<Point>& points) {
+std::vector<MeasuredFamily> families_of(const std::vector<Point>& points, bool with_distance) {
   const StrategyNames names = strategy_names(points);
   const std::vector<std::string> models = model_names(points);
   std::map<decltype(family_key(Point{})), std::pair<std::string, std::vector<Point>>> groups;
   for (size_t i = 0; i < points.size(); ++i) {
     const auto distance = points[i].number("distance");
-    if (points[i].text("experiment") != "evaluate" || !distance || !std::isfinite(*distance))
-      continue;
+    const bool measured = distance && std::isfinite(*distance);
+    if (points[i].text("experiment") != "evaluate" || (with_distance && !measured)) continue;
     auto& [model, own] = groups[family_key(points[i])];
     model = models[i];
     own.push_back(points[i]);
@@ -94,11 +92,31 @@ std::vector<MeasuredFamily> measured_families(const std::vector<Point>& points) 
     families.push_back(family_of(std::move(group.second), names));
   }
   for (const char* column : {"device", "compute", "num_images", "attn_temp", "labels", "reference",
-                             "distance_name", "chunk", "smoke"}) {
+                             "distance_name", "chunk"}) {
     add_differing(titles, firsts, column);
   }
-  for (size_t i = 0; i < families.size(); ++i) families[i].title = titles[i];
+  for (size_t i = 0; i < families.size(); ++i)
+    families[i].title = families[i].smoke ? smoke_title(titles[i]) : titles[i];
   return families;
+}
+
+}  // namespace
+
+std::vector<MeasuredFamily> measured_families(const std::vector<Point>& points) {
+  return families_of(points, /*with_distance=*/true);
+}
+
+std::vector<MeasuredFamily> evaluated_families(const std::vector<Point>& points) {
+  return families_of(points, /*with_distance=*/false);
+}
+
+const Measured* best_sequential(const MeasuredFamily& family) {
+  const Measured* best = nullptr;
+  for (const Measured& measured : family.measured) {
+    if (!measured.sequential || !measured.distance) continue;
+    if (!best || measured.distance->value < best->distance->value) best = &measured;
+  }
+  return best;
 }
 
 const Measured* sequential_beside(const MeasuredFamily& family, const Measured& measured) {

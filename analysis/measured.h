@@ -16,9 +16,11 @@ struct Measured {
   std::optional<double> cfg, lr;
   std::vector<Point> points;  // in the order of seeds; one that was measured again is there twice
   bool sequential = false;
-  // Over seeds where there are three, else of the first; a seed counts once.
+  // The mean over seeds; a seed counts once.
   std::optional<Estimate> distance;
   std::optional<double> seconds;  // median of the valid total times; nothing without one
+  // Median of the total times as they were measured, valid or not; nothing of a smoke run.
+  std::optional<double> indicative_seconds = {};
 };
 
 // What may be compared with each other: equal in all but strategy, cfg, self-denoising and seed.
@@ -31,6 +33,11 @@ struct MeasuredFamily {
 
 // Of the points of experiment evaluate that have a distance; others are left out.
 std::vector<MeasuredFamily> measured_families(const std::vector<Point>& points);
+// Of all points of experiment evaluate: `distance` is nothing where one has none.
+std::vector<MeasuredFamily> evaluated_families(const std::vector<Point>& points);
+
+// The sequential one of the smallest distance; nullptr where none was measured.
+const Measured* best_sequential(const MeasuredFamily& family);
 
 // For (or another sequential strategy) at the same cfg and self_denoising_lr; nullptr when it was
 // not measured.

@@ -20,6 +20,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr size_t kLargePlot = 150'000;  // bytes of an SVG
+constexpr int kWidePlot = 500;          // pixels; a wider one scrolls on a narrow screen
 constexpr size_t kShownJobs = 50;       // failed or running ones
 constexpr int kRefreshSeconds = 20;     // while the sweep runs
 
@@ -81,7 +82,7 @@ std::string bullets(const std::vector<std::string>& lines, const char* kind) {
 Section summary_section(const std::vector<Point>& points,
                         const std::vector<MeasuredFamily>& families) {
   std::string text = paragraphs(plain_summary(points, families));
-  text += "<details><summary>What the words in the tables mean</summary><dl>";
+  text += "<details><summary>Words of the plots and tables</summary><dl>";
   for (const auto& [word, meaning] : glossary())
     text += fmt::format("<dt>{}<dd>{}", escape_html(word), escape_html(meaning));
   return {"summary", "In short", text + "</dl></details>\n"};
@@ -144,14 +145,22 @@ std::optional<Section> plots_section(const Report& report, const fs::path& folde
   if (report.plots.empty()) return std::nullopt;
   std::string text = "<div class=plots>\n";
   for (const Plot& plot : report.plots) {
-    text += fmt::format("<figure><h3>{}</h3>{}<figcaption>{}</figcaption></figure>\n",
-                        escape_html(plot.title),
-                        embedder.plot(plots_folder(folder), plot.name, alternative(plot)),
+    const bool wide = plot.width > kWidePlot;
+    std::string drawing = embedder.plot(plots_folder(folder), plot.name, alternative(plot));
+    if (wide) {
+      drawing = fmt::format(
+          "<div class=more><div class=scroll role=region tabindex=0 aria-label=\"{}\" "
+          "style=\"--w:{}px\">{}</div></div>",
+          escape_html(plot.title), plot.width, drawing);
+    }
+    text += fmt::format("<figure{}><h3>{}</h3>{}<figcaption>{}</figcaption></figure>\n",
+                        wide ? " class=wide" : "", escape_html(plot.title), drawing,
                         escape_html(plot.caption));
   }
   text +=
-      "</div>\n<p class=soft>Scripts, data, SVG and PNG of each plot are in the folder plots "
-      "beside this page; settings of your own go into plots/own.gp.</p>\n";
+      "</div>\n<p class=soft>The folder plots beside this page has the script, the data, SVG and "
+      "PNG "
+      "of each plot. Put settings of your own into plots/own.gp.</p>\n";
   return Section{"plots", "Plots", text};
 }
 
@@ -163,15 +172,33 @@ std::optional<Section> pictures_section(const Report& report, const fs::path& fo
     std::string alt = picture.caption;
     for (size_t i = 0; i < picture.row_labels.size(); ++i)
       alt += fmt::format(" Row {}: {}.", i + 1, picture.row_labels[i]);
-    text += fmt::format("<figure class=picture><h3>{}</h3>{}<figcaption>{}</figcaption></figure>\n",
-                        escape_html(picture.file.stem().string()),
-                        embedder.image(folder / picture.file, alt), escape_html(picture.caption));
+    const std::string image = embedder.image(folder / picture.file, alt),
+                      heading = escape_html(picture.heading()),
+                      caption = escape_html(picture.caption);
+    if (picture.folded) {
+      text += fmt::format(
+          "<details class=print><summary>{}</summary><figure class=picture>{}<figcaption>{}"
+          "</figcaption></figure></details>\n",
+          heading, image, caption);
+    } else {
+      text += fmt::format(
+          "<figure class=picture><h3>{0}</h3><div class=more><div class=\"scroll tall\" "
+          "role=region "
+          "tabindex=0 aria-label=\"{0}\">{1}</div></div><figcaption>{2}</figcaption></figure>\n",
+          heading, image, caption);
+    }
   }
-  return Section{"pictures", "Pictures", text};
+  return Section{"pictures", "Samples", text};
 }
 
 Section tables_section(const Report& report, const Anchors& anchors) {
   std::string text;
+  if (report.tables.size() > 1) {
+    text += "<details><summary>List of tables</summary><ul>";
+    for (size_t i = 0; i < report.tables.size(); ++i)
+      text += fmt::format("\n<li><a href=#t{}>{}</a>", i + 1, escape_html(report.tables[i].title));
+    text += "</ul></details>\n";
+  }
   for (size_t i = 0; i < report.tables.size(); ++i)
     text += render_html(report.tables[i], fmt::format("t{}", i + 1), anchors);
   return {"tables", "Tables", text};
@@ -187,12 +214,12 @@ std::pair<Section, Section> tables_and_origins(const Report& report,
                      Section{"origins", "Where the numbers come from",
                              fmt::format("<p>{}</p>\n", introduction) + origins.html}};
   };
-  auto both =
-      made(Detail::kEachPoint, "Names in the first column of a table lead to a point here.");
+  auto both = made(Detail::kEachPoint,
+                   "A name in the first column of a table is a link to its point here.");
   if (both.first.body.size() + both.second.body.size() <= most_bytes) return both;
   return made(Detail::kShared,
-              "There are so many points that the settings of each are left out here: "
-              "<code>analyze export</code> writes the columns of all as CSV.");
+              "There are too many points to show the settings of each here. "
+              "<code>analyze export</code> writes all columns of all points as CSV.");
 }
 
 std::string head(const Report& report, bool running) {
@@ -228,18 +255,20 @@ std::string render_page(const Report& report, const std::vector<Source>& sources
   auto [tables, origins] = tables_and_origins(report, points, most_bytes);
   const size_t length = tables.body.size() + origins.body.size();
   Embedder embedder(std::min(kMostPictureBytes, length < most_bytes ? most_bytes - length : 0));
-  std::vector<Section> sections = {summary_section(points, families)};
+  // Samples first, then the answer; where each number comes from stands last.
+  std::vector<Section> sections;
   const auto add = [&](std::optional<Section> section) {
     if (section) sections.push_back(std::move(*section));
   };
+  add(pictures_section(report, folder, embedder));
+  add(summary_section(points, families));
   if (!report.problems.empty())
     add(Section{"problems", "Problems", bullets(report.problems, " class=problem")});
   add(jobs_section(sources, jobs));
   add(plots_section(report, folder, embedder));
   add(std::move(tables));
-  add(pictures_section(report, folder, embedder));
   add(std::move(origins));
-  add(Section{"points", "What is shown and what is not", bullets(report.coverage, "")});
+  add(Section{"points", "Points shown and left out", bullets(report.coverage, "")});
 
   std::string text = head(report, still_running(sources));
   text += fmt::format(

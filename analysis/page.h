@@ -24,7 +24,6 @@ std::string render_page(const Report& report, const std::vector<Source>& sources
                         const std::vector<Point>& points,
                         const std::vector<MeasuredFamily>& families,
                         const std::vector<JobFolderState>& jobs,
-                        const std::filesystem::path& folder,
-                        size_t most_bytes = kMostPageBytes);
+                        const std::filesystem::path& folder, size_t most_bytes = kMostPageBytes);
 
 }  // namespace tarflow::analysis

@@ -5,9 +5,9 @@ namespace tarflow::analysis {
 // Contrasts of text are 7:1 and more in both schemes. Nothing is loaded: fonts are the reader's.
 const std::string_view kPageStyle = R"(
 :root{color-scheme:light dark;--back:#fff;--text:#1c1c1c;--soft:#4a4a4a;--line:#c8c8c8;--band:#f3f4f6;
---link:#0b4f9c;--focus:#b34700;--warn:#8a1c00}
+--link:#0b4f9c;--focus:#b34700;--warn:#8a1c00;--edge:#0005}
 @media (prefers-color-scheme:dark){:root{--back:#16181c;--text:#ececec;--soft:#bdbdbd;--line:#4a4d54;
---band:#22252b;--link:#8cc4ff;--focus:#ffb454;--warn:#ffab91}}
+--band:#22252b;--link:#8cc4ff;--focus:#ffb454;--warn:#ffab91;--edge:#fff7}}
 *{box-sizing:border-box}
 html{scroll-padding-top:1rem}
 body{margin:0 auto;padding:1rem clamp(.8rem,3vw,2.5rem) 4rem;max-width:84rem;background:var(--back);
@@ -23,6 +23,11 @@ a{color:var(--link)}
 nav ul{list-style:none;padding:0;display:flex;flex-wrap:wrap;gap:.3rem 1.2rem}
 nav a{display:inline-block;padding:.25rem 0}
 .scroll{overflow-x:auto;max-width:100%;position:relative}
+.more{position:relative}
+.tall{max-height:min(46vh,26rem);overflow-y:auto;width:fit-content}
+.more[data-more]::before{content:attr(data-more);display:block;color:var(--link);font-size:.85rem;font-weight:600}
+.more[data-side]::after{content:"";position:absolute;right:0;top:1.3rem;bottom:0;width:1.4rem;pointer-events:none;
+background:linear-gradient(to right,transparent,var(--edge))}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.92rem}
 caption{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 .m{font-size:.75em;vertical-align:super}
@@ -47,6 +52,9 @@ figure{margin:0;min-width:0}
 figure h3{margin:.2rem 0 .4rem}
 figure img{display:block;width:100%;max-width:44rem;height:auto;border:1px solid var(--line);
 border-radius:4px}
+.wide{grid-column:1/-1}
+.wide img{width:var(--w);min-width:min(var(--w),40rem);max-width:none}
+@media (min-width:60rem){.wide img{max-width:100%}}
 .picture img{image-rendering:pixelated;width:auto;max-width:100%}
 details{border:1px solid var(--line);border-radius:4px;margin:.4rem 0;padding:.35rem .7rem}
 summary{cursor:pointer}
@@ -64,8 +72,9 @@ progress{width:min(100%,30rem);height:1.1rem}
 dd{margin-bottom:.3rem}}
 @media print{:root{color-scheme:light;--back:#fff;--text:#000;--soft:#333;--line:#999;--band:#f3f4f6;
 --link:#000;--warn:#000}
-body{max-width:none;padding:0;font-size:10pt}nav,.skip,.m,th button::after{display:none}
-.scroll{overflow:visible}.short{break-inside:avoid}.picture img{max-height:88vh}table{font-size:8pt}th,td{white-space:normal;padding:.12rem .3rem}
+body{max-width:none;padding:0;font-size:10pt}nav,.skip,.m,th button::after,.more[data-more]::before,.more[data-side]::after{display:none}
+.wide img{max-width:100%;min-width:0}
+.scroll{overflow:visible;max-height:none}.short{break-inside:avoid}.picture img{max-height:88vh}table{font-size:8pt}th,td{white-space:normal;padding:.12rem .3rem}
 tbody th{position:static}td.l{min-width:0}
 .plots figure,tr{break-inside:avoid}h2,h3{break-after:avoid}thead{display:table-header-group}
 .plots{grid-template-columns:1fr 1fr}a{text-decoration:none}}
@@ -116,6 +125,28 @@ document.querySelectorAll('main table').forEach(function(table){
     });
   });
 });
+// A table or plot that is wider than the window says how much of it is to the right.
+function mark(box){
+  const scroll=box.firstElementChild,right=scroll.getBoundingClientRect().right,table=scroll.querySelector('table');
+  let text='';
+  if(scroll.scrollWidth-scroll.clientWidth-scroll.scrollLeft>2){
+    const heads=table?Array.from(table.tHead.rows[0].cells):[];
+    const hidden=heads.filter(function(head){return head.getBoundingClientRect().right>right+1;}).length;
+    text=hidden>0?hidden+(hidden===1?' more column':' more columns')+': scroll sideways \u2192':
+      'scroll sideways \u2192';
+  }
+  if(text)box.dataset.side='';else delete box.dataset.side;
+  if(scroll.scrollHeight-scroll.clientHeight-scroll.scrollTop>2)text+=(text?', ':'')+'scroll down for more rows \u2193';
+  if(text)box.dataset.more=text;else delete box.dataset.more;
+}
+function mark_all(){document.querySelectorAll('.more').forEach(mark);}
+document.querySelectorAll('.more').forEach(function(box){
+  box.firstElementChild.addEventListener('scroll',function(){mark(box);},{passive:true});
+  box.querySelectorAll('img').forEach(function(image){image.addEventListener('load',function(){mark(box);});});
+});
+addEventListener('resize',mark_all);
+addEventListener('load',mark_all);
+mark_all();
 function reveal(){
   const target=location.hash.length>1?document.getElementById(location.hash.slice(1)):null;
   if(!target)return;

@@ -13,6 +13,10 @@ namespace tarflow::analysis {
 std::vector<std::string> plain_summary(const std::vector<Point>& points,
                                        const std::vector<MeasuredFamily>& families);
 
+// The same without the paragraph that introduces the field: what was found.
+std::vector<std::string> findings(const std::vector<Point>& points,
+                                  const std::vector<MeasuredFamily>& families);
+
 // The words of the tables and what they mean.
 std::vector<std::pair<std::string, std::string>> glossary();
 

@@ -13,29 +13,28 @@ namespace {
 
 constexpr double kWithin = 0.01;  // of For's distance
 
-bool comparable(const Point& point) {
-  return invalid_timing(point).empty() && point.number("total_seconds") && point.number("distance");
+bool comparable(const SpeedupRow& row) {
+  return invalid_timing(row).empty() && row.mean_time("total_seconds") && row.mean("distance");
 }
 
 // What one column shows.
 struct Shown {
   const SpeedupBlock* block = nullptr;
-  Point reference;
+  const SpeedupRow* reference = nullptr;
   const PublishedModel* published = nullptr;
 };
 
-// The strategy's index in the block; nothing where none will do.
-std::optional<size_t> strategy_of(const Shown& shown) {
-  const auto& points = shown.block->points;
-  const double limit = *shown.reference.number("distance") * (1 + kWithin);
-  std::optional<size_t> best;
-  for (size_t i = 0; i < points.size(); ++i) {
-    if (is_sequential(points[i]) || !comparable(points[i])) continue;
-    if (shown.published && points[i].text("strategy_blocks") == describe(shown.published->strategy))
-      return i;
-    if (*points[i].number("distance") > limit) continue;
-    if (!best || *points[i].number("total_seconds") < *points[*best].number("total_seconds"))
-      best = i;
+// The strategy to show; nullptr where none will do.
+const SpeedupRow* strategy_of(const Shown& shown) {
+  const double limit = *shown.reference->mean("distance") * (1 + kWithin);
+  const SpeedupRow* best = nullptr;
+  for (const SpeedupRow& row : shown.block->rows) {
+    if (is_sequential(row.first()) || !comparable(row)) continue;
+    if (shown.published &&
+        row.first().text("strategy_blocks") == describe(shown.published->strategy))
+      return &row;
+    if (*row.mean("distance") > limit) continue;
+    if (!best || *row.mean_time("total_seconds") < *best->mean_time("total_seconds")) best = &row;
   }
   return best;
 }
@@ -44,13 +43,12 @@ std::optional<size_t> strategy_of(const Shown& shown) {
 std::vector<Shown> columns_of(const std::vector<SpeedupBlock>& blocks, const Published* published) {
   std::map<std::pair<std::string, std::string>, Shown> columns;
   for (const SpeedupBlock& block : blocks) {
-    const Point* reference = block.reference();
+    const SpeedupRow* reference = block.reference();
     if (!reference || !comparable(*reference)) continue;
-    Shown& shown = columns[{block.model, reference->text("device")}];
-    if (shown.block && *shown.reference.number("distance") <= *reference->number("distance"))
-      continue;
-    shown = {&block, *reference,
-             published ? find_figures(*published, reference->checkpoint()) : nullptr};
+    Shown& shown = columns[{block.model, block.first().text("device")}];
+    if (shown.block && *shown.reference->mean("distance") <= *reference->mean("distance")) continue;
+    shown = {&block, reference,
+             published ? find_figures(*published, block.first().checkpoint()) : nullptr};
   }
   std::vector<Shown> result;
   for (const auto& [key, shown] : columns) result.push_back(shown);
@@ -59,29 +57,31 @@ std::vector<Shown> columns_of(const std::vector<SpeedupBlock>& blocks, const Pub
 
 // "For" time, its distance, the strategy, its time, its distance, the rate.
 std::vector<Cell> measured_cells(const Shown& shown) {
-  const auto time = [](const Point& point) {
-    const auto seconds = point.number("total_seconds");
+  const auto time = [](const SpeedupRow& row) {
+    const auto seconds = row.mean_time("total_seconds");
     return number_cell(seconds, decimals_for({seconds}));
   };
-  const auto distance = [](const Point& point) {
-    Cell cell = estimate_cell(*distance_of(point), 4);
+  const auto distance = [](const SpeedupRow& row) {
+    Cell cell = estimate_cell(*mean_distance(row.points), 4);
     cell.note.clear();  // the table of distances says why there is no error
     return cell;
   };
-  std::vector<Cell> cells = {time(shown.reference), distance(shown.reference)};
-  cells.front().origins = {shown.reference.origin()};
-  const auto index = strategy_of(shown);
-  if (!index) {
+  const auto lead_to = [](Cell& cell, const SpeedupRow& row) {
+    for (const Point& point : row.points) cell.origins.push_back(point.origin());
+  };
+  std::vector<Cell> cells = {time(*shown.reference), distance(*shown.reference)};
+  lead_to(cells.front(), *shown.reference);
+  const SpeedupRow* const row = strategy_of(shown);
+  if (!row) {
     cells.push_back({kNoValue, false, "no strategy is within 1 % of For's distance"});
     cells.resize(6, {kNoValue});
     return cells;
   }
-  const Point& point = shown.block->points[*index];
-  cells.push_back({shown.block->names[*index]});
-  cells.back().origins = {point.origin()};
-  cells.push_back(time(point));
-  cells.push_back(distance(point));
-  cells.push_back(number_cell(rate(point, &shown.reference), 2));
+  cells.push_back({row->name});
+  lead_to(cells.back(), *row);
+  cells.push_back(time(*row));
+  cells.push_back(distance(*row));
+  cells.push_back(number_cell(rate(*row, shown.reference), 2));
   return cells;
 }
 
@@ -97,16 +97,16 @@ std::vector<Cell> published_cells(const PublishedModel& model) {
 }
 
 std::string footnote_of(const Shown& shown, const std::string& name) {
-  const Point& point = shown.reference;
+  const Point& point = shown.reference->first();
   const std::string few = too_few_images(point);
   return fmt::format(
-      "{}: seconds for {} images on {}, {}; {} of {} images; cfg {}, attention temperature {}, "
-      "self-denoising {}, seed {}.{}",
+      "{}: seconds for {} images on {}, {}; {} of {} images; cfg {}, attn_temp {}, "
+      "self_denoising_lr {}, {}.{}",
       name, count_text(point.number("num_images").value_or(0)), point.text("device"),
       point.text("compute"), point.text("distance_name"),
       count_text(point.number("distance_images").value_or(0)), setting_text(point, "cfg"),
       setting_text(point, "attn_temp"), setting_text(point, "self_denoising_lr"),
-      setting_text(point, "seed"), few.empty() ? "" : " " + few + ".");
+      seeds_text(shown.reference->points), few.empty() ? "" : " " + few + ".");
 }
 
 }  // namespace
@@ -126,11 +126,11 @@ std::optional<Table> paper_layout(const std::vector<SpeedupBlock>& blocks,
     for (size_t i = 0; i < cells.size(); ++i) table.rows[i].push_back(cells[i]);
   };
   std::set<std::string> devices;
-  for (const Shown& shown : columns) devices.insert(shown.reference.text("device"));
+  for (const Shown& shown : columns) devices.insert(shown.reference->first().text("device"));
   bool beside = false;
   for (const Shown& shown : columns) {
     std::string name = shown.block->model;
-    if (devices.size() > 1) name += ", " + shown.reference.text("device");
+    if (devices.size() > 1) name += ", " + shown.reference->first().text("device");
     add(name, measured_cells(shown));
     table.footnotes.push_back(footnote_of(shown, name));
     if (!shown.published) continue;

@@ -4,10 +4,13 @@
 
 #include <map>
 
+#include "analysis/answer_plots.h"
 #include "analysis/choice_plots.h"
 #include "analysis/curve_plots.h"
 #include "analysis/format.h"
 #include "analysis/gnuplot.h"
+#include "analysis/heat_maps.h"
+#include "analysis/training.h"
 #include "framework/core/error.h"
 
 namespace tarflow::analysis {
@@ -20,11 +23,37 @@ std::vector<Plot> all_plots(const std::vector<Point>& points,
   for (const Point& point : points) experiments[point.text("experiment")].push_back(point);
   std::vector<Plot> plots;
   for (auto& own :
-       {pareto_plots(families), heat_maps(families), convergence_plots(experiments["convergence"]),
+       {crm_plots(block_rankings(points)), rate_plots(families), deviation_plots(families),
+        pareto_plots(families), heat_maps(families), strategy_maps(families),
+        convergence_plots(experiments["convergence"]), training_plots(experiments["train"]),
         kernel_plots(experiments["benchmark"])}) {
     plots.insert(plots.end(), own.begin(), own.end());
   }
   return plots;
+}
+
+// Those of trial runs after the others, marked in title and drawing.
+std::vector<Plot> plots_apart(const std::vector<Point>& points,
+                              const std::vector<MeasuredFamily>& families) {
+  std::vector<Plot> all;
+  for (const bool smoke : {false, true}) {
+    std::vector<Point> own;
+    std::vector<MeasuredFamily> own_families;
+    for (const Point& point : points) {
+      if (point.smoke() == smoke) own.push_back(point);
+    }
+    for (const MeasuredFamily& family : families) {
+      if (family.smoke == smoke) own_families.push_back(family);
+    }
+    for (Plot& plot : all_plots(own, own_families)) {
+      if (smoke) {
+        if (plot.title.find("SMOKE") == std::string::npos) plot.title = smoke_title(plot.title);
+        plot.settings += "set label 'SMOKE' at screen 0.99, screen 0.97 right front\n";
+      }
+      all.push_back(std::move(plot));
+    }
+  }
+  return all;
 }
 
 }  // namespace
@@ -34,7 +63,7 @@ std::filesystem::path plots_folder(const std::filesystem::path& folder) { return
 void add_plots(Report& report, const std::vector<Point>& points,
                const std::vector<MeasuredFamily>& families, const std::filesystem::path& folder) {
   try {
-    report.plots = all_plots(points, families);
+    report.plots = plots_apart(points, families);
   } catch (const Error& error) {
     report.problems.push_back(error.what());
   }

@@ -57,6 +57,13 @@ std::string Point::warning() const {
   return status == "ok" ? "" : status;
 }
 
+bool Point::smoke() const {
+  if (flag("smoke")) return true;
+  if (!job || !job->job.is_object()) return false;
+  const auto replaced = job->job.find("smoke");
+  return replaced != job->job.end() && !replaced->is_null();
+}
+
 std::string Point::origin() const {
   return fmt::format("{}#{}/{}", source ? source->file.string() : "", text("job"), id());
 }
@@ -143,6 +150,8 @@ std::vector<Point> points_of(const std::vector<Source>& sources) {
   }
   return points;
 }
+
+std::string smoke_title(const std::string& text) { return "SMOKE: " + text; }
 
 std::string setting_text(const Point& point, const std::string& column) {
   const std::string text = point.text(column);

@@ -38,6 +38,9 @@ struct Point {
   // What is to be known before the row is used; "" where its status is ok.
   std::string warning() const;
 
+  // Of a trial run (--smoke), whose numbers mean nothing.
+  bool smoke() const;
+
   std::string id() const { return text("point"); }
   // "FILE#JOB/POINT": tells this measurement from others of the same point in other files.
   std::string origin() const;
@@ -74,6 +77,9 @@ void add_differing(std::vector<std::string>& names, const std::vector<Point>& po
 // measured more than once).
 std::vector<std::string> distinct_names(const std::vector<Point>& points,
                                         const std::vector<std::string>& columns);
+
+// "SMOKE: TEXT": how titles of what trial runs made begin.
+std::string smoke_title(const std::string& text);
 
 // "500", "0.9", "1e-06": a setting as it was written.
 std::string setting_text(const Point& point, const std::string& column);

@@ -9,7 +9,7 @@
 namespace tarflow::analysis {
 
 struct Regenerated {
-  std::string text;                            // the document with its tables made anew
+  std::string text;                            // the document with its tables rewritten
   std::vector<std::filesystem::path> records;  // files it takes tables from, as they were opened
   std::vector<std::string> absent;             // those that are not there; their tables stay
   std::map<std::filesystem::path, std::string> figures;  // files of its figures, by path
@@ -28,7 +28,7 @@ struct Regenerated {
 Regenerated regenerate(const std::filesystem::path& document,
                        const std::filesystem::path& published);
 
-// Whether the figure's file is as it was made anew. SVGs differ between versions of gnuplot, so
+// Whether the figure's file is up to date. SVGs differ between versions of gnuplot, so
 // they are compared only where both are of one; scripts and data always.
 bool figure_is_current(const std::filesystem::path& file, const std::string& made);
 

@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <set>
 
+#include "analysis/answer.h"
 #include "analysis/benchmark.h"
 #include "analysis/convergence.h"
 #include "analysis/crm.h"
@@ -25,6 +27,7 @@
 #include "analysis/speedup.h"
 #include "analysis/status.h"
 #include "analysis/strips.h"
+#include "analysis/training.h"
 #include "analysis/tuning.h"
 #include "framework/core/error.h"
 #include "framework/core/file.h"
@@ -72,6 +75,16 @@ void add_coverage(Report& report, const std::string& experiment, size_t points,
     report.coverage.push_back("left out: " + reason);
 }
 
+// Where the tables of an experiment stand that name no section themselves.
+std::string section_of(const std::string& experiment) {
+  static const std::map<std::string, std::string> kSections = {
+      {"igm_crm", "Convergence ranking"}, {"evaluate", "Speed-up"},   {"bpd", "Likelihood"},
+      {"convergence", "Convergence"},     {"compare", "Differences"}, {"benchmark", "Benchmark"},
+      {"device_error", "Numerical error"}};
+  const auto found = kSections.find(experiment);
+  return found == kSections.end() ? experiment : found->second;
+}
+
 // Beside tables of the same points.
 void add_iterations(TableSet& tables, const TableSet& iterations) {
   tables.tables.insert(tables.tables.end(), iterations.tables.begin(), iterations.tables.end());
@@ -101,6 +114,11 @@ void add_tables(Report& report, const std::vector<Point>& points, const Publishe
           fmt::format("trace: {} with results, shown in pictures.", plural(own.size(), "point")));
       name_pictures(report, own);
       continue;
+    } else if (experiment == "sample") {
+      for (const Strips& strips : sample_strips(own)) add_strips(report, strips, folder);
+      report.coverage.push_back(
+          fmt::format("sample: {} with results, shown in pictures.", plural(own.size(), "point")));
+      continue;
     } else if (experiment == "compare") {
       tables = difference_tables(own);
       for (const Strips& strips : compare_strips(own)) add_strips(report, strips, folder);
@@ -108,6 +126,9 @@ void add_tables(Report& report, const std::vector<Point>& points, const Publishe
       tables = benchmark_tables(own, published);
     } else if (experiment == "tune") {
       tables = tuning_tables(own);
+    } else if (experiment == "train") {
+      tables = training_tables(own);
+      for (const Strips& strips : training_strips(own)) add_strips(report, strips, folder);
     } else if (experiment == "device_error") {
       tables = device_error_tables(own);
     } else {
@@ -117,13 +138,60 @@ void add_tables(Report& report, const std::vector<Point>& points, const Publishe
       name_pictures(report, own);
       continue;
     }
+    for (Table& table : tables.tables) {
+      if (table.section.empty()) table.section = section_of(experiment);
+    }
     add_coverage(report, experiment, own.size(), tables);
     name_pictures(report, own);
     // The CRM tells which strategies to try, so it is read first.
     const auto where = experiment == "igm_crm" ? report.tables.begin() : report.tables.end();
     report.tables.insert(where, tables.tables.begin(), tables.tables.end());
   }
-  if (const auto table = status_table(points)) report.tables.insert(report.tables.begin(), *table);
+  if (auto table = status_table(points)) {
+    table->section = "Status";
+    report.tables.insert(report.tables.begin(), std::move(*table));
+  }
+}
+
+// Trial runs in tables of their own, which say so in every title, and never beside published
+// figures.
+void add_all_tables(Report& report, const std::vector<Point>& points, const Published* published,
+                    const std::filesystem::path& folder, const ReportOptions& options) {
+  std::vector<Point> real, smoke;
+  for (const Point& point : points) (point.smoke() ? smoke : real).push_back(point);
+  if (!real.empty()) add_tables(report, real, published, folder, options);
+  if (smoke.empty()) return;
+  Report trial;
+  // Pictures of both would have the same names.
+  const std::filesystem::path inner = real.empty() ? "" : "smoke";
+  add_tables(trial, smoke, nullptr, folder / inner, options);
+  for (Table& table : trial.tables) {
+    table.title = smoke_title(table.title);
+    report.tables.push_back(std::move(table));
+  }
+  for (Picture& picture : trial.pictures) {
+    picture.title = smoke_title(picture.heading());
+    picture.caption = smoke_title(picture.caption);
+    picture.file = inner / picture.file;
+    report.pictures.push_back(std::move(picture));
+  }
+  for (const std::string& line : trial.coverage) report.coverage.push_back(smoke_title(line));
+  report.problems.insert(report.problems.end(), trial.problems.begin(), trial.problems.end());
+}
+
+// In the title and the first lines, which every format and the page show.
+void say_smoke(Report& report, const std::vector<Point>& points) {
+  const auto count = static_cast<size_t>(std::count_if(
+      points.begin(), points.end(), [](const Point& point) { return point.smoke(); }));
+  if (count == 0) return;
+  report.title = smoke_title(report.title);
+  report.summary.insert(
+      report.summary.begin(),
+      fmt::format("SMOKE RUN: {} a trial with at most 2 images, perhaps of an untrained model. "
+                  "Times, distances and images of a trial mean nothing.",
+                  count == points.size() ? "all points are of"
+                                         : fmt::format("{} of {} points are of", count,
+                                                       points.size())));
 }
 
 std::optional<Published> published_figures(const std::filesystem::path& file,
@@ -171,7 +239,8 @@ Report make_report(const std::vector<std::filesystem::path>& files,
 
   const std::optional<Published> published = published_figures(options.published, report.problems);
   const std::vector<Point> points = points_of(sources);
-  add_tables(report, points, published ? &*published : nullptr, folder, options);
+  say_smoke(report, points);
+  add_all_tables(report, points, published ? &*published : nullptr, folder, options);
   if (points.size() < rows) {
     report.coverage.push_back(fmt::format("{} in more than one file: shown once.",
                                           plural(rows - points.size(), "point")));
@@ -179,11 +248,9 @@ Report make_report(const std::vector<std::filesystem::path>& files,
   for (const Source& source : sources) {
     for (const std::string& line : points_without_results(source)) report.coverage.push_back(line);
   }
-  std::vector<MeasuredFamily> families;
-  if (options.page) {
-    families = measured_families(points);
-    add_plots(report, points, families, folder);
-  }
+  const std::vector<MeasuredFamily> families = measured_families(points);
+  report.answer = make_answer(points, families, sources);
+  if (options.page) add_plots(report, points, families, folder);
   try {
     write_file(folder / "report.md", render_markdown(report));
     if (options.page) write_page(report, sources, points, families, folder);

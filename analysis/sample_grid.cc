@@ -148,14 +148,14 @@ std::vector<SampleGrid> sample_grids(const std::vector<Point>& points) {
 Picture write_sample_grid(const SampleGrid& grid, const std::filesystem::path& folder) {
   Picture picture;
   picture.file = grid.name + ".png";
+  picture.title = "Samples of " + grid.title;
   std::vector<images::StripRow> rows;
   for (const SampleRow& row : grid.rows) rows.push_back(strip_row(row));
   const size_t columns = write_rows(rows, folder, picture);
   picture.caption = fmt::format(
-      "Samples of {}, before self-denoising: strategies below each other, the first {} images side "
-      "by "
-      "side, each column from the same noise.",
-      grid.title, columns);
+      "The first {} images of each strategy, before self-denoising. One row per strategy; a column "
+      "has the same noise in every row.",
+      columns);
   if (grid.left_out > 0) {
     picture.caption += fmt::format(" {} more rows are left out.", grid.left_out);
   }
@@ -170,15 +170,18 @@ bool has_differences(const SampleGrid& grid) {
 Picture write_difference_grid(const SampleGrid& grid, const std::filesystem::path& folder) {
   Picture picture;
   picture.file = grid.name + "_difference.png";
+  picture.title = fmt::format("Samples of {}: differences from For", grid.title);
+  picture.folded = true;
   std::vector<images::StripRow> rows;
   for (const SampleRow& row : grid.rows) {
     if (row.exact) rows.push_back(difference_row(row));
   }
   write_rows(rows, folder, picture);
   picture.caption = fmt::format(
-      "Differences from For's samples of {}, {:g} times enlarged: grey is none, lighter and darker "
-      "is more. Rows and columns as in the grid of samples.",
-      grid.title, kAmplification);
+      "Differences from For's samples, {:g} times enlarged. Grey: no difference. Rows and columns "
+      "are "
+      "those of the samples.",
+      kAmplification);
   return picture;
 }
 

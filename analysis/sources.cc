@@ -16,7 +16,7 @@ namespace {
 
 constexpr size_t kNamedPoints = 12;  // points of one job that are named one by one
 constexpr const char* kMergeAgain =
-    "remove the file and run the sweep again: what is computed is kept and merged anew";
+    "remove the file and run the sweep again: computed results are kept and merged again";
 
 std::vector<std::string> point_ids(const Json& job) {
   std::vector<std::string> ids;

@@ -66,8 +66,8 @@ std::vector<Strips> trace_strips(const std::vector<Point>& points) {
     Strips strips;
     strips.name = file_name("trace_" + sampled(first));
     strips.caption = fmt::format(
-        "Sampling of {}, from noise (left) through each block to the end, a row a strategy; each "
-        "state is scaled to its own range.",
+        "Sampling of {}, from noise (left) through each block to the image (right). One row per "
+        "strategy. Each state is scaled to its own range.",
         sampled(first));
     if (const record::Array* states = first.array("trace/states"))
       strips.headings = states->strings;
@@ -91,8 +91,8 @@ std::vector<Strips> compare_strips(const std::vector<Point>& points) {
     Strips strips;
     strips.name = file_name("compare_" + sampled(first));
     strips.caption = fmt::format(
-        "Samples of {} by {} and by other strategies from the same noise, and their differences "
-        "{} times enlarged: grey is none.",
+        "Samples of {} by {} and by other strategies from the same noise, and their differences, "
+        "{} times enlarged. Grey: no difference.",
         sampled(first), against, setting_text(first, "amplification"));
     if (auto images = images_of(first.array("compare/against"), 4, kGridColumns); !images.empty())
       strips.rows.push_back({against, std::move(images)});

@@ -1,4 +1,4 @@
-// Pictures of experiments trace and compare, from their arrays.
+// Pictures of experiments trace, compare and sample, from their arrays.
 #pragma once
 
 #include <filesystem>
@@ -24,6 +24,9 @@ std::vector<Strips> trace_strips(const std::vector<Point>& points);
 
 // One a job: the samples compared with, then of each strategy its samples and the differences.
 std::vector<Strips> compare_strips(const std::vector<Point>& points);
+
+// One a model: the first final images of experiment sample, a row a point.
+std::vector<Strips> sample_strips(const std::vector<Point>& points);
 
 // Writes folder/<name>.png. Throws Error naming it.
 Picture write_strips(const Strips& strips, const std::filesystem::path& folder);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 
 namespace tarflow::analysis {
 
@@ -30,6 +31,57 @@ std::string note_mark(const Cell& cell, const std::vector<std::string>& notes) {
   if (cell.note.empty()) return "";
   const auto found = std::find(notes.begin(), notes.end(), cell.note);
   return found == notes.end() ? "" : note_mark(static_cast<size_t>(found - notes.begin()));
+}
+
+namespace {
+
+std::string lower(std::string_view text) {
+  std::string result(text);
+  for (char& c : result) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return result;
+}
+
+std::vector<std::string> alternatives(std::string_view words) {
+  std::vector<std::string> list;
+  for (;;) {
+    const size_t bar = words.find(" | ");
+    list.push_back(lower(words.substr(0, bar)));
+    if (bar == std::string_view::npos) return list;
+    words.remove_prefix(bar + 3);
+  }
+}
+
+}  // namespace
+
+std::vector<Table> tables_with(const std::vector<Table>& tables, std::string_view words) {
+  std::vector<bool> taken(tables.size(), false);
+  for (const std::string& word : alternatives(words)) {
+    const auto take = [&](const auto& has) {
+      bool any = false;
+      for (size_t i = 0; i < tables.size(); ++i) {
+        if (lower(has(tables[i])).find(word) == std::string::npos) continue;
+        taken[i] = any = true;
+      }
+      return any;
+    };
+    if (!take([](const Table& table) { return table.section + "\n" + table.title; }))
+      take([](const Table& table) { return table.introduction; });
+  }
+  std::vector<Table> found;
+  for (size_t i = 0; i < tables.size(); ++i) {
+    if (taken[i]) found.push_back(tables[i]);
+  }
+  return found;
+}
+
+std::string table_titles(const std::vector<Table>& tables) {
+  std::string text, section;
+  for (const Table& table : tables) {
+    if (table.section != section && !table.section.empty()) text += "  " + table.section + "\n";
+    section = table.section;
+    if (table.title != section) text += (section.empty() ? "  " : "    ") + table.title + "\n";
+  }
+  return text;
 }
 
 bool holds_words(const Table& table, std::string_view words) {

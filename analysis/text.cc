@@ -214,7 +214,7 @@ std::string render_text(const Report& report, const TextStyle& style) {
     text.append("\n").append(strong(title, style)).append("\n");
   };
   for (const Picture& picture : report.pictures) {
-    heading(picture.file.string());
+    heading(fmt::format("{} ({})", picture.heading(), picture.file.string()));
     text += paragraph(picture.caption, style.width);
     for (size_t row = 0; row < picture.row_labels.size(); ++row) {
       text += paragraph(picture.row_labels[row], style.width, fmt::format("  row {}: ", row + 1));

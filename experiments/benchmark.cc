@@ -72,11 +72,12 @@ void Settings::bind(Binder& binder) {
                        .description = "A name under `models:`; `random_weights` need no file.",
                        .required = true,
                        .example = "afhq"});
-  binder.strategy(strategy, {.name = "strategy",
-                             .description = "How the blocks are inverted; guesses are stated.",
-                             .required = true,
-                             .example = "For",
-                             .shared = true});
+  binder.strategy(
+      strategy, {.name = "strategy",
+                 .description = "How the blocks are inverted. `guess: auto` is not possible here.",
+                 .required = true,
+                 .example = "For",
+                 .shared = true});
   binder.number(cfg, {.name = "cfg", .description = "Guidance weight; 0: none.", .minimum = 0});
   binder.number(attn_temp, {.name = "attn_temp",
                             .description = "Attention temperature of the unconditional pass.",
@@ -88,10 +89,10 @@ void Settings::bind(Binder& binder) {
                          .shared = true});
   bind_seed(binder, seed);
   binder.integer(warm_up, {.name = "warm_up",
-                           .description = "Samplings of the batch before those that are timed.",
+                           .description = "Samplings of the batch before the timed ones.",
                            .minimum = 0});
   binder.integer(repeats, {.name = "repeats",
-                           .description = "Timed samplings of the batch; the median counts.",
+                           .description = "Timed samplings of the batch. The result is the median.",
                            .minimum = 1});
   binder.integer(front_advance,
                  {.name = "front_advance",
@@ -99,11 +100,9 @@ void Settings::bind(Binder& binder) {
                                  "moves, on average, whatever their tolerance: for times on random "
                                  "weights. 0: by the tolerance.",
                   .minimum = 0});
-  binder.boolean(
-      profile,
-      {.name = "profile",
-       .description = "Sample once more to see which kernels the time goes into: one block "
-                      "of each kind, the others in proportion."});
+  binder.boolean(profile, {.name = "profile",
+                           .description = "Sample once more to measure the time of each kernel: "
+                                          "one block of each kind, the others in proportion."});
   bind_device(binder, device, compute_type);
   bind_memory_limit(binder, memory_limit);
 }
@@ -433,7 +432,7 @@ std::vector<ArrayInfo> arrays() {
 
 const bool registered = register_experiment<Settings>(
     {.name = "benchmark",
-     .description = "Times of sampling by block and kernel, beside the rates of matrix products, "
+     .description = "Times of sampling by block and kernel, and the rates of matrix products, "
                     "attention and copies on the same device.",
      .revision = 2,
      .timed = true,

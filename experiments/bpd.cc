@@ -12,6 +12,7 @@
 #include "experiments/registry.h"
 #include "framework/core/error.h"
 #include "framework/core/image_settings.h"
+#include "framework/core/model_filename.h"
 #include "framework/metrics/likelihood.h"
 #include "framework/tensor/device.h"
 #include "framework/tensor/noise.h"
@@ -40,14 +41,13 @@ struct Settings {
                          .description = "A name under `models:`.",
                          .required = true,
                          .example = "afhq"});
-    binder.path(images,
-                {.name = "images",
-                 .description = "Folder of real images or .npz batches; resized and cropped to the "
-                                "model's side.",
-                 .required = true,
-                 .example = "data/afhq",
-                 .identity = Identity::kContent,
-                 .file = FileKind::kImages});
+    binder.path(images, {.name = "images",
+                         .description = "Real images: a folder or .npz batches. They are resized "
+                                        "and cropped to the size of the model.",
+                         .required = true,
+                         .example = "data/afhq",
+                         .identity = Identity::kContent,
+                         .file = FileKind::kImages});
     bind_layout(binder, layout, kLayout, "images");
     binder.integer(num_images, {.name = "num_images",
                                 .description = "Images used, balanced over classes; 0: all.",
@@ -57,17 +57,18 @@ struct Settings {
         dequantisation,
         {.name = "dequantisation",
          .description =
-             "The noise of the model's training, which is added to the images. gaussian: of the "
-             "model's noise_std; the density of noisy images, in nats. uniform: within each of the "
-             "256 levels; bits per dimension. auto: gaussian where noise_std is known.",
+             "The noise of the model's training, which is added to the images. gaussian: with the "
+             "model's noise_std; gives the density of noisy images in nats. uniform: within each "
+             "of the 256 levels; gives bits per dimension. auto: uniform if the checkpoint's name "
+             "ends with _uniform, gaussian if noise_std is known.",
          .choices = {"auto", "gaussian", "uniform"}});
     binder.integer(draws, {.name = "draws",
-                           .description = "Independent draws of the noise an image, averaged.",
+                           .description = "Independent draws of the noise per image, averaged.",
                            .minimum = 1,
                            .maximum = static_cast<double>(kMaxDraws)});
     binder.integer(seed, {.name = "seed",
-                          .description = "Key of the counter-based noise; image i has the same in "
-                                         "any batch, order or device.",
+                          .description = "Key of the counter-based noise. Image i has the same "
+                                         "noise for any batch, order or device.",
                           .minimum = 0});
     bind_batch(binder, batch);
     bind_max_unreadable(binder, max_unreadable);
@@ -75,6 +76,14 @@ struct Settings {
     bind_nonfinite(binder, nonfinite);
   }
 };
+
+// Whether the checkpoint's name says that the noise of training was uniform.
+bool named_uniform(const JobContext& context) {
+  if (context.job().model.is_null()) return false;
+  const auto name =
+      parse_model_filename(context.job().model.get().value("checkpoint", std::string()));
+  return name && name->uniform;
+}
 
 // The kind of noise, "gaussian" or "uniform". A checkpoint does not tell how it was trained; that
 // its noise level is known says that there was one.
@@ -91,6 +100,7 @@ std::string noise_kind(JobContext& context, const Settings& settings, const Mode
     return "uniform";
   }
   if (level > 0) return "gaussian";
+  if (settings.dequantisation == "auto" && named_uniform(context)) return "uniform";
   throw Error(
       settings.dequantisation == "gaussian"
           ? "`dequantisation: gaussian` needs the model's noise level, which its file does not hold"
@@ -255,14 +265,13 @@ std::vector<ArrayInfo> arrays() {
        ElementType::kFloat64,
        {"block in checkpoint order"},
        "nat",
-       "what the block adds to logdet a dimension, a mean over images"}};
+       "contribution of the block to logdet per dimension, mean over images"}};
 }
 
 const bool registered = register_experiment<Settings>(
     {.name = "bpd",
-     .description =
-         "Bits per dimension of real images, or the density of noisy images in nats for models "
-         "trained with Gaussian noise.",
+     .description = "Bits per dimension of real images. For models trained with Gaussian noise: "
+                    "the density of noisy images in nats.",
      .revision = 1,
      .timed = false,
      .fields = {},

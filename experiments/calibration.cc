@@ -136,6 +136,7 @@ Made read_or_made(JobContext& context, const Model& model, double memory_limit) 
   if (kept) return *kept;
   context.log(fmt::format("calibrating the adaptive window: {} images, sampled sequentially",
                           kCalibrationImages));
+  context.prepares();
   Made made = measured(context, model, memory_limit);
   context.work_begins();
   write(file, made);

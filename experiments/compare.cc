@@ -23,28 +23,30 @@ namespace {
 
 struct Settings : SamplingSettings {
   Strategy against;
-  double self_denoising_lr = 0;
+  double self_denoising_lr = kSelfDenoisingLr;
   double amplification = 4;
   int64_t shown = 8;
   NoiseSettings noise;
 
   void bind(Binder& binder) {
     SamplingSettings::bind(binder, StrategyField::kShared);
-    binder.strategy(against,
-                    {.name = "against",
-                     .description = "Strategy the others are compared with; none: sequential.",
-                     .example = "For"});
+    binder.strategy(
+        against,
+        {.name = "against",
+         .description = "The strategy that the others are compared with. Default: sequential.",
+         .example = "For"});
     bind_self_denoising(binder, self_denoising_lr, /*shared=*/false);
     binder.number(amplification,
                   {.name = "amplification",
-                   .description = "Factor on the differences in the pictures; grey is none, and "
-                                  "white and black are 1 / amplification and beyond.",
+                   .description = "Factor on the differences in the pictures. Grey: no difference; "
+                                  "white and black: 1 / amplification or more.",
                    .minimum = 1e-3,
                    .example = 16});
-    binder.integer(shown, {.name = "shown",
-                           .description = "Images in the pictures, the first ones of num_images.",
-                           .minimum = 1,
-                           .maximum = 64});
+    binder.integer(shown,
+                   {.name = "shown",
+                    .description = "Number of images in the pictures: the first of num_images.",
+                    .minimum = 1,
+                    .maximum = 64});
     noise.bind(binder);
   }
 };
@@ -72,10 +74,7 @@ class Comparison {
         input_(context, settings_.noise, settings_, model_),
         shown_(std::min(settings_.shown, settings_.num_images)),
         left_out_(context.point_count()) {
-    if (settings_.self_denoising_lr != 0 && model_.shape.noise_std <= 0) {
-      throw Error("self-denoising needs the model's noise level, which its file does not hold",
-                  "state `noise_std` under the model, or set self_denoising_lr: 0");
-    }
+    require_noise_level(settings_.self_denoising_lr, model_.shape.noise_std);
     against_.strategy = settings_.against;
     if (against_.strategy.blocks.empty()) {
       against_.strategy = {"For", std::vector<BlockPlan>(static_cast<size_t>(model_.shape.blocks))};
@@ -95,15 +94,19 @@ class Comparison {
     SampleOptions options = settings_.options();
     options.strategy = against_.strategy;
     options.calibration = calibration_;
+    const int64_t total = settings_.num_images * static_cast<int64_t>(points_.size() + 1);
+    int64_t done = 0, count = 0;  // images of all strategies; of the chunk at hand
+    options.on_progress = [&](double share) {
+      context_.progress_inside(kSamplingPhase, done, total, count, share);
+    };
     ChunkSampler sampler(model_, options,
                          batch_options(context_, settings_, settings_.self_denoising_lr != 0));
-    const int64_t total = settings_.num_images * static_cast<int64_t>(points_.size() + 1);
-    int64_t done = 0;
-    context_.progress("sampling", done, total);
+    context_.progress(kSamplingPhase, done, total);
     for (const Chunk& chunk : chunks_of(settings_.num_images, settings_.chunk)) {
       at::Tensor reference;
       for (size_t i = 0; i <= points_.size(); ++i) {
         context_.stop_if_requested();
+        count = chunk.count;
         PointImages& point = i == 0 ? against_ : points_[i - 1];
         const at::Tensor images = sample(sampler, point, chunk);
         if (i == 0) {
@@ -113,7 +116,7 @@ class Comparison {
           add_deviations(i - 1, images, reference, chunk);
         }
         done += chunk.count;
-        context_.progress("sampling", done, total);
+        context_.progress(kSamplingPhase, done, total);
       }
     }
     report();
@@ -258,19 +261,19 @@ std::vector<ArrayInfo> arrays() {
         "the first samples of the strategy compared with"},
        {"compare/<point>/images", ElementType::kUInt8, axes, "", "the first samples"},
        {"compare/<point>/difference", ElementType::kUInt8, axes, "",
-        "127 + 127.5 amplification times their difference, cut off at 0 and 255"},
+        "127 + 127.5 * amplification * difference, clipped to 0 and 255"},
        {"compare/<point>/deviation",
         ElementType::kFloat64,
         {"image"},
         "",
-        "rms difference of every image over the rms of all finite images of `against`; NaN where "
-        "either is not finite"}});
+        "RMS difference of every image / RMS of all finite images of `against`; NaN if one of them "
+        "is not finite"}});
 }
 
 const bool registered = register_experiment<Settings>(
     {.name = "compare",
-     .description = "Samples of several strategies from the same noise: grids of images and of "
-                    "differences, and how far they are apart.",
+     .description = "Samples of several strategies from the same noise: pictures of images and "
+                    "differences, and their deviations.",
      .revision = 2,
      .timed = false,
      .fields = {},

@@ -44,35 +44,38 @@ struct Settings : SamplingSettings {
 
   void bind(Binder& binder) {
     SamplingSettings::bind(binder, StrategyField::kNone);
-    binder.integer(segments, {.name = "segments",
-                              .description = "Segments of the GS-Jacobi curves, which are measured "
-                                             "beside pure Jacobi; 0: none.",
-                              .minimum = 0});
-    binder.integers(segment_blocks, {.name = "segment_blocks",
-                                     .description = "Blocks (as in the checkpoint) measured "
-                                                    "segment by segment as well; none named: all.",
-                                     .minimum = 0,
-                                     .example = {7}});
+    binder.integer(
+        segments,
+        {.name = "segments",
+         .description = "Number of segments of the GS-Jacobi curves. 0: only pure Jacobi.",
+         .minimum = 0});
+    binder.integers(
+        segment_blocks,
+        {.name = "segment_blocks",
+         .description = "Blocks (numbers of the checkpoint) with GS-Jacobi curves. Default: all.",
+         .minimum = 0,
+         .example = {7}});
     binder.number(
-        clamp, {.name = "clamp",
-                .description = "Iterates are clamped to [-clamp, clamp] (published: 3); 0: never.",
-                .minimum = 0,
-                .example = 3,
-                .shared = true});
+        clamp,
+        {.name = "clamp",
+         .description = "Iterates are limited to [-clamp, clamp] (published: 3). 0: no clamp.",
+         .minimum = 0,
+         .example = 3,
+         .shared = true});
     binder.choice(guess,
                   {.name = "guess",
-                   .description = "First iterate: z itself, or token 0 of z and zeros elsewhere.",
+                   .description = "Initial guess: z itself, or token 0 of z and zeros elsewhere.",
                    .choices = {"z", "zero"},
                    .shared = true});
     binder.choice(start,
                   {.name = "start",
-                   .description = "Each block starts from the sequential output of the block "
-                                  "before, or (as published) from the last Jacobi iterate.",
+                   .description = "Each block starts from the sequential output of the previous "
+                                  "block, or (as published) from its last Jacobi iterate.",
                    .choices = {"sequential", "iterated"}});
     binder.integer(max_iterations,
                    {.name = "max_iterations",
-                    .description = "Iterations measured; no more than it takes to be exact: T - 1, "
-                                   "or as many as a segment has tokens.",
+                    .description = "Number of iterations measured. At most as many as are exact: T "
+                                   "- 1, or the tokens of a segment.",
                     .minimum = 1});
     noise.bind(binder);
   }
@@ -459,8 +462,8 @@ void run(JobContext& context) { Convergence(context).run(); }
 
 const bool registered = register_experiment<Settings>(
     {.name = "convergence",
-     .description = "Distance of each block's iterations to its sequential solution, and the "
-                    "residual beside it: pure Jacobi, and segment by segment.",
+     .description = "Distance of the iterations of each block to its sequential solution, and the "
+                    "residual: for pure Jacobi and for each segment.",
      .revision = 1,
      .timed = false,
      .fields = {},

@@ -47,7 +47,8 @@ int64_t Dealing::first_mine() const {
 
 bool Dealing::run(const std::function<Piece(int64_t)>& work,
                   const std::function<void(int64_t, const Piece&)>& add,
-                  const std::function<bool()>& stop_requested) {
+                  const std::function<bool()>& stop_requested,
+                  const std::function<void()>& settle) {
   using Clock = std::chrono::steady_clock;
   if (ranks_ == 1) {
     for (int64_t index = first_; index < pieces_; ++index) {
@@ -67,6 +68,7 @@ bool Dealing::run(const std::function<Piece(int64_t)>& work,
         own.emplace(round_name((mine - begin) / ranks_, name), tensor);
       if (stop_requested()) comm_.call_together();
     }
+    if (settle) settle();
     own[kMadeName] = at::full({}, made, at::kLong);
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
     own[kStopName] = at::full({}, stop_requested() ? 1 : 0, at::kByte);

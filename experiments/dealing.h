@@ -20,9 +20,12 @@ class Dealing {
   // p % ranks(). On rank 0 `add` gets all of them in that order, some time after they are made:
   // every so many rounds the ranks exchange what they have. When any of them is asked to stop they
   // do so at once: then false, on all ranks, unless the last piece is added.
+  // Each rank calls `settle`, if there is one, before what it made goes to the others; in one
+  // process nobody calls it.
   bool run(const std::function<Piece(int64_t)>& work,
            const std::function<void(int64_t, const Piece&)>& add,
-           const std::function<bool()>& stop_requested);
+           const std::function<bool()>& stop_requested,
+           const std::function<void()>& settle = {});
 
   int64_t ranks() const { return ranks_; }
   int64_t first_mine() const;  // of this rank's pieces

@@ -355,12 +355,12 @@ std::vector<ArrayInfo> arrays() {
         ElementType::kFloat64,
         {"image"},
         "",
-        "relative deviation of every sample, all blocks; NaN where it is left out"}});
+        "relative deviation of every sample, all blocks; NaN if it is left out"}});
 }
 
 const bool registered = register_experiment<Settings>(
     {.name = "device_error",
-     .description = "How far a compute type is from float32 on the same device: the forward pass "
+     .description = "Difference of a compute type from float32 on the same device: forward pass "
                     "and each strategy, by block and end to end.",
      .revision = 2,
      .timed = false,

@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <optional>
 
@@ -18,6 +19,7 @@
 #include "experiments/partial_file.h"
 #include "experiments/reference.h"
 #include "experiments/registry.h"
+#include "experiments/saved_images.h"
 #include "experiments/tunings.h"
 #include "framework/core/error.h"
 #include "framework/tensor/device.h"
@@ -54,20 +56,22 @@ class Evaluation {
         settings_(read_settings<EvaluateSettings>(context.settings())),
         device_(context.device()),
         model_(context.load_model(device_, compute_type_from(settings_.compute_type, device_))),
-        sampler_(model_, sample_options(context, settings_, model_, any_self_denoising(context)),
+        sampler_(model_,
+                 watched(sample_options(context, settings_, model_, any_self_denoising(context))),
                  batch_options(context, settings_, any_self_denoising(context))),
         chunks_(chunks_of(settings_.num_images, settings_.chunk)) {
     for (size_t i = 0; i < context.point_count(); ++i)
       points_.push_back(parts_of(read_settings<EvaluateSettings>(context.point_settings(i))));
     for (const RateTotals& rate : totals_.rates) differentiate_ = differentiate_ || rate.lr != 0;
-    if (differentiate_ && model_.shape.noise_std <= 0) {
-      throw Error("self-denoising needs the model's noise level, which its file does not hold",
-                  "state `noise_std` under the model, or set self_denoising_lr: 0");
-    }
+    if (differentiate_) require_noise_level(kSelfDenoisingLr, model_.shape.noise_std);
+    std::vector<std::vector<size_t>> points_of_rates(totals_.rates.size());
+    for (size_t i = 0; i < points_.size(); ++i) points_of_rates[points_[i].rate].push_back(i);
+    saved_.emplace(context, settings_.save_images, std::move(points_of_rates));
   }
 
   void run() {
     context_.set_resumable(true);
+    context_.prepares();
     load_metrics();
     Json identity = partial_identity(context_, device_, model_.compute);
     // Images of another calibration are other ones, within the tolerance.
@@ -82,6 +86,7 @@ class Evaluation {
     if (!sample(partial)) stop(&partial);
     if (!comm_.first()) return;
     report_left_out();
+    saved_->finish(chunk_count());
     FeatureReport features(context_, settings_);
     for (size_t i = 0; i < points_.size(); ++i) {
       if (context_.stop_requested()) stop(&partial);  // wide features take minutes
@@ -145,7 +150,17 @@ class Evaluation {
 
   // Rank 0 alone has what was done; the others know how far it is.
   void restore(const PartialFile& partial) {
-    if (comm_.first()) read(partial);
+    if (comm_.first()) {
+      const EvaluateTotals fresh = totals_;
+      read(partial);
+      if (!saved_->begin(totals_.chunks_done)) {
+        context_.log("all is sampled again: not all images of what is done are on the disk");
+        totals_ = fresh;
+        continued_ = false;
+        context_.environment().erase("continued_at_chunk");
+        saved_->begin(0);
+      }
+    }
     totals_.chunks_done = std::stoll(comm_.broadcast(std::to_string(totals_.chunks_done)));
   }
 
@@ -165,11 +180,12 @@ class Evaluation {
   }
 
   // Throws Stopped; what was done since the last write goes to `partial`, unless there is nothing.
-  [[noreturn]] void stop(PartialFile* partial) const {
+  [[noreturn]] void stop(PartialFile* partial) {
+    saved_->flush();
     const bool kept =
         totals_.chunks_done == 0 || !partial || !comm_.first() || partial->write(totals_.state());
     throw Stopped{fmt::format("stopped at chunk {} of {}; {}", totals_.chunks_done, chunk_count(),
-                              kept ? "to be continued" : "the job will start anew")};
+                              kept ? "to be continued" : "the job will start from the beginning")};
   }
 
   // All chunks that are not done; false when the job was asked to stop before the last.
@@ -186,26 +202,69 @@ class Evaluation {
     const bool done =
         dealing.run([&](int64_t c) { return measured(chunks_[static_cast<size_t>(c)]); },
                     [&](int64_t c, const Piece& piece) {
+                      keep(partial);
                       add(chunks_[static_cast<size_t>(c)], piece);
                       set_times(earlier, loop.seconds(), dealing.exchange_seconds());
                       report_progress();
-                      if (partial.due(totals_.state_bytes())) partial.write(totals_.state());
                     },
                     [&] {
                       share.look();
                       return context_.stop_requested();
+                    },
+                    [&] {
+                      saved_->settle();
+                      kept_chunks_ = totals_.chunks_done;
                     });
+    saved_->flush();
+    if (saved_->wanted()) comm_.barrier();  // all images are on the disk, also those of other ranks
     for (const std::string& use : comm_.gather(share.use().text()))
       uses_.push_back(DeviceUse::from(use));
     return done;
   }
 
+  // What was done before the chunk that is added next, if it is time. Its images are on the disk:
+  // in one process those of all earlier chunks, in several those of earlier exchanges. So nobody
+  // waits for images that were just made.
+  void keep(PartialFile& partial) {
+    if (totals_.chunks_done == 0 || !partial.due(totals_.state_bytes())) return;
+    if (comm_.size() == 1) {
+      saved_->settle_but_last_chunk();
+    } else if (saved_->wanted() && kept_chunks_ != totals_.chunks_done) {
+      return;
+    }
+    partial.write(totals_.state());
+  }
+
+  int64_t images_done() const {
+    return std::min(totals_.chunks_done * settings_.chunk, settings_.num_images);
+  }
+
   void report_progress() {
-    int64_t done = 0;
-    for (int64_t c = 0; c < totals_.chunks_done; ++c) done += chunks_[static_cast<size_t>(c)].count;
+    const int64_t done = images_done();
     const double rate =
         totals_.sampling_seconds > 0 ? static_cast<double>(done) / totals_.sampling_seconds : 0;
-    context_.progress("sampling", done, settings_.num_images, rate);
+    context_.progress(kSamplingPhase, done, settings_.num_images, rate);
+  }
+
+  // The options with which the chunk at hand is told of while it is sampled.
+  SampleOptions watched(SampleOptions options) {
+    options.on_progress = [this](double share) { report_inside(share); };
+    return options;
+  }
+
+  // The ranks sample a chunk each at the same time.
+  void report_inside(double share) {
+    if (warming_up_) {
+      if (warmed_up_ == 0) context_.progress_inside("warming up", 0, 1, 1, share);
+      return;
+    }
+    const int64_t done = images_done(),
+                  count = std::min(settings_.chunk * comm_.size(), settings_.num_images - done);
+    const double images = static_cast<double>(done) + share * static_cast<double>(count);
+    // By the clock of the host: a look at the device's would wait for it.
+    const std::chrono::duration<double> inside = std::chrono::steady_clock::now() - chunk_start_;
+    context_.progress_inside(kSamplingPhase, done, settings_.num_images, count, share,
+                             images / (totals_.sampling_seconds + inside.count()));
   }
 
   // What comes once (memory, recorded graphs, the libraries' choices, connecting GPUs) comes before
@@ -222,12 +281,14 @@ class Evaluation {
     const Chunk chunk{0, 0, count};
     const Labels labels = labels_of(model_, settings_, chunk);
     at::Tensor images;
+    warming_up_ = true;
     for (int64_t done = 0; done < settings_.warmup_images; done += count) {
       images = sampler_.sample(noise_of(model_, seed(), chunk), labels).images;
       if (differentiate_) sampler_.gradient(images, labels);
       for (const auto& [path, extractor] : extractors_)
         extractor->any_features(metrics::to_uint8(images));
     }
+    warming_up_ = false;
     warmed_up_ = count;
     return images;
   }
@@ -248,6 +309,7 @@ class Evaluation {
     if (settings_.warmup_images > 0 && warmed_up_ != chunk.count) warm_up(chunk.count);
     sampler_.prepare(chunk.count);
     const Stopwatch sampling(device_);
+    chunk_start_ = std::chrono::steady_clock::now();
     const SampleResult result = sampler_.sample(noise, labels);
     times_.sampling += sampling.seconds();
     WorkTotals work;
@@ -273,6 +335,7 @@ class Evaluation {
                    fmt::format("with self_denoising_lr {}", lr));
     piece[nonfinite_name(index)] = at::full({}, count_false(finite), at::kLong);
     images = rows_where(images, finite);
+    saved_->add(index, chunk, images, finite, labels_of(model_, settings_, chunk));
     for (size_t f = 0; f < totals_.features.size(); ++f) {
       if (totals_.features[f].rate != index || images.size(0) == 0) continue;
       const metrics::Extractor& extractor = *extractors_.at(totals_.features[f].extractor);
@@ -386,6 +449,7 @@ class Evaluation {
     context_.set_all("smoke", int64_t{!context_.job().smoke.is_null()});
     report_work(context_, model_, settings_, totals_.work, totals_.sampling_seconds);
     context_.add("images/before_denoising", {}, array_values(at::cat(totals_.kept)));
+    add_labels(context_, labels_of(model_, settings_, {0, 0, totals_.kept_count}));
   }
 
   uint64_t seed() const { return static_cast<uint64_t>(settings_.seed); }
@@ -401,7 +465,11 @@ class Evaluation {
   const std::vector<Chunk> chunks_;
   EvaluateTotals totals_;
   std::vector<PointParts> points_;
+  std::optional<SavedImages> saved_;  // never nothing after construction
   bool differentiate_ = false, continued_ = false;
+  bool warming_up_ = false;
+  std::chrono::steady_clock::time_point chunk_start_{};
+  int64_t kept_chunks_ = -1;           // chunks whose images all ranks have on the disk
   int64_t warmed_up_ = 0;              // images of the chunks that warm_up prepared for
   at::Tensor images_, gradient_;       // of the chunk at hand
   RankTimes times_;                    // of this rank
@@ -412,49 +480,6 @@ class Evaluation {
 
 void run(JobContext& context) { Evaluation(context).run(); }
 
-std::vector<Column> columns() {
-  const auto seconds = [](const char* name, const char* description) {
-    return Column{name, ColumnType::kFloat64, "s", description, true};
-  };
-  std::vector<Column> columns = {
-      seconds("denoise_seconds",
-              "gradient and self-denoising step; the gradient is shared by all rates"),
-      seconds("feature_seconds", "feature extraction and sums"),
-      seconds("total_seconds",
-              "the time as the published tables define it: sampling, self-denoising, gathering "
-              "(nothing on one device) and feature extractor, for this point alone; of several "
-              "ranks the longest of each"),
-      seconds("gather_seconds", "bringing the ranks' results to rank 0; 0 in one process"),
-      seconds("everything_seconds",
-              "wall clock of all chunks for all points of the job together, with what no other "
-              "column counts: noise, copies, checks, partial results"),
-      {"images_per_second", ColumnType::kFloat64, "1/s", "num_images / total_seconds", true},
-      {"foreign_cpu_share", ColumnType::kFloat64, "",
-       "CPU time of other processes over that of the machine", true},
-      {"ranks", ColumnType::kInt64, "", "processes that shared the job, one a GPU", true},
-      {"exclusive", ColumnType::kInt64, "",
-       "1: the job had its device to itself, so its times count", true},
-      {"interrupted", ColumnType::kInt64, "",
-       "1: the job was stopped and continued, so its times do not count", true},
-      {"smoke", ColumnType::kInt64, "",
-       "1: a trial run with few images, perhaps with an untrained model"},
-      nonfinite_column()};
-  for (Column& column : feature_columns()) columns.push_back(std::move(column));
-  for (Column& column : work_columns()) columns.push_back(std::move(column));
-  return columns;
-}
-
-std::vector<ArrayInfo> arrays() {
-  std::vector<ArrayInfo> arrays = work_arrays();
-  arrays.push_back({"images/before_denoising",
-                    ElementType::kFloat32,
-                    {"image", "channel", "row", "column"},
-                    "",
-                    "the first images in [-1, 1], unclipped, before self-denoising"});
-  for (ArrayInfo& array : feature_arrays()) arrays.push_back(std::move(array));
-  return arrays;
-}
-
 const bool registered = register_experiment<EvaluateSettings>(
     {.name = "evaluate",
      .description = "Samples images, denoises them, and measures times, the Frechet distance "
@@ -462,8 +487,8 @@ const bool registered = register_experiment<EvaluateSettings>(
      .revision = 2,
      .timed = true,
      .fields = {},
-     .columns = columns(),
-     .arrays = arrays(),
+     .columns = evaluate_columns(),
+     .arrays = evaluate_arrays(),
      .work = Work::kSampling,
      .ranks = true},
     run);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "experiments/saved_images.h"
 #include "framework/metrics/frechet.h"
 #include "framework/metrics/kid.h"
 #include "framework/metrics/precision_recall.h"
@@ -176,7 +177,8 @@ std::vector<ArrayInfo> feature_arrays() {
            ElementType::kInt64,
            {"group of consecutive chunks"},
            "",
-           "images whose features were added up; one group a chunk while all take 64 MiB at most"},
+           "images whose features were added up; one group per chunk if all groups take at most 64 "
+           "MiB"},
           {"moments/<point>/sum",
            ElementType::kFloat64,
            {"group of consecutive chunks", "feature"},
@@ -197,6 +199,51 @@ std::vector<ArrayInfo> feature_arrays() {
            {"group of consecutive chunks"},
            "",
            "images of that group"}};
+}
+
+std::vector<Column> evaluate_columns() {
+  const auto seconds = [](const char* name, const char* description) {
+    return Column{name, ColumnType::kFloat64, "s", description, true};
+  };
+  std::vector<Column> columns = {
+      seconds("denoise_seconds",
+              "gradient and self-denoising step; the gradient is shared by all rates"),
+      seconds("feature_seconds", "feature extraction and sums"),
+      seconds("total_seconds",
+              "the time as the published tables define it: sampling, self-denoising, gathering "
+              "(nothing on one device) and feature extractor, for this point alone; of several "
+              "ranks the longest of each"),
+      seconds("gather_seconds", "bringing the ranks' results to rank 0; 0 in one process"),
+      seconds("everything_seconds",
+              "wall clock of all chunks for all points of the job together, with what no other "
+              "column counts: noise, copies, checks, partial results"),
+      {"images_per_second", ColumnType::kFloat64, "1/s", "num_images / total_seconds", true},
+      {"foreign_cpu_share", ColumnType::kFloat64, "",
+       "CPU time of other processes over that of the machine", true},
+      {"ranks", ColumnType::kInt64, "", "processes that shared the job, one a GPU", true},
+      {"exclusive", ColumnType::kInt64, "",
+       "1: the job had its device to itself, so its times count", true},
+      {"interrupted", ColumnType::kInt64, "",
+       "1: the job was stopped and continued, so its times do not count", true},
+      {"smoke", ColumnType::kInt64, "",
+       "1: a trial run with few images, perhaps with an untrained model"},
+      nonfinite_column(),
+      saved_images_column()};
+  for (Column& column : feature_columns()) columns.push_back(std::move(column));
+  for (Column& column : work_columns()) columns.push_back(std::move(column));
+  return columns;
+}
+
+std::vector<ArrayInfo> evaluate_arrays() {
+  std::vector<ArrayInfo> arrays = work_arrays();
+  arrays.push_back({"images/before_denoising",
+                    ElementType::kFloat32,
+                    {"image", "channel", "row", "column"},
+                    "",
+                    "the first images in [-1, 1], unclipped, before self-denoising"});
+  arrays.push_back(labels_array());
+  for (ArrayInfo& array : feature_arrays()) arrays.push_back(std::move(array));
+  return arrays;
 }
 
 }  // namespace tarflow::experiments

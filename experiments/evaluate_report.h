@@ -50,4 +50,8 @@ class FeatureReport {
 std::vector<Column> feature_columns();
 std::vector<ArrayInfo> feature_arrays();
 
+// All that evaluate writes.
+std::vector<Column> evaluate_columns();
+std::vector<ArrayInfo> evaluate_arrays();
+
 }  // namespace tarflow::experiments

@@ -6,16 +6,18 @@
 
 #include "experiments/sampling_job.h"
 #include "experiments/settings.h"
+#include "framework/schedule/saved_images.h"
 
 namespace tarflow::experiments {
 
 struct EvaluateSettings : SamplingSettings {
-  double self_denoising_lr = 1;
+  double self_denoising_lr = kSelfDenoisingLr;
   std::string extractor, reference, layout;
   std::string extractor_precision = "float32";
   int64_t kept_features = 10000;
   int64_t kid_subset_size = 1000;
   int64_t warmup_images = 2;
+  std::string save_images = schedule::kNoImages;
 
   void bind(Binder& binder);
 };

@@ -34,7 +34,7 @@ struct Settings {
     binder.integer(
         image_size,
         {.name = "image_size",
-         .description = "Side that images are resized and cropped to before the extractor.",
+         .description = "Images are resized and cropped to this side before the extractor.",
          .unit = "pixels",
          .required = true,
          .minimum = 1,
@@ -46,22 +46,20 @@ struct Settings {
                                 .minimum = 0});
     bind_max_unreadable(binder, max_unreadable);
     binder.boolean(flips, {.name = "flips",
-                           .description = "Count each image mirrored left to right as well, as "
-                                          "models trained on mirrored images are measured."});
+                           .description = "Also count the mirror image (left to right) of each "
+                                          "image, for models trained with mirrored images."});
     binder.integer(keep_features,
                    {.name = "keep_features",
-                    .description = "Features of the first images to write beside the statistics, "
-                                   "for the kernel distance, precision and recall; 0: none.",
+                    .description = "How many features of the first images are written with the "
+                                   "statistics, for KID, precision and recall. 0: none.",
                     .minimum = 0,
                     .example = 0,
                     .identity = Identity::kNone});
-    binder.text(output,
-                {.name = "output",
-                 .description =
-                     "Also write the statistics to this HDF5 file, relative to the working folder; "
-                     "evaluate's `reference` reads it.",
-                 .example = "data/afhq_256_stats.h5",
-                 .identity = Identity::kNone});
+    binder.text(output, {.name = "output",
+                         .description = "Also write the statistics to this HDF5 file (relative to "
+                                        "the working folder). `reference` of evaluate reads it.",
+                         .example = "data/afhq_256_stats.h5",
+                         .identity = Identity::kNone});
     binder.text(device, {.name = "device",
                          .description = "Where the job runs: auto, cpu, cuda or cuda:N.",
                          .identity = Identity::kNone});

@@ -58,11 +58,12 @@ void require_classes(const images::ImageFolder& folder, const Model& model) {
 // The batch as the model takes it.
 ImageBatch prepared(const images::Batch& batch, const std::vector<images::ImageFile>& files,
                     const Model& model, bool labelled) {
-  const int64_t side = model.shape.image_size, pixels = 3 * side * side;
+  const int64_t side = model.shape.image_size, colours = model.shape.colours,
+                pixels = colours * side * side;
   ImageBatch result;
   result.indices = batch.files;
   const at::Tensor floats =
-      at::empty({static_cast<int64_t>(batch.images.size()), 3, side, side}, at::kFloat);
+      at::empty({static_cast<int64_t>(batch.images.size()), colours, side, side}, at::kFloat);
   float* to = floats.mutable_data_ptr<float>();
   for (size_t i = 0; i < batch.images.size(); ++i, to += pixels) {
     images::to_floats(batch.images[i], std::span<float>(to, static_cast<size_t>(pixels)));
@@ -172,23 +173,22 @@ FolderCount for_each_batch(JobContext& context, const FolderBatches& wanted, con
 }
 
 void bind_labels(Binder& binder, std::string& labels) {
-  binder.choice(
-      labels,
-      {.name = "labels",
-       .description =
-           "none: forward without labels, as published. folder: each image with the "
-           "label of its class folder, its place in the order of their names; of .npz files, the "
-           "labels in them.",
-       .choices = {"none", "folder"}});
+  binder.choice(labels,
+                {.name = "labels",
+                 .description =
+                     "none: no labels, as published. folder: the label of an image is the position "
+                     "of its class folder in the sorted names; .npz files hold their labels.",
+                 .choices = {"none", "folder"}});
 }
 
 void bind_batch(Binder& binder, int64_t& batch) {
   binder.integer(
-      batch, {.name = "batch",
-              .description =
-                  "Images run at once; sums are kept in float64, so it does not change the result.",
-              .minimum = 1,
-              .identity = Identity::kNone});
+      batch,
+      {.name = "batch",
+       .description =
+           "Images evaluated at once. It does not change the result, because sums are float64.",
+       .minimum = 1,
+       .identity = Identity::kNone});
 }
 
 }  // namespace tarflow::experiments

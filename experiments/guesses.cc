@@ -178,15 +178,14 @@ void GuessSettings::bind(Binder& binder) {
       images,
       {.name = kGuessImages,
        .description =
-           "Real images by which `guess: auto` chooses; a folder or .npz batches, as igm_crm's "
-           "`images`.",
+           "Real images for `guess: auto`: a folder or .npz batches, as `images` of igm_crm.",
        .example = "data/afhq",
        .identity = Identity::kContent,
        .file = FileKind::kImages});
   bind_layout(binder, layout, kGuessLayout, kGuessImages);
   binder.integer(num_images,
                  {.name = kGuessNumImages,
-                  .description = "Images that `guess: auto` uses, balanced over classes; 0: all.",
+                  .description = "Images for `guess: auto`, balanced over classes. 0: all.",
                   .minimum = 0});
 }
 
@@ -256,6 +255,7 @@ std::vector<Strategy> chosen_strategies(JobContext& context, std::vector<Strateg
     if (!open.has_open_guess()) continue;
     require_choice(open, settings, model);
     if (!metrics) {
+      context.prepares();
       metrics = measure_guesses(context, settings, model);
       context.work_begins();
       context.add("guess/igm_z", {}, array_values(metrics->igm_z));
@@ -286,9 +286,9 @@ std::vector<ArrayInfo> guess_arrays_and(std::vector<ArrayInfo> others) {
   const std::vector<std::string> axes = {"block in checkpoint order"};
   std::vector<ArrayInfo> arrays = {
       {"guess/igm_z", ElementType::kFloat64, axes, "",
-       "initial guessing metric of the guess z, norm 2, where the strategy says guess: auto"},
+       "initial guessing metric of the guess z, norm 2; only with guess: auto"},
       {"guess/igm_zero", ElementType::kFloat64, axes, "",
-       "initial guessing metric of the guess 0, norm 2, where the strategy says guess: auto"}};
+       "initial guessing metric of the guess 0, norm 2; only with guess: auto"}};
   std::move(others.begin(), others.end(), std::back_inserter(arrays));
   return arrays;
 }

@@ -34,13 +34,14 @@ struct Settings {
                          .description = "A name under `models:`.",
                          .required = true,
                          .example = "afhq"});
-    binder.path(images, {.name = "images",
-                         .description = "Folder of real images, perhaps in class folders, or .npz "
-                                        "batches; resized and cropped to the model's side.",
-                         .required = true,
-                         .example = "data/afhq",
-                         .identity = Identity::kContent,
-                         .file = FileKind::kImages});
+    binder.path(images,
+                {.name = "images",
+                 .description = "Real images: a folder, with or without class folders, or .npz "
+                                "batches. They are resized and cropped to the size of the model.",
+                 .required = true,
+                 .example = "data/afhq",
+                 .identity = Identity::kContent,
+                 .file = FileKind::kImages});
     bind_layout(binder, layout, kLayout, "images");
     binder.integer(num_images,
                    {.name = "num_images",
@@ -104,7 +105,8 @@ const std::vector<BlockArray>& block_arrays() {
       {"crm_ws", &Metrics::crm_ws, "", "norm of W_s"},
       {"crm_wu", &Metrics::crm_wu, "", "norm of W_u"},
       {"crm", &Metrics::crm, "", "convergence ranking metric"},
-      {"crm_percent", &Metrics::crm_percent, "%", "share of the convergence ranking metric"}};
+      {"crm_percent", &Metrics::crm_percent, "%",
+       "CRM %: share of the block in the sum of the CRM over blocks"}};
   return arrays;
 }
 
@@ -112,7 +114,7 @@ std::vector<ArrayInfo> arrays() {
   const std::vector<std::string> axes = {"block in checkpoint order"};
   std::vector<ArrayInfo> infos = {
       {"igm_crm/guess", ElementType::kString, axes, "",
-       "guess of the smaller initial guessing metric, norm 2 where it was asked for"}};
+       "guess with the smaller initial guessing metric (norm 2, if it was computed)"}};
   for (const BlockArray& array : block_arrays()) {
     infos.push_back({std::string(kPrefix) + array.name, ElementType::kFloat64, axes, array.unit,
                      array.meaning});
@@ -182,7 +184,8 @@ const bool registered = register_experiment<Settings>(
      .fields = {},
      .columns = {{"toughest_block", ColumnType::kInt64, "",
                   "block with the largest CRM, in checkpoint order"},
-                 {"toughest_crm_percent", ColumnType::kFloat64, "%", "its share of the CRM"},
+                 {"toughest_crm_percent", ColumnType::kFloat64, "%",
+                  "its CRM %: its share in the sum of the CRM over blocks"},
                  {"images_used", ColumnType::kInt64, "", "images that were read and used"},
                  {"unreadable_images", ColumnType::kInt64, "",
                   "image files left out because they could not be read"},

@@ -12,6 +12,11 @@
 #include "framework/tensor/device.h"
 
 namespace tarflow::experiments {
+namespace {
+
+constexpr std::chrono::milliseconds kProgressInterval{300};
+
+}  // namespace
 
 JobContext::JobContext(schedule::Job job, const ExperimentSchema& schema,
                        std::filesystem::path folder, JobOptions options)
@@ -102,42 +107,66 @@ void JobContext::stop_if_requested() const {
 }
 
 void JobContext::stop() const {
-  throw Stopped{resumable_ ? "stopped; to be continued" : "stopped; the job will start anew"};
+  throw Stopped{resumable_ ? "stopped; to be continued" : "stopped; the job will start from the beginning"};
 }
 
-std::optional<double> JobContext::seconds_left(const std::string& phase, int64_t done,
-                                               int64_t total) {
+bool JobContext::may_tell(const std::string& phase, bool complete) {
+  if (!comm().first()) return false;
   const Clock::time_point now = Clock::now();
   if (phase != phase_) {
     phase_ = phase;
     phase_start_ = now;
-    phase_first_ = done;
+    phase_first_ = -1;
+  } else if (!complete && now - last_progress_ < kProgressInterval) {
+    return false;
   }
-  if (done <= phase_first_ || total < done) return std::nullopt;
-  const double elapsed = std::chrono::duration<double>(now - phase_start_).count();
-  return elapsed * static_cast<double>(total - done) / static_cast<double>(done - phase_first_);
+  last_progress_ = now;
+  return true;
 }
 
 void JobContext::progress(const std::string& phase, int64_t done, int64_t total,
                           double images_per_second) {
-  if (!comm().first()) return;
-  const std::optional<double> left = seconds_left(phase, done, total);
+  if (may_tell(phase, done >= total)) tell(done, total, 0, 0, images_per_second);
+}
+
+void JobContext::progress_inside(const std::string& phase, int64_t done, int64_t total,
+                                 int64_t count, double share, double images_per_second) {
+  if (may_tell(phase, false)) tell(done, total, count, share, images_per_second);
+}
+
+void JobContext::tell(int64_t done, int64_t total, int64_t count, double share,
+                      double images_per_second) {
   const Clock::time_point now = Clock::now();
+  const auto seconds_since = [&](Clock::time_point start) {
+    return std::chrono::duration<double>(now - start).count();
+  };
+  const double place = static_cast<double>(done) + share * static_cast<double>(count);
+  if (phase_first_ < 0) phase_first_ = place;
   if (work_start_ == Clock::time_point{}) {
     work_start_ = now;
-    done_before_ = total > 0 ? static_cast<double>(done) / static_cast<double>(total) : 0;
+    done_before_ = total > 0 ? place / static_cast<double>(total) : 0;
   }
-  if (done < total && now - last_progress_ < std::chrono::milliseconds(300)) return;
-  last_progress_ = now;
-  Json state = {{"phase", phase},
+  // Later phases make no images, and keep the rate of the sampling.
+  const double gained = place - phase_first_, seconds = seconds_since(phase_start_);
+  if (images_per_second > 0) {
+    rate_ = images_per_second;
+  } else if (phase_ == kSamplingPhase && gained > 0 && seconds > 0) {
+    rate_ = gained / seconds;
+  }
+  Json state = {{"phase", phase_},
                 {"done", done},
                 {"total", total},
-                {"images_per_second", images_per_second},
+                {"piece", count},
+                {"share", share},
+                {"images_per_second", rate_},
+                {"preparing", preparing_},
                 {"resumable", resumable_},
                 {"updated", ++updates_},
-                {"working_seconds", std::chrono::duration<double>(now - work_start_).count()},
+                {"working_seconds", seconds_since(work_start_)},
                 {"done_before", done_before_}};
-  if (left) state["seconds_left"] = *left;
+  if (gained > 0 && static_cast<double>(total) >= place) {
+    state["seconds_left"] = seconds * (static_cast<double>(total) - place) / gained;
+  }
   // Renamed into place without fsync: losing it in a crash costs nothing.
   const std::filesystem::path aside = folder_ / ".progress.json.part";
   if (FILE* file = std::fopen(aside.c_str(), "w")) {

@@ -19,6 +19,9 @@
 
 namespace tarflow::experiments {
 
+// The phase in which images are made: progress of it tells their rate.
+inline constexpr const char* kSamplingPhase = "sampling";
+
 // Thrown where an experiment ends because it was asked to. No error: nothing is wrong.
 struct Stopped {
   std::string note;  // how far it was, and what becomes of that
@@ -103,8 +106,17 @@ class JobContext {
   // starting is over and the job's own work begins.
   void progress(const std::string& phase, int64_t done, int64_t total,
                 double images_per_second = 0);
-  // All that was told so far belonged to starting: guesses, statistics of a reference.
-  void work_begins() { work_start_ = {}; }
+  // The same in the middle of a piece: of the `count` that come after `done`, `share` (0 to 1) of
+  // the work is done. It costs a look at the clock, so that each step of a sampling may call it.
+  void progress_inside(const std::string& phase, int64_t done, int64_t total, int64_t count,
+                       double share, double images_per_second = 0);
+  // What is told from now on belongs to starting: guesses, statistics of a reference, warming up.
+  // Until work_begins() nothing of the job counts as done, and no time left is told.
+  void prepares() { preparing_ = true; }
+  void work_begins() {
+    preparing_ = false;
+    work_start_ = last_progress_ = {};  // what is told next begins the work
+  }
   // Whether a job that is stopped goes on from where it was, for whoever decides what to stop.
   void set_resumable(bool resumable) { resumable_ = resumable; }
   // A line in the job's log.
@@ -118,8 +130,9 @@ class JobContext {
  private:
   using Clock = std::chrono::steady_clock;
 
-  // Seconds until the phase is done, unless nothing is known yet.
-  std::optional<double> seconds_left(const std::string& phase, int64_t done, int64_t total);
+  // Whether progress of this phase may be told now; a phase's first always may.
+  bool may_tell(const std::string& phase, bool complete);
+  void tell(int64_t done, int64_t total, int64_t count, double share, double images_per_second);
 
   schedule::Job job_;
   const ExperimentSchema& schema_;
@@ -134,8 +147,10 @@ class JobContext {
   std::string phase_;
   Clock::time_point phase_start_{}, last_progress_{};
   Clock::time_point work_start_{};
+  bool preparing_ = false;
+  double rate_ = 0;          // images per second, as last told
   double done_before_ = 0;   // the part of the job that earlier attempts did
-  int64_t phase_first_ = 0;  // done when the phase started
+  double phase_first_ = -1;  // done when the phase started; -1: not told yet
   int64_t updates_ = 0;
   bool resumable_ = false;
 };

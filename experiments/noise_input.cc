@@ -56,20 +56,19 @@ Labels read_labels(const NoiseSettings& settings, int64_t num_images) {
 }  // namespace
 
 void NoiseSettings::bind(Binder& binder) {
-  binder.path(
-      noise, {.name = "noise",
-              .description =
-                  "HDF5 file with the standard normal noise (N, T, D) and, for conditional models, "
-                  "labels (N); without it both follow from the seed.",
-              .example = "noise.h5",
-              .identity = Identity::kContent});
+  binder.path(noise, {.name = "noise",
+                      .description = "HDF5 file with the standard normal noise (N, T, D) and, for "
+                                     "conditional models, labels (N). Default: both from the seed.",
+                      .example = "noise.h5",
+                      .identity = Identity::kContent});
   binder.text(noise_dataset,
               {.name = "noise_dataset", .description = "Dataset of the noise in that file."});
   binder.text(labels_dataset,
               {.name = "labels_dataset", .description = "Dataset of the labels in that file."});
-  binder.number(noise_scale, {.name = "noise_scale",
-                              .description = "Factor on the noise before the prior's variance.",
-                              .minimum = 0});
+  binder.number(noise_scale,
+                {.name = "noise_scale",
+                 .description = "Factor on the noise, before the variance of the prior is applied.",
+                 .minimum = 0});
 }
 
 NoiseInput::NoiseInput(JobContext& context, const NoiseSettings& from,
@@ -87,7 +86,7 @@ NoiseInput::NoiseInput(JobContext& context, const NoiseSettings& from,
   if (const at::Tensor finite = finite_rows(noise_); count_false(finite) > 0) {
     throw Error(fmt::format("the noise of {} in `{}` of {} is not finite",
                             names_of_false(finite, 0), from.noise_dataset, from.noise),
-                "write the noise anew");
+                "write the noise again");
   }
 }
 

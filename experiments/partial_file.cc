@@ -83,7 +83,7 @@ std::optional<ArrayMap> PartialFile::read() const {
     if (failure.fault() != record::Fault::kDamaged) {
       throw Error(failure.problems().front().what,
                   "it is kept and nothing is computed over it: make it readable and run the same "
-                  "command again, or move it away to begin anew");
+                  "command again, or move it away to start from the beginning");
     }
     context_.log(fmt::format("{}; it is not continued and is kept as {}",
                              failure.problems().front().what, record::set_aside(path).string()));

@@ -37,7 +37,7 @@ std::string resize_identity(int image_size) {
                          const std::string& expected) {
   throw Error(fmt::format("{} was made with {} `{}`, this job uses `{}`", file.string(), what,
                           found, expected),
-              "make the statistics anew with the experiment fid_stats");
+              "make the statistics again with the experiment fid_stats");
 }
 
 void require_same(const fs::path& file, const std::string& attribute, const std::string& expected,
@@ -74,7 +74,7 @@ void require_finite_statistics(const fs::path& file, const Reference& reference)
     if (bad == 0) continue;
     throw Error(fmt::format("{}: {} of {} values of `{}` are NaN or infinite", file.string(), bad,
                             tensor.numel(), name),
-                "make the statistics anew with the experiment fid_stats");
+                "make the statistics again with the experiment fid_stats");
   }
 }
 
@@ -184,7 +184,7 @@ std::optional<Reference> read_kept(JobContext& context, const fs::path& file,
     return kept;
   } catch (const Error& failure) {
     context.log(
-        fmt::format("the cached statistics are not usable and are made anew: {}", failure.what()));
+        fmt::format("the cached statistics are not usable and are made again: {}", failure.what()));
     return std::nullopt;
   }
 }

@@ -39,7 +39,7 @@ constexpr const char* kExitStatuses = R"(Exit status:
   0    the result is written (or the question answered)
   1    it failed; the last line of stderr says why
   75   it was asked to stop and did: `evaluate` keeps partial.h5 and goes on from there when it is
-       started again, other experiments start anew
+       started again, other experiments start from the beginning
   105 to 110  a mistake on the command line
 SIGTERM, SIGUSR2 or Ctrl-C ask a job to stop after the chunk of images at hand; a second SIGTERM or
 Ctrl-C ends it at once, which costs the work since partial.h5 was last written.)";

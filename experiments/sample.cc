@@ -8,6 +8,7 @@
 #include "experiments/pictures.h"
 #include "experiments/registry.h"
 #include "experiments/sampling_job.h"
+#include "experiments/saved_images.h"
 #include "framework/images/grid.h"
 #include "framework/images/png.h"
 #include "framework/tensor/device.h"
@@ -18,9 +19,10 @@ namespace {
 constexpr int64_t kGridImages = 64;
 
 struct Settings : SamplingSettings {
-  double self_denoising_lr = 0;
+  double self_denoising_lr = kSelfDenoisingLr;
   NoiseSettings noise;
   bool trace = false;
+  std::string save_images = schedule::kNoImages;
 
   void bind(Binder& binder) {
     SamplingSettings::bind(binder);
@@ -28,6 +30,7 @@ struct Settings : SamplingSettings {
     noise.bind(binder);
     binder.boolean(trace,
                    {.name = "trace", .description = "Also keep the state after every block."});
+    bind_save_images(binder, save_images);
   }
 };
 
@@ -56,28 +59,50 @@ class Samples {
         device_(context.device()),
         model_(context.load_model(device_, compute_type_from(settings_.compute_type, device_))),
         rates_(rates_of(context)),
-        sampler_(model_, options_of(context, settings_, model_, rates_),
+        sampler_(model_, watched(options_of(context, settings_, model_, rates_)),
                  batch_options(context, settings_,
                                std::any_of(rates_.begin(), rates_.end(),
                                            [](double rate) { return rate != 0; }))),
         input_(context, settings_.noise, settings_, model_),
+        saved_(context, settings_.save_images, each_point(context.point_count())),
         denoised_(context.point_count()),
-        left_out_(context.point_count()) {}
+        left_out_(context.point_count()) {
+    for (const double rate : rates_) require_noise_level(rate, model_.shape.noise_std);
+  }
 
   void run() {
-    context_.progress("sampling", 0, settings_.num_images);
+    saved_.begin(0);
+    context_.progress(kSamplingPhase, 0, settings_.num_images);
     for (const Chunk& chunk : chunks_of(settings_.num_images, settings_.chunk)) {
       context_.stop_if_requested();
+      at_hand_ = chunk;
       sample_chunk(chunk);
-      context_.progress("sampling", chunk.first + chunk.count, settings_.num_images);
+      context_.progress(kSamplingPhase, chunk.first + chunk.count, settings_.num_images);
     }
     report();
   }
 
  private:
+  // Each point has images of its own.
+  static std::vector<std::vector<size_t>> each_point(size_t points) {
+    std::vector<std::vector<size_t>> sets;
+    for (size_t i = 0; i < points; ++i) sets.push_back({i});
+    return sets;
+  }
+
+  // The options with which the chunk at hand is told of while it is sampled.
+  SampleOptions watched(SampleOptions options) {
+    options.on_progress = [this](double share) {
+      context_.progress_inside(kSamplingPhase, at_hand_.first, settings_.num_images, at_hand_.count,
+                               share);
+    };
+    return options;
+  }
+
   void sample_chunk(const Chunk& chunk) {
     const at::Tensor noise = input_.noise(chunk);
     const Labels labels = input_.labels(chunk);
+    labels_.insert(labels_.end(), labels.begin(), labels.end());
     sampler_.prepare(chunk.count);
     const Stopwatch sampling(device_);
     const SampleResult result = sampler_.sample(noise, labels);
@@ -100,11 +125,14 @@ class Samples {
       require_finite(settings_.nonfinite, own, chunk.first,
                      fmt::format("with self_denoising_lr {}", rates_[i]));
       left_out_.add(i, own);
+      saved_.add(i, chunk, rows_where(denoised_[i].back(), own), own, labels);
     }
   }
 
   void report() {
     left_out_.report(context_);
+    saved_.finish(static_cast<int64_t>(chunks_of(settings_.num_images, settings_.chunk).size()));
+    add_labels(context_, labels_);
     context_.add("images/before_denoising", {}, array_values(at::cat(images_)));
     if (settings_.trace) context_.add("images/trace", {}, array_values(at::cat(traces_, 1)));
     for (size_t i = 0; i < rates_.size(); ++i)
@@ -127,11 +155,14 @@ class Samples {
   const std::vector<double> rates_;  // self_denoising_lr of each point
   ChunkSampler sampler_;
   const NoiseInput input_;
+  SavedImages saved_;
+  Labels labels_;  // of all images
   std::vector<at::Tensor> images_, traces_;
   std::vector<std::vector<at::Tensor>> denoised_;  // by point
   LeftOut left_out_;
   WorkTotals work_;
   double sampling_seconds_ = 0;
+  Chunk at_hand_;
 };
 
 void run(JobContext& context) { Samples(context).run(); }
@@ -140,6 +171,7 @@ std::vector<Column> columns() {
   std::vector<Column> columns = work_columns();
   columns.push_back({nonfinite_column().name, ColumnType::kInt64, "",
                      "images with a value that is not finite; the arrays hold them as they are"});
+  columns.push_back(saved_images_column());
   return columns;
 }
 
@@ -159,13 +191,14 @@ std::vector<ArrayInfo> arrays() {
                                 ElementType::kFloat32,
                                 {"image", "channel", "row", "column"},
                                 "",
-                                "images after self-denoising"}});
+                                "images after self-denoising"},
+                               labels_array()});
   return arrays;
 }
 
 const bool registered = register_experiment<Settings>(
     {.name = "sample",
-     .description = "Samples images from given noise or by seed; they go to the record and to PNG.",
+     .description = "Samples images from given noise or by seed, into the record and a PNG.",
      .revision = 1,
      .timed = false,
      .fields = {},

@@ -44,16 +44,17 @@ void SamplingSettings::bind(Binder& binder, StrategyField strategies) {
   binder.integer(
       num_images,
       {.name = "num_images", .description = "Images to sample.", .minimum = 1, .example = 50000});
-  binder.integer(
-      chunk,
-      {.name = "chunk",
-       .description = "Images that are sampled together and share a stop; fixed by image index.",
-       .minimum = 1});
+  binder.integer(chunk,
+                 {.name = "chunk",
+                  .description = "Images sampled at once, cut by image index. A stop with `scope: "
+                                 "chunk` acts on them together. A chunk that needs more memory "
+                                 "than a GPU or `memory_limit` allows is sampled in parts.",
+                  .minimum = 1});
   binder.integers(
       labels,
       {.name = "labels",
-       .description = "Classes of the images, one after another and from the start again; without "
-                      "it they are uniform by image index.",
+       .description =
+           "Classes of the images, repeated in this order. Default: uniform, by image index.",
        .minimum = 0,
        .example = {0, 2}});
   bind_device(binder, device, compute_type);
@@ -104,9 +105,10 @@ Labels labels_of(const Model& model, const SamplingSettings& settings, const Chu
   const int64_t classes = model.shape.classes;
   for (const int64_t label : fixed) {
     if (label < classes) continue;
-    throw Error(fmt::format("`labels`: {} is no class of this model, which has {}", label, classes),
-                classes > 0 ? fmt::format("classes are 0 to {}", classes - 1)
-                            : "leave `labels` out for an unconditional model");
+    throw Error(
+        fmt::format("`labels`: {} is not a class of this model, which has {}", label, classes),
+        classes > 0 ? fmt::format("classes are 0 to {}", classes - 1)
+                    : "leave `labels` out for an unconditional model");
   }
   Labels labels;
   for (int64_t i = chunk.first; i < chunk.first + chunk.count; ++i)
@@ -122,8 +124,9 @@ at::Tensor noise_of(const Model& model, uint64_t seed, const Chunk& chunk) {
 void bind_memory_limit(Binder& binder, double& limit) {
   binder.number(
       limit, {.name = "memory_limit",
-              .description = "What the work on images may take of the device's memory beside the "
-                             "weights; what needs more is sampled in parts. 0: what is free.",
+              .description = "Device memory for the work on images, beside the weights. A chunk "
+                             "that needs more is sampled in parts: half of its images, a quarter, "
+                             "and so on. 0: the free memory of a GPU; no limit on a CPU.",
               .unit = "GB",
               .minimum = 0,
               .example = 8,
@@ -277,6 +280,18 @@ void WorkTotals::restore(const ArrayMap& arrays) {
     residual += length;
   }
   *this = std::move(totals);
+}
+
+void add_labels(JobContext& context, const Labels& labels) {
+  if (!labels.empty()) context.add("images/labels", {}, array_values(labels));
+}
+
+ArrayInfo labels_array() {
+  return {"images/labels",
+          ElementType::kInt64,
+          {"image"},
+          "",
+          "class of each image of the other images/ arrays; absent for an unconditional model"};
 }
 
 std::vector<ArrayInfo> work_arrays() {

@@ -101,6 +101,10 @@ class WorkTotals {
   std::vector<std::vector<int64_t>> iterations_;  // a chunk: summed over segments, by block
 };
 
+// The classes of the images that a record holds, one each; nothing for an unconditional model.
+void add_labels(JobContext& context, const Labels& labels);
+ArrayInfo labels_array();
+
 // What add_arrays writes, and the columns that every sampling job has.
 std::vector<ArrayInfo> work_arrays();
 std::vector<Column> work_columns();

@@ -93,21 +93,26 @@ void bind_device(Binder& binder, std::string& device, std::string& compute_type)
 }
 
 void bind_seed(Binder& binder, int64_t& seed) {
-  binder.integer(
-      seed, {.name = "seed",
-             .description =
-                 "Key of the counter-based noise and of the labels; image i is the same for any "
-                 "batch, order or device.",
-             .minimum = 0});
+  binder.integer(seed, {.name = "seed",
+                        .description = "Key of the counter-based noise and of the labels. Image i "
+                                       "is the same for any batch, order or device.",
+                        .minimum = 0});
 }
 
 void bind_self_denoising(Binder& binder, double& rate, bool shared) {
-  binder.number(rate, {.name = "self_denoising_lr",
-                       .description =
-                           "Step of the self-denoising, in units of the noise's variance; 0: none.",
-                       .minimum = 0,
-                       .example = 0.97,
-                       .shared = shared});
+  binder.number(
+      rate, {.name = "self_denoising_lr",
+             .description = "Step size of the self-denoising, in units of the noise's variance. 0: "
+                            "none.",
+             .minimum = 0,
+             .example = 0.97,
+             .shared = shared});
+}
+
+void require_noise_level(double self_denoising_lr, double noise_std) {
+  if (self_denoising_lr == 0 || noise_std > 0) return;
+  throw Error("self-denoising needs the model's noise level, which its file does not hold",
+              "state `noise_std` under the model, or set self_denoising_lr: 0");
 }
 
 void bind_layout(Binder& binder, std::string& layout, const std::string& name,
@@ -126,7 +131,8 @@ void bind_max_unreadable(Binder& binder, int64_t& count) {
   binder.integer(
       count,
       {.name = "max_unreadable",
-       .description = "Unreadable image files that are left out (and named) before the job fails.",
+       .description =
+           "How many unreadable image files may be left out (and named) before the job fails.",
        .minimum = 0});
 }
 
@@ -149,10 +155,9 @@ void bind_extractor_precision(Binder& binder, std::string& precision) {
   binder.choice(
       precision,
       {.name = "extractor_precision",
-       .description =
-           "Arithmetic of the extractor on a GPU. float32: as a CPU does it. tf32: inputs of "
-           "convolutions rounded to 10 bits, as PyTorch does unless told not to; several times as "
-           "fast. Statistics made with the other are refused.",
+       .description = "Arithmetic of the extractor on a GPU. float32: as on a CPU. tf32: inputs of "
+                      "convolutions are rounded to 10 bits, as by default in PyTorch; several "
+                      "times as fast. Statistics must have the same precision.",
        .choices = {"float32", "tf32"}});
 }
 

@@ -60,7 +60,10 @@ class Binder {
 // Fields that several experiments have, stated once.
 void bind_device(Binder& binder, std::string& device, std::string& compute_type);
 void bind_seed(Binder& binder, int64_t& seed);
+inline constexpr double kSelfDenoisingLr = 1;  // the default of every experiment that samples
 void bind_self_denoising(Binder& binder, double& rate, bool shared = true);
+// Throws Error where self-denoising needs a noise level that the model does not have.
+void require_noise_level(double self_denoising_lr, double noise_std);
 // `name`: of the setting, `of`: of the one that names the folder.
 void bind_layout(Binder& binder, std::string& layout, const std::string& name,
                  const std::string& of);

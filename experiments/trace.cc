@@ -19,7 +19,7 @@ namespace tarflow::experiments {
 namespace {
 
 struct Settings : SamplingSettings {
-  double self_denoising_lr = 1;
+  double self_denoising_lr = kSelfDenoisingLr;
   NoiseSettings noise;
 
   Settings() { num_images = 4; }
@@ -55,10 +55,7 @@ class Traces {
                               "`sample` with `trace: true` keeps any number",
                               kMostImages));
     }
-    if (settings_.self_denoising_lr != 0 && model_.shape.noise_std <= 0) {
-      throw Error("self-denoising needs the model's noise level, which its file does not hold",
-                  "state `noise_std` under the model, or set self_denoising_lr: 0");
-    }
+    require_noise_level(settings_.self_denoising_lr, model_.shape.noise_std);
     std::vector<Strategy> strategies;
     for (size_t i = 0; i < context.point_count(); ++i)
       strategies.push_back(read_settings<Settings>(context.point_settings(i)).strategy);
@@ -72,17 +69,21 @@ class Traces {
     options.strategy = points_.front().strategy;
     options.calibration = calibration_;
     options.keep_trace = true;
+    const int64_t total = settings_.num_images * static_cast<int64_t>(points_.size());
+    int64_t done = 0, count = 0;  // images of all strategies; of the chunk at hand
+    options.on_progress = [&](double share) {
+      context_.progress_inside(kSamplingPhase, done, total, count, share);
+    };
     ChunkSampler sampler(model_, options,
                          batch_options(context_, settings_, settings_.self_denoising_lr != 0));
-    const int64_t total = settings_.num_images * static_cast<int64_t>(points_.size());
-    int64_t done = 0;
-    context_.progress("sampling", done, total);
+    context_.progress(kSamplingPhase, done, total);
     for (const Chunk& chunk : chunks_of(settings_.num_images, settings_.chunk)) {
       for (size_t i = 0; i < points_.size(); ++i) {
         context_.stop_if_requested();
+        count = chunk.count;
         trace(sampler, i, chunk);
         done += chunk.count;
-        context_.progress("sampling", done, total);
+        context_.progress(kSamplingPhase, done, total);
       }
     }
     report();
@@ -182,8 +183,8 @@ void run(JobContext& context) { Traces(context).run(); }
 
 const bool registered = register_experiment<Settings>(
     {.name = "trace",
-     .description = "Pictures of the noise, each block's state and the denoised image, a row a "
-                    "strategy; every state is scaled to its own range.",
+     .description = "Pictures of the noise, the state after each block and the denoised image, one "
+                    "row per strategy. Each state is scaled to its own range.",
      .revision = 1,
      .timed = false,
      .fields = {},
@@ -199,7 +200,7 @@ const bool registered = register_experiment<Settings>(
            ElementType::kString,
            {"state"},
            "",
-           "what the states are: noise, after blocks K-1 to 0, denoised"},
+           "names of the states: noise, after blocks K-1 to 0, denoised"},
           {"trace/<point>/images",
            ElementType::kUInt8,
            {"image", "state", "row", "column", "channel"},
@@ -209,7 +210,7 @@ const bool registered = register_experiment<Settings>(
            ElementType::kFloat32,
            {"image", "state", "smallest and largest"},
            "",
-           "what 0 and 255 stand for; NaN where no value is finite"}}),
+           "values of 0 and 255; NaN if no value is finite"}}),
      .work = Work::kSampling},
     run);
 

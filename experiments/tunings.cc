@@ -207,6 +207,7 @@ class Making {
       kept.tuning.seconds = earlier + now;
       write_state(part, kept);
     };
+    context_.prepares();
     Tuning tuning = tuned(model_, request(), calibration_, observer, std::move(from));
     tuning.seconds = earlier + watch.seconds();
     context_.work_begins();

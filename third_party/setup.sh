@@ -171,6 +171,16 @@ build() {
   ) 9>"$root/.deps/lock" || exit 1
 }
 
+# Python packages that only tests of --all need, into .deps/trackers. Without them those tests skip.
+fetch_trackers() {
+  local list=$root/third_party/trackers.txt folder=$root/.deps/trackers
+  cmp -s "$list" "$folder/.list" && return
+  say "Fetching Python packages for the tests of docs/python.md"
+  rm -rf "$folder"
+  python3 -m pip install --quiet --disable-pip-version-check --target "$folder" --requirement "$list" >&2 &&
+    cp "$list" "$folder/.list" || say "They cannot be had here; tests that need them are left out."
+}
+
 # The fuzzers, where clang is installed; their tests skip elsewhere.
 build_fuzzers() {
   command -v clang++ >/dev/null || { say "clang++ is not installed, so the fuzzers are not run"; return; }

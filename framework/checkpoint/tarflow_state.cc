@@ -54,14 +54,6 @@ std::vector<int64_t> sides(const Checkpoint& state, const std::string& name, siz
   return tensor->shape;
 }
 
-void refuse_volume_preserving(const Checkpoint& state, int64_t token_width) {
-  if (sides(state, "blocks.0.proj_out.weight", 2)[0] != token_width) return;
-  throw Error(
-      fmt::format("{} is a volume-preserving TarFlow: blocks.0.proj_out has {} rows instead of {}",
-                  state.path().string(), token_width, 2 * token_width),
-      "only models with a scale and a shift (trained with nvp) can be sampled");
-}
-
 std::string problem_of(const ExpectedTensor& expected, const TensorInfo* found) {
   if (!found) {
     return expected.required
@@ -107,7 +99,7 @@ std::vector<ExpectedTensor> expected_tensors(const ModelShape& shape) {
       linear(layer + "mlp.main.0", 4 * c, c);
       linear(layer + "mlp.main.2", c, 4 * c);
     }
-    linear(block + "proj_out", 2 * d, c);
+    linear(block + "proj_out", shape.output_width(), c);
   }
   return tensors;
 }
@@ -116,13 +108,14 @@ ModelShape read_model_shape(const Checkpoint& state) {
   const std::string file = state.path().string();
   const std::vector<int64_t> proj_in = sides(state, kProbe, 2);
   const int64_t channels = proj_in[0], width = proj_in[1];
-  refuse_volume_preserving(state, width);
   const int64_t tokens = sides(state, "blocks.0.pos_embed", 2)[0];
-  const int64_t patch = width % 3 ? 0 : exact_root(width / 3), grid = exact_root(tokens);
+  // No number is both P^2 and 3 P^2.
+  const int64_t grey = exact_root(width), coloured = width % 3 ? 0 : exact_root(width / 3);
+  const int64_t patch = grey ? grey : coloured, grid = exact_root(tokens);
   if (!patch) {
-    throw Error(
-        fmt::format("{}: {} takes {} values a token, which is not 3 P^2", file, kProbe, width),
-        kNotTarflow);
+    throw Error(fmt::format("{}: {} takes {} values a token, which is neither 3 P^2 nor P^2", file,
+                            kProbe, width),
+                kNotTarflow);
   }
   if (!grid) {
     throw Error(fmt::format("{}: blocks.0.pos_embed has {} tokens, which make no square image",
@@ -138,6 +131,8 @@ ModelShape read_model_shape(const Checkpoint& state) {
   shape.patch_size = static_cast<int>(patch);
   shape.image_size = static_cast<int>(patch * grid);
   shape.channels = static_cast<int>(channels);
+  shape.colours = grey ? 1 : 3;
+  shape.volume_preserving = sides(state, "blocks.0.proj_out.weight", 2)[0] == width;
   shape.blocks = count_numbered(state, "blocks.");
   shape.layers = count_numbered(state, "blocks.0.attn_blocks.");
   if (!shape.layers || static_cast<size_t>(shape.blocks) * shape.layers > state.tensors().size()) {

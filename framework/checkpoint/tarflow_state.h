@@ -35,8 +35,7 @@ struct FoundState {
 FoundState find_state(const Checkpoint& checkpoint, std::string_view weights = "");
 
 // The shape, read off the tensors of a state dict as found by find_state. noise_std is what the
-// file's name states, else 0. Throws Error for a model that preserves volume, and for shapes that
-// no TarFlow has.
+// file's name states, else 0. Throws Error for shapes that no TarFlow has.
 ModelShape read_model_shape(const Checkpoint& state);
 
 // Throws one Error that lists every missing, unexpected and misshaped tensor with expected and

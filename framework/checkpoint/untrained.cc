@@ -79,6 +79,20 @@ std::vector<std::byte> fill(const Element& element, uint64_t elements, DType dty
   return bytes;
 }
 
+// Calls `take` with each tensor of the state dict and what it holds.
+template <typename Take>
+void each_tensor(const ModelShape& shape, uint64_t seed, const Take& take) {
+  check_shape(shape);
+  int64_t inputs = 1;  // of the linear layer: its weight comes before its bias
+  uint64_t index = 0;
+  for (const ExpectedTensor& expected : expected_tensors(shape)) {
+    if (expected.shape.size() == 2) inputs = expected.shape[1];
+    take(expected, initial_values(expected, inputs, mix(mix(seed) + index++)));
+  }
+}
+
+}  // namespace
+
 void check_shape(const ModelShape& shape) {
   const bool positive = shape.image_size > 0 && shape.patch_size > 0 && shape.channels > 0 &&
                         shape.blocks > 0 && shape.layers > 0;
@@ -95,6 +109,8 @@ void check_shape(const ModelShape& shape) {
         fmt::format("{} channels do not split into heads of {}", shape.channels, kHeadWidth),
         fmt::format("make the channels a multiple of {}", kHeadWidth));
   }
+  if (shape.colours != 1 && shape.colours != 3)
+    throw Error(fmt::format("images have 3 colours, or 1 if grey, not {}", shape.colours));
   constexpr int kLargest =
       1 << 13;  // sides far beyond any model, whose products still fit everywhere
   for (const int side :
@@ -103,20 +119,6 @@ void check_shape(const ModelShape& shape) {
       throw Error(fmt::format("{} is beyond the largest size, {}", side, kLargest));
   }
 }
-
-// Calls `take` with each tensor of the state dict and what it holds.
-template <typename Take>
-void each_tensor(const ModelShape& shape, uint64_t seed, const Take& take) {
-  check_shape(shape);
-  int64_t inputs = 1;  // of the linear layer: its weight comes before its bias
-  uint64_t index = 0;
-  for (const ExpectedTensor& expected : expected_tensors(shape)) {
-    if (expected.shape.size() == 2) inputs = expected.shape[1];
-    take(expected, initial_values(expected, inputs, mix(mix(seed) + index++)));
-  }
-}
-
-}  // namespace
 
 CompleteShape complete_shape(const std::filesystem::path& path, const StatedShape& stated,
                              const ModelShape& defaults) {

@@ -22,6 +22,9 @@ namespace tarflow::checkpoint {
 // about 1 on they diverge.
 inline constexpr double kProjOutScale = 0.35;
 
+// Throws Error for a shape that no model can have.
+void check_shape(const ModelShape& shape);
+
 // What is stated of a checkpoint to be written; the rest is open.
 struct StatedShape {
   std::optional<int> patch_size = {}, channels = {}, blocks = {}, layers = {};

@@ -38,10 +38,11 @@ constexpr Names<ElementType, 5> kElementTypes{{{ElementType::kFloat32, "float32"
                                                {ElementType::kInt64, "int64"},
                                                {ElementType::kUInt8, "uint8"},
                                                {ElementType::kString, "string"}}};
-constexpr Names<Work, 4> kWorks{{{Work::kUnknown, "unknown"},
+constexpr Names<Work, 5> kWorks{{{Work::kUnknown, "unknown"},
                                  {Work::kSampling, "sampling"},
                                  {Work::kForward, "forward"},
-                                 {Work::kFeatures, "features"}}};
+                                 {Work::kFeatures, "features"},
+                                 {Work::kTraining, "training"}}};
 
 template <typename Enum, size_t N>
 std::string name_of(const Names<Enum, N>& names, Enum value) {

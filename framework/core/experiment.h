@@ -89,6 +89,7 @@ enum class Work {
   kSampling,  // num_images images inverted with `strategy`, guided if cfg > 0
   kForward,   // one pass over all blocks for each of num_images images
   kFeatures,  // one pass of an extractor for each of num_images images
+  kTraining,  // the model of the settings is trained for `steps` or `epochs` of batches of `batch`
 };
 
 struct ExperimentSchema {

@@ -30,6 +30,33 @@ void sync_path(const fs::path& path, int flags) {
   }
 }
 
+fs::path aside_of(const fs::path& path) {
+  return path.parent_path() / fmt::format(".{}.{}.part", path.filename().string(), ::getpid());
+}
+
+void make_folder(const fs::path& folder) {
+  std::error_code failed;
+  fs::create_directories(folder, failed);
+  if (failed)
+    throw Error(fmt::format("cannot make the folder {}: {}", folder.string(), failed.message()));
+}
+
+void move_into_place(const fs::path& aside, const fs::path& path) {
+  std::error_code failed;
+  fs::rename(aside, path, failed);
+  if (failed) {
+    throw Error(
+        fmt::format("cannot rename {} to {}: {}", aside.string(), path.string(), failed.message()));
+  }
+}
+
+void write_bytes(const fs::path& to, const fs::path& named, std::string_view content) {
+  std::ofstream out(to, std::ios::binary);
+  out.write(content.data(), static_cast<std::streamsize>(content.size()));
+  out.flush();
+  if (!out) throw Error(fmt::format("cannot write {}: {}", named.string(), std::strerror(errno)));
+}
+
 }  // namespace
 
 std::string read_file(const fs::path& path) {
@@ -57,33 +84,39 @@ std::string read_file(const fs::path& path) {
 
 void write_aside(const fs::path& path, const std::function<void(const fs::path&)>& write) {
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
-  std::error_code failed;
-  fs::create_directories(folder, failed);
-  if (failed)
-    throw Error(fmt::format("cannot make the folder {}: {}", folder.string(), failed.message()));
-  const fs::path aside = folder / fmt::format(".{}.{}.part", path.filename().string(), ::getpid());
+  make_folder(folder);
+  const fs::path aside = aside_of(folder / path.filename());
   try {
     write(aside);
     sync_path(aside, O_RDONLY);
-    fs::rename(aside, path, failed);
-    if (failed) {
-      throw Error(fmt::format("cannot rename {} to {}: {}", aside.string(), path.string(),
-                              failed.message()));
-    }
+    move_into_place(aside, path);
     sync_path(folder, O_RDONLY | O_DIRECTORY);
   } catch (...) {
-    fs::remove(aside, failed);
+    std::error_code ignored;
+    fs::remove(aside, ignored);
     throw;
   }
 }
 
 void write_file(const fs::path& path, std::string_view content) {
-  write_aside(path, [&](const fs::path& aside) {
-    std::ofstream out(aside, std::ios::binary);
-    out.write(content.data(), static_cast<std::streamsize>(content.size()));
-    out.flush();
-    if (!out) throw Error(fmt::format("cannot write {}: {}", path.string(), std::strerror(errno)));
-  });
+  write_aside(path, [&](const fs::path& aside) { write_bytes(aside, path, content); });
+}
+
+void write_files(const fs::path& folder,
+                 const std::vector<std::pair<std::string, std::string>>& files) {
+  make_folder(folder);
+  try {
+    for (const auto& [name, content] : files)
+      write_bytes(aside_of(folder / name), folder / name, content);
+    for (const auto& [name, content] : files) sync_path(aside_of(folder / name), O_RDONLY);
+    for (const auto& [name, content] : files)
+      move_into_place(aside_of(folder / name), folder / name);
+    sync_path(folder, O_RDONLY | O_DIRECTORY);
+  } catch (...) {
+    std::error_code ignored;
+    for (const auto& [name, content] : files) fs::remove(aside_of(folder / name), ignored);
+    throw;
+  }
 }
 
 }  // namespace tarflow

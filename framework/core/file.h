@@ -5,6 +5,8 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace tarflow {
 
@@ -16,5 +18,10 @@ std::string read_file(const std::filesystem::path& path);
 void write_aside(const std::filesystem::path& path,
                  const std::function<void(const std::filesystem::path&)>& write);
 void write_file(const std::filesystem::path& path, std::string_view content);
+
+// Many files of one folder, by name and content. Each is written as by write_file, and the folder
+// is synced once for all of them. A failure may leave some of the files, each of them whole.
+void write_files(const std::filesystem::path& folder,
+                 const std::vector<std::pair<std::string, std::string>>& files);
 
 }  // namespace tarflow

@@ -51,7 +51,9 @@ std::optional<ModelFileName> parse_model_filename(const std::filesystem::path& f
   const auto stem = model_stem(file);
   if (!stem) return std::nullopt;
   std::string_view rest = *stem;
-  const auto noise_std = parse_noise_std(pop_field(rest));
+  const std::string_view noise = pop_field(rest);
+  const bool uniform = noise == "uniform";
+  const auto noise_std = uniform ? std::optional(0.0) : parse_noise_std(noise);
   const auto layers = parse_number<int>(pop_field(rest));
   const auto blocks = parse_number<int>(pop_field(rest));
   const auto channels = parse_number<int>(pop_field(rest));
@@ -61,7 +63,15 @@ std::optional<ModelFileName> parse_model_filename(const std::filesystem::path& f
   if (!std::isfinite(*noise_std) || *noise_std < 0) return std::nullopt;
   if (*layers <= 0 || *blocks <= 0 || *channels <= 0 || *patch_size <= 0) return std::nullopt;
   if (rest.ends_with("_model")) rest.remove_suffix(std::string_view("_model").size());
-  return ModelFileName{std::string(rest), *patch_size, *channels, *blocks, *layers, *noise_std};
+  return ModelFileName{std::string(rest), *patch_size, *channels, *blocks,
+                       *layers,           *noise_std,  uniform};
+}
+
+std::string published_filename(const std::string& dataset, const ModelShape& shape, bool uniform) {
+  std::string noise = fmt::format("{:.2f}", shape.noise_std);
+  if (parse_number<double>(noise) != shape.noise_std) noise = fmt::format("{}", shape.noise_std);
+  return fmt::format("{}_model_{}_{}_{}_{}_{}.pth", dataset, shape.patch_size, shape.channels,
+                     shape.blocks, shape.layers, uniform ? "uniform" : noise);
 }
 
 std::vector<std::string> name_contradictions(const ModelFileName& name, const ModelShape& shape,

@@ -44,20 +44,25 @@ int64_t ModelShape::parameters() const {
   const int64_t c = channels, d = token_width(), t = tokens();
   const int64_t layer = 12 * c * c + 13 * c;  // weights; biases 3 + 1 + 4 + 1 and two norms of 2
   const int64_t block =
-      d * c + c + t * c + int64_t{classes} * c + layers * layer + 2 * d * c + 2 * d;
+      d * c + c + t * c + int64_t{classes} * c + layers * layer + output_width() * (c + 1);
   return blocks * block;
 }
 
 std::string ModelShape::str() const {
-  return fmt::format("{}px P{} C{} K{} L{}, {}", image_size, patch_size, channels, blocks, layers,
-                     classes ? fmt::format("{} classes", classes) : "unconditional");
+  return fmt::format("{}px P{} C{} K{} L{}, {}{}{}", image_size, patch_size, channels, blocks,
+                     layers, classes ? fmt::format("{} classes", classes) : "unconditional",
+                     colours == 1 ? ", grey" : "", volume_preserving ? ", volume-preserving" : "");
 }
 
 Json to_json(const ModelShape& shape) {
-  return {{"image_size", shape.image_size}, {"patch_size", shape.patch_size},
-          {"channels", shape.channels},     {"blocks", shape.blocks},
-          {"layers", shape.layers},         {"classes", shape.classes},
-          {"noise_std", shape.noise_std}};
+  Json json = {{"image_size", shape.image_size}, {"patch_size", shape.patch_size},
+               {"channels", shape.channels},     {"blocks", shape.blocks},
+               {"layers", shape.layers},         {"classes", shape.classes},
+               {"noise_std", shape.noise_std}};
+  // What most models are is not said.
+  if (shape.colours != 3) json["colours"] = shape.colours;
+  if (shape.volume_preserving) json["volume_preserving"] = true;
+  return json;
 }
 
 ModelShape shape_from_json(const Json& json) {
@@ -70,6 +75,8 @@ ModelShape shape_from_json(const Json& json) {
     shape.layers = json.at("layers").get<int>();
     shape.classes = json.at("classes").get<int>();
     shape.noise_std = json.at("noise_std").get<double>();
+    shape.colours = json.value("colours", 3);
+    shape.volume_preserving = json.value("volume_preserving", false);
     return shape;
   } catch (const Json::exception& failure) {
     throw Error(fmt::format("not a model shape: {}", failure.what()));

@@ -31,9 +31,13 @@ struct ModelShape {
   int layers = 0;        // L, attention layers a block
   int classes = 0;       // 0: unconditional
   double noise_std = 0;  // epsilon; not in the file's tensors, 0 when unknown
+  int colours = 3;       // of the images: 3, or 1 for grey ones
+  // Blocks shift and do not scale, a = 0: proj_out has D rows, xc alone.
+  bool volume_preserving = false;
 
   int tokens() const { return (image_size / patch_size) * (image_size / patch_size); }  // T
-  int token_width() const { return 3 * patch_size * patch_size; }                       // D
+  int token_width() const { return colours * patch_size * patch_size; }                 // D
+  int output_width() const { return (volume_preserving ? 1 : 2) * token_width(); }  // of proj_out
   int heads() const { return channels / kHeadWidth; }
 
   // Floating point operations of one evaluation of one block for one token, attention over `keys`

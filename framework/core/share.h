@@ -13,4 +13,8 @@ std::filesystem::path share_folder(const std::filesystem::path& programs);
 // The folder of the program that runs.
 std::filesystem::path program_folder();
 
+// $TARFLOW_SITE, else /etc/tarflow: what the administrator of a site keeps for all its users,
+// cluster profiles and models. It need not exist.
+std::filesystem::path site_folder();
+
 }  // namespace tarflow

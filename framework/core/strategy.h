@@ -149,6 +149,17 @@ struct Strategy {
 // A block's keys and values are those of a block in YAML.
 Json to_json(const Strategy& strategy);
 Strategy strategy_from_json(const Json& json);  // throws Error
+// The numbers that a sweep varies, of a strategy that has them.
+struct StrategyNumbers {
+  std::string stack;  // "7", "0/6": the blocks that are not as all others; "" where there are none
+  std::optional<int64_t> segments, iterations;  // of these; nothing where they differ among them
+  std::optional<int64_t> others;                // largest number of Jacobi iterations of the others
+  std::optional<int64_t> window;                // of all blocks
+  std::optional<double> tolerance;              // of all blocks
+  bool operator==(const StrategyNumbers&) const = default;
+};
+StrategyNumbers numbers_of(const Strategy& strategy);
+
 // One short line that states every block, equal blocks run together; for records and logs.
 std::string describe(const Strategy& strategy);
 std::string describe(const BlockPlan& plan);  // a block of it

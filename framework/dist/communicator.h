@@ -31,6 +31,13 @@ class Communicator {
   // the device of rank 0.
   virtual std::vector<Tensors> gather_tensors(const Tensors& tensors) = 0;
 
+  // Begins to add up a contiguous tensor of all ranks, in place; every rank has one of this shape
+  // and type, on the device of its connection. The sum is there, the same bits on all ranks, when
+  // finish_sums() has returned; until then the tensor is not to be touched. On CPUs the ranks are
+  // added in their order.
+  virtual void begin_sum(const at::Tensor& tensor) = 0;
+  virtual void finish_sums() = 0;
+
   // Asks all ranks to come to their next call soon, for instance since the job is to stop; all see
   // so within about a second, and until the end.
   virtual void call_together() noexcept {}

@@ -10,6 +10,7 @@
 #include <thread>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
+#include <utility>
 #endif
 
 namespace tarflow::dist {
@@ -60,10 +61,29 @@ class NcclGather : public GpuGather {
     return rank_ == 0 ? outputs[0] : std::vector<at::Tensor>{};
   }
 
+  void begin_sum(const at::Tensor& tensor) override {
+    const c10::cuda::CUDAGuard guard(device_);
+    std::vector<at::Tensor> tensors = {tensor};
+    sums_.push_back(group_->allreduce(tensors));
+  }
+
+  void finish_sums(const std::function<bool()>& given_up) override {
+    const c10::cuda::CUDAGuard guard(device_);
+    for (const c10::intrusive_ptr<c10d::Work>& work : std::exchange(sums_, {})) {
+      while (!work->isCompleted()) {
+        if (given_up()) return;
+        std::this_thread::sleep_for(std::chrono::microseconds(100));
+      }
+      if (work->exception()) std::rethrow_exception(work->exception());
+      work->wait();  // the current stream comes after it
+    }
+  }
+
  private:
   const int rank_, size_;
   const at::Device device_;
   c10::intrusive_ptr<c10d::ProcessGroupNCCL> group_;
+  std::vector<c10::intrusive_ptr<c10d::Work>> sums_;  // begun
 };
 
 }  // namespace

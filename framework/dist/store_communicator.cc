@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <thread>
 #include <utility>
 
@@ -38,6 +39,46 @@ bool wait_for(StoreLink& link, const std::string& key, const std::atomic<bool>& 
     pause = std::min(pause * 2, std::chrono::microseconds(5000));
   }
   return true;
+}
+
+// Calls `use` with each tensor and its place in a row of the contents of all.
+template <typename Use>
+void each_content(const std::vector<at::Tensor>& tensors, const Use& use) {
+  size_t at = 0;
+  for (const at::Tensor& tensor : tensors) {
+    use(tensor, at);
+    at += tensor.nbytes();
+  }
+}
+
+std::string contents_of(const std::vector<at::Tensor>& tensors) {
+  std::string bytes;
+  for (const at::Tensor& tensor : tensors)
+    bytes.append(static_cast<const char*>(tensor.const_data_ptr()), tensor.nbytes());
+  return bytes;
+}
+
+void require_contents(const std::vector<at::Tensor>& tensors, const std::string& bytes) {
+  size_t expected = 0;
+  for (const at::Tensor& tensor : tensors) expected += tensor.nbytes();
+  if (bytes.size() != expected)
+    throw Error("what another rank sent does not fit", "are all ranks of the same build?");
+}
+
+void take_contents(const std::vector<at::Tensor>& tensors, const std::string& bytes) {
+  require_contents(tensors, bytes);
+  each_content(tensors, [&](const at::Tensor& tensor, size_t at) {
+    std::memcpy(tensor.mutable_data_ptr(), bytes.data() + at, tensor.nbytes());
+  });
+}
+
+void add_contents(const std::vector<at::Tensor>& tensors, const std::string& bytes) {
+  require_contents(tensors, bytes);
+  each_content(tensors, [&](at::Tensor tensor, size_t at) {
+    const at::Tensor other = at::empty_like(tensor);
+    std::memcpy(other.mutable_data_ptr(), bytes.data() + at, tensor.nbytes());
+    tensor.add_(other);
+  });
 }
 
 class StoreCommunicator : public Communicator {
@@ -105,6 +146,34 @@ class StoreCommunicator : public Communicator {
                         : joined(received[other], parts.empty() ? at::Tensor() : parts[other]));
     }
     return all;
+  }
+
+  void begin_sum(const at::Tensor& tensor) override {
+    if (tensor.is_cpu()) {
+      sums_.push_back(tensor);
+      return;
+    }
+    perform([gpus = gpus_, link = nccl_link_, device = device_, rank = rank_, size = size_,
+             limit = limits_.collective, tensor] {
+      if (!*gpus) *gpus = nccl_gather(*link, rank, size, device, limit);
+      (*gpus)->begin_sum(tensor);
+    });
+  }
+
+  void finish_sums() override {
+    if (device_.is_cuda()) {
+      perform([gpus = gpus_, given_up = given_up_] {
+        if (*gpus) (*gpus)->finish_sums([&] { return given_up->load(); });
+      });
+    }
+    const std::vector<at::Tensor> sums = std::exchange(sums_, {});
+    if (sums.empty()) return;
+    std::vector<std::string> parts = gather(contents_of(sums));
+    if (first()) {
+      for (size_t other = 1; other < parts.size(); ++other) add_contents(sums, parts[other]);
+    }
+    const std::string total = broadcast(first() ? contents_of(sums) : "");
+    if (!first()) take_contents(sums, total);
   }
 
   void call_together() noexcept override { watch_->call_together(); }
@@ -281,6 +350,7 @@ class StoreCommunicator : public Communicator {
   Worker worker_;
   int64_t calls_ = 0;
   std::vector<std::string> broadcasts_;  // keys to remove
+  std::vector<at::Tensor> sums_;         // begun, on the CPU
   bool broken_ = false, lingered_ = false;
 };
 

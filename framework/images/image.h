@@ -23,16 +23,17 @@ struct Image {
 // An image of one colour.
 Image blank(int width, int height, Color color);
 
-// A sample as an image: (3, height, width) floats clipped to [-1,1], mapped to [0,1], times 255 in
-// float32 and truncated (method.md section 4). NaN becomes 0. Throws Error when `chw` has another
-// size.
+// A sample as an image: (3, height, width) floats, or (1, height, width) of a grey one, clipped to
+// [-1,1], mapped to [0,1], times 255 in float32 and truncated (method.md section 4). NaN becomes 0.
+// Throws Error when `chw` has another size.
 Image to_image(std::span<const float> chw, int width, int height);
 
 // The same with [-1,1] replaced by the smallest and largest finite value in `chw` (method.md
 // section 3, "Sampling trace"); black when all values are equal.
 Image to_image_min_max(std::span<const float> chw, int width, int height);
 
-// The model's input: v/255*2-1 as (3, height, width) into `chw`. Throws Error when `chw` has
+// The model's input: v/255*2-1 as (3, height, width) into `chw`, or as (1, height, width) of the
+// luma (ITU-R 601, as PIL computes it). Throws Error when `chw` has
 // another size.
 void to_floats(const Image& image, std::span<float> chw);
 

@@ -303,7 +303,9 @@ std::string distance_name(const Extractor& extractor) { return extractor.distanc
 
 at::Tensor to_uint8(const at::Tensor& images) {
   const at::Tensor finite = images.detach().to(at::kFloat).nan_to_num(-1.0);
-  return finite.clamp(-1, 1).add(1).div(2).mul(255).to(at::kByte);
+  const at::Tensor bytes = finite.clamp(-1, 1).add(1).div(2).mul(255).to(at::kByte);
+  // Extractors take three colours.
+  return bytes.size(1) == 1 ? bytes.expand({-1, 3, -1, -1}).contiguous() : bytes;
 }
 
 }  // namespace tarflow::metrics

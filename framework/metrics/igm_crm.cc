@@ -69,9 +69,9 @@ IgmCrm::IgmCrm(const Model& model) : model_(model) {
 }
 
 at::Tensor IgmCrm::sums_of(const at::Tensor& images, const Labels& labels) const {
-  const int64_t side = model_.shape.image_size;
-  if (images.dim() != 4 || images.sizes().slice(1) != at::IntArrayRef({3, side, side})) {
-    throw Error(fmt::format("images of another shape than (N, 3, {0}, {0})", side),
+  const int64_t side = model_.shape.image_size, colours = model_.shape.colours;
+  if (images.dim() != 4 || images.sizes().slice(1) != at::IntArrayRef({colours, side, side})) {
+    throw Error(fmt::format("images of another shape than (N, {1}, {0}, {0})", side, colours),
                 fmt::format("resize them to the model's {} pixels", side));
   }
   if (!labels.empty() && static_cast<int64_t>(labels.size()) != images.size(0)) {

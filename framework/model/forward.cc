@@ -56,14 +56,19 @@ at::Tensor layer_forward(const Model& model, const LayerWeights& layer, const at
   return out + at::linear(y, layer.down_weight, layer.down_bias);
 }
 
-at::Tensor block_outputs(const Model& model, const BlockWeights& block, const at::Tensor& x,
-                         const Labels& labels) {
+at::Tensor computed_outputs(const Model& model, const BlockWeights& block, const at::Tensor& x,
+                            const Labels& labels) {
   at::Tensor h =
       at::linear(x.to(model.dtype()), block.proj_in_weight, block.proj_in_bias) + block.position;
   const at::Tensor classes = class_embedding(model, block, labels);
   if (classes.defined()) h = h + classes;
   for (const LayerWeights& layer : block.layers) h = layer_forward(model, layer, h);
-  return at::linear(h.to(model.dtype()), block.proj_out_weight, block.proj_out_bias).to(at::kFloat);
+  return at::linear(h.to(model.dtype()), block.proj_out_weight, block.proj_out_bias);
+}
+
+at::Tensor block_outputs(const Model& model, const BlockWeights& block, const at::Tensor& x,
+                         const Labels& labels) {
+  return computed_outputs(model, block, x, labels).to(at::kFloat);
 }
 
 Shifted shift_outputs(const at::Tensor& outputs) {
@@ -127,7 +132,8 @@ at::Tensor loss_gradient(const Model& model, const at::Tensor& images, const Lab
 at::Tensor self_denoise(const Model& model, const at::Tensor& images, const at::Tensor& gradient,
                         double lr) {
   const double side = model.shape.image_size;
-  return images - gradient * (lr * 3 * side * side * model.shape.noise_std * model.shape.noise_std);
+  return images - gradient * (lr * model.shape.colours * side * side * model.shape.noise_std *
+                              model.shape.noise_std);
 }
 
 }  // namespace tarflow

@@ -28,6 +28,10 @@ at::Tensor layer_forward(const Model& model, const LayerWeights& layer, const at
 at::Tensor block_outputs(const Model& model, const BlockWeights& block, const at::Tensor& x,
                          const Labels& labels);
 
+// The same in the compute type.
+at::Tensor computed_outputs(const Model& model, const BlockWeights& block, const at::Tensor& x,
+                            const Labels& labels);
+
 // Moves outputs (N, T, 2D) one token to the right; token 0 becomes zero. a: the first D features,
 // g: the last D.
 struct Shifted {
@@ -50,7 +54,7 @@ struct Forward {
   at::Tensor z;       // (N, T, D)
   at::Tensor logdet;  // (N)
 };
-// images: (N, 3, H, H) in [-1, 1].
+// images: (N, 3, H, H) in [-1, 1]; (N, 1, H, H) of grey models, here and below.
 Forward forward(const Model& model, const at::Tensor& images, const Labels& labels);
 
 // The loss 0.5 mean(z^2) - logdet of each sample, (N). It does not use `var`.
@@ -60,7 +64,7 @@ at::Tensor sample_loss(const Forward& result);
 // its derivative, so memory holds the activations of one block.
 at::Tensor loss_gradient(const Model& model, const at::Tensor& images, const Labels& labels);
 
-// Self-denoising: images - lr * 3 H^2 * epsilon^2 * gradient. One gradient serves every lr.
+// Self-denoising: images - lr * colours H^2 * epsilon^2 * gradient. One gradient serves every lr.
 at::Tensor self_denoise(const Model& model, const at::Tensor& images, const at::Tensor& gradient,
                         double lr);
 

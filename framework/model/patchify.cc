@@ -5,18 +5,19 @@
 namespace tarflow {
 
 at::Tensor patchify(const at::Tensor& images, int patch_size) {
-  const int64_t n = images.size(0), p = patch_size, side = images.size(2) / p;
-  return images.reshape({n, 3, side, p, side, p})
+  const int64_t n = images.size(0), colours = images.size(1), p = patch_size,
+                side = images.size(2) / p;
+  return images.reshape({n, colours, side, p, side, p})
       .permute({0, 2, 4, 1, 3, 5})
-      .reshape({n, side * side, 3 * p * p});
+      .reshape({n, side * side, colours * p * p});
 }
 
 at::Tensor unpatchify(const at::Tensor& tokens, int patch_size) {
-  const int64_t n = tokens.size(0), p = patch_size;
+  const int64_t n = tokens.size(0), p = patch_size, colours = tokens.size(2) / (p * p);
   const int64_t side = std::llround(std::sqrt(static_cast<double>(tokens.size(1))));
-  return tokens.reshape({n, side, side, 3, p, p})
+  return tokens.reshape({n, side, side, colours, p, p})
       .permute({0, 3, 1, 4, 2, 5})
-      .reshape({n, 3, side * p, side * p});
+      .reshape({n, colours, side * p, side * p});
 }
 
 }  // namespace tarflow

@@ -6,9 +6,9 @@
 
 namespace tarflow {
 
-// (N, 3, H, H) -> (N, T, D)
+// (N, colours, H, H) -> (N, T, D), D = colours P^2
 at::Tensor patchify(const at::Tensor& images, int patch_size);
-// (N, T, D) -> (N, 3, H, H)
+// (N, T, D) -> (N, colours, H, H)
 at::Tensor unpatchify(const at::Tensor& tokens, int patch_size);
 
 }  // namespace tarflow

@@ -108,6 +108,10 @@ Model load(const Source& source, const ModelShape& shape, const at::Device& devi
       if (tensor.scalar_type() != at::kFloat && at::isfinite(exact).all().item<bool>())
         faults.require_finite(whole, tensor, too_large_for(compute));
     });
+    if (shape.volume_preserving) {
+      for (at::Tensor* half : {&block.proj_out_weight, &block.proj_out_bias})
+        *half = at::cat({at::zeros_like(*half), *half});
+    }
     if (block.reversed) block.position = block.position.flip(0).contiguous();
     block.class_mean = at::zeros({shape.channels}, at::TensorOptions().device(device));
     if (shape.classes > 0) {
@@ -179,7 +183,8 @@ int64_t weight_bytes(const ModelShape& shape, ComputeType compute) {
   block.layers.resize(static_cast<size_t>(shape.layers));
   int64_t bytes = 0;  // of a block; all blocks have the same shape
   for_each_tensor(block, [&](const std::string& name, at::Tensor&, WeightKind kind) {
-    bytes += bytes_of(block_prefix(0) + name, type_of(kind, compute));
+    const bool padded = shape.volume_preserving && name.starts_with("proj_out.");
+    bytes += (padded ? 2 : 1) * bytes_of(block_prefix(0) + name, type_of(kind, compute));
   });
   const int64_t mean = shape.channels * static_cast<int64_t>(sizeof(float));
   return bytes_of("var", at::kFloat) + shape.blocks * (bytes + mean);

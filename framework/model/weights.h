@@ -29,7 +29,9 @@ struct BlockWeights {
   at::Tensor position;                      // (T, C) fp32, already in the block's token order
   at::Tensor class_embed;                   // (classes, C) fp32; undefined in unconditional models
   at::Tensor class_mean;  // (C) fp32 mean over classes; zeros in unconditional models
-  at::Tensor proj_out_weight, proj_out_bias;  // (2D, C), (2D): first D rows xa, last D rows xc
+  // (2D, C), (2D): first D rows xa, last D rows xc. In volume-preserving models, whose files have
+  // the last D rows alone, the first are zero: then xa is zero whatever computes it.
+  at::Tensor proj_out_weight, proj_out_bias;
   std::vector<LayerWeights> layers;
 };
 

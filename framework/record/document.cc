@@ -32,12 +32,13 @@ with h5py.File("results/demo.h5") as file:
     points[texts] = points[texts].apply(lambda column: column.str.decode("utf-8"))
     job = file["jobs"][points["job"][0]]                             # the arrays of its job
     iterations = job["sampling/iterations"]
-    print(iterations[:], iterations.attrs["meaning"], iterations.attrs["unit"])
+    print(iterations[:], iterations.attrs["meaning"].decode(), iterations.attrs["unit"].decode())
     settings = job["job.json"][()].decode()                          # JSON
 ```
 
-Whoever reads in C++ includes `framework/record/record.h`: `read_sweep`, `read_job`. `h5dump` and `h5ls -r` work as well.
-`analyze digest FILE` prints the hash of the results, `analyze compare A.h5 B.h5` tells how far two files are apart.
+`share/results.py` does this and more ([python.md](python.md)). In C++ include `framework/record/record.h`: `read_sweep`, `read_job`.
+`h5dump` and `h5ls -r` work too. `analyze digest FILE` prints a hash of the results. `analyze compare A.h5 B.h5` shows how much two files
+differ.
 
 ## Layout
 
@@ -46,10 +47,11 @@ Whoever reads in C++ includes `framework/record/record.h`: `read_sweep`, `read_j
 | first {envelope} bytes | the envelope: text, before the HDF5 part |
 | `/` | attributes `record_version`, `kind` (`job` or `sweep`), `name` (the job's hash or the sweep's name) |
 | `/columns` | a row for each column of `/points`: `name`, `type`, `unit`, `meaning`, `timing` |
-| `/points` | a row for each point, sorted by `point`; the columns of all experiments, below |
-| `/jobs/HASH/job.json` | the job as it was run, text: settings, points, model, hashes of the files it read, `generation` |
-| `/jobs/HASH/environment.json` | where and with what it ran, text: versions, device, threads, source revision |
-| `/jobs/HASH/...` | its arrays, below |
+| `/points` | a row for each point, sorted by `point`; the columns are listed below |
+| `/order` | of a sweep's file: the ids of its points in the order of the sweep file, text; absent in files of older versions |
+| `/jobs/HASH/job.json` | description of the job, text: settings, points, model, hashes of the files it read, `generation` |
+| `/jobs/HASH/environment.json` | environment of the run, text: versions, device, threads, source revision |
+| `/jobs/HASH/...` | the arrays of the job, listed below |
 
 **Absent values.** A column that a row lacks is NaN where it holds float64, `""` where it holds text; beside each int64 column
 `NAME` is a column `has_NAME`, 0 where the value is absent. Texts are UTF-8, padded with zero bytes; lists are JSON; booleans
@@ -63,11 +65,12 @@ to, `""` when it belongs to all points of its job), and `axes` (a JSON list of t
 SHA-256 of the lines before), then zero bytes. The envelope is checked before the file is read: a file that was cut short or
 changed is refused, whatever was changed. HDF5 looks behind it by itself (a user block).
 
-**Same bytes.** There are no times of writing in the HDF5 structures, and all is sorted: the same job files give the same
-sweep file, byte for byte, in whatever order they were computed. Files are written aside, synced and renamed.
+**Same bytes.** The HDF5 structures hold no times of writing, and everything is sorted. The same job files give the same file of the sweep,
+byte for byte, in any order of computation, if the sweep file lists its points in the same order. Files are written to a temporary file,
+synced and renamed.
 
-**Which result.** Where two jobs computed a point, the one of the higher `generation` in its `job.json` holds (`--force` raises it),
-then the one whose hash sorts first.
+**Which result.** If two jobs computed a point, the job with the higher `generation` in its `job.json` wins (`--force` raises it), then the
+job whose hash sorts first.
 
 ## Versions
 
@@ -80,10 +83,9 @@ Files have version {version} now. Older ones are read, merged and compared, with
 
 ## The digest
 
-`analyze digest FILE` hashes every cell of `/points` and the path, type, shape and values of every array, by value: neither layout nor version,
-the order of anything or the name of the sweep matters. Left out are columns and arrays whose `timing` is 1, the column `device`, `job.json` and
-`environment.json`. So two runs of one sweep on the same device model, build and number of threads have one digest, however often they
-were interrupted.
+`analyze digest FILE` hashes every cell of `/points` and the path, type, shape and values of every array. Layout, version, order and the
+name of the sweep do not matter. Columns and arrays with `timing` 1, the column `device`, `job.json` and `environment.json` are left out. So
+two runs of a sweep on the same device model, build and number of threads have the same digest, even after interruptions.
 )";
 
 // A text in a cell of a Markdown table.

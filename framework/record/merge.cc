@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "framework/core/hash.h"
+#include "framework/record/array.h"
 #include "framework/record/envelope.h"
 #include "framework/record/job_file.h"
 #include "framework/record/record.h"
@@ -40,8 +41,11 @@ std::vector<std::string> sorted(std::vector<std::string> ids) {
 // Of content and points wanted of each job's file, in no order. Job hashes are part of the content.
 class Fingerprint {
  public:
-  explicit Fingerprint(const std::string& sweep_name)
-      : head_(Json{{"merge", kRecordVersion}, {"name", sweep_name}}.dump()) {}
+  Fingerprint(const std::string& sweep_name, const std::vector<std::string>& order) {
+    Json head{{"merge", kRecordVersion}, {"name", sweep_name}};
+    if (!order.empty()) head["order"] = order;
+    head_ = head.dump();
+  }
 
   void add(const std::string& sha256, const std::vector<std::string>& wanted) {
     lines_.insert(Json{sha256, wanted}.dump());
@@ -88,9 +92,9 @@ bool whole(const fs::path& file) {
 }
 
 // Files that cannot be read count for nothing, here as in a merge.
-std::string fingerprint_of(const std::string& sweep_name, const std::vector<JobFile>& job_files,
-                           std::vector<Problem>& problems) {
-  Fingerprint fingerprint(sweep_name);
+std::string fingerprint_of(const std::string& sweep_name, const std::vector<std::string>& order,
+                           const std::vector<JobFile>& job_files, std::vector<Problem>& problems) {
+  Fingerprint fingerprint(sweep_name, order);
   for (const JobFile& job : job_files) {
     try {
       fingerprint.add(job.sha256.empty() ? content_sha256(job.file) : job.sha256,
@@ -102,8 +106,9 @@ std::string fingerprint_of(const std::string& sweep_name, const std::vector<JobF
   return fingerprint.hex();
 }
 
-std::string fingerprint_of(const std::string& sweep_name, const std::vector<Source>& sources) {
-  Fingerprint fingerprint(sweep_name);
+std::string fingerprint_of(const std::string& sweep_name, const std::vector<std::string>& order,
+                           const std::vector<Source>& sources) {
+  Fingerprint fingerprint(sweep_name, order);
   for (const Source& source : sources) fingerprint.add(source.head.sha256, source.wanted);
   return fingerprint.hex();
 }
@@ -188,6 +193,24 @@ void write_merged_table(hid_t out, const std::vector<Source>& sources) {
   });
 }
 
+// /order: the points that are there, in the order of the sweep file.
+void write_order(hid_t out, const std::vector<std::string>& order,
+                 const std::vector<Source>& sources) {
+  if (order.empty()) return;
+  std::set<std::string> there;
+  for (const Source& source : sources)
+    for (const size_t row : source.rows) there.insert(source.points[row]);
+  Array array;
+  array.path = "order";
+  array.type = ArrayType::kString;
+  for (const std::string& point : order)
+    if (there.erase(point) > 0) array.strings.push_back(point);
+  array.strings.insert(array.strings.end(), there.begin(), there.end());
+  array.shape = {static_cast<int64_t>(array.strings.size())};
+  array.meaning = "ids of the points in the order of the sweep file";
+  write_arrays(out, {array});
+}
+
 // The job's group as it is, byte for byte; without the arrays of points that are not taken.
 void copy_job(hid_t jobs, const Source& source) {
   try {
@@ -214,10 +237,11 @@ void copy_job(hid_t jobs, const Source& source) {
 }  // namespace
 
 Merged merge(const fs::path& file, const std::string& sweep_name,
-             const std::vector<JobFile>& job_files) {
+             const std::vector<JobFile>& job_files, const std::vector<std::string>& order) {
   std::vector<Problem> unreadable;
   const std::string before = merged_from(file);
-  const bool same = !before.empty() && fingerprint_of(sweep_name, job_files, unreadable) == before;
+  const bool same =
+      !before.empty() && fingerprint_of(sweep_name, order, job_files, unreadable) == before;
   const bool sound = whole(file);
   if (same && sound) return {std::move(unreadable), false};
   fs::path aside;
@@ -226,13 +250,14 @@ Merged merge(const fs::path& file, const std::string& sweep_name,
     Merged result;
     result.aside = aside;
     std::vector<Source> sources = read_sources(job_files, result.problems);
-    const std::string fingerprint = fingerprint_of(sweep_name, sources);
+    const std::string fingerprint = fingerprint_of(sweep_name, order, sources);
     // A file that was found damaged only now may have been left out last time as well.
     if (fingerprint == before && sound) return result;
     try {
       choose_rows(sources);
       write_record(file, "sweep", sweep_name, fingerprint, [&](hid_t out, hid_t jobs) {
         write_merged_table(out, sources);
+        write_order(out, order, sources);
         for (const Source& source : sources) copy_job(jobs, source);
       });
       result.wrote = true;

@@ -8,6 +8,7 @@
 //   /jobs/<hash>/     job.json, environment.json (text) and the job's arrays; each dataset has the
 //                     attributes unit, meaning, timing (0 or 1), point ("" or the one it belongs
 //                     to), and axes (a JSON list of names) where they are declared
+//   /order            of a sweep's file: ids of the points in the order of the sweep file, text
 // The first 512 bytes are an HDF5 user block that holds the version, the length and the SHA-256 of
 // the rest. It is checked before HDF5 sees the file: damage is always found and never a crash.
 // docs/records.md (records_document) says the same to those who read the files.
@@ -145,8 +146,10 @@ struct Merged {
 //
 // A damaged `file` is set aside first (fault.h). One of a newer version, or one that cannot be read
 // now, is kept: NotRead is thrown and nothing is written.
+//
+// `order`: ids of points in the order of the sweep file, which goes into /order; {}: not told.
 Merged merge(const std::filesystem::path& file, const std::string& sweep_name,
-             const std::vector<JobFile>& job_files);
+             const std::vector<JobFile>& job_files, const std::vector<std::string>& order = {});
 Merged merge(const std::filesystem::path& file, const std::string& sweep_name,
              const std::vector<std::filesystem::path>& job_files);
 SweepRecord read_sweep(const std::filesystem::path& file);

@@ -38,7 +38,41 @@ bool is_standard(const std::string& name) {
                      [&](const Column& column) { return column.name == name; });
 }
 
-void add_cells(Row& row, const Field& field, const Json& value) {
+// The numbers of a strategy, under names of their own: an experiment has one strategy at most.
+std::vector<Column> number_columns() {
+  const auto whole = [](const char* name, const char* description) {
+    return Column{name, ColumnType::kInt64, "", description, false};
+  };
+  return {{"stack", ColumnType::kString, "",
+           "tough block of a strategy such as [7-8-32-10], here 7; 0/6 for several of them", false},
+          whole("segments", "its segments, 8; absent where tough blocks differ in it"),
+          whole("iterations", "the most iterations of a segment, 32; likewise"),
+          whole("else", "the most iterations of the other blocks, 10, or of all blocks"),
+          whole("window", "width of the adaptive window, where all blocks have the same"),
+          {"tolerance", ColumnType::kFloat64, "",
+           "tolerance of the adaptive window, where all blocks have the same", false}};
+}
+
+// Whether the experiment has no setting or result of that name, which would come first.
+bool is_free(const ExperimentSchema& schema, const std::string& name) {
+  return !schema.field(name) &&
+         std::none_of(schema.columns.begin(), schema.columns.end(),
+                      [&](const Column& column) { return column.name == name; });
+}
+
+void add_numbers(Row& row, const ExperimentSchema& schema, const StrategyNumbers& numbers) {
+  const auto add = [&](const char* column, const auto& value) {
+    if (value && is_free(schema, column)) row[column] = *value;
+  };
+  add("stack", numbers.stack.empty() ? std::nullopt : std::optional(numbers.stack));
+  add("segments", numbers.segments);
+  add("iterations", numbers.iterations);
+  add("else", numbers.others);
+  add("window", numbers.window);
+  add("tolerance", numbers.tolerance);
+}
+
+void add_cells(Row& row, const ExperimentSchema& schema, const Field& field, const Json& value) {
   switch (field.type) {
     case FieldType::kBoolean:
       row[field.name] = int64_t{value.get<bool>()};
@@ -65,6 +99,7 @@ void add_cells(Row& row, const Field& field, const Json& value) {
       const Strategy strategy = strategy_from_json(value);
       row[field.name] = strategy.name;
       row[blocks_column(field.name)] = describe(strategy);
+      add_numbers(row, schema, numbers_of(strategy));
       return;
     }
   }
@@ -91,6 +126,8 @@ std::vector<Column> settings_columns(const ExperimentSchema& schema) {
     if (field.type == FieldType::kStrategy) {
       columns.push_back({blocks_column(field.name), ColumnType::kString, "",
                          fmt::format("how `{}` inverts each block", field.name), false});
+      for (const Column& column : number_columns())
+        if (is_free(schema, column.name)) columns.push_back(column);
     }
   }
   return columns;
@@ -102,7 +139,7 @@ Row settings_row(const ExperimentSchema& schema, const Json& settings) {
     const auto value = settings.find(field.name);
     if (value == settings.end() || value->is_null() || is_standard(field.name)) continue;
     try {
-      add_cells(row, field, *value);
+      add_cells(row, schema, field, *value);
     } catch (const Json::exception&) {
       throw Error(fmt::format("the setting `{}` of {} is no {}: {}", field.name, schema.name,
                               to_string(field.type), value->dump()));

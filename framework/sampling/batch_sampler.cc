@@ -185,8 +185,17 @@ void BatchPlan::halve() {
 
 BatchSampler::BatchSampler(const Model& model, SampleOptions options, BatchOptions batch)
     : model_(model),
-      options_(std::move(options)),
+      options_(with_parts(std::move(options))),
       plan_(model, options_.guidance, std::move(batch)) {}
+
+SampleOptions BatchSampler::with_parts(SampleOptions options) const {
+  if (!options.on_progress) return options;
+  options.on_progress = [part = part_, say = std::move(options.on_progress)](double share) {
+    say((static_cast<double>(part->first) + share * static_cast<double>(part->count)) /
+        static_cast<double>(part->images));
+  };
+  return options;
+}
 
 void BatchSampler::plan(int64_t images, const Strategy& strategy) {
   plan_.use(images, strategy, [this] { release(); });
@@ -230,6 +239,7 @@ SampleResult BatchSampler::sample(const at::Tensor& noise, const Labels& labels,
       images, plan_.size(), [this] { halve(); },
       [&](int64_t first, int64_t count) {
         make_sampler(count);
+        *part_ = {first, count, images};
         parts.push_back(sampler_->sample(noise.slice(0, first, first + count),
                                          part_of(labels, first, count),
                                          for_part(strategy, count, images)));

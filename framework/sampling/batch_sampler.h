@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -89,12 +90,19 @@ class BatchSampler {
   int64_t micro_batch() const { return plan_.size(); }  // images at once, at most
 
  private:
+  // The part of a batch that is sampled now.
+  struct Part {
+    int64_t first = 0, count = 0, images = 0;
+  };
+
+  SampleOptions with_parts(SampleOptions options) const;
   void plan(int64_t images, const Strategy& strategy);
   void make_sampler(int64_t images);
   void halve();
 
   const Model& model_;
-  const SampleOptions options_;
+  const std::shared_ptr<Part> part_ = std::make_shared<Part>();
+  const SampleOptions options_;  // whose on_progress is told of whole batches
   BatchPlan plan_;
   std::optional<Sampler> sampler_;
 };

@@ -58,7 +58,8 @@ SampleResult Sampler::sample(const at::Tensor& noise, const Labels& labels,
   };
   keep(noise);
   at::Tensor x = noise * model_.prior_std;
-  double evaluations = 0;
+  double evaluations = 0, given = 0, all = 0;  // given, all: passes as planned
+  for (const BlockPlan& plan : strategy.blocks) all += most_passes(plan);
   for (int b = count - 1; b >= 0; --b) {
     if (options_.on_block) options_.on_block(b);
     const std::string name = fmt::format("block {}", b);
@@ -71,8 +72,14 @@ SampleResult Sampler::sample(const at::Tensor& noise, const Labels& labels,
     SolveOptions solve;
     if (options_.calibration)
       solve.linear = &options_.calibration->blocks.at(static_cast<size_t>(b));
+    if (options_.on_progress) {
+      solve.progress = [&, passes = most_passes(strategy.block(b))](double share) {
+        options_.on_progress((given + share * passes) / all);
+      };
+    }
     x = to_block_order(block, invert_block(*evaluator_, strategy.block(b), z, solve, &work));
     evaluations += work.token_evaluations;
+    given += most_passes(strategy.block(b));
     keep(x);
   }
   if (options_.on_block) options_.on_block(-1);

@@ -24,6 +24,9 @@ struct SampleOptions {
   bool keep_trace = false;
   // Called before each block is inverted, and with -1 after the last.
   std::function<void(int block)> on_block = {};
+  // Called after every step with the share, 0 to 1, of a call's work that was given to the device,
+  // as far as that is known: iterations may stop early. It has to be cheap.
+  std::function<void(double share)> on_progress = {};
 };
 
 struct SampleResult {

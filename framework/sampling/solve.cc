@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <typeinfo>
 
+#include "framework/core/overloaded.h"
 #include "framework/tensor/range.h"
 
 namespace tarflow {
@@ -104,6 +105,49 @@ void tell(const Solver& solver, const Step& step, const Iterate& iterate,
       {step.segment, step.range, step.iteration, iterate.x, change.const_data_ptr<double>()});
 }
 
+// The share of a block's work that is given once `step` is; the block has so many inputs. A stop may
+// end the iterations earlier.
+double share_given(const BlockPlan& plan, const Step& step, int64_t inputs) {
+  const auto iterated = [&](const Iterations& iterations) {
+    return std::min(1.0,
+                    static_cast<double>(step.iteration) / std::max(iterations.max_iterations, 1));
+  };
+  const double first = static_cast<double>(step.place.first);
+  const double tokens = std::visit(
+      Overloaded{[&](const Sequential&) { return first + 1; },
+                 [&](const Window&) { return static_cast<double>(step.range.first); },
+                 [](const Tuned&) { return 0.0; },
+                 [&](const Jacobi& plan) { return iterated(plan) * static_cast<double>(inputs); },
+                 [&](const Segments& plan) {
+                   const auto begin = static_cast<double>(step.range.first);
+                   return begin + iterated(plan) * (static_cast<double>(step.range.last) - begin);
+                 }},
+      plan.method);
+  return inputs > 0 ? std::min(1.0, tokens / static_cast<double>(inputs)) : 1.0;
+}
+
+at::Tensor invert(Evaluator& evaluator, const MakeSolver& make, const at::Tensor& z,
+                  const SolveOptions& options, const std::function<void(const Step&)>& given,
+                  BlockWork* work) {
+  const Iterate& iterate = evaluator.workspace().begin(z);
+  const std::unique_ptr<Solver> solver =
+      make(Inversion{evaluator, static_cast<bool>(options.observe), options.linear});
+  WorkCount count(evaluator);
+  while (const std::optional<Step> step = solver->next()) {
+    give(evaluator, *solver, *step);
+    count.add(*step);
+    if (given) given(*step);
+    if (options.observe && step->iteration > 0) tell(*solver, *step, iterate, options);
+  }
+  work->iterations = solver->iterations();
+  work->residuals = solver->residuals();
+  work->fronts = solver->fronts();
+  work->kinds = solver->kinds();
+  if (const auto steps = solver->counted()) count.replace(*steps);
+  count.finish(*work);
+  return iterate.x.clone();
+}
+
 }  // namespace
 
 kernels::GuidedUpdate update_of(const Evaluator& evaluator, const Iterate& iterate,
@@ -121,22 +165,7 @@ kernels::GuidedUpdate update_of(const Evaluator& evaluator, const Iterate& itera
 
 at::Tensor invert_block(Evaluator& evaluator, const MakeSolver& make, const at::Tensor& z,
                         const SolveOptions& options, BlockWork* work) {
-  const Iterate& iterate = evaluator.workspace().begin(z);
-  const std::unique_ptr<Solver> solver =
-      make(Inversion{evaluator, static_cast<bool>(options.observe), options.linear});
-  WorkCount count(evaluator);
-  while (const std::optional<Step> step = solver->next()) {
-    give(evaluator, *solver, *step);
-    count.add(*step);
-    if (options.observe && step->iteration > 0) tell(*solver, *step, iterate, options);
-  }
-  work->iterations = solver->iterations();
-  work->residuals = solver->residuals();
-  work->fronts = solver->fronts();
-  work->kinds = solver->kinds();
-  if (const auto steps = solver->counted()) count.replace(*steps);
-  count.finish(*work);
-  return iterate.x.clone();
+  return invert(evaluator, make, z, options, {}, work);
 }
 
 at::Tensor invert_block(Evaluator& evaluator, const BlockPlan& plan, const at::Tensor& z,
@@ -145,7 +174,10 @@ at::Tensor invert_block(Evaluator& evaluator, const BlockPlan& plan, const at::T
     return std::visit([&](const auto& method) { return make_solver(method, inversion); },
                       plan.method);
   };
-  return invert_block(evaluator, MakeSolver(make), z, options, work);
+  if (!options.progress) return invert(evaluator, make, z, options, {}, work);
+  return invert(
+      evaluator, make, z, options,
+      [&](const Step& step) { options.progress(share_given(plan, step, z.size(1) - 1)); }, work);
 }
 
 }  // namespace tarflow

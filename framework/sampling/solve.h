@@ -48,6 +48,9 @@ struct SolveOptions {
   std::function<void(const Iteration&)> observe = {};
   // The linear model of the block; for windows that guess by it.
   const LinearModel* linear = nullptr;
+  // Called after every step, the single steps of a sequential block included: the share of the
+  // block's work, 0 to 1, that was given to the device. It has to be cheap. Only for a BlockPlan.
+  std::function<void(double share)> progress = {};
 };
 
 // Solves x_0 = z_0, x_t = exp(a_t(x_<t)) z_t + g_t(x_<t) for z (N, T, D) fp32 in the block's token

@@ -26,7 +26,8 @@ constexpr double kLongest = 366 * 86400.0;
 constexpr int64_t kMany = 1'000'000;
 constexpr int64_t kMostPacked = 100;  // jobs of a task, where the expected time alone limits them
 
-// "12:30:00", "2-00:00:00" and "90:00" (minutes) as Slurm writes times; nothing when it is none.
+}  // namespace
+
 std::optional<double> slurm_time(std::string text) {
   double days = 0;
   const size_t dash = text.find('-');
@@ -60,6 +61,8 @@ std::optional<double> slurm_time(std::string text) {
   }
   return days * 86400 + parts[0] * 3600 + parts[1] * 60 + parts[2];
 }
+
+namespace {
 
 enum class Bare { kSeconds, kAsked };  // what a number without a unit is
 
@@ -358,9 +361,11 @@ ClusterProfile find_profile(const std::string& wanted, const ProfileFolders& fol
   std::error_code ignored;
   if (wanted == "none") return here;
   if (wanted.empty()) {
-    const fs::path file = folders.config / "cluster.yaml";
-    const bool stated = !folders.config.empty() && fs::exists(file, ignored);
-    return stated ? read_profile(file) : here;
+    for (const fs::path& base : {folders.config, folders.site}) {
+      const fs::path file = base / "cluster.yaml";
+      if (!base.empty() && fs::exists(file, ignored)) return read_profile(file);
+    }
+    return here;
   }
   if (wanted.find('/') != std::string::npos || wanted.ends_with(".yaml") ||
       wanted.ends_with(".yml")) {
@@ -368,8 +373,10 @@ ClusterProfile find_profile(const std::string& wanted, const ProfileFolders& fol
   }
   std::vector<std::string> names{"none"};
   std::vector<std::string> looked_in;
-  for (const fs::path& base :
-       {folders.config.empty() ? fs::path() : folders.config / "clusters", folders.shipped}) {
+  const auto clusters = [](const fs::path& base) {
+    return base.empty() ? base : base / "clusters";
+  };
+  for (const fs::path& base : {clusters(folders.config), clusters(folders.site), folders.shipped}) {
     if (base.empty()) continue;
     const fs::path file = base / (wanted + ".yaml");
     if (fs::exists(file, ignored)) return read_profile(file);
@@ -379,6 +386,20 @@ ClusterProfile find_profile(const std::string& wanted, const ProfileFolders& fol
   throw Error(
       fmt::format("there is no cluster profile `{}` in {}", wanted, fmt::join(looked_in, " or ")),
       did_you_mean(wanted, names));
+}
+
+std::string example_of(const ClusterProfile& profile, const fs::path& shipped) {
+  for (const std::string& name : names_in(shipped)) {
+    ClusterProfile example;
+    try {
+      example = read_profile(shipped / (name + ".yaml"));
+    } catch (const Error&) {
+      continue;
+    }
+    example.name = profile.name;
+    if (example == profile) return name;
+  }
+  return "";
 }
 
 fs::path config_folder() {

@@ -4,12 +4,16 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <fstream>
 
 #include "framework/core/error.h"
 #include "framework/core/hash.h"
+#include "framework/core/image_settings.h"
 #include "framework/core/shape.h"
 #include "framework/core/strategy.h"
+#include "framework/core/trained.h"
+#include "framework/images/folder.h"
 #include "framework/schedule/attempts.h"
 #include "framework/schedule/process.h"
 
@@ -18,6 +22,10 @@ namespace {
 
 constexpr double kKeptImages = 64;         // in a record, as float32
 constexpr double kRecordBytes = 64 << 10;  // of everything else that is small
+// Of a training step, in forward passes: forward, each block forward once more, and backward, which
+// is two.
+constexpr double kTrainingPasses = 4;
+constexpr const char* kTrainedModel = "trained";  // in the place of a model's hash
 
 double number_or(const sweep::Settings& settings, const char* name, double otherwise) {
   const Json* value = settings.find(name);
@@ -148,8 +156,37 @@ double Estimator::passes(const sweep::Settings& settings, const ModelShape& shap
   return entry->second;
 }
 
+// Images of all steps; 0 where the folder cannot be listed, which the job itself will say.
+double Estimator::trained_images(const Job& job) {
+  const double batch = number_or(job.settings, "batch", 0);
+  const double steps = number_or(job.settings, "steps", 0);
+  if (steps > 0 || batch <= 0) return steps * batch;
+  double images = number_or(job.settings, "num_images", 0);
+  const Json* folder = job.settings.find("images");
+  if (images <= 0 && folder) {
+    const Json* layout = job.settings.find(kLayout);
+    const auto [entry, fresh] = image_counts_.try_emplace(folder->get<std::string>(), 0.0);
+    try {
+      if (fresh) {
+        entry->second = static_cast<double>(
+            images::list_images(entry->first,
+                                images::layout_from(layout ? layout->get<std::string>() : ""))
+                .files.size());
+      }
+    } catch (const Error&) {
+    }
+    images = entry->second;
+  }
+  return number_or(job.settings, "epochs", 0) * std::floor(images / batch) * batch;
+}
+
 double Estimator::flops(const Job& job) {
   const ExperimentSchema& schema = schema_of(schemas_, job.experiment);
+  if (schema.work == Work::kTraining) {
+    const ModelShape shape = trained(job.settings.json()).shape;
+    return kTrainingPasses * trained_images(job) * shape.blocks * shape.tokens() *
+           shape.block_flops_per_token(shape.tokens() / 2.0);
+  }
   if (job.model.is_null() || schema.work == Work::kUnknown || schema.work == Work::kFeatures)
     return 0;
   const ModelShape& shape = shape_of(job);
@@ -170,7 +207,10 @@ double Estimator::flops(const Job& job) {
 Cost Estimator::cost_of(const Job& job) {
   Cost cost{device_, job.experiment, "", settings_text(job), 0, 0, 0, 0, 0, devices_of(*job.run)};
   if (!job.model.is_null()) cost.model = model_key(job);
-  cost.images = number_or(job.settings, "num_images", 0);
+  const bool training = schema_of(schemas_, job.experiment).work == Work::kTraining;
+  cost.images = training ? trained_images(job) : number_or(job.settings, "num_images", 0);
+  // What a training takes follows from its shape, so that other shapes tell of it as well.
+  if (training) cost.model = kTrainedModel;
   cost.flops = flops(job);
   return cost;
 }
@@ -191,7 +231,8 @@ Estimate Estimator::estimate(const Job& job) {
   } else if (earlier != of_model_.end() && cost.flops > 0 && earlier->second.flops > 0) {
     const Sum& sum = earlier->second;
     result.seconds = sum.startup_of_one() + flops * sum.working / sum.flops;
-    result.source = "earlier jobs of this model here, by FLOPs";
+    result.source = fmt::format("earlier {} here, by FLOPs",
+                                cost.model == kTrainedModel ? "trainings" : "jobs of this model");
   } else if (cost.flops > 0 && knows_device()) {
     result.seconds = of_device_.startup_of_one() + flops * of_device_.working / of_device_.flops;
     result.source = "earlier jobs of other models here, by FLOPs";

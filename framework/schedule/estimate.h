@@ -71,6 +71,7 @@ class Estimator {
   void add(const Cost& cost);
   std::string settings_text(const Job& job);
   const ModelShape& shape_of(const Job& job);
+  double trained_images(const Job& job);
   double passes(const sweep::Settings& settings, const ModelShape& shape);
 
   const ExperimentSchemas& schemas_;
@@ -83,7 +84,8 @@ class Estimator {
   // By settings that are kept alive, since the address of one that is gone may be another's.
   std::unordered_map<sweep::SettingPtr, double> passes_;  // FLOPs an image by strategy, unguided
   std::unordered_map<sweep::SettingPtr, std::string> texts_;
-  std::unordered_map<std::string, ModelShape> shapes_;  // by checkpoint and weights
+  std::unordered_map<std::string, ModelShape> shapes_;    // by checkpoint and weights
+  std::unordered_map<std::string, double> image_counts_;  // by folder
 };
 
 // What `worker --measure-rate` says of the device, remembered in the results' cache for each model

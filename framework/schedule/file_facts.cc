@@ -8,6 +8,7 @@
 
 #include "framework/checkpoint/statistics.h"
 #include "framework/core/error.h"
+#include "framework/core/file.h"
 #include "framework/images/batch_file.h"
 #include "framework/images/folder.h"
 #include "framework/record/dataset_file.h"
@@ -17,6 +18,8 @@
 namespace tarflow::schedule {
 namespace fs = std::filesystem;
 namespace {
+
+constexpr size_t kHashBytes = 32;  // of a SHA-256
 
 // The number at the end of "PIL bilinear antialiased, centre crop 256", 0 when there is none.
 int64_t last_number(const std::string& text) {
@@ -60,7 +63,9 @@ class ListedImages {
     if (fresh) {
       try {
         const images::ImageFolder found = images::list_images(path, images::layout_from(layout));
-        known->second = {found.broken, images::warnings_of(found)};
+        known->second = {found.broken, images::warnings_of(found),
+                         static_cast<int64_t>(found.files.size()),
+                         static_cast<int64_t>(found.classes.size()), !found.batches.empty()};
       } catch (...) {
         known_.erase(known);
         throw;
@@ -117,9 +122,41 @@ class Probes {
 
 }  // namespace
 
-bool holds_statistics_of(const fs::path& file, const fs::path& result, const std::string& job) {
+namespace {
+
+// SHA-256 of each model that a training made, as numbers; nothing for a result that is none.
+std::vector<double> models_of(const fs::path& result, const std::string& job) {
+  try {
+    return record::to_doubles(
+        record::read_dataset(result, fmt::format("jobs/{}/checkpoints/sha256", job)));
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+// Whether the file's SHA-256 is one of them.
+bool is_model_of(const fs::path& file, const std::vector<double>& models,
+                 const fs::path& cache_folder) {
+  ContentHasher hasher(cache_folder);
+  const std::string hash = hasher.hash(file);
+  hasher.save();
+  for (size_t first = 0; first + kHashBytes <= models.size(); first += kHashBytes) {
+    std::string known;
+    for (size_t i = 0; i < kHashBytes; ++i)
+      known += fmt::format("{:02x}", static_cast<int>(models[first + i]));
+    if (known == hash) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+bool holds_what_was_made(const fs::path& file, const fs::path& result, const std::string& job,
+                         const fs::path& cache_folder) {
   std::error_code ignored;
   if (!fs::exists(file, ignored)) return false;
+  if (const std::vector<double> models = models_of(result, job); !models.empty())
+    return is_model_of(file, models, cache_folder);
   std::vector<double> expected;
   try {
     expected =
@@ -132,6 +169,25 @@ bool holds_statistics_of(const fs::path& file, const fs::path& result, const std
   } catch (const Error&) {
     return false;
   }
+}
+
+bool put_model_back(const fs::path& file, const fs::path& result, const std::string& job,
+                    const fs::path& cache_folder) {
+  const fs::path kept = result.parent_path() / file.filename();
+  std::error_code failed;
+  if (fs::exists(fs::symlink_status(file, failed)) || !fs::is_regular_file(kept, failed))
+    return false;
+  const std::vector<double> models = models_of(result, job);
+  if (models.empty() || !is_model_of(kept, models, cache_folder)) return false;
+  try {
+    fs::create_directories(file.parent_path());
+    write_aside(file, [&](const fs::path& aside) {
+      fs::copy_file(kept, aside, fs::copy_options::overwrite_existing);
+    });
+  } catch (const std::exception&) {
+    return false;  // the training, which writes it as well, will say why
+  }
+  return true;
 }
 
 sweep::FileFacts file_facts(const fs::path& worker, const fs::path& cache_folder) {

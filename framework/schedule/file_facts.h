@@ -13,9 +13,15 @@ namespace tarflow::schedule {
 sweep::FileFacts file_facts(const std::filesystem::path& worker,
                             const std::filesystem::path& cache_folder);
 
-// Whether `file` holds the statistics that are in a job's result: the same means. Any file will do
-// for a result without statistics.
-bool holds_statistics_of(const std::filesystem::path& file, const std::filesystem::path& result,
-                         const std::string& job);
+// Whether `file` holds what a job's result says that the job made: statistics with the same means,
+// or a model with the same SHA-256. Any file will do for a result of neither. Hashes of files are
+// kept in `cache_folder`.
+bool holds_what_was_made(const std::filesystem::path& file, const std::filesystem::path& result,
+                         const std::string& job, const std::filesystem::path& cache_folder);
+
+// Copies a model that a job made from the job's folder to `file`, where nothing has this name: a
+// training takes too long to be run again for a file that was removed. False where there is none.
+bool put_model_back(const std::filesystem::path& file, const std::filesystem::path& result,
+                    const std::string& job, const std::filesystem::path& cache_folder);
 
 }  // namespace tarflow::schedule

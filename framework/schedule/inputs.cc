@@ -42,15 +42,15 @@ bool is_made(const Input& input) { return input.content.starts_with(kMadeBy); }
 
 // Whether the file is as the result of the point that makes it says; true without such a result.
 bool is_as_made(const std::string& path, const std::string& key,
-                const std::filesystem::path& sweep) {
+                const std::filesystem::path& cache_folder) {
   Job maker;
   maker.points.emplace_back().key = key;
   Jobs jobs;
   jobs.push_back(std::move(maker));
-  const DonePoints done = JobIndex(sweep).find_done(jobs);
+  const DonePoints done = JobIndex(cache_folder.parent_path()).find_done(jobs);
   const auto found = done.by_key.find(key);
   return found == done.by_key.end() ||
-         holds_statistics_of(path, found->second.result, found->second.job);
+         holds_what_was_made(path, found->second.result, found->second.job, cache_folder);
 }
 
 const std::string* text_in(const Json& object, const std::string& key) {
@@ -113,7 +113,7 @@ std::string Inputs::prove(const Input& input) {
   const std::string stamp = stamp_now(input);
   if (is_made(input)) {
     const std::string key = input.content.substr(std::strlen(kMadeBy));
-    if (!cache_folder_.empty() && !is_as_made(input.path, key, cache_folder_.parent_path()))
+    if (!cache_folder_.empty() && !is_as_made(input.path, key, cache_folder_))
       changed(input.path, ": it is not what this sweep made");
   } else if (stamp != input.stamp) {
     ContentHasher hasher(cache_folder_, notice_);

@@ -294,7 +294,7 @@ std::map<std::filesystem::path, std::string> keys_of_makers(const sweep::Sweep& 
     for (auto maker = open.begin(); maker != open.end();) {
       const sweep::Point& point = *points.at(maker->second);
       const ExperimentSchema& schema = schema_of(schemas, point.experiment);
-      if (!sweep::made_files_of(schema, point.settings, open).empty()) {
+      if (!sweep::made_files_of(schema, point.settings, sweep.models, open).empty()) {
         ++maker;
         continue;
       }
@@ -338,7 +338,7 @@ Jobs plan_jobs(const sweep::Sweep& sweep, const ExperimentSchemas& schemas,
       job.smoke = smoke;
     }
     Job& job = jobs[entry->second];
-    for (const auto& file : sweep::made_files_of(schema, point.settings, makers)) {
+    for (const auto& file : sweep::made_files_of(schema, point.settings, sweep.models, makers)) {
       const std::string& key = makers.at(file);
       const bool known = std::find(job.after.begin(), job.after.end(), key) != job.after.end();
       if (!known) job.after.push_back(key);

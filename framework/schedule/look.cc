@@ -19,6 +19,7 @@
 #include "framework/schedule/slurm_cancel.h"
 #include "framework/schedule/slurm_run.h"
 #include "framework/schedule/slurm_status.h"
+#include "framework/schedule/smoke.h"
 #include "framework/schedule/status.h"
 
 namespace tarflow::schedule {
@@ -40,10 +41,11 @@ class Looker {
         schemas_(schemas),
         options_(options),
         profile_(profile_of(options)),
-        name_(sweep_.name),
+        name_(options.smoke ? smoke_name(sweep_.name) : sweep_.name),
         folder_(options.results / name_) {}
 
   int act() {
+    if (options_.smoke && !take_smoke()) return kNotAllDone;
     if (!options_.adopt) {
       require_owner(
           folder_, sweep_.file, [&] { return points_digest(plan_of(sweep_).all); },
@@ -71,6 +73,22 @@ class Looker {
   }
 
  private:
+  // The smoke run of the sweep in the place of the sweep. False, which it says, where none was
+  // started and the action is about one.
+  bool take_smoke() {
+    const bool about_one = options_.action == Action::kCancel || options_.action == Action::kLog ||
+                           options_.action == Action::kClean;
+    if (about_one && !fs::exists(folder_)) {
+      complain(fmt::format("{}: no smoke run of this sweep was started here", name_));
+      return false;
+    }
+    Smoke smoke = make_smoke(sweep_, schemas_, folder_, stand_in_on(profile_));
+    if (options_.action == Action::kDryRun) print(smoke_banner(smoke, options_.results));
+    sweep_ = std::move(smoke.sweep);
+    smoke_note_ = std::move(smoke.replaced);
+    return true;
+  }
+
   static int print(const std::string& text) {
     fmt::print("{}", text);
     std::fflush(stdout);
@@ -81,8 +99,8 @@ class Looker {
 
   Plan plan_of(sweep::Sweep sweep) const {
     JobIndex index(folder_);
-    Plan plan = make_plan(std::move(sweep), schemas_, plan_options(options_, profile_, {}), index,
-                          complain);
+    Plan plan = make_plan(std::move(sweep), schemas_, plan_options(options_, profile_, smoke_note_),
+                          index, complain);
     index.save();
     for (const BadResult& bad : plan.done.damaged) {
       Problem problem = bad.problem;
@@ -101,6 +119,10 @@ class Looker {
           measured_rate(options_.programs / "run_job", made.device, made.cache()));
     }
     print(describe(made, estimator));
+    if (options_.smoke && !made.pending.empty()) {
+      print(fmt::format("this smoke run {}\n",
+                        smoke_time_text(made.pending, schemas_, on_cpu(profile_))));
+    }
     if (profile_.slurm()) {
       return print(dry_run_on_slurm(made, schemas_, options_, profile_, estimator));
     }
@@ -151,7 +173,7 @@ class Looker {
     const int stopped = alive ? cancel_driver(*holder) : kAllDone;
     if (stopped != kAllDone) return stopped;
     if (cancel_on_slurm(folder_, name_, options_) || alive) return kAllDone;
-    complain(fmt::format("{}: nobody is at work, nothing to cancel", name_));
+    complain(fmt::format("{}: no run_sweep is running, nothing to cancel", name_));
     return kNotAllDone;
   }
 
@@ -173,7 +195,7 @@ class Looker {
       complain(fmt::format("{}: {} cancelled; finished jobs are kept", name_,
                            counted(taken.jobs, "job")));
     } else if (taken.refused.empty()) {
-      complain(fmt::format("{}: nobody is at work on these points, nothing to cancel", name_));
+      complain(fmt::format("{}: no run_sweep runs these points, nothing to cancel", name_));
     }
     return taken.jobs > 0 && taken.refused.empty() ? kAllDone : kNotAllDone;
   }
@@ -200,7 +222,7 @@ class Looker {
     if (!answer->refused.empty()) taken.refused.push_back(answer->refused);
     if (named_with_slurm(folder_, request.points) > 0) {
       taken.refused.push_back(
-          fmt::format("what Slurm has of these points goes on while {} is at work; end that, and "
+          fmt::format("what Slurm has of these points goes on while {} is running; end that, and "
                       "give the same command again",
                       holder.str()));
     }
@@ -225,7 +247,7 @@ class Looker {
 
   int cancel_driver(const LeaseHolder& holder) const {
     ask_to_cancel(folder_, {});
-    complain(fmt::format("{}: asked {} to stop; running jobs keep what they have reached", name_,
+    complain(fmt::format("{}: asked {} to stop; running jobs write their progress", name_,
                          holder.str()));
     const bool stopped = wait_for([&] { return gone(holder); });
     complain(
@@ -293,6 +315,7 @@ class Looker {
   ClusterProfile profile_;
   std::string name_;
   fs::path folder_;
+  Json smoke_note_;
 };
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "framework/schedule/file_facts.h"
 #include "framework/schedule/job_folder.h"
 #include "framework/schedule/preparations.h"
+#include "framework/schedule/saved_images.h"
 #include "framework/sweep/made_files.h"
 
 namespace tarflow::schedule {
@@ -22,11 +23,19 @@ namespace {
 class Presence {
  public:
   explicit Presence(const sweep::Sweep& sweep) {
-    for (const auto& [name, model] : sweep.models) models_[name] = model.present;
+    for (const auto& [name, model] : sweep.models) {
+      models_[name] = model.present;
+      if (model.trained) trained_[model.checkpoint.string()].push_back(name);
+    }
   }
 
   // A file that will be.
-  void add(const fs::path& path) { paths_[path.string()] = true; }
+  void add(const fs::path& path) {
+    paths_[path.string()] = true;
+    const auto models = trained_.find(path.string());
+    if (models == trained_.end()) return;
+    for (const std::string& name : models->second) models_[name] = true;
+  }
 
   bool of(const ExperimentSchema& schema, const sweep::Settings& settings) {
     for (const Field& field : schema.fields) {
@@ -47,6 +56,7 @@ class Presence {
   }
 
   std::map<std::string, bool> models_;
+  std::map<std::string, std::vector<std::string>> trained_;  // names of models by their file
   std::unordered_map<std::string, bool> paths_;
 };
 
@@ -168,6 +178,20 @@ std::string describe_cannot_run(const Plan& plan) {
   return text;
 }
 
+// Keys of selected points that are done, but for the image files that they ask for.
+std::unordered_set<std::string> keys_without_images(const Plan& plan) {
+  std::unordered_set<std::string> keys;
+  for (const Job& job : plan.all) {
+    if (!asks_for_images(job)) continue;
+    for (const JobPoint& point : job.points) {
+      const auto done = plan.done.by_key.find(point.key);
+      if (done == plan.done.by_key.end() || !point.selected) continue;
+      if (lacks_images({plan.jobs_folder() / done->second.job}, job, point)) keys.insert(point.key);
+    }
+  }
+  return keys;
+}
+
 // Without a result, or with one that is to be replaced, and selected.
 bool to_run(const Plan& plan, const PlanOptions& options, const JobPoint& point) {
   return point.selected && (options.force || !is_done(plan, point));
@@ -192,7 +216,7 @@ void add_made_files(sweep::Sweep& sweep, const ExperimentSchemas& schemas, Prese
     for (auto maker = open.begin(); maker != open.end();) {
       const sweep::Point& point = *points.at(maker->second);
       const ExperimentSchema& schema = schema_of(schemas, point.experiment);
-      const bool waits = !sweep::made_files_of(schema, point.settings, open).empty();
+      const bool waits = !sweep::made_files_of(schema, point.settings, sweep.models, open).empty();
       if (waits || !presence.of(schema, point.settings)) {
         ++maker;
         continue;
@@ -207,8 +231,9 @@ void add_made_files(sweep::Sweep& sweep, const ExperimentSchemas& schemas, Prese
 }
 
 // Keys of points that have to run, done or not, because others are to run that read what they make.
-std::unordered_set<std::string> needed_makers(const Plan& plan, const Jobs& pending,
-                                              const std::map<std::string, fs::path>& outputs) {
+std::unordered_set<std::string> needed_makers(
+    const Plan& plan, const Jobs& pending, const fs::path& cache_folder,
+    const std::map<std::string, std::vector<fs::path>>& outputs) {
   std::unordered_set<std::string> needed;
   std::vector<std::string> open;
   for (const Job& job : pending) open.insert(open.end(), job.after.begin(), job.after.end());
@@ -216,8 +241,13 @@ std::unordered_set<std::string> needed_makers(const Plan& plan, const Jobs& pend
     const std::string key = std::move(open.back());
     open.pop_back();
     const auto done = plan.done.by_key.find(key);
+    const auto holds = [&](const fs::path& file) {
+      const DonePoint& of = done->second;
+      return holds_what_was_made(file, of.result, of.job, cache_folder) ||
+             put_model_back(file, of.result, of.job, cache_folder);
+    };
     const bool there = done != plan.done.by_key.end() &&
-                       holds_statistics_of(outputs.at(key), done->second.result, done->second.job);
+                       std::all_of(outputs.at(key).begin(), outputs.at(key).end(), holds);
     if (there || !needed.insert(key).second) continue;
     for (const Job& job : plan.all) {
       const bool makes = std::any_of(job.points.begin(), job.points.end(),
@@ -229,20 +259,20 @@ std::unordered_set<std::string> needed_makers(const Plan& plan, const Jobs& pend
 }
 
 // The files that points make for others, by their keys.
-std::map<std::string, fs::path> outputs_by_key(const Plan& plan) {
+std::map<std::string, std::vector<fs::path>> outputs_by_key(const Plan& plan) {
   std::unordered_map<std::string, std::string> keys;  // by id
   for (const Job& job : plan.all) {
     for (const JobPoint& point : job.points) keys[point.id] = point.key;
   }
-  std::map<std::string, fs::path> outputs;
-  for (const auto& [file, id] : plan.sweep.makers) outputs[keys.at(id)] = file;
+  std::map<std::string, std::vector<fs::path>> outputs;
+  for (const auto& [file, id] : plan.sweep.makers) outputs[keys.at(id)].push_back(file);
   return outputs;
 }
 
 // `pending` with the points that have to make files for it, those first.
-Jobs with_makers(const Plan& plan, const Jobs& pending) {
-  const std::map<std::string, fs::path> outputs = outputs_by_key(plan);
-  std::unordered_set<std::string> keys = needed_makers(plan, pending, outputs);
+Jobs with_makers(const Plan& plan, const Jobs& pending, const fs::path& cache_folder) {
+  const auto outputs = outputs_by_key(plan);
+  std::unordered_set<std::string> keys = needed_makers(plan, pending, cache_folder, outputs);
   for (const Job& job : pending) {
     for (const JobPoint& point : job.points) keys.insert(point.key);
   }
@@ -356,15 +386,19 @@ Plan make_plan(sweep::Sweep sweep, const ExperimentSchemas& schemas, const PlanO
   plan.all = plan_jobs(plan.sweep, schemas, devices, hasher, options.smoke);
   hasher.save();
   plan.done = index.find_done(plan.all);
-  plan.pending =
-      with_points(plan.all, [&](const JobPoint& point) { return to_run(plan, options, point); });
+  const std::unordered_set<std::string> without_images = keys_without_images(plan);
+  plan.without_images = without_images.size();
+  plan.pending = with_points(plan.all, [&](const JobPoint& point) {
+    return to_run(plan, options, point) || without_images.contains(point.key);
+  });
   if (options.retry_failed) {
     plan.pending = filtered(plan.pending, [&](const Job& job) {
       return read_attempts(JobFolder{plan.jobs_folder() / job.hash}.attempts()).failed();
     });
   }
-  if (!plan.sweep.makers.empty()) plan.pending = with_makers(plan, plan.pending);
-  if (options.force || !plan.sweep.makers.empty()) force_again(plan);
+  if (!plan.sweep.makers.empty())
+    plan.pending = with_makers(plan, plan.pending, options.results / ".cache");
+  if (options.force || !plan.sweep.makers.empty() || !without_images.empty()) force_again(plan);
   const size_t open = open_points(plan, plan.pending);
   leave_kept(plan);
   plan.left_out = open_points(plan, plan.all) - open;
@@ -386,6 +420,10 @@ std::string describe(const Plan& plan, Estimator& estimator) {
                                  counted(total, "point"), plan.done.by_key.size());
   if (!plan.cannot_run.empty()) text += fmt::format(", {} cannot run", plan.cannot_run.size());
   if (plan.kept > 0) text += fmt::format(", {} in results that cannot be read", plan.kept);
+  if (plan.without_images > 0) {
+    text += fmt::format(", {} to be sampled again since `{}` asks for images that were not saved",
+                        plan.without_images, kSaveImages);
+  }
   if (plan.left_out > 0) text += fmt::format(", {} left out", plan.left_out);
   text += fmt::format("\nto run: {} in {}\n", counted(pending, "point"),
                       counted(plan.pending.size(), "job"));
@@ -409,8 +447,12 @@ std::string job_list(const Plan& plan) {
                         job_label(plan, job), processes_text(*job.run));
   };
   for (const Job& job : plan.pending) line(job, "pending");
+  const auto selected = [](const JobPoint& point) { return point.selected; };
   for (const Job& job : plan.all) {
-    if (done_count(plan, job) == job.points.size()) line(job, "done");
+    if (done_count(plan, job) == job.points.size() &&
+        std::any_of(job.points.begin(), job.points.end(), selected)) {
+      line(job, "done");
+    }
   }
   return text;
 }

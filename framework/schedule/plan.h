@@ -31,6 +31,7 @@ struct Plan {
   DonePoints done;               // of `all`
   Jobs pending;                  // what is to be run
   size_t left_out = 0;           // points neither done nor to be run: not selected, not failed
+  size_t without_images = 0;     // points of `pending` that are done, but for their image files
   size_t kept = 0;               // selected points that are not run: see DonePoints::kept
   // Points that need an absent file; sweep.missing says which.
   std::vector<sweep::Point> cannot_run;
@@ -51,7 +52,7 @@ std::string job_label(const Plan& plan, const Job& job);
 
 // What --dry-run and --list-jobs print.
 std::string describe(const Plan& plan, Estimator& estimator);
-// A line a job: "hash  done|pending  points  label", and "(8 processes, one a GPU)" where there are
+// A line per job with a selected point: "hash  done|pending  points  label", and "(8 processes, one a GPU)" where there are
 // several.
 std::string job_list(const Plan& plan);
 

@@ -97,6 +97,22 @@ int usable_cores() {
   return ::sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
+namespace {
+
+// `device: cuda` and `device: cuda:3`, each once.
+void add_absent_device(const std::string& device, size_t gpus, std::vector<Problem>& problems,
+                       std::set<std::string>& named) {
+  if (!device.starts_with("cuda") || gpus > 0 || !named.insert("device " + device).second) return;
+  problems.push_back(
+      {{},
+       fmt::format("`device: {}`, but this machine has no GPU that jobs may use", device),
+       "state device: auto (a GPU where there is one) or --set device=auto; CUDA_VISIBLE_DEVICES "
+       "says which GPUs may be used; --cluster NAME runs it on a cluster",
+       ""});
+}
+
+}  // namespace
+
 std::vector<Problem> beyond(const Machine& machine, const Jobs& jobs) {
   std::vector<Problem> problems;
   std::set<std::string> named;
@@ -120,6 +136,9 @@ std::vector<Problem> beyond(const Machine& machine, const Jobs& jobs) {
                                   "used",
                                   gpus));
     }
+    const Json* device = job.settings.find("device");
+    if (device && device->is_string() && run.nodes == 1)
+      add_absent_device(device->get<std::string>(), gpus, problems, named);
   }
   return problems;
 }

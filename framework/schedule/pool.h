@@ -55,8 +55,8 @@ class Pool {
 Machine this_machine();
 int usable_cores();  // of this process
 
-// What keeps jobs from ever running on the machine: nodes, or GPUs, that it has not. Each place in
-// the sweep is named once.
+// What keeps jobs from ever running on the machine: nodes, GPUs or a device that it has not. Each
+// place in the sweep is named once.
 std::vector<Problem> beyond(const Machine& machine, const Jobs& jobs);
 
 }  // namespace tarflow::schedule

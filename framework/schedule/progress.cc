@@ -9,8 +9,9 @@
 namespace tarflow::schedule {
 namespace {
 
-constexpr double kPlainLineSeconds = 60;  // between lines about one job where there is no terminal
-constexpr size_t kMostLines = 16;         // of running jobs at once
+constexpr size_t kMostLines = 16;      // of running jobs at once
+constexpr size_t kShortestLabel = 16;  // code points that stay of a job's label
+constexpr size_t kAnyWidth = 1 << 20;  // where there is no terminal
 
 double number_or_zero(const Json& json, const char* key) {
   const auto value = json.find(key);
@@ -22,6 +23,15 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
+std::chrono::nanoseconds in_seconds(double seconds) {
+  return std::chrono::nanoseconds(static_cast<int64_t>(1e9 * seconds));
+}
+
+size_t code_points(const std::string& text) {
+  return static_cast<size_t>(std::count_if(
+      text.begin(), text.end(), [](char c) { return (static_cast<uint8_t>(c) & 0xc0) != 0x80; }));
+}
+
 size_t terminal_width(std::FILE* out) {
   winsize size{};
   if (::ioctl(::fileno(out), TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
@@ -31,7 +41,8 @@ size_t terminal_width(std::FILE* out) {
 }  // namespace
 
 double WorkerProgress::fraction() const {
-  return total > 0 ? std::clamp(done / total, 0.0, 1.0) : 0.0;
+  if (preparing || total <= 0) return 0;
+  return std::clamp((done + share * piece) / total, 0.0, 1.0);
 }
 
 WorkerProgress worker_progress_from_json(const Json& json) {
@@ -43,6 +54,11 @@ WorkerProgress worker_progress_from_json(const Json& json) {
   progress.seconds_left = number_or_zero(json, "seconds_left");
   progress.working_seconds = number_or_zero(json, "working_seconds");
   progress.done_before = number_or_zero(json, "done_before");
+  progress.piece = number_or_zero(json, "piece");
+  progress.share = std::min(1.0, number_or_zero(json, "share"));
+  const auto preparing = json.find("preparing");
+  progress.preparing = preparing != json.end() && preparing->is_boolean() && preparing->get<bool>();
+  if (progress.preparing) progress.seconds_left = 0;  // of the preparation alone
   const auto phase = json.find("phase");
   if (phase != json.end() && phase->is_string()) progress.phase = phase->get<std::string>();
   return progress;
@@ -57,13 +73,29 @@ std::string duration(double seconds) {
 
 std::string describe(const WorkerProgress& progress) {
   std::string text = progress.phase;
-  if (progress.total > 0) {
+  const bool one = progress.piece > 0 && progress.total == 1;  // a count of it tells nothing
+  if (progress.total > 0 && !one) {
     text += fmt::format("{}{:g}/{:g}", text.empty() ? "" : " ", progress.done, progress.total);
+  }
+  if (progress.piece > 0) {
+    const double percent = std::floor(100 * progress.share);
+    text += one ? fmt::format(" {:g} %", percent)
+                : fmt::format(" (next {:g}: {:g} %)", progress.piece, percent);
   }
   if (progress.images_per_second > 0) {
     text += fmt::format("{}{:.1f} images/s", text.empty() ? "" : ", ", progress.images_per_second);
   }
   return text;
+}
+
+std::string shortened(const std::string& text, size_t width) {
+  if (code_points(text) <= width || width == 0) return text;
+  size_t at = 0, kept = 0;
+  for (; at < text.size(); ++at) {
+    if ((static_cast<uint8_t>(text[at]) & 0xc0) == 0x80) continue;
+    if (kept++ == width - 1) break;
+  }
+  return text.substr(0, at) + "…";
 }
 
 std::optional<double> remaining_seconds(double elapsed, double fraction) {
@@ -94,15 +126,18 @@ Progress::Line* Progress::find(const std::string& hash) {
   return found == lines_.end() ? nullptr : &*found;
 }
 
-std::string Progress::text(const Line& line) const {
-  std::string text = fmt::format("[{}/{}] {}", line.number, jobs_, line.label);
-  if (const std::string state = describe(line.progress); !state.empty()) text += ": " + state;
+std::string Progress::text(const Line& line, size_t width) const {
+  const std::string number = fmt::format("[{}/{}] ", line.number, jobs_);
+  std::string state = describe(line.progress);
+  if (!state.empty()) state.insert(0, ": ");
   const double elapsed = seconds_since(line.begin);
-  text += fmt::format(" | {}", duration(elapsed));
+  state += fmt::format(" | {}", duration(elapsed));
   std::optional<double> left = remaining_seconds(elapsed, line.progress.fraction());
   if (line.progress.seconds_left > 0) left = line.progress.seconds_left;
-  if (left) text += fmt::format(", {} left", duration(*left));
-  return text;
+  if (left) state += fmt::format(", {} left", duration(*left));
+  const size_t taken = number.size() + code_points(state);
+  const size_t room = std::max(kShortestLabel, width > taken ? width - taken : 0);
+  return shortened(number + shortened(line.label, room) + state, width);
 }
 
 std::string Progress::summary() const {
@@ -122,9 +157,9 @@ std::string Progress::summary() const {
 void Progress::redraw() {
   if (!terminal_) {
     for (Line& line : lines_) {
-      if (seconds_since(line.printed) < kPlainLineSeconds) continue;
-      line.printed = Clock::now();
-      print(fmt::format("{}\n", text(line)));
+      if (Clock::now() < line.next) continue;
+      line.next = Clock::now() + in_seconds(kPlainLineSeconds);
+      print(fmt::format("{}\n", text(line, kAnyWidth)));
     }
     std::fflush(out_);
     return;
@@ -133,14 +168,14 @@ void Progress::redraw() {
   const size_t width = terminal_width(out_) - 1;  // a wrapped line could not be overwritten
   std::vector<std::string> texts;
   for (const Line& line : lines_) {
-    if (texts.size() < kMostLines) texts.push_back(text(line));
+    if (texts.size() < kMostLines) texts.push_back(text(line, width));
   }
   if (lines_.size() > kMostLines) {
     texts.push_back(fmt::format("and {} more", lines_.size() - kMostLines));
   }
   if (jobs_ > 1) texts.push_back(summary());
   for (size_t i = 0; i < texts.size(); ++i) {
-    print(fmt::format("{}{}", i ? "\n" : "", texts[i].substr(0, width)));
+    print(fmt::format("{}{}", i ? "\n" : "", shortened(texts[i], width)));
   }
   shown_ = texts.size();
   std::fflush(out_);
@@ -156,7 +191,7 @@ void Progress::start_job(const std::string& hash, const std::string& label, doub
   const Clock::time_point now = Clock::now();
   // A further attempt keeps the number of the first.
   const size_t number = numbers_.try_emplace(hash, numbers_.size() + 1).first->second;
-  lines_.push_back({hash, label, number, cost, {}, now, now});
+  lines_.push_back({hash, label, number, cost, {}, now, now + in_seconds(kFirstLineSeconds)});
   if (!terminal_) message(fmt::format("[{}/{}] {}", number, jobs_, label));
 }
 

@@ -12,8 +12,9 @@
 
 namespace tarflow::schedule {
 
-// What a worker writes to progress.json: {"done", "total", "phase", "images_per_second",
-// "seconds_left", "working_seconds", "done_before"}, all optional.
+// What a worker writes to progress.json: {"done", "total", "piece", "share", "phase",
+// "images_per_second", "preparing", "seconds_left", "working_seconds", "done_before"}, all
+// optional.
 struct WorkerProgress {
   double done = 0;
   double total = 0;  // 0: unknown
@@ -24,6 +25,9 @@ struct WorkerProgress {
   // and warming up. 0: unknown.
   double working_seconds = 0;
   double done_before = 0;  // 0..1: the part of the job that earlier attempts did
+  double piece = 0;        // that is under way: so many come after `done`
+  double share = 0;        // 0..1: how far it is
+  bool preparing = false;  // nothing of the job itself is begun yet
 
   double fraction() const;  // of the job, 0..1
 };
@@ -34,15 +38,21 @@ WorkerProgress worker_progress_from_json(
 // "0.4 s", "1:05", "2:03:04".
 std::string duration(double seconds);
 
-// "sampling 128/256, 35.2 images/s"; "" when nothing is known.
+// "sampling 128/256, 35.2 images/s", "sampling 0/256 (next 64: 23 %)"; "" when nothing is known.
 std::string describe(const WorkerProgress& progress);
 
 // Expected seconds until the end when `fraction` of all took `elapsed` seconds; nothing before the
 // first bit is done.
 std::optional<double> remaining_seconds(double elapsed, double fraction);
 
-// One line a running job and one for the sweep. On a terminal they are kept up to date in place,
-// elsewhere a line is printed now and then.
+// The first columns of the text, without the end of what does not fit: "evaluate strat…". `width`
+// counts code points.
+std::string shortened(const std::string& text, size_t width);
+
+// One line per running job and one for the sweep. On a terminal the lines are updated in place and
+// as wide as the terminal, and the label of a job is shortened before its progress. Elsewhere a
+// line per job is printed after kFirstLineSeconds, and then every kPlainLineSeconds.
+inline constexpr double kFirstLineSeconds = 20, kPlainLineSeconds = 60;
 class Progress {
  public:
   // `cost` of all jobs, in any unit; what is left of it tells when the sweep ends.
@@ -66,11 +76,12 @@ class Progress {
     size_t number = 0;
     double cost = 0;
     WorkerProgress progress;
-    Clock::time_point begin, printed;
+    Clock::time_point begin, next;  // when it began, when a line about it is due
   };
 
   Line* find(const std::string& hash);
-  std::string text(const Line& line) const;
+  // At most `width` code points.
+  std::string text(const Line& line, size_t width) const;
   std::string summary() const;
   void print(const std::string& text);
   void clear();

@@ -34,10 +34,13 @@ constexpr std::chrono::seconds kPageInterval{60};
 
 void complain(const std::string& text) { std::fputs((text + "\n").c_str(), stderr); }
 
-void say_smoke(const Smoke& smoke, const fs::path& results) {
-  fmt::print("*** SMOKE RUN of {}: at most {} images a point, results in {} ***\n",
-             smoke.sweep.name, kSmokeImages, (results / smoke.sweep.name).string());
-  for (const std::string& message : smoke.messages) fmt::print("*** {} ***\n", message);
+// What a smoke run is and how long it will take.
+void say_smoke(const std::string& banner, const Plan& plan, const ExperimentSchemas& schemas,
+               const ClusterProfile& profile) {
+  fmt::print("{}", banner);
+  if (!plan.pending.empty()) {
+    fmt::print("*** {} ***\n", smoke_time_text(plan.pending, schemas, on_cpu(profile)));
+  }
   std::fflush(stdout);
 }
 
@@ -77,7 +80,10 @@ std::vector<record::JobFile> files_to_merge(const DonePoints& done) {
 
 // All done points into results/<sweep>.h5. What is wrong with job files, which it says.
 std::vector<Problem> merge_done(const Plan& plan, const DonePoints& done) {
-  record::Merged merged = record::merge(plan.record(), plan.sweep.name, files_to_merge(done));
+  std::vector<std::string> order;
+  for (const sweep::Point& point : plan.sweep.points) order.push_back(point.id);
+  record::Merged merged =
+      record::merge(plan.record(), plan.sweep.name, files_to_merge(done), order);
   if (!merged.aside.empty()) {
     complain(fmt::format("{} was damaged; it is kept as {} and was made again",
                          plan.record().string(), merged.aside.string()));
@@ -160,14 +166,17 @@ bool say_what_went_bad(const Plan& plan, const DonePoints& done) {
   return said > 0;
 }
 
-// All done points merged, and their tables on stdout. Returns the exit status.
-int merge_and_analyze(const Plan& plan, const DonePoints& done, const fs::path& analyze) {
+// All done points merged, and what they say on stdout: in short, or as all tables. Returns the exit
+// status.
+int merge_and_analyze(const Plan& plan, const DonePoints& done, const RunOptions& options) {
   if (done.by_key.empty()) return kNotAllDone;
-  const fs::path record = plan.record();
+  const fs::path record = plan.record(), analyze = options.programs / "analyze";
   const bool unread = say_what_went_bad(plan, done);
   const std::vector<Problem> problems = merge_done(plan, done);
   complain(fmt::format("results: {}", record.string()));
-  const int status = run_program({analyze.string(), record.string()});
+  std::vector<std::string> command = {analyze.string(), record.string()};
+  if (!options.tables) command.push_back("--short");
+  const int status = run_program(command);
   if (status != 0) {
     complain(fmt::format("{} ended with status {}; the results are complete in {}",
                          analyze.string(), status, record.string()));
@@ -198,7 +207,7 @@ void say_how_it_went(const Plan& plan, const Ran& ran) {
                          plan.sweep.name, counted(plan.kept, "point")));
   }
   if (ran.interrupted || ran.failed_fast) {
-    complain("stopped; finished jobs are kept, and the same command goes on from here");
+    complain("stopped; finished jobs are kept; repeat the command to continue");
   }
 }
 
@@ -222,7 +231,7 @@ int run_plan_on_slurm(const Plan& plan, const Standing& standing, const Experime
   const bool any = !done.by_key.empty();
   const bool left_running = ran.interrupted || (!options.wait && ran.submitted + ran.held > 0);
   if (any) write_progress(plan, done.by_key.size(), !left_running);
-  const int status = any ? merge_and_analyze(plan, done, options.programs / "analyze") : kAllDone;
+  const int status = any ? merge_and_analyze(plan, done, options) : kAllDone;
   say_how_it_went(plan, {ran.failed, 0, false, false, ran.failed_fast});
   if (ran.interrupted) return kInterrupted;
   return ran.failed > 0 || plan.kept > 0 || !plan.cannot_run.empty() ? kNotAllDone : status;
@@ -248,7 +257,7 @@ int run_plan(Plan plan, const ExperimentSchemas& schemas, const RunOptions& opti
   const DonePoints done = index.find_done(plan.all);
   index.save();
   if (fs::exists(plan.folder / "progress.json")) write_progress(plan, done.by_key.size(), true);
-  const int status = merge_and_analyze(plan, done, options.programs / "analyze");
+  const int status = merge_and_analyze(plan, done, options);
   say_how_it_went(plan, ran);
   if (ran.interrupted) return kInterrupted;
   const bool all = ran.failed + ran.cancelled + plan.kept + held == 0 && plan.cannot_run.empty();
@@ -275,12 +284,13 @@ void set_damaged_aside(const DonePoints& done) {
 int run_one(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOptions& options) {
   const ClusterProfile profile = profile_of(options);
   Json smoke_note;
-  const fs::path folder = options.results / (sweep.name + (options.smoke ? "-smoke" : ""));
+  std::string banner;
+  const fs::path folder = options.results / (options.smoke ? smoke_name(sweep.name) : sweep.name);
   Lease lease(folder, options.command, complain);
   forget_cancel(folder);  // it spoke to an earlier run
   if (options.smoke) {
-    Smoke smoke = make_smoke(sweep, schemas, folder);
-    say_smoke(smoke, options.results);
+    Smoke smoke = make_smoke(sweep, schemas, folder, stand_in_on(profile));
+    banner = smoke_banner(smoke, options.results);
     sweep = std::move(smoke.sweep);
     smoke_note = std::move(smoke.replaced);
   }
@@ -295,6 +305,7 @@ int run_one(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOptio
   set_damaged_aside(plan.done);
   for (const BadResult& kept : plan.done.kept) complain(kept.problem.str());
   if (!profile.slurm()) require_machine(this_machine(), plan.pending);
+  if (options.smoke) say_smoke(banner, plan, schemas, profile);
   try {
     return run_plan(std::move(plan), schemas, options, profile, lease, index);
   } catch (const Error& failure) {

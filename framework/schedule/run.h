@@ -31,12 +31,14 @@ struct RunOptions {
   // The folder with run_job and analyze; the share folder is found from it.
   std::filesystem::path programs;
   Action action = Action::kRun;
-  bool smoke = false;  // see smoke.h
+  bool smoke = false;   // see smoke.h
+  bool tables = false;  // print all tables at the end instead of the answer in short
   std::vector<std::string> set, only;
   bool force = false, retry_failed = false;
   bool adopt = false;   // results that belong to another sweep file of the same name: see owner.h
   std::string cluster;  // name or file of a profile, "none": this machine, "": the user's own
   std::filesystem::path config_folder;  // of the user, with cluster profiles; "": not looked into
+  std::filesystem::path site_folder;    // of the site, likewise
   bool wait = false;                    // for jobs on a cluster
   std::string point;                    // for kLog: the id of a point or job, or how it begins
   bool yes = false;                     // for kClean: do not ask

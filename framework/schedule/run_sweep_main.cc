@@ -6,78 +6,92 @@
 #include <cstdio>
 #include <filesystem>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "framework/core/arguments.h"
 #include "framework/core/error.h"
+#include "framework/core/share.h"
 #include "framework/schedule/cluster_profile_file.h"
+#include "framework/schedule/habits.h"
 #include "framework/schedule/help.h"
 #include "framework/schedule/run.h"
+#include "framework/schedule/slurm_run.h"
 #include "framework/schedule/slurm_task.h"
 
 namespace tarflow::schedule {
 namespace {
 
 constexpr const char* kExamples = R"(Examples:
-  run_sweep sweeps/demo.yaml                    run what is not done yet, then print the tables
-  run_sweep sweeps/demo.yaml --dry-run          show points, jobs, what is done, what it will cost
+  run_sweep sweeps/demo.yaml                    run the points that are not done, then print the answer
+  run_sweep sweeps/demo.yaml --dry-run          list points, jobs, finished work and expected time
   run_sweep sweeps/demo.yaml --only cfg=1       run the points with cfg 1
   run_sweep sweeps/demo.yaml --set num_images=500
-  run_sweep sweeps/demo.yaml --status           how far it is, from any other shell
-  run_sweep sweeps/afhq.yaml --smoke            try it end to end with 2 images a point
+  run_sweep sweeps/demo.yaml --status           the progress, from any other shell
+  run_sweep sweeps/afhq.yaml --smoke            try it from end to end with 2 images per point
   run_sweep --help strategies                   one topic; `--help topics` lists them
 
-Results: results/NAME.h5 for the sweep, results/NAME/jobs/HASH/ for each job with its log. Points that are done
-are skipped, also after a change of the file. Ctrl-C once stops running jobs where they are (the same command goes
-on from there) and lets nearly finished ones end; twice ends at once.
-Exit status: 0 all done, 1 something failed, cannot run or cannot be read (the message says what; the rest is done),
-2 bad input (nothing was run), 3 another run_sweep is at work on the sweep, 130 stopped.)";
+Results: results/NAME.h5 for the sweep, results/NAME/jobs/HASH/ for each job with its log. Finished points are
+skipped, also after a change of the file. Ctrl-C stops running jobs and lets nearly finished jobs end; the same command
+continues from there. A second Ctrl-C ends at once.
+Exit status: 0 all done, 1 something failed, cannot run or cannot be read (the message names it; the rest is done),
+2 bad input (nothing was run), 3 another run_sweep works on the sweep, 130 stopped.)";
 
 // Flags of which one at most may be given.
 struct Actions {
   bool dry_run = false, list = false, status = false, watch = false, cancel = false, clean = false;
-  bool print_schema = false;
+  bool print_schema = false, check = false;
 };
 
 void add_options(CLI::App& app, RunOptions& options, Actions& actions) {
   app.add_option("files", options.files, "sweep files (YAML)");
   CLI::Option_group* group = app.add_option_group("action", "What to do instead of running");
-  group->add_flag("--dry-run", actions.dry_run, "print what would be done and what it would cost");
-  group->add_flag("--list-jobs", actions.list, "print one line a job");
-  group->add_flag("--status", actions.status, "print how far the sweep is");
-  group->add_flag("--watch", actions.watch, "the same every two seconds while it runs");
+  group->add_flag("--dry-run", actions.dry_run,
+                  "list points, jobs, finished work and expected time; run nothing");
+  group->add_flag("--list-jobs", actions.list, "print one line per job");
+  group->add_flag("--status", actions.status, "print the progress of the sweep");
+  group->add_flag("--watch", actions.watch,
+                  "like --status, every two seconds while the sweep runs");
   group->add_option("--log", options.point,
                     "print the log of the job with this point (id, or its beginning)");
-  group->add_flag(
-      "--cancel", actions.cancel,
-      "stop the run_sweep that is at work on the sweep, and take its jobs back from the cluster; "
-      "with --only, the jobs of these points alone");
+  group->add_flag("--cancel", actions.cancel,
+                  "stop the running run_sweep of this sweep and cancel its jobs on the cluster; "
+                  "with --only: only "
+                  "the jobs of these points");
   group->add_flag("--clean", actions.clean, "delete job folders that no point uses, after asking");
-  group->add_flag("--smoke", options.smoke,
-                  "run with 2 images a point, into results of its own; what is absent is replaced, "
-                  "and it says so");
+  group->add_flag(
+      "--check", actions.check,
+      "print whether the cluster has what the profile asks for, and whether results can "
+      "be written; nothing is submitted, and no sweep is needed");
   group->add_flag("--print-schema", actions.print_schema,
                   "print the JSON Schema of sweep files, for editors");
   group->require_option(0, 1);
+  app.add_flag("--smoke", options.smoke,
+               "a trial: run with 2 images per point, into results of its own; what is absent is "
+               "replaced, and it says so; with --dry-run, --status, --cancel and the like: of that "
+               "trial");
   app.add_option("--set", options.set,
-                 "KEY=VALUE (YAML), over what the file states; may be repeated")
+                 "KEY=VALUE (YAML): replace a value of the file; may be repeated")
       ->allow_extra_args(false);
   app.add_option("--only", options.only,
-                 "KEY=VALUE: run (or --cancel) these points alone; may be repeated")
+                 "KEY=VALUE: run (or --cancel, --list-jobs) only these points; may be repeated")
       ->allow_extra_args(false);
-  CLI::Option* force =
-      app.add_flag("--force", options.force, "compute points again though they are done");
-  app.add_flag("--retry-failed", options.retry_failed,
-               "run jobs whose last attempt failed, no others")
+  CLI::Option* force = app.add_flag("--force", options.force, "compute finished points again");
+  app.add_flag("--retry-failed", options.retry_failed, "run only jobs whose last attempt failed")
       ->excludes(force);
+  app.add_flag("--tables", options.tables,
+               "at the end print all tables, as `analyze` does, instead of the answer in short");
   app.add_flag("--adopt", options.adopt,
                "take over results that belong to another sweep file of the same name");
   app.add_flag("--yes", options.yes, "with --clean: do not ask");
-  app.add_option("--cluster", options.cluster,
-                 "cluster profile, by name or file, or `none` for this machine (default: "
-                 "cluster.yaml in the folder for tarflow's settings, if there is one)");
+  app.add_option(
+      "--cluster", options.cluster,
+      "cluster profile, by name or file, or `none` for this machine (default: "
+      "cluster.yaml in the folder for tarflow's settings or in /etc/tarflow, if there is "
+      "one)");
   app.add_flag("--wait", options.wait,
                "on a cluster: wait until all jobs have ended, submit again what failed by no fault "
-               "of its own, then print the tables");
+               "of its own, then print the answer");
   app.add_option("--results", options.results, "folder for results")->capture_default_str();
   app.add_option("--programs", options.programs,
                  "folder with run_job and analyze (default: this program's)");
@@ -102,6 +116,20 @@ std::string command_line(int argc, char** argv) {
   return line;
 }
 
+// "--set", ...: of the program and of its groups.
+std::vector<std::string> names_of_options(const CLI::App& app) {
+  std::vector<std::string> names = {"-h", "--help"};
+  const auto add = [&](const CLI::App& owner) {
+    for (const CLI::Option* option : owner.get_options()) {
+      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+    }
+  };
+  add(app);
+  for (const CLI::App* group : app.get_subcommands([](const CLI::App*) { return true; }))
+    add(*group);
+  return names;
+}
+
 // `--help`, or `--help TOPIC` anywhere; nothing when no help is asked for.
 std::optional<std::string> help_topic(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
@@ -123,14 +151,18 @@ int main_of(int argc, char** argv) {
   add_options(app, options, actions);
   options.command = command_line(argc, argv);
   options.config_folder = config_folder();
+  options.site_folder = site_folder();
   options.programs = std::filesystem::read_symlink("/proc/self/exe").parent_path();
   if (const auto topic = help_topic(argc, argv)) {
     fmt::print("{}", topic->empty() ? app.help() : help_on(*topic, options));
     return kAllDone;
   }
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  require_own_options(arguments, names_of_options(app));
   try {
     app.parse(argc, argv);
-    if (options.files.empty() && options.cluster_task.empty() && !actions.print_schema)
+    if (options.files.empty() && options.cluster_task.empty() && !actions.print_schema &&
+        !actions.check)
       throw CLI::RequiredError("files");
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kBadInput;
@@ -139,6 +171,8 @@ int main_of(int argc, char** argv) {
     fmt::print("{}", schema_text(options));
     return kAllDone;
   }
+  if (actions.check) return check_cluster(options);
+  require_sweep_files(arguments, options.files);
   if (!options.cluster_task.empty()) return run_cluster_task(options.cluster_task);
   options.action = action_of(actions, options);
   // `run_sweep ... | head` must not end the jobs with the pipe.

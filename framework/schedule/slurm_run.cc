@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <pwd.h>
 #include <unistd.h>
 
 #include <cstdio>
+#include <map>
 #include <thread>
 
 #include "framework/core/error.h"
@@ -13,6 +15,7 @@
 #include "framework/schedule/cluster_profile_file.h"
 #include "framework/schedule/device.h"
 #include "framework/schedule/job_folder.h"
+#include "framework/schedule/slurm_check.h"
 #include "framework/schedule/slurm_status.h"
 
 namespace tarflow::schedule {
@@ -88,7 +91,7 @@ SlurmOptions slurm_options(const Plan& plan, const RunOptions& options,
   slurm.say = complain;
   slurm.cancelled = cancel_of_all_asked(
       plan.folder, slurm.poll,
-      "run_sweep --wait is at work and would submit these points again: end it (what Slurm has "
+      "run_sweep --wait is running and would submit these points again: end it (what Slurm has "
       "goes on), then give the same command again");
   return slurm;
 }
@@ -101,6 +104,55 @@ std::string steering_text(const ClusterProfile& profile) {
                              "not handed to sbatch: {} of your environment; the cluster "
                              "profile `{}` says what jobs ask for",
                              fmt::join(names, ", "), profile.name);
+}
+
+std::string user_name() {
+  const passwd* user = ::getpwuid(::getuid());
+  return user ? user->pw_name : std::to_string(::getuid());
+}
+
+std::string example_text(const ClusterProfile& profile, const std::string& example) {
+  return fmt::format(
+      "profile {} is the shipped example `{}` as it is: partition `{}`{} need not be yours",
+      profile.name, example, profile.partition,
+      profile.account.empty() ? "" : fmt::format(" and account `{}`", profile.account));
+}
+
+// A shipped example is submitted with only where the cluster has what it names.
+void require_fitting_example(const ClusterProfile& profile, const RunOptions& options,
+                             const Patience& patience) {
+  const std::string example = example_of(profile, shipped_profiles(options));
+  if (example.empty()) return;
+  const std::vector<Finding> found = check_profile(profile, user_name(), patience);
+  if (!any_bad(found)) return complain("note: " + example_text(profile, example));
+  throw Error(fmt::format("{}\n{}", example_text(profile, example), findings_text(found)),
+              "copy it to ~/.config/tarflow/cluster.yaml and correct what is WRONG; --check asks "
+              "again without submitting anything");
+}
+
+// Jobs that wait in the queue keep what they were submitted with.
+void say_changed_profile(const Standing& standing, const ClusterProfile& profile,
+                         const std::string& sweep) {
+  if (!profile.slurm()) return;
+  const Json now = to_json(profile);
+  std::map<std::string, size_t> changes;  // text -> jobs
+  for (const auto& [hash, held] : standing.held) {
+    if (held.running) continue;
+    const Json then = to_json(standing.submissions.at(held.submission).submission.profile);
+    std::vector<std::string> differing;
+    for (const auto& [key, value] : now.items()) {
+      if (key == "name" || key == "poll" || then.value(key, Json()) == value) continue;
+      differing.push_back(
+          fmt::format("{} {}, now {}", key, then.value(key, Json()).dump(), value.dump()));
+    }
+    if (!differing.empty()) ++changes[fmt::format("{}", fmt::join(differing, "; "))];
+  }
+  for (const auto& [text, jobs] : changes) {
+    complain(fmt::format(
+        "{}: {} in the queue with an older cluster profile ({}). They keep it; to submit them with "
+        "the new one: --cancel, then the same command again",
+        sweep, counted(jobs, "job"), text));
+  }
 }
 
 void say_submitted(const Plan& plan, const SlurmRan& ran) {
@@ -121,9 +173,31 @@ void say_how_to_watch(const Plan& plan, const SlurmRan& ran) {
 
 }  // namespace
 
+fs::path shipped_profiles(const RunOptions& options) {
+  return share_folder(options.programs) / "sweeps" / "clusters";
+}
+
+int check_cluster(const RunOptions& options) {
+  const ClusterProfile profile = profile_of(options);
+  if (!profile.slurm()) {
+    throw Error("--check asks a cluster, and no profile of one is chosen",
+                "add --cluster NAME, or write ~/.config/tarflow/cluster.yaml");
+  }
+  Patience patience;
+  patience.limit = std::chrono::minutes(1);
+  patience.notice = complain;
+  std::vector<Finding> found = check_profile(profile, user_name(), patience);
+  found.push_back(test_submission(profile, patience));
+  for (Finding& finding : check_shared_folder(options.results)) found.push_back(std::move(finding));
+  if (const std::string example = example_of(profile, shipped_profiles(options)); !example.empty())
+    found.push_back({Finding::Kind::kUnknown, example_text(profile, example), ""});
+  fmt::print("cluster profile {}\n{}", profile.name, findings_text(found));
+  return any_bad(found) ? kNotAllDone : kAllDone;
+}
+
 ClusterProfile profile_of(const RunOptions& options) {
-  return find_profile(options.cluster, {options.config_folder,
-                                        share_folder(options.programs) / "sweeps" / "clusters"});
+  return find_profile(options.cluster,
+                      {options.config_folder, shipped_profiles(options), options.site_folder});
 }
 
 PlanOptions plan_options(const RunOptions& options, const ClusterProfile& profile,
@@ -135,6 +209,19 @@ PlanOptions plan_options(const RunOptions& options, const ClusterProfile& profil
         cpu ? DeviceModels(profile.device) : DeviceModels(profile.device, this_cpu_model());
   }
   return plan;
+}
+
+bool on_cpu(const ClusterProfile& profile) {
+  if (profile.slurm()) return profile.gpu_request == GpuRequest::kNone;
+  try {
+    return visible_gpus().names.empty();
+  } catch (const Error&) {  // told where jobs are to run
+    return false;
+  }
+}
+
+StandIn stand_in_on(const ClusterProfile& profile) {
+  return on_cpu(profile) ? StandIn::kSmall : StandIn::kFull;
 }
 
 Standing leave_to_slurm(Plan& plan, const ClusterProfile& profile, Lease& lease) {
@@ -154,6 +241,7 @@ Standing leave_to_slurm(Plan& plan, const ClusterProfile& profile, Lease& lease)
   }
   require_read(standing);
   say_what_ended(standing);
+  say_changed_profile(standing, profile, plan.sweep.name);
   NotHeld left = not_held(plan.pending, standing, plan.jobs_folder());
   plan.pending = std::move(left.jobs);
   if (!profile.slurm()) {  // files that are made there are not here yet
@@ -181,6 +269,7 @@ SlurmRan run_on_slurm(const Plan& plan, const Standing& standing, const Experime
   if (const std::string text = steering_text(profile); !text.empty() && !plan.pending.empty()) {
     complain(text);
   }
+  if (!plan.pending.empty()) require_fitting_example(profile, options, patience_of(lease, profile));
   SlurmDriver driver(slurm, plan, schemas, estimator);
   SlurmRan ran = driver.submit(plan.pending, standing);
   say_submitted(plan, ran);
@@ -214,6 +303,8 @@ std::string dry_run_on_slurm(const Plan& plan, const ExperimentSchemas& schemas,
   if (const std::string steering = steering_text(profile); !steering.empty()) {
     text += steering + "\n";
   }
+  if (const std::string example = example_of(profile, shipped_profiles(options)); !example.empty())
+    text += fmt::format("{}; --check asks the cluster\n", example_text(profile, example));
   text += fmt::format("would be given to sbatch (profile {}):\n", profile.name);
   SlurmDriver driver(slurm_options(plan, options, profile), plan, schemas, estimator);
   return text + driver.dry_run(left.jobs);

@@ -9,6 +9,7 @@
 #include "framework/schedule/plan.h"
 #include "framework/schedule/run.h"
 #include "framework/schedule/slurm_driver.h"
+#include "framework/schedule/smoke.h"
 
 namespace tarflow::schedule {
 
@@ -18,6 +19,18 @@ ClusterProfile profile_of(const RunOptions& options);
 // `plan` as it would be on that cluster.
 PlanOptions plan_options(const RunOptions& options, const ClusterProfile& profile,
                          const SharedJson& smoke);
+
+// The folder of the profiles that come with the program.
+std::filesystem::path shipped_profiles(const RunOptions& options);
+
+// `run_sweep --check`: prints what can be known of the profile before anything is submitted.
+// Returns the exit status. Throws Error when Slurm is not here or does not answer.
+int check_cluster(const RunOptions& options);
+
+// Whether jobs compute on CPUs, here or on that cluster, as far as that can be told.
+bool on_cpu(const ClusterProfile& profile);
+// For a smoke run there.
+StandIn stand_in_on(const ClusterProfile& profile);
 
 // Takes from plan.pending what Slurm has already, so that nothing is computed twice, and says so.
 // Where Slurm cannot be asked, what was given to it counts as its. The caller holds the lease.

@@ -41,14 +41,22 @@ class Lines {
   void comment(const std::string& text) { text_ += "# " + text + "\n"; }
   void blank() { text_ += "\n"; }
   void plain(const std::string& text) { text_ += text + "\n"; }
-  void option(const std::string& text) { text_ += "#SBATCH " + text + "\n"; }
+  void option(const std::string& text) { option(text, text); }
   void option(const char* name, const std::string& value) {
-    if (!value.empty()) option(fmt::format("--{}={}", name, sbatch_word(value)));
+    if (value.empty()) return;
+    option(fmt::format("--{}={}", name, sbatch_word(value)), fmt::format("--{}={}", name, value));
   }
   const std::string& text() const { return text_; }
+  const std::vector<std::string>& options() const { return options_; }
 
  private:
+  void option(const std::string& line, const std::string& argument) {
+    text_ += "#SBATCH " + line + "\n";
+    options_.push_back(argument);
+  }
+
   std::string text_;
+  std::vector<std::string> options_;  // as arguments, which need no quotes
 };
 
 std::string gpu_option(const ClusterProfile& profile, const sweep::RunSettings& run) {
@@ -122,6 +130,15 @@ std::string array_text(const Submission& submission) {
 }
 
 }  // namespace
+
+std::vector<std::string> resource_options(const Submission& submission) {
+  Lines lines;
+  add_place(lines, submission.profile);
+  add_needs(lines, submission.profile, submission.run);
+  add_end(lines, submission);
+  for (const std::string& extra : submission.profile.extra) lines.option(extra);
+  return lines.options();
+}
 
 std::string shell_word(const std::string& text) {
   require_one_line(text);

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "framework/schedule/slurm_submission.h"
 
@@ -12,6 +13,10 @@ namespace tarflow::schedule {
 // Throws Error when a path cannot be written into it.
 std::string sbatch_text(const Submission& submission, const SubmissionFolder& folder,
                         const std::filesystem::path& working_folder);
+
+// The options that say what a task needs and where it runs, as sbatch takes them on its command
+// line.
+std::vector<std::string> resource_options(const Submission& submission);
 
 // Seconds that an allocation of the submission is asked for; 0: as the partition has it.
 double allocation_seconds(const Submission& submission);

@@ -13,8 +13,10 @@
 #include "framework/core/error.h"
 #include "framework/core/image_settings.h"
 #include "framework/core/strategy.h"
+#include "framework/core/trained.h"
 #include "framework/images/png.h"
 #include "framework/schedule/job.h"
+#include "framework/schedule/progress.h"
 #include "framework/sweep/made_files.h"
 
 namespace tarflow::schedule {
@@ -22,8 +24,37 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int kPictures = 2 * kSmokeImages;
+constexpr int64_t kSmokeSteps = 2;  // of a training; or epochs, if these are stated
 constexpr uint64_t kSeed = 0;
 constexpr int kPictureSize = 64;  // pixels, for experiments without a model
+
+// Of a device with two images at once, roughly.
+struct Pace {
+  double start = 0;  // seconds until a job begins, and to write its results
+  double layer = 0;  // seconds of a layer's evaluation that is as short as can be
+  double flops = 0;  // per second of a long one
+};
+constexpr Pace kCpuPace{3, 1.2e-4, 3e10}, kGpuPace{8, 4e-5, 5e12};
+
+// What a strategy takes at most.
+struct Evaluations {
+  double count = 0, passes = 0;  // of blocks; of all tokens of a block
+  Evaluations& operator+=(const Evaluations& other) {
+    count += other.count;
+    passes += other.passes;
+    return *this;
+  }
+};
+
+Evaluations evaluations_of(const Strategy& strategy, int64_t tokens) {
+  Evaluations all;
+  for (const BlockPlan& plan : strategy.blocks) {
+    const double longest =
+        static_cast<double>(std::max<int64_t>(1, longest_evaluation(plan, tokens)));
+    all += {most_passes(plan) * static_cast<double>(tokens) / longest, most_passes(plan)};
+  }
+  return all;
+}
 
 bool usable(const fs::path& checkpoint, ModelShape shape) {
   std::error_code ignored;
@@ -65,7 +96,7 @@ fs::path write_pictures(const fs::path& folder, int size) {
 
 // What is replaced, said once each.
 struct Replacements {
-  std::set<std::string> untrained, pictures, dropped;
+  std::set<std::string> untrained, small, pictures, dropped;
   std::vector<std::string> messages;
 
   void note(std::set<std::string>& kind, const std::string& name, const std::string& message) {
@@ -79,17 +110,34 @@ struct LeftOut {
   std::vector<Problem> problems;
 };
 
-void replace_checkpoint(sweep::Model& model, const fs::path& folder, Replacements& replaced) {
+// Everything that a strategy may name stays: tokens and blocks.
+ModelShape small_shape(ModelShape shape) {
+  shape.channels = kHeadWidth;
+  shape.layers = 1;
+  return shape;
+}
+
+void replace_checkpoint(sweep::Model& model, const fs::path& folder, StandIn stand_in,
+                        Replacements& replaced) {
   if (model.present) return;
-  const fs::path path = folder / "untrained" / model.name / model.checkpoint.filename();
+  const ModelShape full = model.shape;
+  if (stand_in == StandIn::kSmall) model.shape = small_shape(full);
+  const bool small = model.shape != full;
+  // The name of the absent file states its shape.
+  const fs::path name = small ? "small.pth" : model.checkpoint.filename();
+  const fs::path path = folder / "untrained" / model.name / name;
   if (!usable(path, model.shape)) {
     checkpoint::write_untrained(path, model.shape, kSeed, checkpoint::DType::kBFloat16);
   }
+  if (small) replaced.small.insert(model.name);
   replaced.note(
       replaced.untrained, model.name,
-      fmt::format("model {}: {} is absent; an UNTRAINED checkpoint of its shape ({}) is used, "
-                  "so all numbers and images are meaningless",
-                  model.name, model.checkpoint.filename().string(), model.shape.str()));
+      fmt::format(
+          "model {}: {} is absent; an UNTRAINED {} is used, so all numbers, times and "
+          "images are meaningless",
+          model.name, model.checkpoint.filename().string(),
+          small ? fmt::format("small checkpoint ({} instead of {})", model.shape.str(), full.str())
+                : fmt::format("checkpoint of its shape ({})", full.str())));
   model.checkpoint = fs::absolute(path);
   model.weights.clear();  // the only ones in the file
   model.present = true;
@@ -127,13 +175,22 @@ void replace_path(const sweep::Sweep& sweep, const ExperimentSchema& schema, con
   settings.erase(layout_setting_of(field.name));
   const Json* labels = settings.find("labels");
   if (field.name == "images" && labels && *labels == "folder") settings.set("labels", "none");
+  if (field.name == "images" && schema.name == kTrain) {
+    settings.set("classes", int64_t{0});
+    settings.set("drop_label", 0.0);
+  }
   replaced.note(replaced.pictures, name,
                 fmt::format("{}: {} is absent; SYNTHETIC pictures are used", name, path));
 }
 
 void clamp_count(const Field& field, sweep::Settings& settings) {
-  const bool count =
-      field.name == "num_images" || field.name == "batch" || field.name == kGuessNumImages;
+  const bool duration = field.name == "epochs" || field.name == "steps";
+  if (field.type == FieldType::kInteger && duration) {
+    settings.set(field.name, std::min(settings.at(field.name).get<int64_t>(), kSmokeSteps));
+    return;
+  }
+  const bool count = field.name == "num_images" || field.name == "batch" ||
+                     field.name == kGuessNumImages || field.name == "held_out_images";
   if (field.type != FieldType::kInteger || !count) return;
   const auto least = static_cast<int64_t>(std::ceil(field.minimum.value_or(0)));
   const int64_t most = std::max(kSmokeImages, least);
@@ -160,13 +217,14 @@ void drop_halves(const ExperimentSchema& schema, sweep::Settings& settings) {
 // The point with what is absent replaced, in `smoke`, `folder` and `replaced`; false, with the
 // reason in `left_out`, when something cannot be.
 bool replace_absent(sweep::Point& point, const ExperimentSchema& schema, Smoke& smoke,
-                    const fs::path& folder, Replacements& replaced, LeftOut& left_out) {
+                    const fs::path& folder, StandIn stand_in, Replacements& replaced,
+                    LeftOut& left_out) {
   for (const Field& field : schema.fields) {
     if (!point.settings.contains(field.name)) continue;
     clamp_count(field, point.settings);
     if (field.type == FieldType::kModel) {
       const std::string model = point.settings.at(field.name).get<std::string>();
-      replace_checkpoint(smoke.sweep.models.at(model), folder, replaced);
+      replace_checkpoint(smoke.sweep.models.at(model), folder, stand_in, replaced);
     } else if (field.type == FieldType::kPath) {
       try {
         replace_path(smoke.sweep, schema, field, point.settings, folder, replaced);
@@ -186,10 +244,12 @@ bool replace_absent(sweep::Point& point, const ExperimentSchema& schema, Smoke& 
 
 }  // namespace
 
+std::string smoke_name(const std::string& sweep) { return sweep + "-smoke"; }
+
 Smoke make_smoke(const sweep::Sweep& sweep, const ExperimentSchemas& schemas,
-                 const fs::path& folder) {
+                 const fs::path& folder, StandIn stand_in) {
   Smoke smoke{sweep, {}, {}};
-  smoke.sweep.name += "-smoke";
+  smoke.sweep.name = smoke_name(sweep.name);
   smoke.sweep.missing.clear();
   smoke.sweep.makers.clear();
   smoke.sweep.points.clear();
@@ -198,19 +258,62 @@ Smoke make_smoke(const sweep::Sweep& sweep, const ExperimentSchemas& schemas,
   std::set<std::string> ids;
   for (sweep::Point point : sweep.points) {
     const ExperimentSchema& schema = schema_of(schemas, point.experiment);
-    if (!replace_absent(point, schema, smoke, folder, replaced, left_out)) continue;
+    if (!replace_absent(point, schema, smoke, folder, stand_in, replaced, left_out)) continue;
     point.id = sweep::point_id(schema, point.settings);
     if (ids.insert(point.id).second) smoke.sweep.points.push_back(std::move(point));
   }
   if (smoke.sweep.points.empty() && !left_out.problems.empty()) throw Error(left_out.problems);
   smoke.replaced = {{"num_images", kSmokeImages},
                     {"untrained", replaced.untrained},
+                    {"small", replaced.small},
                     {"pictures", replaced.pictures},
                     {"dropped", replaced.dropped}};
   smoke.messages = std::move(replaced.messages);
   for (const Problem& problem : left_out.problems)
     smoke.messages.push_back(problem.what + "; its points are left out");
   return smoke;
+}
+
+std::string smoke_banner(const Smoke& smoke, const fs::path& results) {
+  std::string text =
+      fmt::format("*** SMOKE RUN of {}: at most {} images per point, results in {} ***\n",
+                  smoke.sweep.name, kSmokeImages, (results / smoke.sweep.name).string());
+  for (const std::string& message : smoke.messages) text += fmt::format("*** {} ***\n", message);
+  return text;
+}
+
+double smoke_seconds(const Jobs& jobs, const ExperimentSchemas& schemas, bool cpu) {
+  const Pace pace = cpu ? kCpuPace : kGpuPace;
+  double seconds = 0;
+  for (const Job& job : jobs) {
+    seconds += pace.start;
+    if (job.model.is_null()) continue;
+    const ModelShape shape = shape_from_json(job.model.at("shape"));
+    const Work work = schema_of(schemas, job.experiment).work;
+    const Json* cfg = job.settings.find("cfg");
+    const double rows =
+        static_cast<double>(kSmokeImages) * (cfg && cfg->is_number() && *cfg > 0 ? 2 : 1);
+    Evaluations all;
+    if (const Json* strategy = job.settings.find("strategy"))
+      all = evaluations_of(strategy_from_json(*strategy), shape.tokens());
+    for (const JobPoint& point : job.points) {
+      if (const Json* own = point.settings.find("strategy"))
+        all += evaluations_of(strategy_from_json(*own), shape.tokens());
+    }
+    if (all.count == 0) all = {double(shape.blocks), double(shape.blocks)};  // a forward pass
+    // The first chunk is sampled twice, once to warm up.
+    const double times = work == Work::kSampling ? 2 : 1;
+    const double flops =
+        rows * all.passes * shape.tokens() * shape.block_flops_per_token(shape.tokens() / 2.0);
+    seconds += times * (all.count * shape.layers * pace.layer + flops / pace.flops);
+  }
+  return seconds;
+}
+
+std::string smoke_time_text(const Jobs& jobs, const ExperimentSchemas& schemas, bool cpu) {
+  return fmt::format("will take roughly {} ({} {})",
+                     duration(std::round(smoke_seconds(jobs, schemas, cpu))), jobs.size(),
+                     jobs.size() == 1 ? "job" : "jobs");
 }
 
 }  // namespace tarflow::schedule

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "framework/sweep/scalars.h"
+#include "framework/sweep/strategy_axes.h"
 
 namespace tarflow::sweep {
 namespace {
@@ -173,7 +174,8 @@ class ConditionReader {
       if (item->kind == NodeKind::kNull) {
         test.values.push_back({true, "", {}});
       } else if (field.type == FieldType::kStrategy) {
-        test.values.push_back(read_strategy_value(*item));
+        for (const NodePtr& one : strategies_of(item, surroundings_.strategies, report_))
+          test.values.push_back(read_strategy_value(*one));
       } else {
         Report own = report_.fresh();  // a file that is missing can still be compared with
         const auto json = read_field(field, *item, surroundings_, std::nullopt, own);

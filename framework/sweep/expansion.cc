@@ -9,6 +9,8 @@
 #include "framework/sweep/guesses.h"
 #include "framework/sweep/identity.h"
 #include "framework/sweep/scalars.h"
+#include "framework/sweep/several_values.h"
+#include "framework/sweep/strategy_axes.h"
 
 namespace tarflow::sweep {
 namespace {
@@ -52,14 +54,16 @@ bool is_always_set(const Space& space, size_t field) {
 }
 
 // What fields are where the entry says nothing: the file's default, else the schema's.
-std::vector<Cell> default_row(Work& work) {
+std::vector<Cell> default_row(Work& work, Report& report) {
   std::vector<Cell> row(work.schema.fields.size(), 0);
   for (size_t i = 0; i < row.size(); ++i) {
     const Field& field = work.schema.fields[i];
     if (work.outside.override_.contains(field.name) || is_always_set(work.space, i)) continue;
     const Node* defaults = work.outside.defaults;
     if (const Entry* shared = defaults ? defaults->find(field.name) : nullptr) {
+      const size_t errors = report.errors.size();
       row[i] = work.values.add(i, shared->value);
+      give_repair(report, errors, as_axis(field, *shared->value));
     } else if (!field.default_value.is_null() && field.default_value != "") {
       row[i] = work.values.add(i, node_of(field.default_value, work.entry.mark));
     }
@@ -79,17 +83,33 @@ std::vector<NodePtr> override_values(const Field& field, const NodePtr& node, Re
   return read_list(*node, field.name, report) ? node->items : std::vector<NodePtr>{};
 }
 
+bool is_known(Work& work, const std::string& strategy) {
+  return work.values.surroundings().strategies.contains(strategy);
+}
+
 // The row with every combination of the values that --set gives.
 Rows contexts(Work& work, Report& report) {
   Rows rows{work.schema.fields.size(), 0, {}};
-  rows.add(default_row(work).data());
+  rows.add(default_row(work, report).data());
   for (const auto& [name, node] : work.outside.override_) {
     const auto field = index_of(work.schema, name);
     if (!field) continue;
     Rows next{rows.width, 0, {}};
     std::vector<Cell> cells;
-    for (const NodePtr& value : override_values(work.schema.fields[*field], node, report)) {
-      cells.push_back(work.values.add(*field, value));
+    const Field& own = work.schema.fields[*field];
+    for (const NodePtr& value : override_values(own, node, report)) {
+      const std::string several = as_set_list(own, *value);
+      if (own.type == FieldType::kStrategy && !several.empty() && !is_known(work, value->text)) {
+        report.error(value->mark, fmt::format("`{}` is several strategies", value->text), several);
+        continue;
+      }
+      const size_t errors = report.errors.size();
+      const bool strategy = own.type == FieldType::kStrategy;
+      for (const NodePtr& one :
+           strategy ? strategies_of(value, work.values.surroundings().strategies, report)
+                    : std::vector<NodePtr>{value})
+        cells.push_back(work.values.add(*field, one));
+      give_repair(report, errors, several);
     }
     for (size_t i = 0; i < rows.count && rows.count * cells.size() <= kMaxPoints; ++i) {
       for (const Cell cell : cells) {

@@ -107,7 +107,77 @@ void require_labels(const std::string& field, const Value& labels, const ModelEn
 struct ImageFields {
   size_t path = 0;
   std::optional<size_t> layout, max_unreadable;
+  // Of images that are used and not compared with: how many, and whether their folders are classes.
+  std::optional<size_t> count, labels, model;
+
+  // The cells on which the answer depends.
+  std::vector<Cell> key(const Cell* row) const {
+    std::vector<Cell> cells = {row[path]};
+    for (const auto& field : {layout, max_unreadable, count, labels, model})
+      cells.push_back(field ? row[*field] : 0);
+    return cells;
+  }
 };
+
+ImageFields fields_beside(size_t path, const Values& values) {
+  const ExperimentSchema& schema = values.schema();
+  const Field& field = schema.fields[path];
+  ImageFields fields{path,
+                     index_of(schema, layout_setting_of(field.name)),
+                     index_of(schema, "max_unreadable"),
+                     {},
+                     {},
+                     {}};
+  if (field.file != FileKind::kImages) return fields;
+  const bool guess = field.name == kGuessImages;
+  fields.count = index_of(schema, guess ? kGuessNumImages : "num_images");
+  if (fields.count && schema.fields[*fields.count].type != FieldType::kInteger) fields.count = {};
+  const Field* labels = guess ? nullptr : schema.field("labels");
+  if (labels && labels->type == FieldType::kChoice) fields.labels = index_of(schema, "labels");
+  fields.model = values.model_field();
+  return fields;
+}
+
+// More images are asked for than there are.
+void require_enough(const ImageFields& fields, const Cell* row, const fs::path& file,
+                    const ImageFacts& found, Values& values) {
+  const Value* count = fields.count ? values.at(*fields.count, row) : nullptr;
+  if (!count || found.count <= 0) return;
+  const auto wanted = count->setting->value.get<int64_t>();
+  if (wanted <= found.count) return;
+  const auto& schema = values.schema();
+  values.report().error(
+      count->mark,
+      fmt::format("`{}`: {} images, but `{}` has {}: {}", schema.fields[*fields.count].name, wanted,
+                  schema.fields[fields.path].name, found.count, file.string()),
+      fmt::format("at most {}; 0 takes all", found.count));
+}
+
+// `labels: folder` where the folders are not the model's classes.
+void require_class_folders(const ImageFields& fields, const Cell* row, const fs::path& file,
+                           const ImageFacts& found, Values& values) {
+  const Value* labels = fields.labels ? values.at(*fields.labels, row) : nullptr;
+  const Value* name = labels && fields.model ? values.at(*fields.model, row) : nullptr;
+  if (!name || labels->setting->value != "folder" || found.count <= 0) return;
+  const ModelEntry& model =
+      values.surroundings().models.at(name->setting->value.get<std::string>());
+  const auto& unknown = model.unknown;
+  if (std::find(unknown.begin(), unknown.end(), "classes") != unknown.end()) return;
+  const int64_t classes = model.model.shape.classes;
+  const auto report = [&](const std::string& what) {
+    values.report().error(labels->mark, "`labels: folder`: " + what,
+                          "labels are the places of the class folders in the order of their names, "
+                          "or the numbers in .npz batches; or set labels: none");
+  };
+  if (classes == 0) {
+    report(fmt::format("the model {} is unconditional and takes no labels", model.model.name));
+  } else if (found.batches ? found.classes > classes || found.classes == 0
+                           : found.classes != classes) {
+    report(fmt::format("{} has {} {}, but the model {} has {} classes", file.string(),
+                       found.classes, found.batches ? "labels" : "class folders", model.model.name,
+                       classes));
+  }
+}
 
 // Of one row; `path` is stated.
 void check_images(const ImageFields& fields, const Cell* row, const FileFacts& facts,
@@ -129,6 +199,8 @@ void check_images(const ImageFields& fields, const Cell* row, const FileFacts& f
       return;
     }
     for (const std::string& warning : found->warnings) report.warn(path->mark, warning);
+    require_enough(fields, row, *file, *found, values);
+    require_class_folders(fields, row, *file, *found, values);
     const auto broken = static_cast<int64_t>(found->broken.size());
     if (broken <= (allowed ? allowed->setting->value.get<int64_t>() : 0)) return;
     report.error(
@@ -152,15 +224,13 @@ void require_readable_images(const Rows& rows, const FileFacts& facts, OpenGuess
     const Field& field = schema.fields[f];
     const bool images = field.file == FileKind::kImages || field.file == FileKind::kReference;
     if (field.type != FieldType::kPath || !images) continue;
-    const ImageFields fields{f, index_of(schema, layout_setting_of(field.name)),
-                             index_of(schema, "max_unreadable")};
-    std::set<std::tuple<Cell, Cell, Cell>> seen;
+    const ImageFields fields = fields_beside(f, values);
+    std::set<std::vector<Cell>> seen;
     for (size_t i = 0; i < rows.count; ++i) {
       const Cell* row = rows.row(i);
       if (guesses.is_idle(f, row)) continue;
+      if (!seen.insert(fields.key(row)).second) continue;
       const Cell layout = fields.layout ? row[*fields.layout] : 0;
-      const Cell allowed = fields.max_unreadable ? row[*fields.max_unreadable] : 0;
-      if (!seen.emplace(row[f], layout, allowed).second) continue;
       if (row[f] != 0) {
         check_images(fields, row, facts, values);
       } else if (layout != 0) {

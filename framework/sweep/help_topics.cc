@@ -67,6 +67,9 @@ constexpr const char* kStrategies =
             - Window-64                  # adaptive windows; Window-64-0.05 states the tolerance
             - auto                       # chosen by measurements: see docs/tuning.md; auto-0.01
             - {window: [64, 64, 64, 64, 64, 64, 64, 16], tolerance: 0.03, guess: up}
+            - {stack: 7, segments: 8, iterations: 32, else: 10}             # [7-8-32-10]
+            - {stack: 7, segments: [4, 8], iterations: [8, 16], else: 10}   # four strategies
+            - product: {window: [16, 64], tolerance: [0.02, 0.05]}          # four as well
             - label: mine                # by blocks: see --help blocks
               blocks:
                 7: {segments: 8, max_iterations: 32, guess: z, clamp: 3, stop: {published: 1.0e-6}}
@@ -127,8 +130,9 @@ but noise_std, its name patch_size, channels, blocks, layers and noise_std. What
 must agree with the file; a contradiction is an error with both values. `weights: ema` chooses
 from a file that holds several models. .pt and .safetensors files are read as well. Without the
 file (--smoke, --dry-run) image_size and classes are needed. `random_weights: SEED` draws the
-weights instead: timings need no file, only the shape or a file's name that tells it. Several
-models:
+weights instead: timings need no file, only the shape or a file's name that tells it.
+`trained_by: NAME` is the model that the experiment `train` with that `name` makes; what uses it
+waits for the training. `weights: ema` beside it takes the averaged weights. Several models:
 
     - evaluate:
         strategy: For

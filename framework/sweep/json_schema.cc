@@ -9,27 +9,15 @@
 
 #include "framework/core/shape.h"
 #include "framework/core/strategy.h"
+#include "framework/sweep/json_schema_parts.h"
 #include "framework/sweep/run_parse.h"
 
 namespace tarflow::sweep {
 namespace {
 
-// A reference to a definition.
-Json to(const std::string& name) { return {{"$ref", "#/definitions/" + name}}; }
-
-Json described(Json schema, const std::string& text) {
-  schema["description"] = text;
-  schema["markdownDescription"] = text;
-  return schema;
-}
-
 // A schema or what stands for any value: `{use: FILE#key}` and a text with `${env:NAME}`.
 Json or_reference(Json schema) {
   return {{"anyOf", Json::array({std::move(schema), to("used"), to("environment")})}};
-}
-
-Json list_of(Json items) {
-  return {{"type", "array"}, {"items", std::move(items)}, {"minItems", 1}};
 }
 
 Json map_of(Json properties) {
@@ -115,8 +103,6 @@ std::string field_name(const ExperimentSchema& schema, const Field& field) {
   return schema.name + "." + field.name + ".value";
 }
 
-Json one_or_list(Json schema) { return {{"anyOf", Json::array({list_of(schema), schema})}}; }
-
 Json space_of(const ExperimentSchema& schema, const Names& names) {
   Json properties;
   for (const Field& field : schema.fields) {
@@ -143,9 +129,11 @@ Json group_of(const ExperimentSchema& schema, const Names& names) {
   Json axes;
   for (const Field& field : schema.fields) {
     const Json item = to(field_name(schema, field));
-    axes[field.name] =
-        described({{"title", field.name}, {"anyOf", Json::array({list_of(item), to("used")})}},
-                  description_of(field));
+    Json lists = Json::array({list_of(item), to("used")});
+    // A product of strategies, or its name, is a list by itself.
+    if (field.type == FieldType::kStrategy) lists.push_back(item);
+    axes[field.name] = described({{"title", field.name}, {"anyOf", std::move(lists)}},
+                                 description_of(field));
   }
   axes["grid"] = to(names.group);
   axes["zip"] = to(names.group);
@@ -196,76 +184,6 @@ void define_experiment(const ExperimentSchema& schema, Json& definitions) {
   definitions[names.entry] = std::move(entry);
   space["properties"]["run"] = to("run");
   definitions[names.settings] = described(std::move(space), schema.description);
-}
-
-// What a window states, in a block or for all blocks.
-Json window_properties() {
-  Json guesses = Json::array();
-  for (const WindowGuess guess : {WindowGuess::kZ, WindowGuess::kUp, WindowGuess::kLinear})
-    guesses.push_back(to_string(guess));
-  return {{"window", described({{"type", "integer"}, {"minimum", 1}}, "Inputs an evaluation.")},
-          {"tolerance", described({{"type", "number"}, {"minimum", 0}},
-                                  "The largest rms change of a token that counts as settled.")},
-          {"guess", described({{"enum", std::move(guesses)}}, "What stands for tokens not final.")},
-          {"sweeps", described({{"type", "integer"}, {"minimum", 1}},
-                               "Solves of the linear model's system; of guess linear alone.")},
-          {"pattern", described({{"type", "string"}, {"pattern", "^[FH]*F[FH]*$"}},
-                                "Evaluations, repeated: F full, H the conditional pass alone.")}};
-}
-
-Json strategy_schema() {
-  const Json label =
-      described({{"type", Json::array({"string", "number"})}}, "What tables call it.");
-  const Json guesses =
-      described({{"anyOf", Json::array({list_of(to("guess")), {{"enum", Json::array({"auto"})}}})}},
-                "One a block, the last block first; or auto for all.");
-  const Json counts = list_of({{"type", "integer"}, {"minimum", 0}});
-  const Json named = {{"type", "object"},
-                      {"required", Json::array({"name"})},
-                      {"properties",
-                       {{"name", to("strategy_name")},
-                        {"guess", to("guess")},
-                        {"guess_list", guesses},
-                        {"label", label}}},
-                      {"additionalProperties", false}};
-  const Json lists = {
-      {"type", "object"},
-      {"required", Json::array({"num_GS_list"})},
-      {"properties",
-       {{"num_GS_list", described(counts, "Segments of each block, the last block first.")},
-        {"max_jacobi_list", described(counts, "Jacobi iterations at most, a segment.")},
-        {"guess", to("guess")},
-        {"guess_list", guesses},
-        {"label", label}}},
-      {"additionalProperties", false}};
-  const Json blocks = {{"type", "object"},
-                       {"required", Json::array({"blocks"})},
-                       {"properties",
-                        {{"blocks",
-                          {{"type", "object"},
-                           {"minProperties", 1},
-                           {"patternProperties", {{"^[0-9]+(/[0-9]+)*$", to("block")}}},
-                           {"properties", {{"else", to("block")}, {"use", to("use")}}},
-                           {"additionalProperties", false}}},
-                         {"label", label}}},
-                       {"additionalProperties", false}};
-  Json window = window_properties();
-  for (const char* key : {"window", "tolerance"}) {
-    const Json one = window[key];
-    window[key] = {{"anyOf", Json::array({one, list_of(one)})},
-                   {"description", "One for all blocks, or one a block, the last block first."}};
-  }
-  window["label"] = label;
-  const Json windows = {{"type", "object"},
-                        {"required", Json::array({"window", "tolerance"})},
-                        {"properties", std::move(window)},
-                        {"additionalProperties", false}};
-  Json schema = {{"anyOf", Json::array({to("strategy_name"), named, lists, windows, blocks})},
-                 {"examples", Json::array({"For", "[7-8-32-10]", "Window-64", "auto"})}};
-  return described(
-      std::move(schema),
-      "How the blocks are inverted: a published name, the three published lists, adaptive windows, "
-      "a map of blocks, or a name under `strategies`.");
 }
 
 Json stop_schema() {
@@ -323,6 +241,9 @@ Json model_schema() {
                                "A .pth, .pt or .safetensors file, best named "
                                "DATASET_model_P_C_K_L_EPS.pth.")},
       {"weights", described(text, "Which model of a file that holds several: model, ema, ...")},
+      {"trained_by", described(text,
+                               "The `name` of an experiment `train` of this sweep, which "
+                               "makes the model.")},
       {"random_weights", described(or_reference({{"type", "integer"}, {"minimum", 0}}),
                                    "Seed of weights that are drawn: no file is needed.")},
       {"published", described(text, "Who publishes the file and where.")},
@@ -332,11 +253,13 @@ Json model_schema() {
       {"blocks", whole(1, "K.")},
       {"layers", whole(1, "L, attention layers a block.")},
       {"classes", whole(0, "0: unconditional.")},
+      {"colours", whole(1, "Of the images: 3 (the default), or 1 if grey.")},
       {"noise_std", described(or_reference({{"type", "number"}, {"minimum", 0}}),
                               "Level of the noise in training.")}};
   Json model = map_of(std::move(properties));
   model["anyOf"] = Json::array({{{"required", Json::array({"checkpoint"})}},
                                 {{"required", Json::array({"random_weights"})}},
+                                {{"required", Json::array({"trained_by"})}},
                                 {{"required", Json::array({"use"})}}});
   return described(std::move(model), "A checkpoint; what file and name tell need not be stated.");
 }

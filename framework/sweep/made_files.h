@@ -28,12 +28,15 @@ void add_output_texts(const Node& node, Paths& outputs);
 // files that several points would make, each differently.
 std::map<std::filesystem::path, std::string> find_makers(const std::vector<Point>& points,
                                                          const ExperimentSchemas& schemas,
+                                                         const std::map<std::string, Model>& models,
                                                          const Paths& outputs,
                                                          std::vector<Problem>& errors);
 
-// The files that a point reads of those in `makers`.
+// The files that a point reads of those in `makers`: what its paths name, and the checkpoint of its
+// model.
 std::vector<std::filesystem::path> made_files_of(
     const ExperimentSchema& schema, const Settings& settings,
+    const std::map<std::string, Model>& models,
     const std::map<std::filesystem::path, std::string>& makers);
 
 }  // namespace tarflow::sweep

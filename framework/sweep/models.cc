@@ -9,10 +9,13 @@
 
 #include "framework/checkpoint/tarflow_state.h"
 #include "framework/core/model_filename.h"
+#include "framework/core/trained.h"
 #include "framework/sweep/scalars.h"
 
 namespace tarflow::sweep {
 namespace {
+
+constexpr const char* kColours = "colours";  // 3 unless something else is said
 
 // The integer parts of a shape: key, member, and what values are possible at all.
 struct Part {
@@ -20,12 +23,13 @@ struct Part {
   int ModelShape::*member;
   int64_t minimum, maximum;
 };
-constexpr std::array<Part, 6> kParts{{{"image_size", &ModelShape::image_size, 1, 16384},
+constexpr std::array<Part, 7> kParts{{{"image_size", &ModelShape::image_size, 1, 16384},
                                       {"patch_size", &ModelShape::patch_size, 1, 16384},
                                       {"channels", &ModelShape::channels, kHeadWidth, 65536},
                                       {"blocks", &ModelShape::blocks, 1, 1024},
                                       {"layers", &ModelShape::layers, 1, 1024},
-                                      {"classes", &ModelShape::classes, 0, 1'000'000}}};
+                                      {"classes", &ModelShape::classes, 0, 1'000'000},
+                                      {kColours, &ModelShape::colours, 1, 3}}};
 
 // A shape of which parts are known, by key, and who says so.
 struct Known {
@@ -106,7 +110,10 @@ void read_file(const Node& map, Known& stated, ModelEntry& entry, Report& report
     Known known{shape, {}};
     for (const Part& part : kParts) known.keys.insert(part.key);
     agree(stated, known, "the checkpoint", map, report);
-    if (shape.noise_std > 0) agree(stated, {shape, {"noise_std"}}, "the file's name", map, report);
+    stated.shape.volume_preserving = shape.volume_preserving;
+    const auto name = parse_model_filename(path);
+    if (shape.noise_std > 0 || (name && name->uniform))
+      agree(stated, {shape, {"noise_std"}}, "the file's name", map, report);
     checkpoint::check_name(path, shape);
     checkpoint::check_state(state.tensors, shape);
   } catch (const Error& failure) {
@@ -130,6 +137,10 @@ void require_possible(const Known& known, const Node& map, Mark mark, Report& re
         "state it as the model was trained");
     return;
   }
+  if (shape.colours == 2) {
+    report.error(at(kColours), "images have 3 colours, or 1 if grey, not 2",
+                 "state it as the model was trained");
+  }
   if (known.keys.contains("channels") && shape.channels % kHeadWidth != 0) {
     report.error(at("channels"),
                  fmt::format("{} channels are no multiple of {}", shape.channels, kHeadWidth),
@@ -147,7 +158,8 @@ void require_possible(const Known& known, const Node& map, Mark mark, Report& re
 void set_shape(const Known& known, ModelEntry& entry) {
   entry.model.shape = known.shape;
   for (const Part& part : kParts) {
-    if (!known.keys.contains(part.key)) entry.unknown.push_back(part.key);
+    if (!known.keys.contains(part.key) && std::string_view(part.key) != kColours)
+      entry.unknown.push_back(part.key);
   }
   if (!known.keys.contains("noise_std")) entry.unknown.push_back("noise_std");
 }
@@ -170,7 +182,84 @@ void read_random(const Entry* checkpoint, const Node& map, Known& known, ModelEn
   set_shape(known, entry);
 }
 
-ModelEntry read_model(const Entry& entry, Report& report) {
+constexpr const char* kTrainedBy = "trained_by";
+constexpr const char* kAveraged = "ema";  // `weights` of a model that is trained_by an experiment
+
+// The training called `name`; nullptr after reporting why there is not one.
+const Point* find_training(const Entry& entry, const std::string& name,
+                           const std::vector<Point>& trainings, Report& report) {
+  const Point* found = nullptr;
+  std::vector<std::string> names;
+  for (const Point& point : trainings) {
+    names.push_back(trained(point.settings.json()).name);
+    if (names.back() != name) continue;
+    if (found) {
+      report.error(entry.value->mark,
+                   fmt::format("several points of `train` have the name `{}`", name),
+                   "give each a `name` of its own");
+      return nullptr;
+    }
+    found = &point;
+  }
+  if (!found) {
+    report.error(entry.value->mark,
+                 fmt::format("no experiment `train` of this sweep has the name `{}`", name),
+                 names.empty()
+                     ? fmt::format("add `- train: {{name: {}, ...}}` below `experiments:`", name)
+                     : did_you_mean(name, names));
+  }
+  return found;
+}
+
+// A model that an experiment of the sweep makes: the experiment tells its shape and its file.
+void read_trained(const Entry& by, const Node& map, Known& known,
+                  const std::optional<std::vector<Point>>& trainings, ModelEntry& entry,
+                  Report& report) {
+  for (const char* other : {"checkpoint", "random_weights", "published"}) {
+    if (const Entry* stated = map.find(other)) {
+      report.error(stated->mark,
+                   fmt::format("`{}` and `trained_by`: the model comes from one of them", other),
+                   "remove one");
+    }
+  }
+  const auto name = read_text(*by.value, kTrainedBy, report);
+  const Point* point = name && trainings ? find_training(by, *name, *trainings, report) : nullptr;
+  if (!point) return;
+  const Trained made = trained(point->settings.json());
+  bool averaged = false;
+  if (const Entry* weights = map.find("weights")) {
+    const auto text = read_text(*weights->value, "weights", report);
+    averaged = text == kAveraged && made.averaged;
+    if (text && !averaged) {
+      report.error(weights->value->mark,
+                   fmt::format("the training `{}` makes no weights `{}`", *name, *text),
+                   made.averaged ? "valid: ema"
+                                 : "state `ema: 0.9999` in the training, or remove `weights`");
+    }
+  }
+  if (made.folder.empty()) {
+    report.error(by.value->mark,
+                 fmt::format("the training `{}` does not say where its model goes", *name),
+                 "add `output: models` to the training");
+    return;
+  }
+  std::set<std::string> keys = {"noise_std"};
+  for (const Part& part : kParts) keys.insert(part.key);
+  agree(known, {made.shape, std::move(keys)}, "the training", map, report);
+  known.shape.volume_preserving = made.shape.volume_preserving;
+  entry.mark = by.value->mark;
+  entry.written = *name;
+  entry.model.checkpoint =
+      std::filesystem::absolute(made.folder / (averaged ? made.averaged_file() : made.file()))
+          .lexically_normal();
+  entry.model.trained = true;
+  std::error_code ignored;
+  entry.model.present = std::filesystem::exists(entry.model.checkpoint, ignored);
+  set_shape(known, entry);
+}
+
+ModelEntry read_model(const Entry& entry, const std::optional<std::vector<Point>>& trainings,
+                      Report& report) {
   ModelEntry result;
   result.model.name = entry.key;
   result.model.place = report.sources.problem(entry.mark, "").place;
@@ -178,8 +267,8 @@ ModelEntry read_model(const Entry& entry, Report& report) {
   const size_t errors_before = report.errors.size();
   const Node& map = *entry.value;
   if (!read_map(map, entry.key, report)) return result;
-  std::vector<std::string> keys = {"checkpoint", "weights", "random_weights", "published",
-                                   "noise_std"};
+  std::vector<std::string> keys = {"checkpoint", "weights",   "random_weights",
+                                   "published",  "noise_std", kTrainedBy};
   for (const Part& part : kParts) keys.push_back(part.key);
   require_keys(map, "a model", keys, report);
   if (const Entry* published = map.find("published")) {
@@ -188,6 +277,11 @@ ModelEntry read_model(const Entry& entry, Report& report) {
   Known known = read_stated(map, report);
   const Entry* checkpoint = map.find("checkpoint");
   const Entry* random = map.find("random_weights");
+  if (const Entry* by = map.find(kTrainedBy)) {
+    read_trained(*by, map, known, trainings, result, report);
+    result.sound = result.model.trained && report.errors.size() == errors_before;
+    return result;
+  }
   if (random) {
     result.model.random_weights =
         read_integer(*random->value, "random_weights", {0, INT64_MAX}, report);
@@ -196,7 +290,8 @@ ModelEntry read_model(const Entry& entry, Report& report) {
   if (!checkpoint && !random) {
     if (report.incomplete) return result;
     report.error(entry.mark, fmt::format("the model `{}` has no `checkpoint`", entry.key),
-                 "name its .pth file, or state `random_weights: 0` and its shape");
+                 "name its .pth file, or state `random_weights: 0` and its shape, or "
+                 "`trained_by: NAME` of an experiment `train`");
     return result;
   }
   if (random) {
@@ -234,10 +329,13 @@ std::optional<FlowSize> ModelEntry::flow() const {
   return FlowSize{shape.blocks, shape.tokens()};
 }
 
-std::map<std::string, ModelEntry> read_models(const Node* models, Report& report) {
+std::map<std::string, ModelEntry> read_models(const Node* models,
+                                              const std::optional<std::vector<Point>>& trainings,
+                                              Report& report) {
   std::map<std::string, ModelEntry> result;
   if (!models || !read_map(*models, "models", report)) return result;
-  for (const Entry& entry : models->entries) result.emplace(entry.key, read_model(entry, report));
+  for (const Entry& entry : models->entries)
+    result.emplace(entry.key, read_model(entry, trainings, report));
   return result;
 }
 
@@ -251,6 +349,7 @@ std::string where_to_get(const std::string& published, const FoundPath& absent) 
 void require_model(const ModelEntry& entry, bool allow_missing, Report& report) {
   if (!entry.sound) return;  // already reported
   const Model& model = entry.model;
+  if (model.trained) return;  // all is known, and the file will be there
   if (!model.present) {
     const std::string what =
         fmt::format("the checkpoint of model `{}` is missing: {}", model.name, entry.written);

@@ -26,8 +26,12 @@ struct ModelEntry {
   std::optional<FlowSize> flow() const;
 };
 
-// Every entry, faulty ones included; `models` may be nullptr.
-std::map<std::string, ModelEntry> read_models(const Node* models, Report& report);
+// Every entry, faulty ones included; `models` may be nullptr. `trainings`: the points of the sweep
+// that train models, for those that are `trained_by` one of them; nothing where these could not be
+// read, which is reported elsewhere.
+std::map<std::string, ModelEntry> read_models(const Node* models,
+                                              const std::optional<std::vector<Point>>& trainings,
+                                              Report& report);
 
 // To be called for a model that points use: reports its checkpoint when absent, and what of its
 // shape is unknown (of an absent one only if it may be absent).

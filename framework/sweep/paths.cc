@@ -6,6 +6,7 @@
 
 #include "framework/core/error.h"
 #include "framework/core/model_filename.h"
+#include "framework/core/share.h"
 
 namespace tarflow::sweep {
 namespace fs = std::filesystem;
@@ -115,6 +116,9 @@ std::vector<fs::path> search_folders(const fs::path& yaml_file) {
   }
   add(current);
   add(own.parent_path());
+  for (const char* shared : {"models", "data"}) {
+    if (is_present(site_folder() / shared)) add(site_folder() / shared);
+  }
   return folders;
 }
 

@@ -17,7 +17,7 @@ struct FoundPath {
 
 // In this order: the YAML file's folder; models/ and data/ in the current folder, in the YAML
 // file's folder and in the folder above it; the current folder and the folder above the YAML
-// file's. All absolute.
+// file's; models/ and data/ of the site's folder where they are (core/share.h). All absolute.
 std::vector<std::filesystem::path> search_folders(const std::filesystem::path& yaml_file);
 
 // Relative to the current folder where that is shorter.

@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "framework/sweep/scalars.h"
+#include "framework/sweep/several_values.h"
 #include "framework/sweep/space.h"
+#include "framework/sweep/strategy_axes.h"
 
 namespace tarflow::sweep {
 namespace {
@@ -63,7 +65,9 @@ class SpaceReader {
       if (!field || overridden_.contains(*field)) continue;
       const std::pair<const Factor*, Mark> varied = find_varied(space, *field);
       if (!varied.first) {
+        const size_t errors = report_.errors.size();
         space.plain[*field] = {values_.add(*field, entry.value), entry.mark};
+        give_repair(report_, errors, as_axis(values_.schema().fields[*field], *entry.value));
         continue;
       }
       if (report_.sources.depth(varied.second) < report_.sources.depth(entry.mark)) continue;
@@ -156,8 +160,21 @@ class SpaceReader {
     axis.value_mark = entry.value->mark;
     axis.field = field;
     axis.fields.emplace(field, entry.mark);
-    if (!read_list(*entry.value, entry.key, report_)) return axis;
-    for (const NodePtr& item : entry.value->items) axis.cells.push_back(values_.add(field, item));
+    const NamedStrategies& names = values_.surroundings().strategies;
+    const bool strategies = values_.schema().fields[field].type == FieldType::kStrategy;
+    std::vector<NodePtr> items = {entry.value};  // of a product, which is a list of strategies
+    if (!strategies || !is_product(*entry.value, &names)) {
+      if (!read_list(*entry.value, entry.key, report_)) return axis;
+      items = entry.value->items;
+    }
+    for (const NodePtr& item : items) {
+      if (!strategies) {
+        axis.cells.push_back(values_.add(field, item));
+        continue;
+      }
+      for (const NodePtr& one : strategies_of(item, names, report_))
+        axis.cells.push_back(values_.add(field, one));
+    }
     return axis;
   }
 

@@ -5,12 +5,14 @@
 
 #include <algorithm>
 #include <climits>
+#include <memory>
 #include <variant>
 
 #include "framework/core/overloaded.h"
 #include "framework/sweep/block_parse.h"
 #include "framework/sweep/rival_name.h"
 #include "framework/sweep/scalars.h"
+#include "framework/sweep/strategy_axes.h"
 #include "framework/sweep/tuned_name.h"
 #include "framework/sweep/window_name.h"
 
@@ -393,6 +395,11 @@ std::optional<Strategy> from_map(const Node& node, const std::optional<FlowSize>
     if (strategy) strategy->name = name_of(*strategy, *flow);
     return strategy;
   }
+  if (node.find("stack")) {
+    std::optional<Strategy> strategy = read_stack(node, flow, report);
+    if (!apply_guesses(node, flow, strategy, report)) return std::nullopt;
+    return strategy;
+  }
   if (node.find("window")) {
     std::optional<Strategy> strategy = from_windows(node, flow, report);
     if (strategy) strategy->name = name_of(*strategy, *flow);
@@ -401,10 +408,12 @@ std::optional<Strategy> from_map(const Node& node, const std::optional<FlowSize>
   if (node.find("name")) return from_named_map(node, flow, report);
   require_keys(node, "a strategy",
                {"name", "num_GS_list", "max_jacobi_list", "guess_list", "guess", "blocks", "window",
-                "tolerance", "sweeps", "pattern", "label"},
+                "tolerance", "sweeps", "pattern", "stack", "segments", "iterations", "else",
+                "product", "label"},
                report);
   report.error(node.mark, "this map states no strategy",
-               "give `name`, or `num_GS_list` and `max_jacobi_list`, or `window`, or `blocks`");
+               "give `name`, or `num_GS_list` and `max_jacobi_list`, or `stack`, `window` or "
+               "`blocks`");
   return std::nullopt;
 }
 
@@ -412,6 +421,11 @@ std::optional<Strategy> from_map(const Node& node, const std::optional<FlowSize>
 
 std::optional<Strategy> read_strategy(const Node& node, const std::optional<FlowSize>& flow,
                                       Report& report, const NamedStrategies* names) {
+  if (is_product(node, names)) {
+    report.error(node.mark, "a product states several strategies, and one is asked for",
+                 "list it in a grid, which takes each of them: grid: {strategy: [For, ...]}");
+    return std::nullopt;
+  }
   if (const Entry* named = find_named(node, names)) {
     std::optional<Strategy> strategy = read_strategy(*named->value, flow, report);
     const bool labelled = named->value->kind == NodeKind::kMap && named->value->find("label");
@@ -472,8 +486,17 @@ NamedStrategies read_named_strategies(const Node* map, Report& report) {
                    "choose another name");
       continue;
     }
-    read_strategy(*entry.value, std::nullopt, report);
     names.emplace(entry.key, entry);
+    Node name;
+    name.kind = NodeKind::kScalar;
+    name.mark = entry.mark;
+    name.text = entry.key;
+    if (!is_product(name, &names)) {
+      read_strategy(*entry.value, std::nullopt, report);
+      continue;
+    }
+    for (const NodePtr& one : strategies_of(std::make_shared<const Node>(name), names, report))
+      read_strategy(*one, std::nullopt, report);
   }
   return names;
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "framework/core/trained.h"
 #include "framework/sweep/expansion.h"
 #include "framework/sweep/made_files.h"
 #include "framework/sweep/only.h"
@@ -109,7 +110,7 @@ Paths stated_outputs(const std::vector<Stated>& experiments, const Node* default
                      const Overrides& overrides) {
   Paths outputs;
   for (const auto& [schema, entry] : experiments) {
-    if (!schema->field(kOutput)) continue;
+    if (!schema->field(kOutput) || schema->name == kTrain) continue;  // its files are of models
     add_outputs(*entry.value, outputs);
     const Entry* shared = defaults ? defaults->find(kOutput) : nullptr;
     if (shared) add_output_texts(*shared->value, outputs);
@@ -221,6 +222,26 @@ NodePtr read_tree(const fs::path& file, const LoadOptions& options, Sources& sou
 
 }  // namespace
 
+namespace {
+
+// The points that train models, read before the models are; nothing where one of them is faulty.
+std::optional<std::vector<Point>> read_trainings(const std::vector<Stated>& experiments,
+                                                 const Node* defaults, const Overrides& overrides,
+                                                 const Surroundings& surroundings,
+                                                 const Report& report) {
+  Report scratch = report.fresh();  // they are read again with all others
+  Expansion expansion;
+  for (const auto& [schema, entry] : experiments) {
+    if (schema->name != kTrain) continue;
+    const Outside outside{defaults, overrides.of(*schema), default_run_settings()};
+    expand_experiment(*schema, entry, outside, surroundings, {}, scratch, expansion);
+  }
+  if (!scratch.errors.empty()) return std::nullopt;
+  return std::move(expansion.points);
+}
+
+}  // namespace
+
 RunSettingsPtr default_run_settings() {
   static const auto settings = std::make_shared<const RunSettings>();
   return settings;
@@ -238,7 +259,6 @@ Sweep load_sweep(const fs::path& file, const ExperimentSchemas& schemas,
   Sweep sweep;
   sweep.file = fs::absolute(file).lexically_normal();
   sweep.name = read_name(root, file, report);
-  const auto models = read_models(section(root, "models"), report);
   const NamedStrategies strategies = read_named_strategies(section(root, "strategies"), report);
   const std::vector<Stated> experiments = read_experiments(root, schemas, report);
   std::vector<const ExperimentSchema*> used;
@@ -246,6 +266,9 @@ Sweep load_sweep(const fs::path& file, const ExperimentSchemas& schemas,
   if (!experiments.empty()) require_used(overrides, used, report);
   const Node* defaults = experiments.empty() ? nullptr : read_defaults(root, schemas, report);
   const Paths made = stated_outputs(experiments, defaults, overrides);
+  const auto trainings = read_trainings(experiments, defaults, overrides,
+                                        {{}, strategies, /*allow_missing=*/true, made}, report);
+  const auto models = read_models(section(root, "models"), trainings, report);
   const Surroundings surroundings{models, strategies, options.allow_missing, made};
   const FileFacts facts = facts_without(options.facts, made);
   Expansion expansion;
@@ -260,7 +283,9 @@ Sweep load_sweep(const fs::path& file, const ExperimentSchemas& schemas,
     select_points(options.only, schemas, surroundings, sources, report, expansion.points);
   }
   if (report.errors.empty()) {
-    sweep.makers = find_makers(expansion.points, schemas, made, report.errors);
+    std::map<std::string, Model> known;
+    for (const auto& [name, entry] : models) known.emplace(name, entry.model);
+    sweep.makers = find_makers(expansion.points, schemas, known, made, report.errors);
   }
   std::vector<Problem> problems = std::move(report.errors);
   if (!options.allow_missing) {

@@ -23,9 +23,11 @@ struct Model {
   std::filesystem::path checkpoint;  // resolved, absolute; "" with random weights and no name
   // Seed of weights that are drawn, not read: the checkpoint's name tells the shape at most.
   std::optional<int64_t> random_weights;
-  // Which model of a file that holds several; "" where it holds one, or is absent and none is named.
+  // Which model of a file that holds several; "" where it holds one, or is absent and none is
+  // named.
   std::string weights;
   bool present = false;   // the file is there, or none is needed
+  bool trained = false;   // an experiment of the sweep makes the file
   ModelShape shape;       // from the file; from name and YAML when it is absent
   std::string published;  // who publishes the file and where; may be empty
   Place place;
@@ -69,6 +71,9 @@ struct ReferenceFacts {
 struct ImageFacts {
   std::vector<std::string> broken;    // links that lead nowhere
   std::vector<std::string> warnings;  // what is left out, a sentence each
+  int64_t count = 0;                  // images; 0: unknown
+  int64_t classes = 0;                // class folders, or labels of .npz batches; 0: no labels
+  bool batches = false;               // the images are in .npz files
 };
 struct FileFacts {
   // Of statistics of image features; nothing for folders and what it cannot read.

@@ -7,7 +7,6 @@
 #include <algorithm>
 
 #include "framework/core/error.h"
-#include "framework/tensor/philox.h"
 #ifdef TARFLOW_USE_CUDA
 #include <c10/cuda/CUDAGuard.h>
 #endif
@@ -16,60 +15,58 @@ namespace tarflow {
 
 namespace {
 
-// Fills `out` (count, elements). draw(row, block, four) gives elements 4 * block .. 4 * block + 3
-// of a row.
-template <typename Draw>
-void fill_by_fours(float* out, int64_t count, int64_t elements, const Draw& draw) {
-  const int64_t blocks = (elements + 3) / 4;
-  at::parallel_for(0, count * blocks, 1024, [&](int64_t begin, int64_t end) {
-    for (int64_t index = begin; index < end; ++index) {
-      const int64_t row = index / blocks, block = index % blocks;
-      float four[4];
-      draw(row, static_cast<uint32_t>(block), four);
-      std::copy_n(four, std::min<int64_t>(4, elements - 4 * block),
-                  out + row * elements + 4 * block);
-    }
-  });
+// Elements 4*block .. 4*block+3 of an image.
+void noise4(ImageNoise kind, uint64_t seed, uint64_t image, uint32_t block, float out[4],
+            Stream stream) {
+  if (kind == ImageNoise::kNormal) {
+    normal4(seed, image, block, out, stream);
+  } else {
+    uniform4(seed, image, block, out, stream);
+  }
 }
 
-}  // namespace
-
-void fill_normal_cpu(float* out, uint64_t seed, int64_t first, int64_t count, int64_t elements) {
-  fill_by_fours(out, count, elements, [&](int64_t image, uint32_t block, float* four) {
-    normal4(seed, static_cast<uint64_t>(first + image), block, four);
-  });
-}
-
-at::Tensor normal_noise(uint64_t seed, int64_t first, int64_t count, int64_t tokens, int64_t width,
-                        const at::Device& device) {
-  at::Tensor noise =
-      at::empty({count, tokens, width}, at::TensorOptions().dtype(at::kFloat).device(device));
+at::Tensor filled(NoiseFill fill, at::IntArrayRef shape, const at::Device& device) {
+  at::Tensor noise = at::empty(shape, at::TensorOptions().dtype(at::kFloat).device(device));
+  fill.out = noise.mutable_data_ptr<float>();
   if (device.is_cpu()) {
-    fill_normal_cpu(noise.mutable_data_ptr<float>(), seed, first, count, tokens * width);
+    fill_noise_cpu(fill);
   } else {
 #ifdef TARFLOW_USE_CUDA
     const c10::cuda::CUDAGuard guard(device);
-    fill_normal_cuda(noise.mutable_data_ptr<float>(), seed, first, count, tokens * width);
+    fill_noise_cuda(fill);
 #endif
   }
   return noise;
 }
 
-namespace {
+}  // namespace
 
-// The upper 24 bits, which a float holds exactly.
-float unit_interval(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
-
-void image_noise4(ImageNoise kind, uint64_t seed, uint64_t image, uint32_t block, float out[4]) {
-  if (kind == ImageNoise::kNormal) {
-    normal4(seed, image, block, out, Stream::kImageNoise);
-    return;
-  }
-  const Random4 random = philox4x32(seed, image, block, Stream::kImageNoise);
-  for (int e = 0; e < 4; ++e) out[e] = unit_interval(random.word[e]);
+void fill_noise_cpu(const NoiseFill& fill) {
+  const int64_t blocks = (fill.elements + 3) / 4;
+  at::parallel_for(0, fill.count * blocks, 1024, [&](int64_t begin, int64_t end) {
+    for (int64_t index = begin; index < end; ++index) {
+      const int64_t image = index / blocks, block = index % blocks;
+      float four[4];
+      noise4(fill.kind, fill.seed, static_cast<uint64_t>(fill.first + image),
+             static_cast<uint32_t>(block), four, fill.stream);
+      float* row = fill.out + image * fill.elements;
+      for (int64_t e = 4 * block; e < std::min(4 * block + 4, fill.elements); ++e)
+        row[e] = four[e - 4 * block];
+    }
+  });
 }
 
-}  // namespace
+at::Tensor normal_noise(uint64_t seed, int64_t first, int64_t count, int64_t tokens, int64_t width,
+                        const at::Device& device) {
+  return filled({nullptr, ImageNoise::kNormal, seed, Stream::kNoise, first, count, tokens * width},
+                {count, tokens, width}, device);
+}
+
+at::Tensor training_noise(ImageNoise kind, uint64_t seed, int64_t first, int64_t count,
+                          int64_t elements, const at::Device& device) {
+  return filled({nullptr, kind, seed, Stream::kTrainingNoise, first, count, elements},
+                {count, elements}, device);
+}
 
 at::Tensor image_noise(ImageNoise kind, uint64_t seed, std::span<const int64_t> images,
                        int64_t draw, int64_t elements) {
@@ -77,14 +74,20 @@ at::Tensor image_noise(ImageNoise kind, uint64_t seed, std::span<const int64_t> 
     throw Error(fmt::format("draw {} of the noise of an image", draw),
                 fmt::format("there are {} of them", kMaxDraws));
   }
-  const int64_t count = static_cast<int64_t>(images.size());
+  const int64_t count = static_cast<int64_t>(images.size()), blocks = (elements + 3) / 4;
   at::Tensor noise = at::empty({count, elements}, at::TensorOptions().dtype(at::kFloat));
-  fill_by_fours(noise.mutable_data_ptr<float>(), count, elements,
-                [&](int64_t row, uint32_t block, float* four) {
-                  const uint64_t image = static_cast<uint64_t>(images[static_cast<size_t>(row)]) |
-                                         static_cast<uint64_t>(draw) << 48;
-                  image_noise4(kind, seed, image, block, four);
-                });
+  float* const out = noise.mutable_data_ptr<float>();
+  at::parallel_for(0, count * blocks, 1024, [&](int64_t begin, int64_t end) {
+    for (int64_t index = begin; index < end; ++index) {
+      const int64_t row = index / blocks, block = index % blocks;
+      const uint64_t image = static_cast<uint64_t>(images[static_cast<size_t>(row)]) |
+                             static_cast<uint64_t>(draw) << 48;
+      float four[4];
+      noise4(kind, seed, image, static_cast<uint32_t>(block), four, Stream::kImageNoise);
+      for (int64_t e = 4 * block; e < std::min(4 * block + 4, elements); ++e)
+        out[row * elements + e] = four[e - 4 * block];
+    }
+  });
   return noise;
 }
 

@@ -1,5 +1,5 @@
-// Noise and labels of images by index. Image i has the same noise and label in any batch, order,
-// number of ranks and device.
+// Noise and labels of images by index: image i is the same for any batch, order, rank count or
+// device.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <span>
 #include <vector>
+
+#include "framework/tensor/philox.h"
 
 namespace tarflow {
 
@@ -20,20 +22,32 @@ at::Tensor normal_noise(uint64_t seed, int64_t first, int64_t count, int64_t tok
 // (count) int64. Throws Error when classes <= 0.
 std::vector<int64_t> uniform_labels(uint64_t seed, int64_t first, int64_t count, int classes);
 
-// Noise that is added to real images. Its stream is independent of the noise that samples start
-// from. Image i of draw d has the same noise in any batch, order and device.
+// Noise that is added to real images, from a stream of its own: independent of the noise that
+// samples start from. Image i of draw d is the same for any batch, order or device.
 enum class ImageNoise {
   kNormal,   // standard normal
   kUniform,  // on [0, 1), a multiple of 2^-24
 };
-inline constexpr int64_t kMaxDraws = int64_t{1} << 16;  // independent draws per image
+inline constexpr int64_t kMaxDraws = int64_t{1} << 16;  // independent draws an image
 
 // (n, elements) float32 on the CPU, for the n images with these numbers (below 2^48).
 at::Tensor image_noise(ImageNoise kind, uint64_t seed, std::span<const int64_t> images,
                        int64_t draw, int64_t elements);
 
-// normal_noise on a CPU and on a GPU. `out` has count * elements floats on that device.
-void fill_normal_cpu(float* out, uint64_t seed, int64_t first, int64_t count, int64_t elements);
-void fill_normal_cuda(float* out, uint64_t seed, int64_t first, int64_t count, int64_t elements);
+// Noise of the samples first..first+count-1 of a training, counted over all its steps, from a
+// stream of its own: (count, elements) float32 on `device`.
+at::Tensor training_noise(ImageNoise kind, uint64_t seed, int64_t first, int64_t count,
+                          int64_t elements, const at::Device& device);
+
+// Numbers of an element's place alone: `out` holds count*elements floats on the device.
+struct NoiseFill {
+  float* out = nullptr;
+  ImageNoise kind = ImageNoise::kNormal;
+  uint64_t seed = 0;
+  Stream stream = Stream::kNoise;
+  int64_t first = 0, count = 0, elements = 0;  // of images, and of one image
+};
+void fill_noise_cpu(const NoiseFill& fill);
+void fill_noise_cuda(const NoiseFill& fill);
 
 }  // namespace tarflow

@@ -1,7 +1,7 @@
 // Counter-based random numbers, bitwise the same on CPU and GPU (Philox4x32-10, Salmon et al.
-// 2011). The compilers of CPUs and GPUs both compile this code. Every operation is one correctly
-// rounded IEEE double operation. The compile options of the file forbid fused multiply-adds. So the
-// bits cannot differ.
+// 2011). Plain code that both compilers read; every operation is one correctly rounded IEEE double
+// operation, and multiply-adds are kept apart (the file's compile options forbid contraction), so
+// the bits cannot differ.
 #pragma once
 
 #include <cmath>
@@ -11,8 +11,18 @@
 
 namespace tarflow {
 
-// The use of a stream of numbers. Streams of one seed are independent.
-enum class Stream : uint32_t { kNoise = 0, kLabels = 1, kSubsets = 2, kImageNoise = 3 };
+// What a stream of numbers is for; streams of one seed are independent.
+enum class Stream : uint32_t {
+  kNoise = 0,
+  kLabels = 1,
+  kSubsets = 2,
+  kImageNoise = 3,
+  // Of a training; the image's number is that of the sample, counted over all steps.
+  kTrainingNoise = 4,
+  kTrainingDraws = 5,  // flips and dropped labels
+  kOrder = 6,          // the image's number is that of the epoch
+  kWeights = 7,        // the image's number is that of the tensor
+};
 
 struct Random4 {
   uint32_t word[4];
@@ -106,6 +116,16 @@ TARFLOW_HD void normal4(uint64_t seed, uint64_t image, uint32_t block, float out
   const Random4 random = philox4x32(seed, image, block, stream);
   normal_pair(random.word[0], random.word[1], &out[0], &out[1]);
   normal_pair(random.word[2], random.word[3], &out[2], &out[3]);
+}
+
+// The upper 24 bits, which a float holds exactly: on [0, 1), a multiple of 2^-24.
+TARFLOW_HD float unit_interval(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
+
+// Elements 4*block .. 4*block+3 of an image's uniform noise on [0, 1).
+TARFLOW_HD void uniform4(uint64_t seed, uint64_t image, uint32_t block, float out[4],
+                         Stream stream) {
+  const Random4 random = philox4x32(seed, image, block, stream);
+  for (int e = 0; e < 4; ++e) out[e] = unit_interval(random.word[e]);
 }
 
 }  // namespace tarflow

@@ -80,7 +80,29 @@ TEST(Best, TimesThatAreNotValidDoNotCount) {
   const Choices none = choose_best(points_of(without_for), {});
   EXPECT_THAT(none.choices, IsEmpty());
   ASSERT_THAT(none.problems, SizeIs(1));
-  EXPECT_THAT(none.problems[0], HasSubstr("demo: no For with a distance and a valid time"));
+  EXPECT_THAT(none.problems[0], HasSubstr("demo: no time of For is valid: the job was interrupted and resumed"));
+}
+
+TEST(Best, IndicativeTimesCountIfTheyAreAskedFor) {
+  Source source = source_of({{"p1", "For", 10, 1.0}, {"p2", "a", 5, 1.0}});
+  for (record::Row& row : source.sweep.rows) {
+    row["exclusive"] = int64_t{0};
+    row["device"] = std::string("AMD EPYC, 2 threads");
+    row["foreign_cpu_share"] = 0.34;
+  }
+  const std::vector<Source> sources = {source};
+  const Choices none = choose_best(points_of(sources), {});
+  EXPECT_THAT(none.choices, IsEmpty());
+  ASSERT_THAT(none.problems, SizeIs(1));
+  EXPECT_THAT(none.problems[0], HasSubstr("others used 34 % of the CPU. --indicative takes"));
+  EXPECT_THAT(none.problems[0], HasSubstr("--force --only experiment=evaluate"));
+  const BestOptions options{.indicative = true};
+  const Choices best = choose_best(points_of(sources), options);
+  EXPECT_EQ(chosen(best), "p2 ");
+  const std::string sweep = sweep_of(best.choices, options);
+  EXPECT_THAT(sweep, HasSubstr("5.00 s (indicative)"));
+  EXPECT_THAT(sweep, HasSubstr("# INDICATIVE: others used 34 % of the CPU"));
+  EXPECT_THAT(sweep, HasSubstr("2.00 times as fast"));
 }
 
 TEST(Best, DevicesAndTrialsAreNotMixed) {

@@ -119,15 +119,36 @@ TEST_F(TarflowStateTest, IntegerWeightsAreWrong) {
               HasSubstr("wrong type: var, expected floating point, found int32"));
 }
 
-TEST_F(TarflowStateTest, VolumePreservingModelsAreRefusedByName) {
+TEST_F(TarflowStateTest, VolumePreservingModelsHaveOneHalfOfTheOutputs) {
   const Checkpoint preserving = state([](auto& tensors) {
     for (const char* block : {"blocks.0", "blocks.1"}) {
       reshape(tensors, block + std::string(".proj_out.weight"), {12, 64});
       reshape(tensors, block + std::string(".proj_out.bias"), {12});
     }
   });
-  EXPECT_THAT(error_of([&] { read_model_shape(preserving); }),
-              AllOf(HasSubstr("volume-preserving"), HasSubstr("12 rows")));
+  const ModelShape shape = read_model_shape(preserving);
+  EXPECT_TRUE(shape.volume_preserving);
+  EXPECT_EQ(shape.output_width(), 12);
+  EXPECT_NO_THROW(check_state(preserving, shape));
+  EXPECT_THAT(shape.str(), HasSubstr("volume-preserving"));
+  EXPECT_EQ(shape_from_json(to_json(shape)), shape);
+  EXPECT_FALSE(read_model_shape(state()).volume_preserving);
+}
+
+TEST_F(TarflowStateTest, GreyModelsHaveTokensOfPixels) {
+  const Checkpoint grey = state([](auto& tensors) {
+    reshape(tensors, "var", {16, 4});
+    for (const std::string block : {"blocks.0", "blocks.1"}) {
+      reshape(tensors, block + ".proj_in.weight", {64, 4});
+      reshape(tensors, block + ".proj_out.weight", {8, 64});
+      reshape(tensors, block + ".proj_out.bias", {8});
+    }
+  });
+  const ModelShape shape = read_model_shape(grey);
+  EXPECT_EQ(shape.colours, 1);
+  EXPECT_EQ(shape.patch_size, 2);
+  EXPECT_NO_THROW(check_state(grey, shape));
+  EXPECT_EQ(shape_from_json(to_json(shape)), shape);
 }
 
 TEST_F(TarflowStateTest, ShapesThatNoTarflowHasAreExplained) {

@@ -64,6 +64,18 @@ TEST_F(FileTest, AWriterThatThrowsChangesNothing) {
   EXPECT_EQ(names(), std::vector<std::string>{"f"});
 }
 
+TEST_F(FileTest, ManyFilesAreWrittenAsOneIs) {
+  write_files(folder_ / "new", {{"a", "1"}, {"b", std::string("x\0y", 3)}});
+  EXPECT_EQ(read_file(folder_ / "new/a"), "1");
+  EXPECT_EQ(read_file(folder_ / "new/b"), std::string("x\0y", 3));
+  write_files(folder_ / "new", {{"a", "2"}});
+  EXPECT_EQ(read_file(folder_ / "new/a"), "2");
+  fs::create_directories(folder_ / "new/taken/inside");
+  EXPECT_THROW(write_files(folder_ / "new", {{"c", "3"}, {"taken", "4"}}), Error);
+  for (const auto& entry : fs::directory_iterator(folder_ / "new"))
+    EXPECT_NE(entry.path().extension(), ".part") << entry.path();
+}
+
 TEST_F(FileTest, AWriterThatWritesNothingIsAnError) {
   EXPECT_THROW(write_aside(folder_ / "f", [](const fs::path&) {}), Error);
   EXPECT_TRUE(names().empty());

@@ -57,5 +57,30 @@ TEST(ModelFileName, EveryContradictionIsNamedWithBothValues) {
                           "noise_std: 0.07 by its name, 0.1 by its tensors"));
 }
 
+TEST(ModelFileName, UniformNoiseStandsInThePlaceOfTheLevel) {
+  const auto name = parse_model_filename("imagenet64_model_2_768_8_8_uniform.pth");
+  ASSERT_TRUE(name);
+  EXPECT_TRUE(name->uniform);
+  EXPECT_EQ(name->noise_std, 0);
+  EXPECT_FALSE(parse_model_filename("afhq_model_8_768_8_8_0.07.pth")->uniform);
+}
+
+TEST(ModelFileName, ThePublishedNameIsReadBack) {
+  ModelShape shape;
+  shape.patch_size = shape.blocks = shape.layers = 8;
+  shape.channels = 768;
+  for (const double level : {0.07, 0.1, 0.0, 0.075, 1.0}) {
+    shape.noise_std = level;
+    const auto name = parse_model_filename(published_filename("my_set", shape, false));
+    ASSERT_TRUE(name) << level;
+    EXPECT_EQ(name->dataset, "my_set");
+    EXPECT_EQ(name->noise_std, level);
+    EXPECT_THAT(name_contradictions(*name, shape, "it"), IsEmpty());
+  }
+  EXPECT_EQ(published_filename("a", shape, true), "a_model_8_768_8_8_uniform.pth");
+  shape.noise_std = 0.1;
+  EXPECT_EQ(published_filename("a", shape, false), "a_model_8_768_8_8_0.10.pth");
+}
+
 }  // namespace
 }  // namespace tarflow

@@ -67,6 +67,29 @@ TEST_P(Ranks, TensorsOfEveryRankArriveWhole) {
   }));
 }
 
+TEST_P(Ranks, SumsAreTheSameOnAllRanks) {
+  std::vector<at::Tensor> sums(static_cast<size_t>(GetParam()));
+  expect_no_errors(as_ranks(GetParam(), [&](Communicator& comm) {
+    const auto own = [](int rank, int round) {
+      return at::arange(5, at::kFloat) / 3 + 0.1 * rank + round;
+    };
+    for (int round = 0; round < 2; ++round) {
+      const at::Tensor floats = own(comm.rank(), round), number = at::full({}, 0.5, at::kDouble);
+      comm.begin_sum(floats);
+      comm.begin_sum(number);
+      comm.finish_sums();
+      at::Tensor expected = own(0, round);
+      for (int rank = 1; rank < comm.size(); ++rank) expected = expected + own(rank, round);
+      EXPECT_TRUE(floats.equal(expected));
+      EXPECT_EQ(number.item<double>(), 0.5 * comm.size());
+      sums[static_cast<size_t>(comm.rank())] = floats;
+    }
+    comm.finish_sums();  // of nothing
+    comm.end(0);
+  }));
+  for (const at::Tensor& sum : sums) EXPECT_TRUE(sum.equal(sums.front()));
+}
+
 TEST(Connect, MoreThanTheStoreTakesAtOnceArrivesInPieces) {
   const std::string large(21 << 20, 'z');
   expect_no_errors(as_ranks(2, [&](Communicator& comm) {

@@ -90,7 +90,7 @@ TEST_F(Calibrations, ThatAreDamagedAreMadeAnew) {
   const std::string whole = read_file(file);
   const auto expect_made_anew = [&](int seed, const std::string& why) {
     images(seed);
-    EXPECT_THAT(logs(), AllOf(HasSubstr("is not usable and is made anew"), HasSubstr(why)));
+    EXPECT_THAT(logs(), AllOf(HasSubstr("is not usable and is made again"), HasSubstr(why)));
     EXPECT_EQ(record::read_root_attribute(file, "identity"),
               record::read_root_attribute(kept()[0], "identity"));
     fs::remove_all(folder_ / "results/toy/jobs");

@@ -92,6 +92,12 @@ class EvaluateRanks : public Programs {
     }
   }
 
+  // Whether the job is past what belongs to starting.
+  static bool samples(const fs::path& folder) {
+    return fs::exists(folder / "progress.json") &&
+           read_json_file(folder / "progress.json").value("phase", "") == "sampling";
+  }
+
   // By rank, from the line "3 ranks, processes 7, 8, 9".
   static std::vector<pid_t> processes_of(const fs::path& folder) {
     const std::string log = log_of(folder), mark = "ranks, processes ";
@@ -110,7 +116,7 @@ class EvaluateRanks : public Programs {
   std::vector<pid_t> long_job(const fs::path& folder, int ranks, const Words& more,
                               pid_t& launcher) const {
     launcher = start_ranks(folder, ranks, more);
-    wait_until(launcher, folder, [&] { return fs::exists(folder / "progress.json"); });
+    wait_until(launcher, folder, [&] { return samples(folder); });
     std::vector<pid_t> processes = processes_of(folder);
     EXPECT_EQ(processes.size(), static_cast<size_t>(ranks)) << log_of(folder);
     return processes;
@@ -165,7 +171,7 @@ TEST_F(EvaluateRanks, StoppedAndContinuedWithAnotherCountTheBitsAreTheSame) {
       break;
     }
     // It is at work; since it hears of the stop at once it is not done soon after.
-    wait_until(process, folder, [&] { return fs::exists(folder / "progress.json"); });
+    wait_until(process, folder, [&] { return samples(folder); });
     ::kill(process, ranks == 1 ? SIGTERM : SIGUSR2);
     stopped = stopped && wait(process) == kStopped;
     ASSERT_TRUE(stopped) << log_of(folder);
@@ -229,7 +235,7 @@ TEST_F(EvaluateRanks, WithoutALauncherTheOthersNameTheRankThatDied) {
                                      {"MASTER_ADDR", "127.0.0.1"},
                                      {"MASTER_PORT", std::to_string(20000 + ::getpid() % 10000)}}));
     }
-    wait_until(processes[0], folder, [&] { return fs::exists(folder / "progress.json"); });
+    wait_until(processes[0], folder, [&] { return samples(folder); });
     ::kill(processes[static_cast<size_t>(killed)], SIGKILL);
     EXPECT_EQ(wait(processes[static_cast<size_t>(1 - killed)]), 1);
     wait(processes[static_cast<size_t>(killed)]);

@@ -96,7 +96,7 @@ TEST_F(Guesses, AreMeasuredOnceForAllJobs) {
   EXPECT_EQ(record::read_root_attribute(file, "identity"), identity);
   fs::resize_file(file, 100);
   EXPECT_EQ(chosen_by(4), true_ones);
-  EXPECT_THAT(logs(), HasSubstr("is not usable and is made anew"));
+  EXPECT_THAT(logs(), HasSubstr("is not usable and is made again"));
 }
 
 TEST_F(Guesses, OfIgmCrmAreNotMeasuredAgain) {

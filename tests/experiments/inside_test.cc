@@ -197,7 +197,7 @@ TEST_F(Inside, CompareMeasuresTheGoldenDifference) {
   copy_golden();
   const record::SweepRecord sweep =
       run("  - compare:\n      model: tiny\n      noise: tiny_uncond.h5\n      num_images: 16\n"
-          "      chunk: 5\n      cfg: 0.7\n      shown: 3\n      amplification: 2\n      grid:\n"
+          "      chunk: 5\n      cfg: 0.7\n      self_denoising_lr: 0\n      shown: 3\n      amplification: 2\n      grid:\n"
           "        strategy:\n          - For\n          - {num_GS_list: [4, 1, 1, 1], "
           "max_jacobi_list: [10, 5, 5, 5], guess_list: [0, 1, 0, 1]}\n");
   ASSERT_EQ(sweep.rows.size(), 2u);

@@ -217,7 +217,7 @@ TEST_F(Resume, TheLogSaysWhatAStopCosts) {
   const Json progress = read_json_file(folder / "progress.json");
   ::kill(process, SIGTERM);
   EXPECT_EQ(wait(process), kStopped) << log_of(folder);
-  EXPECT_THAT(log_of(folder), HasSubstr("the job will start anew"));
+  EXPECT_THAT(log_of(folder), HasSubstr("the job will start from the beginning"));
   EXPECT_FALSE(fs::exists(folder / "partial.h5"));
   EXPECT_EQ(progress.at("resumable"), false);
   EXPECT_EQ(progress.at("done_before"), 0.0);

@@ -26,6 +26,7 @@ const std::map<std::string, Rooms> kMayInclude = {
     {"dist", {"core", "tensor"}},
     {"kernels", {"core", "tensor"}},
     {"model", {"core", "checkpoint", "kernels", "tensor"}},
+    {"training", {"checkpoint", "core", "kernels", "model", "tensor"}},
     {"sampling", {"core", "kernels", "model", "tensor"}},
     {"metrics", {"checkpoint", "core", "images", "kernels", "model", "tensor"}},
 };

@@ -61,6 +61,17 @@ TEST(Image, MinMaxOfEqualOrNoFiniteValuesIsBlack) {
   EXPECT_EQ(to_image_min_max(std::vector<float>(12, kNan), 2, 2), blank(2, 2, {0, 0, 0}));
 }
 
+TEST(Image, GreyIsTheLumaOfPil) {
+  Image image = blank(3, 1, {0, 0, 0});
+  image.rgb = {77, 77, 77, 255, 0, 0, 10, 200, 30};
+  std::vector<float> grey(3);
+  to_floats(image, grey);
+  const auto level = [](int v) { return static_cast<float>(v) / 255.0f * 2.0f - 1.0f; };
+  EXPECT_THAT(grey, ElementsAre(level(77), level(76), level(124)));  // as Image.convert("L")
+  EXPECT_THAT(to_image(std::vector<float>{-1, 1, 0}, 3, 1).rgb,
+              ElementsAre(0, 0, 0, 255, 255, 255, 127, 127, 127));
+}
+
 TEST(Image, WrongSizesAreErrors) {
   std::vector<float> chw(11);
   EXPECT_THAT(error_of([&] { to_image(chw, 2, 2); }),

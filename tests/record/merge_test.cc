@@ -7,7 +7,9 @@
 #include <random>
 
 #include "framework/core/file.h"
+#include "framework/record/array.h"
 #include "framework/record/fault.h"
+#include "framework/record/hdf5.h"
 #include "framework/record/record.h"
 #include "tests/record/sample_record.h"
 
@@ -38,6 +40,12 @@ JobRecord job_of_generation(const std::string& hash, int64_t generation) {
   return job;
 }
 
+std::vector<std::string> order_in(const std::filesystem::path& file) {
+  const Handle opened = open_file(file);
+  const std::optional<Array> order = read_array(opened, "order");
+  return order ? order->strings : std::vector<std::string>();
+}
+
 TEST(Merge, SameBytesInAnyOrderAndTwice) {
   const ScratchFolder folder;
   std::vector<std::filesystem::path> files;
@@ -58,6 +66,29 @@ TEST(Merge, SameBytesInAnyOrderAndTwice) {
   files.push_back(files[3]);
   merge(folder / "b.h5", "demo", files);
   EXPECT_TRUE(read_file(folder / "a.h5") == read_file(folder / "b.h5")) << "a job given twice";
+}
+
+TEST(Merge, NotesTheOrderOfTheSweepFile) {
+  const ScratchFolder folder;
+  std::vector<JobFile> files;
+  for (const char* hash : {"00", "01"}) {
+    files.push_back({folder / (std::string(hash) + ".h5"), {}});
+    write_job(files.back().file, sample_job(hash, 1));
+  }
+  merge(folder / "a.h5", "demo", files);
+  std::vector<std::string> points;
+  for (const Row& row : read_sweep(folder / "a.h5").rows)
+    points.push_back(std::get<std::string>(row.at("point")));
+  ASSERT_THAT(points, SizeIs(2));
+  EXPECT_THAT(order_in(folder / "a.h5"), SizeIs(0)) << "nobody told it";
+  const std::string digest_before = digest(read_sweep(folder / "a.h5"));
+  const std::vector<std::string> order = {points[1], "of no job", points[0]};
+  EXPECT_TRUE(merge(folder / "a.h5", "demo", files, order).wrote);
+  EXPECT_THAT(order_in(folder / "a.h5"), ::testing::ElementsAre(points[1], points[0]));
+  EXPECT_FALSE(merge(folder / "a.h5", "demo", files, order).wrote) << "it holds this already";
+  EXPECT_TRUE(merge(folder / "a.h5", "demo", files, {points[0], points[1]}).wrote);
+  EXPECT_THAT(order_in(folder / "a.h5"), ::testing::ElementsAre(points[0], points[1]));
+  EXPECT_EQ(digest(read_sweep(folder / "a.h5")), digest_before) << "no result";
 }
 
 TEST(Merge, UnitesColumnsRowsAndArrays) {

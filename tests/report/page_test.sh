@@ -46,19 +46,24 @@ location.hash=link.hash;
 setTimeout(()=>{
 const target=document.getElementById(link.hash.slice(1));
 found.push("origin:"+(target!==null&&target.closest("details").open));
+found.push("signs:"+Array.from(document.querySelectorAll(".more")).every(b=>
+{const s=b.firstElementChild;
+return (s.scrollWidth-s.clientWidth>2||s.scrollHeight-s.clientHeight>2)===("more" in b.dataset)}));
 found.push("named:"+Array.from(document.images).every(i=>i.alt.length>20));
 found.push("drawn:"+Array.from(document.images).every(i=>{i.loading="eager";return i.src.startsWith("data:");}));
 document.body.setAttribute("data-probe",found.join(" "));},100);
 })();</script>'
 sed "s|</body>||;s|</html>||" "$page" >"$scratch/probe.html"
 printf '%s\n</body></html>\n' "$probe" >>"$scratch/probe.html"
-chromium --virtual-time-budget=3000 --dump-dom "file://$scratch/probe.html" >"$scratch/dom"
+for size in 1400,1200 390,844; do
+chromium --window-size=$size --virtual-time-budget=3000 --dump-dom "file://$scratch/probe.html" >"$scratch/dom"
 expect_quiet "the page with a probe"
-wanted='data-probe="ascending:true descending:true origin:true named:true drawn:true"'
-grep -q "$wanted" "$scratch/dom" || fail "the probe says: $(grep -o 'data-probe="[^"]*"' "$scratch/dom")"
+wanted='data-probe="ascending:true descending:true origin:true signs:true named:true drawn:true"'
+grep -q "$wanted" "$scratch/dom" || fail "at $size the probe says: $(grep -o 'data-probe="[^"]*"' "$scratch/dom")"
+done
 
 # Nothing but the boxes of tables may be wider than the window, which frames of these widths stand for.
-for width in 360 800 1400; do
+for width in 360 390 800 1400; do
   cat >"$scratch/frame.html" <<HTML
 <!doctype html><iframe id=f style="width:${width}px;height:900px;border:0" src="sweep/report/report.html"></iframe>
 <script>f.onload=()=>{const d=f.contentDocument.documentElement;

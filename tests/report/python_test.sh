@@ -17,8 +17,9 @@ trap 'rm -rf "$folder"' EXIT
 mkdir "$folder/results"
 cp "$record" "$folder/results/demo.h5"
 cd "$folder"
+export PYTHONPATH=$source/share
 blocks() { sed -n '/^```python$/,/^```$/{/^```/d;p}' "$1"; }
-for page in README.md docs/records.md; do
+for page in README.md docs/records.md docs/python.md; do
   blocks "$source/$page" >block.py
   [[ -s block.py ]] || { echo "$page has no block of Python" && exit 1; }
   echo "== $page"
@@ -37,7 +38,7 @@ for name in columns:
     theirs, ours = exported[name], points[name]
     if "has_" + name in points:
         ours = ours.where(points["has_" + name] == 1)
-    if ours.dtype == object:
+    if not pandas.api.types.is_numeric_dtype(ours):
         assert (theirs.fillna("").astype(str) == ours.astype(str)).all(), name
     else:
         assert theirs.astype(float).equals(ours.astype(float)), name

@@ -4,6 +4,7 @@
 #include <c10/util/Exception.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "framework/sampling/memory_plan.h"
@@ -181,6 +182,19 @@ TEST(BatchSampler, PlansForTheStrategyThatRuns) {
   EXPECT_EQ(both.micro_batch(), alone.micro_batch()) << "the gradient of what was sampled";
   both.sample(some_noise(6), labels);
   EXPECT_EQ(both.micro_batch(), 3);
+}
+
+TEST(BatchSamplerTest, ProgressIsThatOfTheWholeBatch) {
+  const Model model = random_model(kSmallShape, 4);
+  SampleOptions options = options_of({});
+  std::vector<double> told;
+  options.on_progress = [&](double share) { told.push_back(share); };
+  BatchSampler sampler(model, options, limited_to(model, options, 2));
+  sampler.sample(some_noise(5), {0, 1, 2, 3, 4});
+  EXPECT_EQ(told.size(), 3u * 45) << "parts of 2, 2 and 1 images";
+  EXPECT_TRUE(std::is_sorted(told.begin(), told.end()));
+  EXPECT_DOUBLE_EQ(told[44], 0.4);
+  EXPECT_DOUBLE_EQ(told.back(), 1);
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "framework/core/error.h"
 #include "framework/model/patchify.h"
 #include "tests/support/linear_flow.h"
@@ -59,6 +61,28 @@ TEST(SamplerTest, WorkIsCounted) {
   ASSERT_EQ(sequential.work.size(), 3u);
   EXPECT_EQ(sequential.work[2].block, 2);
   EXPECT_EQ(sequential.work[2].iterations, std::vector<int>{15});
+}
+
+TEST(SamplerTest, TellsHowFarItIsAfterEveryStep) {
+  const Model model = random_model(kSmallShape, 4);
+  const std::vector<BlockPlan> plans = {{}, plan_of(1, 3), plan_of(4, 2), {Window{4, 0.1, WindowGuess::kUp, 3, "F"}}};
+  for (const BlockPlan& plan : plans) {
+    SampleOptions options = options_of(plan);
+    std::vector<double> told;
+    options.on_progress = [&](double share) { told.push_back(share); };
+    const SampleResult result = sample(model, some_noise(0, 2), {0, 1}, options);
+    EXPECT_TRUE(std::is_sorted(told.begin(), told.end()));
+    ASSERT_FALSE(told.empty());
+    EXPECT_GE(told.front(), 0);
+    EXPECT_LE(told.back(), 1);
+    EXPECT_GT(told.back(), 0.6);
+    options.on_progress = {};
+    EXPECT_TRUE(at::equal(result.images, sample(model, some_noise(0, 2), {0, 1}, options).images));
+    if (!plan.sequential()) continue;
+    EXPECT_EQ(told.size(), 3u * 15) << "inside a long For as well";
+    EXPECT_DOUBLE_EQ(told.front(), 1.0 / 45);
+    EXPECT_DOUBLE_EQ(told.back(), 1);
+  }
 }
 
 TEST(SamplerTest, ServesFewerImagesAndRefusesMore) {

@@ -10,6 +10,8 @@
 namespace tarflow::schedule {
 namespace {
 
+namespace fs = std::filesystem;
+
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -149,12 +151,30 @@ TEST_F(Profiles, AreFoundByNameFileOrInTheUsersFolder) {
   EXPECT_EQ(find_profile("", folders).partition, "default");
   EXPECT_EQ(find_profile((house_ / "shipped/lab.yaml").string(), folders).partition, "shipped");
   EXPECT_FALSE(find_profile("none", folders).slurm());
+  ProfileFolders site = folders;
+  site.site = house_ / "site";
+  write_file(house_ / "site/cluster.yaml", "executor: slurm\npartition: site\n");
+  write_file(house_ / "site/clusters/lab.yaml", "executor: slurm\npartition: site lab\n");
+  write_file(house_ / "site/clusters/big.yaml", "executor: slurm\npartition: big\n");
+  EXPECT_EQ(find_profile("", site).partition, "default") << "the user's own comes first";
+  EXPECT_EQ(find_profile("lab", site).partition, "own");
+  EXPECT_EQ(find_profile("big", site).partition, "big");
+  site.config = house_ / "nobody";
+  EXPECT_EQ(find_profile("", site).partition, "site");
+  EXPECT_EQ(find_profile("lab", site).partition, "site lab") << "before what is shipped";
   try {
     find_profile("lub", folders);
     ADD_FAILURE() << "there is no such profile";
   } catch (const Error& failure) {
     EXPECT_THAT(failure.what(), HasSubstr("did you mean `lab`?"));
   }
+}
+
+TEST_F(Profiles, AShippedExampleIsKnownUntilItIsEdited) {
+  const fs::path shipped = fs::path(TARFLOW_SOURCE_DIR) / "sweeps/clusters";
+  const std::string text = read_file(shipped / "university.yaml");
+  EXPECT_EQ(example_of(read(text), shipped), "university") << "under another name as well";
+  EXPECT_EQ(example_of(read(text + "max_array: 7\n"), shipped), "");
 }
 
 }  // namespace

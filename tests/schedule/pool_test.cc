@@ -136,6 +136,17 @@ TEST(Pool, WhatTheMachineLacksIsNamedOnceWithItsPlace) {
   EXPECT_TRUE(beyond({{}, 8}, jobs_of({of_gpus(1), of_gpus(0)})).empty())
       << "one GPU is wanted where there are any";
   EXPECT_THAT(beyond({{}, 8}, jobs_of({of_gpus(2)})).at(0).what, HasSubstr("has none"));
+  Jobs cuda;
+  for (const char* device : {"cuda", "cuda", "auto", "cpu"}) {
+    Job job = jobs_of({of_gpus(1)})[0];
+    job.settings.set("device", device);
+    cuda.push_back(job);
+  }
+  ASSERT_EQ(beyond({{}, 8}, cuda).size(), 1u);
+  EXPECT_THAT(beyond({{}, 8}, cuda)[0].str(),
+              AllOf(HasSubstr("`device: cuda`, but this machine has no GPU"),
+                    HasSubstr("--set device=auto")));
+  EXPECT_TRUE(beyond({{"0"}, 8}, cuda).empty());
 }
 
 TEST(Pool, ThisMachineHasCores) { EXPECT_GE(this_machine().cores, 1); }

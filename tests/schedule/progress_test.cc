@@ -21,6 +21,53 @@ TEST(Progress, ReadsWhatAWorkerWritesAndNothingElse) {
   EXPECT_EQ(worker_progress_from_json({{"done", -1}, {"total", 3}}).fraction(), 0.0);
 }
 
+TEST(Progress, TellsHowFarAPieceIs) {
+  const WorkerProgress inside = worker_progress_from_json({{"done", 64},
+                                                           {"total", 256},
+                                                           {"piece", 64},
+                                                           {"share", 0.237},
+                                                           {"phase", "sampling"},
+                                                           {"images_per_second", 3.0}});
+  EXPECT_EQ(describe(inside), "sampling 64/256 (next 64: 23 %), 3.0 images/s");
+  EXPECT_DOUBLE_EQ(inside.fraction(), (64 + 0.237 * 64) / 256);
+}
+
+TEST(Progress, PreparingIsNoPartOfTheJob) {
+  const WorkerProgress warming = worker_progress_from_json({{"done", 0},
+                                                            {"total", 1},
+                                                            {"piece", 1},
+                                                            {"share", 0.5},
+                                                            {"phase", "warming up"},
+                                                            {"preparing", true},
+                                                            {"seconds_left", 3}});
+  EXPECT_EQ(describe(warming), "warming up 50 %");
+  EXPECT_EQ(warming.fraction(), 0);
+  EXPECT_EQ(warming.seconds_left, 0)
+      << "else a job that has hours to go would count as nearly done";
+}
+
+TEST(Progress, TextsAreShortenedByCodePoints) {
+  EXPECT_EQ(shortened("evaluate", 8), "evaluate");
+  EXPECT_EQ(shortened("evaluate", 5), "eval…");
+  EXPECT_EQ(shortened("äöüß", 3), "äö…");
+  EXPECT_EQ(shortened("äöü", 3), "äöü");
+}
+
+TEST(Progress, TheLabelGivesWayToTheProgress) {
+  const Scratch folder;
+  std::FILE* out = std::fopen((folder / "out").c_str(), "w");
+  {
+    Progress progress(out, true, 1, 1);
+    progress.start_job("a", "evaluate of a model and a strategy with " + std::string(80, 'x'), 1);
+    progress.update("a", {1, 2, "sampling", 3.0});
+    progress.redraw();
+  }
+  std::fclose(out);
+  const std::string text = read_file(folder / "out");
+  EXPECT_NE(text.find("…: sampling 1/2, 3.0 images/s | "), std::string::npos) << text;
+  EXPECT_NE(text.find(" left"), std::string::npos) << text;
+}
+
 TEST(Progress, Durations) {
   EXPECT_EQ(duration(0.44), "0.4 s");
   EXPECT_EQ(duration(59.99), "1:00");

@@ -164,7 +164,7 @@ TEST_F(RunSweep, TwoAtOnceInOneFolderAreRefused) {
   const auto [driver, worker] = start_blocked(2);
   const Finished second = wait(start("demo.yaml"));
   EXPECT_EQ(second.status, 3) << "nothing is wrong with the input";
-  EXPECT_THAT(second.err, HasSubstr("another run_sweep is at work in results/demo"));
+  EXPECT_THAT(second.err, HasSubstr("another run_sweep is running in results/demo"));
   ::kill(driver, SIGTERM);
   EXPECT_EQ(wait(driver).status, 130);
 }
@@ -281,7 +281,6 @@ TEST_F(RunSweep, BadInputRunsNothingAndIsSaidOnce) {
   EXPECT_FALSE(fs::exists(house_ / "results"));
   EXPECT_EQ(run("absent.yaml").status, 2);
   EXPECT_EQ(run("").status, 2);
-  EXPECT_EQ(run("demo.yaml --smoke --dry-run").status, 2);
   EXPECT_EQ(run("demo.yaml demo.yaml").status, 2);
   state("[1]", "[0]", fmt::format("        data: [{}]\n", (house_ / "absent").string()));
   const Finished absent = run();
@@ -306,6 +305,70 @@ TEST_F(RunSweep, FailingTablesAreReportedAndCostNothing) {
   EXPECT_EQ(finished.status, 1);
   EXPECT_THAT(finished.err, HasSubstr("status 7"));
   EXPECT_THAT(record().rows, SizeIs(6));
+}
+
+TEST_F(RunSweep, TheEndIsTheAnswerInShortUnlessTablesAreWanted) {
+  write_file(house_ / "bin/analyze", "#!/bin/sh\necho \"analyze $*\"\n");
+  fs::permissions(house_ / "bin/analyze", fs::perms::owner_all);
+  EXPECT_EQ(run().out, "analyze results/demo.h5 --short\n");
+  EXPECT_EQ(run().out, "analyze results/demo.h5 --short\n") << "also with nothing to do";
+  EXPECT_EQ(started_jobs(), 0u);
+  EXPECT_EQ(run("demo.yaml --tables").out, "analyze results/demo.h5\n");
+}
+
+TEST_F(RunSweep, OnlySelectsInTheListOfJobs) {
+  EXPECT_EQ(run("demo.yaml --only value=1,2").status, 0);
+  const std::string all = run("demo.yaml --list-jobs").out,
+                    one = run("demo.yaml --list-jobs --only value=1").out,
+                    open = run("demo.yaml --list-jobs --only value=3").out;
+  EXPECT_EQ(std::count(all.begin(), all.end(), '\n'), 3);
+  EXPECT_EQ(std::count(one.begin(), one.end(), '\n'), 1);
+  EXPECT_THAT(one, HasSubstr("done  2  measure value=1"));
+  EXPECT_THAT(open, HasSubstr("pending  2  measure value=3"));
+  EXPECT_EQ(std::count(open.begin(), open.end(), '\n'), 1);
+}
+
+TEST_F(RunSweep, ASmokeRunIsLookedAtAsTheSweepIs) {
+  const Finished plan = run("demo.yaml --smoke --dry-run");
+  EXPECT_EQ(plan.status, 0) << plan.err;
+  EXPECT_THAT(plan.out, HasSubstr("SMOKE RUN of demo-smoke"));
+  EXPECT_THAT(plan.out, HasSubstr("demo-smoke: 6 points, of which 0 done"));
+  EXPECT_THAT(plan.out, HasSubstr("this smoke run will take roughly "));
+  EXPECT_EQ(started_jobs(), 0u);
+  const Finished smoke = run("demo.yaml --smoke");
+  EXPECT_EQ(smoke.status, 0) << smoke.err;
+  EXPECT_THAT(smoke.out, HasSubstr("*** will take roughly "));
+  EXPECT_THAT(run("demo.yaml --smoke --status").out, HasSubstr("demo-smoke: 6 of 6 points done"));
+  EXPECT_THAT(run("demo.yaml --status").out, HasSubstr("demo: 0 of 6 points done"));
+  const Finished cancel = run("demo.yaml --smoke --cancel");
+  EXPECT_THAT(cancel.err, HasSubstr("demo-smoke: no run_sweep is running, nothing to cancel"));
+  EXPECT_THAT(run("demo.yaml --smoke --list-jobs").out, HasSubstr("done  2  measure value=1"));
+}
+
+TEST_F(RunSweep, NoSmokeRunIsMadeByLookingForOne) {
+  for (const char* look : {"--cancel", "--clean --yes", "--log 0"}) {
+    const Finished none = run(fmt::format("demo.yaml --smoke {}", look));
+    EXPECT_EQ(none.status, 1) << look;
+    EXPECT_THAT(none.err, HasSubstr("demo-smoke: no smoke run of this sweep was started here"));
+  }
+  EXPECT_FALSE(fs::exists(house_ / "results/demo-smoke"));
+}
+
+TEST_F(RunSweep, HabitsOfOtherProgramsAreAnsweredWithTheLineHere) {
+  const auto refused = [&](const std::string& arguments) {
+    const Finished finished = run(arguments);
+    EXPECT_EQ(finished.status, 2) << arguments;
+    EXPECT_EQ(started_jobs(), 0u) << arguments;
+    return finished.err;
+  };
+  EXPECT_THAT(refused("demo.yaml value=1"), HasSubstr("demo.yaml --only value=1"));
+  EXPECT_THAT(refused("demo.yml"), HasSubstr("write run_sweep --programs bin demo.yaml"));
+  EXPECT_THAT(refused("demo.yaml --resume"),
+              HasSubstr("write run_sweep --programs bin demo.yaml\n"));
+  EXPECT_THAT(refused("demo.yaml --set lr=0.5,1"), HasSubstr("--set 'lr=[0.5, 1]'"));
+  state("[1]", "[0]");
+  write_file(house_ / "demo.yaml", "experiments:\n  - measure: {value: [1, 2]}\n");
+  EXPECT_THAT(refused("demo.yaml"), HasSubstr("grid: {value: [1, 2]}"));
 }
 
 TEST_F(RunSweep, SmokeHasResultsOfItsOwn) {

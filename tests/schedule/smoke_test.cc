@@ -32,7 +32,9 @@ struct Bench {
         {experiment, sweep::Settings(settings), fmt::format("p{}", sweep.points.size()), {}});
   }
 
-  Smoke smoke() { return make_smoke(sweep, schemas, folder / "out"); }
+  Smoke smoke(StandIn stand_in = StandIn::kFull) {
+    return make_smoke(sweep, schemas, folder / "out", stand_in);
+  }
 
   Scratch folder;
   ExperimentSchemas schemas{look_schema(), measure_schema()};
@@ -73,6 +75,22 @@ TEST(Smoke, AnUntrainedCheckpointIsUsedAgainUnlessItsShapeIsAnother) {
   bench.sweep.models["tiny"].shape.classes = 10;  // the file's name does not tell it
   bench.smoke();
   EXPECT_EQ(checkpoint::open_tarflow(checkpoint).shape.classes, 10);
+}
+
+TEST(Smoke, ASmallStandInHasTheTokensAndBlocksOfTheModel) {
+  Bench bench;
+  bench.sweep.models["tiny"].shape = {8, 4, 128, 2, 3, 10, 0.1};
+  bench.add({{"images", bench.folder.path().string()}, {"model", "tiny"}, {"num_images", 100}});
+  const Smoke smoke = bench.smoke(StandIn::kSmall);
+  const sweep::Model& model = smoke.sweep.models.at("tiny");
+  const ModelShape small{8, 4, kHeadWidth, 2, 1, 10, 0.1};
+  EXPECT_EQ(model.shape, small);
+  ModelShape found = checkpoint::open_tarflow(model.checkpoint).shape;
+  found.noise_std = small.noise_std;
+  EXPECT_EQ(found, small);
+  EXPECT_EQ(smoke.replaced.at("small"), Json::array({"tiny"}));
+  EXPECT_THAT(smoke.messages, ::testing::Contains(HasSubstr("UNTRAINED small checkpoint")));
+  EXPECT_EQ(bench.smoke().replaced.at("small"), Json::array());
 }
 
 TEST(Smoke, WhatIsThereStays) {

@@ -31,7 +31,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"      cgf: 1\n", "7:7 `evaluate` has no key `cgf`", "did you mean `cfg`?"},
         Case{"      cfg: 1\n      cfg: 2\n", "8:7 `cfg` is stated twice, first on line 7",
              "keep one"},
-        Case{"      cfg: [1, 2]\n", "7:12 `cfg`: expected a number, found a list", ""},
+        Case{"      cfg: [1, 2]\n", "7:12 `cfg`: expected a number, found a list",
+             "write it under `grid:`, grid: {cfg: [1, 2]}"},
         Case{"      cfg: {a: 1}\n", "7:12 `cfg`: expected a number, found a map", ""},
         Case{"      cfg: much\n", "7:12 `cfg`: expected a number, found the text `much`", ""},
         Case{"      cfg: \"1\"\n", "7:12 `cfg`: expected a number, found the text `1`",
@@ -87,7 +88,7 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     Strategies, SettingsErrors,
     ::testing::Values(
-        Case{"      strategy: fore\n", "7:17 `fore` is not a strategy: it is no known name",
+        Case{"      strategy: fore\n", "7:17 `fore` is not a strategy: the name is not known",
              "[Stack-GS-J-Else]"},
         Case{"      strategy: '[7-8-32]'\n",
              "7:17 `[7-8-32]` is not a strategy: it has 3 parts instead of 4", ""},
@@ -96,7 +97,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"      strategy: '[0/7-8/8/8-32-10]'\n",
              "7:17 `[0/7-8/8/8-32-10]` is not a strategy: GS has 3 values for 2 blocks", ""},
         Case{"      strategy: '[7/7-8-32-10]'\n",
-             "7:17 `[7/7-8-32-10]` is not a strategy: block 7 stands twice in Stack", ""},
+             "7:17 `[7/7-8-32-10]` is not a strategy: block 7 occurs twice in Stack", ""},
         Case{"      strategy: '[7-8-0-10]'\n",
              "7:17 `[7-8-0-10]` is not a strategy: J is at least 1", ""},
         Case{"      strategy: '[7-8-32-0]'\n",
@@ -143,7 +144,7 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         Case{"      strategy: {blocks: {}}\n", "7:26 `blocks` is an empty map", ""},
         Case{"      strategy: {blocks: {7: sequential}}\n",
-             "7:26 nothing is said about block 0, 1, 2, 3, 4, 5, 6", "`else: ...`"},
+             "7:26 no method is stated for block 0, 1, 2, 3, 4, 5, 6", "`else: ...`"},
         Case{"      strategy: {blocks: {8: sequential, else: sequential}}\n",
              "7:27 block 8 of a model with 8 blocks", "0 to 7"},
         Case{"      strategy: {blocks: {x: sequential, else: sequential}}\n",
@@ -344,7 +345,7 @@ TEST_F(SweepTest, StatementsAgainstTheNameOfAMissingCheckpoint) {
       ElementsAre("2:85 `channels` is 256, but the file's name says 128",
                   "3:59 images of 30 pixels do not divide into patches of 4",
                   "3:86 `noise_std` is 0.07, but the file's name says 0.05",
-                  "4:67 100 channels are no multiple of 64", "5:6 `p` is an empty map",
+                  "4:67 100 channels are not a multiple of 64", "5:6 `p` is an empty map",
                   "6:3 the model `q` has no `checkpoint`",
                   "7:19 `blocks` is 99999999, not within 1 to 1024",
                   "8:15 `measure` needs `images`", "8:15 `measure` needs `model`"));

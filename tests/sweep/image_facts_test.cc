@@ -119,6 +119,47 @@ TEST_F(ImageFactsTest, BrokenLinksMayBeAsManyAsUnreadableFiles) {
   EXPECT_THAT(problems("      images: pictures\n      max_unreadable: 2\n"), IsEmpty());
 }
 
+TEST_F(ImageFactsTest, MoreImagesThanThereAreIsAnError) {
+  facts_.count = 100;
+  EXPECT_THAT(problems("      images: pictures\n      num_images: 100\n"), IsEmpty());
+  EXPECT_THAT(problems("      images: pictures\n      grid: {num_images: [50, 101]}\n"),
+              ElementsAre(HasSubstr("8:31 `num_images`: 101 images, but `images` has 100: ")));
+  EXPECT_THAT(problems("      strategy: {name: '[7-8-4-4]', guess: auto}\n"
+                       "      guess_images: pictures\n      guess_num_images: 300\n"
+                       "      num_images: 1000\n"),
+              ElementsAre(HasSubstr("9:25 `guess_num_images`: 300 images, but `guess_images` has "
+                                    "100")));
+  facts_.count = 0;
+  EXPECT_THAT(problems("      images: pictures\n      num_images: 101\n"), IsEmpty())
+      << "how many there are is not known";
+  facts_.count = 100;
+  have_a_reference();
+  EXPECT_THAT(problems("      reference: pictures\n      num_images: 101\n"), IsEmpty())
+      << "samples may be more than the images they are compared with";
+}
+
+TEST_F(ImageFactsTest, FoldersAreTheModelsClassesWhereTheyAreLabels) {
+  Field labels = with_default(make_field("labels", FieldType::kChoice), "none");
+  labels.choices = {"none", "folder"};
+  fields().push_back(labels);
+  facts_.count = 100;
+  facts_.classes = 3;
+  const std::string folder = "      images: pictures\n      num_images: 9\n      labels: folder\n";
+  EXPECT_THAT(problems("      images: pictures\n      num_images: 9\n"), IsEmpty());
+  EXPECT_THAT(problems(folder), ElementsAre(HasSubstr("9:15 `labels: folder`: ")));
+  EXPECT_THAT(problems(folder)[0],
+              HasSubstr("has 3 class folders, but the model m has 10 classes"));
+  facts_.classes = 10;
+  EXPECT_THAT(problems(folder), IsEmpty());
+  facts_.classes = 7;
+  facts_.batches = true;  // numbers, of which not all need occur
+  EXPECT_THAT(problems(folder), IsEmpty());
+  facts_.classes = 11;
+  EXPECT_THAT(problems(folder)[0], HasSubstr("has 11 labels, but the model m has 10 classes"));
+  EXPECT_THAT(problems(folder + "      model: small\n")[0],
+              HasSubstr("the model small is unconditional"));
+}
+
 TEST_F(ImageFactsTest, WhatIsLeftOutIsAWarning) {
   facts_.warnings = {"pictures: 6 image files are not read (6 .webp)"};
   EXPECT_THAT(problems("      images: pictures\n", true),

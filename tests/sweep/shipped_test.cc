@@ -159,6 +159,34 @@ TEST_F(ShippedSweepsLoad, ThePublishedModelsWithoutTheirFiles) {
   }
 }
 
+// The settings and strategies of the four rows are those of the sweeps of one row each.
+TEST_F(ShippedSweepsLoad, ThePaperHasAllFourRows) {
+  const Sweep paper = load_sweep(kSweeps / "paper.yaml", schemas_, {.allow_missing = true});
+  EXPECT_THAT(paper.warnings, IsEmpty());
+  EXPECT_THAT(paper.points, SizeIs(4 + 4 * 2 + 1));
+  for (const Shipped& shipped : kPublished) {
+    const Sweep own = load_sweep(kSweeps / fmt::format("{}.yaml", shipped.name), schemas_,
+                                 {.allow_missing = true});
+    size_t found = 0;
+    for (const Point& point : paper.points) {
+      if (point.settings.find("model") == nullptr || point.settings.at("model") != shipped.name)
+        continue;
+      ++found;
+      Settings settings = point.settings;
+      if (point.experiment == "evaluate") {
+        EXPECT_EQ(settings.at("chunk"), 128);
+        settings.set("chunk", 64);
+      }
+      const auto same = [&](const Point& other) {
+        return other.experiment == point.experiment && other.settings == settings;
+      };
+      EXPECT_TRUE(std::any_of(own.points.begin(), own.points.end(), same))
+          << shipped.name << " " << settings.json();
+    }
+    EXPECT_EQ(found, 3u) << shipped.name;
+  }
+}
+
 TEST_F(ShippedSweepsLoad, TheModelWithoutFiguresWithoutItsFile) {
   const Sweep sweep = load_sweep(kSweeps / "img64cond_p2.yaml", schemas_, {.allow_missing = true});
   EXPECT_THAT(sweep.points, SizeIs(1 + 2));

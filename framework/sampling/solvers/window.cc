@@ -52,7 +52,7 @@ class WindowSolver final : public Solver {
     }
     const char kind = plan_.pattern[static_cast<size_t>(given_) % plan_.pattern.size()];
     if (evaluator_.guided() && step.width > 1 && kind == 'H') step.passes = Passes::kConditional;
-    step.range = {0, tokens_ - 1};
+    step.range = {front_, tokens_ - 1};
     step.iteration = ++given_;
     return step;
   }

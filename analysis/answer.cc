@@ -1,0 +1,289 @@
+#include "analysis/answer.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "analysis/deviation.h"
+#include "analysis/distances.h"
+#include "analysis/format.h"
+#include "analysis/page_summary.h"
+#include "analysis/sources.h"
+#include "analysis/speedup_block.h"
+#include "analysis/timing.h"
+#include "analysis/width.h"
+#include "framework/core/error.h"
+
+namespace tarflow::analysis {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr size_t kMostRows = 6;      // of the table
+constexpr size_t kMostNotValid = 3;  // kinds of what is not valid
+constexpr const char* kMore = "…";
+
+// A cfg and self_denoising_lr of a family.
+struct Setting {
+  std::optional<double> cfg, lr;
+  bool operator==(const Setting&) const = default;
+};
+
+Setting setting_of(const Measured& measured) { return {measured.cfg, measured.lr}; }
+
+std::string setting_text(const Setting& setting) {
+  std::vector<std::string> parts;
+  if (setting.cfg) parts.push_back(fmt::format("cfg {}", *setting.cfg));
+  if (setting.lr) parts.push_back(fmt::format("self_denoising_lr {}", *setting.lr));
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+// Where the distance of For is smallest, else that of any strategy; without distances the setting
+// that has most strategies.
+Setting best_setting(const MeasuredFamily& family) {
+  if (const Measured* best = best_sequential(family)) return setting_of(*best);
+  const Measured* nearest = nullptr;
+  for (const Measured& measured : family.measured) {
+    if (!measured.distance) continue;
+    if (!nearest || measured.distance->value < nearest->distance->value) nearest = &measured;
+  }
+  if (nearest) return setting_of(*nearest);
+  Setting most = setting_of(family.measured.front());
+  size_t strategies = 0;
+  for (const Measured& one : family.measured) {
+    const auto same = [&](const Measured& other) { return setting_of(other) == setting_of(one); };
+    const auto count =
+        static_cast<size_t>(std::count_if(family.measured.begin(), family.measured.end(), same));
+    if (count > strategies) {
+      strategies = count;
+      most = setting_of(one);
+    }
+  }
+  return most;
+}
+
+// The median deviation from the images of For, a mean over the seeds of both.
+Cell median_deviation(const Measured& measured, const Measured* reference) {
+  if (!reference) return {kNoValue};
+  double sum = 0;
+  size_t seeds = 0;
+  for (const Point& point : measured.points) {
+    const record::Array* images = point.array(kSampledImages);
+    const Point* other = nullptr;
+    for (const Point& candidate : reference->points) {
+      if (candidate.number("seed") == point.number("seed")) other = &candidate;
+    }
+    const record::Array* exact = other ? other->array(kSampledImages) : nullptr;
+    if (!images || !exact) continue;
+    try {
+      sum += deviation(*images, *exact).median;
+      ++seeds;
+    } catch (const Error&) {  // the table of the block says why
+    }
+  }
+  return seeds > 0 ? deviation_cell(sum / static_cast<double>(seeds)) : Cell{kNoValue};
+}
+
+// The rows shown: For, and of more than kMostRows the fastest.
+std::vector<const Measured*> shown_rows(const MeasuredFamily& family, const Setting& setting,
+                                        size_t& left_out) {
+  std::vector<const Measured*> rows;
+  for (const Measured& measured : family.measured) {
+    if (setting_of(measured) == setting) rows.push_back(&measured);
+  }
+  left_out = 0;
+  if (rows.size() <= kMostRows) return rows;
+  std::vector<const Measured*> order = rows;
+  std::stable_sort(order.begin(), order.end(), [](const Measured* a, const Measured* b) {
+    const auto key = [](const Measured* m) {
+      return std::pair(!m->sequential, m->indicative_seconds.value_or(INFINITY));
+    };
+    return key(a) < key(b);
+  });
+  order.resize(kMostRows);
+  left_out = rows.size() - kMostRows;
+  std::erase_if(rows, [&](const Measured* row) {
+    return std::find(order.begin(), order.end(), row) == order.end();
+  });
+  return rows;
+}
+
+Cell seconds_cell(const Measured& measured, int decimals, const std::string& note) {
+  if (measured.seconds) return number_cell(measured.seconds, decimals);
+  return number_cell(measured.indicative_seconds, decimals,
+                     measured.indicative_seconds ? note : "");
+}
+
+Cell rate_cell(const Measured& measured, const Measured* reference, const std::string& note) {
+  if (!reference) return {kNoValue};
+  if (measured.seconds && reference->seconds)
+    return number_cell(*reference->seconds / *measured.seconds, 2);
+  if (!measured.indicative_seconds || !reference->indicative_seconds) return {kNoValue};
+  return number_cell(*reference->indicative_seconds / *measured.indicative_seconds, 2, note);
+}
+
+Table table_of(const MeasuredFamily& family, size_t others) {
+  const Setting setting = best_setting(family);
+  size_t left_out = 0;
+  const std::vector<const Measured*> rows = shown_rows(family, setting, left_out);
+  const Measured* reference = nullptr;
+  std::vector<Point> points;
+  std::vector<std::optional<double>> times;
+  for (const Measured* row : rows) {
+    if (row->sequential && !reference) reference = row;
+    points.insert(points.end(), row->points.begin(), row->points.end());
+    times.push_back(row->seconds ? row->seconds : row->indicative_seconds);
+  }
+  const std::string note = "indicative";  // the lines below the table say why
+  const bool distances = !family.distance_name.empty();
+  Table table;
+  table.title = fmt::format(
+      "{} at {}{}", family.title, setting_text(setting),
+      reference && reference->distance ? ", where the distance of For is smallest" : "");
+  const Point& first = points.front();
+  table.introduction =
+      fmt::format("{}, {}, {} images, {}", first.text("device"), first.text("compute"),
+                  count_text(first.number("num_images").value_or(0)), seeds_text(points));
+  table.columns = {{"strategy", Align::kLeft}, {"total s"}, {"rate"}};
+  if (distances) table.columns.push_back({family.distance_name});
+  table.columns.push_back({"deviation"});
+  const int decimals = decimals_for(times);
+  for (const Measured* row : rows) {
+    std::vector<Cell> cells = {
+        {row->strategy}, seconds_cell(*row, decimals, note), rate_cell(*row, reference, note)};
+    for (const Point& point : row->points) cells.front().origins.push_back(point.origin());
+    if (distances) {
+      cells.push_back(row->distance ? estimate_cell(*row->distance, 4) : Cell{kNoValue});
+      cells.back().note.clear();  // the table of distances says why there is no error
+    }
+    cells.push_back(median_deviation(*row, reference));
+    table.rows.push_back(std::move(cells));
+  }
+  if (left_out > 0 || others > 0) {
+    std::vector<std::string> more;
+    if (left_out > 0) more.push_back(fmt::format("{} more strategies", left_out));
+    if (others > 0) more.push_back(fmt::format("{} of other settings", plural(others, "group")));
+    table.introduction += fmt::format("; not shown: {}", fmt::join(more, ", "));
+  }
+  return table;
+}
+
+// Of the points, by experiment: "20 points of evaluate, 1 of igm_crm".
+std::string what_was_run(const std::vector<Point>& points) {
+  std::map<std::string, size_t> counts;
+  for (const Point& point : points) ++counts[point.text("experiment")];
+  std::vector<std::string> parts;
+  for (const auto& [experiment, count] : counts) {
+    parts.push_back(fmt::format(
+        "{} of {}", parts.empty() ? plural(count, "point") : std::to_string(count), experiment));
+  }
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+void add_timings(const std::vector<Point>& points, std::vector<std::string>& lines) {
+  std::vector<Point> timed, disturbed;
+  for (const Point& point : points) {
+    if (point.text("experiment") != "evaluate") continue;
+    timed.push_back(point);
+    if (timing_of(point) == Timing::kIndicative) disturbed.push_back(point);
+  }
+  if (disturbed.empty()) return;
+  lines.push_back(fmt::format("times of {} of {} are indicative: {}\n  measure again: {}",
+                              disturbed.size(), plural(timed.size(), "point"),
+                              disturbance(disturbed), measure_again_command(disturbed)));
+}
+
+void add_warnings(const std::vector<Point>& points, std::vector<std::string>& lines) {
+  std::map<std::string, size_t> warnings;
+  for (const Point& point : points) {
+    if (!point.warning().empty()) ++warnings[point.warning()];
+  }
+  for (const auto& [text, count] : warnings)
+    lines.push_back(fmt::format("{}: {}", plural(count, "point"), text));
+}
+
+// The lines of a paragraph, at most `most`; what is cut ends in "…".
+std::vector<std::string> cut(const std::string& paragraph, int width, size_t most) {
+  std::vector<std::string> lines = wrap(paragraph, width);
+  if (lines.size() <= most) return lines;
+  lines.resize(most);
+  if (most > 0) {
+    std::vector<std::string> last = wrap(lines.back(), width - 2);
+    lines.back() = last.front() + " " + kMore;
+  }
+  return lines;
+}
+
+size_t lines_in(const std::string& text) {
+  return static_cast<size_t>(std::count(text.begin(), text.end(), '\n'));
+}
+
+}  // namespace
+
+Answer make_answer(const std::vector<Point>& points, const std::vector<MeasuredFamily>& families,
+                   const std::vector<Source>& sources) {
+  Answer answer;
+  answer.findings = findings(points, families);
+  const std::vector<MeasuredFamily> all = evaluated_families(points);
+  const auto largest = std::max_element(all.begin(), all.end(), [](const auto& a, const auto& b) {
+    return a.measured.size() < b.measured.size();
+  });
+  if (largest != all.end()) answer.tables.push_back(table_of(*largest, all.size() - 1));
+  answer.what = what_was_run(points);
+  add_timings(points, answer.not_valid);
+  add_warnings(points, answer.not_valid);
+  for (const Source& source : sources) {
+    const std::vector<std::string> without = points_without_results(source);
+    if (without.empty()) continue;
+    answer.not_valid.push_back(
+        without.size() == 1 ? without.front()
+                            : fmt::format("{}; and {} more", without.front(), without.size() - 1));
+  }
+  return answer;
+}
+
+std::string render_answer(const Report& report, const std::vector<fs::path>& files,
+                          const fs::path& folder, const TextStyle& style) {
+  const auto strong = [&](const std::string& text) {
+    return style.bold ? "\033[1m" + text + "\033[0m" : text;
+  };
+  std::string table;
+  for (const Table& one : report.answer.tables) table += "\n" + render_text(one, style);
+  std::vector<std::string> not_valid = report.answer.not_valid;
+  not_valid.insert(not_valid.begin(), report.problems.begin(), report.problems.end());
+  if (not_valid.size() > kMostNotValid) {
+    const size_t more = not_valid.size() - (kMostNotValid - 1);
+    not_valid.resize(kMostNotValid - 1);
+    not_valid.push_back(fmt::format("and {} more: analyze tells all", more));
+  }
+  std::string invalid;
+  for (const std::string& line : not_valid) {
+    const size_t end = line.find('\n');
+    for (const std::string& part : cut("not valid: " + line.substr(0, end), style.width, 2))
+      invalid += part + "\n";
+    if (end != std::string::npos) invalid += line.substr(end + 1) + "\n";
+  }
+  std::string end;
+  std::error_code failed;
+  const fs::path page = fs::absolute(folder / "report.html", failed);
+  if (fs::exists(page, failed)) end += fmt::format("report: file://{}\n", page.string());
+  std::vector<std::string> names;
+  for (const fs::path& file : files) names.push_back(file.string());
+  end += fmt::format("all tables: analyze {}\n", fmt::join(names, " "));
+
+  const size_t taken = 1 + lines_in(table) + lines_in(invalid) + lines_in(end);
+  size_t room = taken < kMostAnswerLines ? kMostAnswerLines - taken : 1;
+  std::string text = strong(report.title) + ": " + report.answer.what + "\n";
+  for (const std::string& paragraph : report.answer.findings) {
+    for (const std::string& line : cut(paragraph, style.width, room)) {
+      text += line + "\n";
+      --room;
+    }
+    if (room == 0) break;
+  }
+  return text + table + invalid + end;
+}
+
+}  // namespace tarflow::analysis

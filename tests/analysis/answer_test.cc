@@ -1,0 +1,164 @@
+#include "analysis/answer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "framework/core/file.h"
+#include "tests/analysis/call.h"
+#include "tests/analysis/sweeps.h"
+
+namespace tarflow::analysis {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+constexpr const char* kSequential = "blocks 2-0: sequential";
+
+class AnswerTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::path(::testing::TempDir()) /
+              ("tarflow_answer_" + std::to_string(::getpid()) + "_" +
+               ::testing::UnitTest::GetInstance()->current_test_info()->name());
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  // A job of one point; its images all have this value.
+  void add(record::Row row, float value, const Json& smoke = nullptr) {
+    const std::string id = std::get<std::string>(row.at("point")), hash = "j" + id;
+    row["job"] = hash;
+    record::JobRecord job =
+        testing::make_job(hash, std::get<std::string>(row.at("experiment")), "small.pth", {id});
+    if (!smoke.is_null()) job.job["smoke"] = smoke;
+    job.arrays = {testing::images_array(2, 2, std::vector<float>(24, value))};
+    job.rows = {row};
+    job.columns = testing::columns_of(job.rows);
+    const fs::path file = folder_ / "demo/jobs" / hash / "result.h5";
+    write_json_file(file.parent_path() / "job.json", job.job);
+    record::write_job(file, job);
+    jobs_.push_back(file);
+  }
+
+  void add_strategies(int count, double share) {
+    for (int i = 0; i < count; ++i) {
+      record::Row row = testing::evaluate_row(
+          "p" + std::to_string(i), "", i == 0 ? "For" : "[2-8-" + std::to_string(i) + "-4]",
+          i == 0 ? kSequential : "block 2: gs " + std::to_string(i), 10.0 / (i + 1));
+      row["device"] = std::string("AMD EPYC, 2 threads");
+      row["exclusive"] = int64_t{share == 0};
+      row["foreign_cpu_share"] = share;
+      add(row, 1 - 0.1f * static_cast<float>(i));
+    }
+  }
+
+  // What `analyze --short` prints.
+  std::string answer() {
+    EXPECT_TRUE(record::merge(folder_ / "demo.h5", "demo", jobs_).problems.empty());
+    const testing::Outcome outcome =
+        testing::call({(folder_ / "demo.h5").string(), "--short", "--published",
+                       testing::published_file().string()});
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_LE(std::count(outcome.out.begin(), outcome.out.end(), '\n'),
+              static_cast<std::ptrdiff_t>(kMostAnswerLines))
+        << outcome.out;
+    return outcome.out;
+  }
+
+  fs::path folder_;
+  std::vector<fs::path> jobs_;
+};
+
+TEST_F(AnswerTest, IsOneTableAndWhereTheRestIs) {
+  add_strategies(2, 0);
+  const std::string text = answer();
+  EXPECT_THAT(text, StartsWith("Results of demo: 2 points of evaluate\n"));
+  EXPECT_THAT(text, HasSubstr("demo at cfg 1, self_denoising_lr 0"));
+  EXPECT_THAT(text, HasSubstr("For          10.00  1.00"));
+  EXPECT_THAT(text, HasSubstr("[2-8-1-4]     5.00  2.00"));
+  EXPECT_THAT(text, HasSubstr("0.1000"));
+  EXPECT_THAT(text, Not(HasSubstr("not valid")));
+  EXPECT_THAT(text, HasSubstr("report: file://" + (folder_ / "demo/report/report.html").string()));
+  EXPECT_THAT(text, HasSubstr("all tables: analyze " + (folder_ / "demo.h5").string()));
+  EXPECT_TRUE(fs::exists(folder_ / "demo/report/report.html"));
+}
+
+TEST_F(AnswerTest, RatesOfABusyMachineAreIndicative) {
+  add_strategies(2, 0.34);
+  const std::string text = answer();
+  EXPECT_THAT(text, HasSubstr("2.00ᵃ"));
+  EXPECT_THAT(text, HasSubstr("ᵃ indicative"));
+  EXPECT_THAT(text, HasSubstr("others used 34 % of the CPU"));
+  EXPECT_THAT(text, HasSubstr("run_sweep SWEEP.yaml --force --only experiment=evaluate"));
+}
+
+TEST_F(AnswerTest, OfManyStrategiesTheFastestAreShownBesideFor) {
+  add_strategies(12, 0.5);
+  record::Row other = testing::evaluate_row("q", "", "For", kSequential, 3);
+  other["num_images"] = int64_t{8};
+  other["status"] = std::string("some images are not finite; " + std::string(500, 'x'));
+  add(other, 1);
+  const std::string text = answer();
+  EXPECT_THAT(text, HasSubstr("not shown: 6 more strategies, 1 group of other settings"));
+  EXPECT_THAT(text, HasSubstr("\nFor "));
+  EXPECT_THAT(text, HasSubstr("\n[2-8-11-4] "));
+  EXPECT_THAT(text, Not(HasSubstr("\n[2-8-1-4] ")));
+  EXPECT_THAT(text, HasSubstr("not valid: 1 point: some images are not finite"));
+}
+
+TEST_F(AnswerTest, WithoutDistancesTheSettingWithMostStrategiesIsShown) {
+  add_strategies(2, 0);
+  jobs_.clear();
+  for (const auto& [id, strategy, cfg] : std::vector<std::tuple<std::string, std::string, double>>{
+           {"a", "For", 0}, {"b", "For", 2}, {"c", "[2-8-1-4]", 2}}) {
+    record::Row row =
+        testing::evaluate_row(id, "", strategy, strategy == "For" ? kSequential : "block 2: gs", 4);
+    for (const char* column : {"distance", "distance_name", "distance_images"}) row.erase(column);
+    row["cfg"] = cfg;
+    add(row, 1);
+  }
+  const std::string text = answer();
+  EXPECT_THAT(text, HasSubstr("demo at cfg 2, self_denoising_lr 0\n"));
+  EXPECT_THAT(text, Not(HasSubstr("FD(small)")));
+}
+
+TEST_F(AnswerTest, ASmokeRunSaysSoInEveryTitleAndHasNoRate) {
+  for (const char* id : {"a", "b"}) {
+    record::Row row = testing::evaluate_row(id, "", id[0] == 'a' ? "For" : "[2-8-1-4]",
+                                            id[0] == 'a' ? kSequential : "block 2: gs", 4);
+    row["smoke"] = int64_t{1};
+    add(row, 1, {{"num_images", 2}});
+  }
+  record::Row look = testing::evaluate_row("c", "", "For", kSequential, 4);
+  look["experiment"] = std::string("sample");
+  look.erase("smoke");
+  add(look, 1, {{"num_images", 2}});
+  const std::string text = answer();
+  EXPECT_THAT(text, StartsWith("SMOKE: Results of demo"));
+  EXPECT_THAT(text, HasSubstr("\nSMOKE: demo at cfg 1"));
+  EXPECT_THAT(text, HasSubstr("Its times, distances and images mean nothing."));
+  EXPECT_THAT(text, Not(HasSubstr("smallest distance")));
+  const testing::Outcome tables =
+      testing::call({(folder_ / "demo.h5").string(), "--format", "markdown", "--published",
+                     testing::published_file().string()});
+  std::istringstream lines(tables.out);
+  size_t titles = 0;
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("#") || line == "## Points") continue;
+    ++titles;
+    EXPECT_THAT(line, HasSubstr("SMOKE"));
+  }
+  EXPECT_GE(titles, 4u) << tables.out;
+  EXPECT_THAT(tables.out, HasSubstr("SMOKE RUN: all points are of a trial"));
+  EXPECT_THAT(read_file(folder_ / "demo/report/report.html"), HasSubstr("<title>SMOKE: "));
+}
+
+}  // namespace
+}  // namespace tarflow::analysis
