@@ -335,11 +335,12 @@ std::string describe_preparations(const Plan& plan, const Estimator& estimator,
     if (const std::optional<double> seconds = estimator.seconds_of(made.flops)) {
       Estimate& estimate = estimates[made.job];
       estimate.seconds = estimate.seconds.value_or(0) + *seconds;
+      estimate.bound = estimate.bound || estimate.source.empty();
+      const std::string once = "what is made once";
       if (estimate.source.empty()) {
-        estimate.source = "what is made once";
-        estimate.bound = true;
-      } else {
-        estimate.source += ", and what is made once";
+        estimate.source = once;
+      } else if (!estimate.source.ends_with(once)) {
+        estimate.source += ", and " + once;
       }
       text += fmt::format(", {}", duration(*seconds));
     }

@@ -184,7 +184,7 @@ TEST_F(Tunings, RefuseWhatTheyCannotDo) {
     return read_file(folder_ / "log");
   };
   const std::string tune = "  - tune: {batch: 4, ";
-  EXPECT_THAT(message(tune + "deviation: 0}\n"), HasSubstr("toy.yaml:6:34"));
+  EXPECT_THAT(message(tune + "deviation: 0}\n"), HasSubstr("toy.yaml:6:33"));
   EXPECT_THAT(message(tune + "deviation: -1}\n"), HasSubstr("`deviation`"));
   EXPECT_THAT(message(tune + "deviation: .nan}\n"), HasSubstr("`deviation`"));
   EXPECT_THAT(message("  - tune: {batch: 0}\n"), HasSubstr("`batch`"));
