@@ -161,12 +161,12 @@ TEST_F(ReportTest, OverlappingFilesShowPointsOnce) {
 
 TEST_F(ReportTest, ExperimentsWithoutTableAreCounted) {
   record::Row row = testing::evaluate_row("p1", "j1", "For", "block 0: sequential", 1);
-  row["experiment"] = std::string("sample");
-  const fs::path job = write_job(testing::make_job("j1", "sample", "x.pth", {"p1"}), {row});
+  row["experiment"] = std::string("fid_stats");
+  const fs::path job = write_job(testing::make_job("j1", "fid_stats", "x.pth", {"p1"}), {row});
   const fs::path file = folder_ / "demo.h5";
   record::merge(file, "demo", {job});
   EXPECT_THAT(report({file}).coverage,
-              ElementsAre("sample: 1 point with results; this experiment has no table."));
+              ElementsAre("fid_stats: 1 point with results; this experiment has no table."));
 }
 
 TEST_F(ReportTest, MissingPublishedFiguresCostOnlyThemselves) {
