@@ -70,14 +70,16 @@ Cell median_deviation(const Measured& measured, const Measured* reference) {
   double sum = 0;
   size_t seeds = 0;
   for (const Point& point : measured.points) {
-    const record::Array* images = point.array(kSampledImages);
-    const Point* other = nullptr;
-    for (const Point& candidate : reference->points) {
-      if (candidate.number("seed") == point.number("seed")) other = &candidate;
-    }
-    const record::Array* exact = other ? other->array(kSampledImages) : nullptr;
-    if (!images || !exact) continue;
+    const auto same_seed = [&](const Point& other) {
+      return other.number("seed") == point.number("seed");
+    };
+    const auto other =
+        std::find_if(reference->points.begin(), reference->points.end(), same_seed);
+    if (other == reference->points.end()) continue;
     try {
+      const record::Array* images = point.array(kSampledImages);
+      const record::Array* exact = other->array(kSampledImages);
+      if (!images || !exact) continue;
       sum += deviation(*images, *exact).median;
       ++seeds;
     } catch (const Error&) {  // the table of the block says why

@@ -14,8 +14,8 @@ namespace tarflow::analysis {
 std::vector<Plot> crm_plots(const std::vector<BlockRanking>& rankings);
 
 // The rate of each strategy as bars, at the cfg and self_denoising_lr where For's distance is
-// smallest. Nothing for families in which no strategy there has a valid time beside a valid time of
-// For.
+// smallest; hatched where a time is indicative. Nothing for families in which no strategy there has
+// a time beside one of For, as in smoke runs.
 std::vector<Plot> rate_plots(const std::vector<MeasuredFamily>& families);
 
 // The deviation from For's images against the passes, at the same settings: median, and a bar up to

@@ -30,10 +30,10 @@ struct Choices {
 };
 
 // For each family of measured points (measured.h), trial runs left out: the smallest time among all
-// strategies whose distance is at most (1 + within) times For's. Only valid times count, unless options.indicative. For is
-// taken where its distance is smallest, and so is the choice whatever its cfg and
-// self_denoising_lr; with each_setting, both at each of these. Temperatures and devices are never
-// mixed.
+// strategies whose distance is at most (1 + within) times For's. Only valid times count, unless
+// options.indicative. For is taken where its distance is smallest, and so is the choice whatever
+// its cfg and self_denoising_lr; with each_setting, both at each of these. Temperatures and devices
+// are never mixed.
 Choices choose_best(const std::vector<Point>& points, const BestOptions& options);
 
 // A sweep of one evaluate a choice, with the settings and the paths that were recorded, as

@@ -301,15 +301,18 @@ int analyze(int argc, const char* const* argv, std::ostream& out, std::ostream& 
   app.add_option(
       "--out", arguments.folder,
       "folder of the report [results/<sweep>/report beside the first file]");
-  app.add_option("--format", arguments.format, "format of the output")
-      ->check(CLI::IsMember({"text", "markdown", "csv", "latex"}))
-      ->capture_default_str();
-  app.add_option("--table", arguments.tables,
-                 "print only the tables of the section, or with the title, that has these words "
-                 "(alternatives: \"one | other\")");
+  CLI::Option* format = app.add_option("--format", arguments.format, "format of the output")
+                            ->check(CLI::IsMember({"text", "markdown", "csv", "latex"}))
+                            ->capture_default_str();
+  CLI::Option* table =
+      app.add_option("--table", arguments.tables,
+                     "print only the tables of the section, or with the title, that has these "
+                     "words (alternatives: \"one | other\")");
   app.add_flag("--short", arguments.short_answer,
                "print the answer on one screen instead of the tables: what was found, the "
-               "strategies at the best setting, what is not valid and why");
+               "strategies at the best setting, what is not valid and why")
+      ->excludes(format)
+      ->excludes(table);
   app.add_option("--norm", arguments.options.norm,
                  "norm of CRM and IGM [2, or the norm that was measured]")
       ->check(CLI::IsMember({"2", "1", "fro"}));

@@ -17,7 +17,7 @@ namespace {
 // Images of a point in its record.
 struct Held {
   Point point;
-  const record::Array* images = nullptr;  // (n, 3, H, W) float32
+  const record::Array* images = nullptr;  // (n, 3, H, W) float32, or (n, 1, H, W) of grey ones
   bool final = false;                     // after self-denoising
 };
 
@@ -26,7 +26,7 @@ std::vector<Held> held_images(const std::vector<Point>& points) {
   for (const Point& point : points) {
     const record::Array* final = point.array("images/final/" + point.id());
     const record::Array* images = final ? final : point.array(kSampledImages);
-    if (images && images->shape.size() == 4 && images->shape[1] == 3)
+    if (images && images->shape.size() == 4 && (images->shape[1] == 3 || images->shape[1] == 1))
       all.push_back({point, images, final != nullptr});
   }
   return all;
@@ -73,7 +73,7 @@ images::SetPart set_of(const Held& held) {
   const std::vector<double> values = record::to_doubles(*held.images);
   const record::Array* labels = held.point.array("images/labels");
   const std::vector<double> classes = labels ? record::to_doubles(*labels) : std::vector<double>();
-  const size_t size = static_cast<size_t>(3 * shape[2] * shape[3]);
+  const size_t size = static_cast<size_t>(shape[1] * shape[2] * shape[3]);
   images::SetPart part;
   part.height = static_cast<int>(shape[2]);
   part.width = static_cast<int>(shape[3]);
@@ -118,9 +118,13 @@ int write_images(const ImagesOptions& options, std::ostream& out, std::ostream& 
   if (!options.to.empty()) {
     write(chosen(all, options.point), options.to, out);
   } else {
-    for (const Held& held : all)
-      if (held.point.id().starts_with(options.point)) out << describe(held) << "\n";
-    if (all.empty() && problems.empty()) chosen(all, options.point);
+    size_t listed = 0;
+    for (const Held& held : all) {
+      if (!held.point.id().starts_with(options.point)) continue;
+      out << describe(held) << "\n";
+      ++listed;
+    }
+    if (listed == 0 && problems.empty()) chosen(all, options.point);  // which says why
   }
   return problems.empty() ? 0 : 1;
 }

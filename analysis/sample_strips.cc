@@ -15,9 +15,11 @@ constexpr size_t kMostRows = 24;
 std::vector<images::Image> final_images(const Point& point) {
   std::vector<images::Image> result;
   const record::Array* array = point.array("images/final/" + point.id());
-  if (!array || array->shape.size() != 4 || array->shape[1] != 3) return result;
+  if (!array || array->shape.size() != 4) return result;
+  const int64_t colours = array->shape[1];
+  if (colours != 3 && colours != 1) return result;
   const std::vector<double> values = record::to_doubles(*array);
-  const size_t size = static_cast<size_t>(3 * array->shape[2] * array->shape[3]);
+  const size_t size = static_cast<size_t>(colours * array->shape[2] * array->shape[3]);
   const int64_t count = std::min(array->shape[0], kGridColumns);
   for (int64_t i = 0; i < count; ++i) {
     const auto begin = values.begin() + static_cast<std::ptrdiff_t>(static_cast<size_t>(i) * size);

@@ -27,7 +27,7 @@ std::string head_of(const fs::path& path) {
                 kNameCheckpoint);
   }
   if (!fs::is_regular_file(status))
-    throw Error(fmt::format("cannot read {}: it is no regular file", path.string()));
+    throw Error(fmt::format("cannot read {}: it is not a regular file", path.string()));
   std::ifstream in(path, std::ios::binary);
   if (!in) throw Error(fmt::format("cannot read {}: {}", path.string(), std::strerror(errno)));
   std::string head(512, '\0');

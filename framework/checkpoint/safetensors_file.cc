@@ -103,7 +103,7 @@ class Header {
       if (event != Json::parse_event_t::key) return true;
       const auto& key = parsed.get_ref<const std::string&>();
       if (!open.back().insert(key).second)
-        fail(fmt::format("the key {} stands twice in the header", printable(key)));
+        fail(fmt::format("the key {} occurs twice in the header", printable(key)));
       return true;
     };
     try {

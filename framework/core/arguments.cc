@@ -40,7 +40,7 @@ void require_plain(int number, const std::string& text) {
   if (!found) return;
   throw Error(fmt::format("argument {}, `{}`, holds the invisible character {} behind `{}`", number,
                           text, character_name(found->code), text.substr(0, found->at)),
-              "type the argument anew");
+              "type the argument again");
 }
 
 }  // namespace

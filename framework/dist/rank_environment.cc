@@ -54,7 +54,7 @@ class Reader {
         result > most) {
       throw Error(fmt::format("the environment variable {} is `{}`, not a number from 0 to {}",
                               name, value, most),
-                  "start the ranks anew, or all in one process with `--ranks-from none`");
+                  "restart all ranks, or run one process with `--ranks-from none`");
     }
     return result;
   }
@@ -88,7 +88,7 @@ void read_numbers(const Reader& reader, const std::string& rank, const std::stri
   const auto contradict = [&](const std::string& a, const std::string& b) {
     throw Error(fmt::format("the environment variables {} and {} contradict each other: {} and {}",
                             a, b, reader.text(a), reader.text(b)),
-                "ranks count from 0; start them anew");
+                "ranks count from 0; restart them");
   };
   if (place.rank >= place.size) contradict(rank, size);
   if (place.local_rank > place.rank) contradict(local, rank);

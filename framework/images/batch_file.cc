@@ -66,7 +66,7 @@ BatchFile::BatchFile(const fs::path& path)
   const Side side = side_of(shape, planar_);
   if (shape[0] < 1 || side.height < 1 || side.width < 1 || side.height > kMaxPixels ||
       side.width > kMaxPixels / side.height) {
-    throw Error(fmt::format("{}: `{}` of shape ({}) is no array of images", path.string(),
+    throw Error(fmt::format("{}: `{}` of shape ({}) is not an array of images", path.string(),
                             name_of(planar_), fmt::join(shape, ", ")),
                 kArrays);
   }
@@ -90,8 +90,9 @@ std::optional<std::vector<int>> BatchFile::labels() const {
   for (const double value : array.values) {
     const double label = value - static_cast<double>(first);
     if (!(label >= 0 && label <= kMaxLabel) || label != std::floor(label)) {
-      throw Error(fmt::format("{}: `{}` holds {}, which is no label", path_.string(), name, value),
-                  fmt::format("labels in `{}` are whole numbers from {} on", name, first));
+      throw Error(
+          fmt::format("{}: `{}` holds {}, which is not a label", path_.string(), name, value),
+          fmt::format("labels in `{}` are whole numbers from {} on", name, first));
     }
     labels.push_back(static_cast<int>(label));
   }

@@ -116,7 +116,7 @@ void write_adm(const fs::path& path, int64_t count, int width, int height,
 SetFormat set_format_from(const std::string& text) {
   if (text == "png") return SetFormat::kPng;
   if (text == "npz") return SetFormat::kNpz;
-  throw Error(fmt::format("`{}` is no format of image sets", text), "valid: png, npz");
+  throw Error(fmt::format("`{}` is not a format of image sets", text), "valid: png, npz");
 }
 
 SetPart part_of(std::span<const Image> images, std::vector<int64_t> labels, int64_t first) {

@@ -113,7 +113,7 @@ class Receiver {
  private:
   [[noreturn]] void fail() const {
     throw Error(what_ + ": HDF5 failed over it, as it does over damaged files",
-                "write the file anew; `h5dump FILE` tells whether other programs can read it");
+                "write the file again; `h5dump FILE` shows whether other programs can read it");
   }
 
   int descriptor_;

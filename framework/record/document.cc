@@ -11,14 +11,14 @@ namespace {
 
 constexpr const char* kIntroduction = R"(# Records
 
-What `run_sweep` leaves on the disk, and how to read it. This page is generated from the types that are written:
+The files that `run_sweep` writes, and how to read them. This page is generated from the types in the code:
 
 ```bash not-run: rewrites this page
 build/bin/analyze describe-records --schemas build/share/experiments.json > docs/records.md
 ```
 
-A job leaves `results/SWEEP/jobs/HASH/result.h5`; all jobs of a sweep are merged into `results/SWEEP.h5`. Both have the same
-layout, and whoever reads one reads the other. They are HDF5 files, readable by HDF5 1.8 and later.
+A job writes `results/SWEEP/jobs/HASH/result.h5`. All jobs of a sweep are merged into `results/SWEEP.h5`. Both files have the same layout,
+so the same code reads both. They are HDF5 files, readable by HDF5 1.8 and later.
 
 ## Reading them
 
@@ -26,7 +26,7 @@ layout, and whoever reads one reads the other. They are HDF5 files, readable by 
 import h5py, pandas
 
 with h5py.File("results/demo.h5") as file:
-    points = pandas.DataFrame(file["points"][:])                     # one row a point
+    points = pandas.DataFrame(file["points"][:])                     # one row per point
     columns = pandas.DataFrame(file["columns"][:]).set_index("name")  # unit, meaning, type, timing
     texts = points.select_dtypes(object).columns
     points[texts] = points[texts].apply(lambda column: column.str.decode("utf-8"))
@@ -42,7 +42,7 @@ differ.
 
 ## Layout
 
-| Where | What |
+| Path | Contents |
 |---|---|
 | first {envelope} bytes | the envelope: text, before the HDF5 part |
 | `/` | attributes `record_version`, `kind` (`job` or `sweep`), `name` (the job's hash or the sweep's name) |
@@ -53,17 +53,16 @@ differ.
 | `/jobs/HASH/environment.json` | environment of the run, text: versions, device, threads, source revision |
 | `/jobs/HASH/...` | the arrays of the job, listed below |
 
-**Absent values.** A column that a row lacks is NaN where it holds float64, `""` where it holds text; beside each int64 column
-`NAME` is a column `has_NAME`, 0 where the value is absent. Texts are UTF-8, padded with zero bytes; lists are JSON; booleans
-are 0 or 1.
+**Absent values.** An absent value is NaN in a float64 column and `""` in a text column. Each int64 column `NAME` has a column `has_NAME`,
+which is 0 if the value is absent. Texts are UTF-8, padded with zero bytes. Lists are JSON. Booleans are 0 or 1.
 
-**Attributes of arrays.** `unit` (`""` for pure numbers), `meaning`, `timing` (1: a duration or rate), `point` (the point it belongs
-to, `""` when it belongs to all points of its job), and `axes` (a JSON list of their names) where they are declared.
+**Attributes of arrays.** `unit` (`""` for pure numbers), `meaning`, `timing` (1: a duration or rate), `point` (the point of the array,
+or `""` if it belongs to all points of its job), and `axes` (a JSON list of names) if declared.
 
-**Envelope.** Lines `tarflow record VERSION`, `bytes` (length of the HDF5 part), `sha256` (of the HDF5 part), in a sweep's file
-`merged` (hash of what it was merged from: `run_sweep` leaves the file untouched when nothing changed), and `check` (start of the
-SHA-256 of the lines before), then zero bytes. The envelope is checked before the file is read: a file that was cut short or
-changed is refused, whatever was changed. HDF5 looks behind it by itself (a user block).
+**Envelope.** Lines `tarflow record VERSION`, `bytes` (length of the HDF5 part), `sha256` (of the HDF5 part), in the file of a
+sweep `merged` (hash of the merged jobs; if nothing changed, `run_sweep` does not rewrite the file), and `check` (start of the SHA-256 of
+the earlier lines), then zero bytes. The envelope is checked before the file is read. A truncated or changed file is refused. HDF5 skips
+the envelope by itself (it is a user block).
 
 **Same bytes.** The HDF5 structures hold no times of writing, and everything is sorted. The same job files give the same file of the sweep,
 byte for byte, in any order of computation, if the sweep file lists its points in the same order. Files are written to a temporary file,
@@ -74,11 +73,11 @@ job whose hash sorts first.
 
 ## Versions
 
-Files have version {version} now. Older ones are read, merged and compared, with the same digest; newer ones are refused by name.
+The current version is {version}. Older files are read, merged and compared, with the same digest. Newer files are refused by name.
 
-| Version | What was new |
+| Version | New |
 |---|---|
-| 1 | all but what follows |
+| 1 | everything except the following |
 | 2 | `merged` and `check` in the envelope; `axes` of arrays |
 
 ## The digest
@@ -130,8 +129,8 @@ std::string array_table(const std::vector<ArrayInfo>& arrays) {
 std::string experiment_section(const ExperimentSchema& schema) {
   std::string text = fmt::format(
       "\n## {}\n\n{} Revision {}{}.\n", schema.name, cell(schema.description), schema.revision,
-      schema.timed ? "; its job's hash depends on the device's model" : "");
-  text += "\nSettings, as the sweep file gives them or by default:\n\n" +
+      schema.timed ? "; the hash of its job depends on the model of the device" : "");
+  text += "\nSettings, from the sweep file or by default:\n\n" +
           column_table(settings_columns(schema));
   text += "\nResults:\n\n" + column_table(schema.columns);
   if (!schema.arrays.empty()) {
@@ -152,7 +151,7 @@ std::string records_document(const ExperimentSchemas& schemas) {
   replace(text, "{envelope}", fmt::format("{}", kEnvelopeBytes));
   replace(text, "{version}", fmt::format("{}", kRecordVersion));
   text += "\n## Columns of every experiment\n\n" + column_table(standard_columns());
-  text += "\nA setting or result of the same name gives way to them.\n";
+  text += "\nThey replace a setting or result of the same name.\n";
   for (const ExperimentSchema& schema : schemas) text += experiment_section(schema);
   return text;
 }

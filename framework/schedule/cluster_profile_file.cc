@@ -198,49 +198,47 @@ Reader seconds(const char* name, double ClusterProfile::*member, double minimum,
 
 std::vector<Key> words() {
   using P = ClusterProfile;
-  return {
-      {{"partition", "Partition, or several with commas."}, line("partition", &P::partition)},
-      {{"account", "Account that is charged."}, line("account", &P::account)},
-      {{"qos", "Quality of service."}, line("qos", &P::qos)},
-      {{"constraint", "Features that nodes must have."}, line("constraint", &P::constraint)},
-      {{"exclude", "Nodes that are not used."}, line("exclude", &P::exclude)},
-      {{"gpu_type", "Kind of GPU, as the cluster's gres names it."},
-       line("gpu_type", &P::gpu_type)},
-      {{"device",
-        "Model of the device that jobs get, as records name it; times of different ones are kept "
-        "apart. Without it: that of the machine on which run_sweep is called."},
-       line("device", &P::device)},
-      {{"mem", "Memory of a node, 64G; 0: all of it."}, memory("mem", &P::mem)},
-      {{"mem_per_gpu", "Memory for each GPU."}, memory("mem_per_gpu", &P::mem_per_gpu)},
-      {{"mem_per_cpu", "Memory for each CPU."}, memory("mem_per_cpu", &P::mem_per_cpu)},
-      {{"prefix", "Shell words before the program of a task: apptainer exec --nv image.sif."},
-       line("prefix", &P::prefix)}};
+  return {{{"partition", "Partition, or several with commas."}, line("partition", &P::partition)},
+          {{"account", "Account that is charged."}, line("account", &P::account)},
+          {{"qos", "Quality of service."}, line("qos", &P::qos)},
+          {{"constraint", "Features that nodes must have."}, line("constraint", &P::constraint)},
+          {{"exclude", "Nodes that are not used."}, line("exclude", &P::exclude)},
+          {{"gpu_type", "GPU type, as the gres of the cluster names it."},
+           line("gpu_type", &P::gpu_type)},
+          {{"device",
+            "Model of the device that jobs get, as records name it. Times of different devices are "
+            "kept apart. Default: the device of the machine on which run_sweep is called."},
+           line("device", &P::device)},
+          {{"mem", "Memory of a node, 64G; 0: all of it."}, memory("mem", &P::mem)},
+          {{"mem_per_gpu", "Memory for each GPU."}, memory("mem_per_gpu", &P::mem_per_gpu)},
+          {{"mem_per_cpu", "Memory for each CPU."}, memory("mem_per_cpu", &P::mem_per_cpu)},
+          {{"prefix", "Shell words before the program of a task: apptainer exec --nv image.sif."},
+           line("prefix", &P::prefix)}};
 }
 
 std::vector<Key> numbers() {
   using P = ClusterProfile;
-  return {{{"cpus_per_task", "CPUs of each rank; `run: threads` comes first."},
+  return {{{"cpus_per_task", "CPUs per rank. `run: threads` overrides it."},
            count("cpus_per_task", &P::cpus_per_task, 0)},
-          {{"time", "What an allocation may take; `run: time_limit` comes first."},
+          {{"time", "Time limit of an allocation. `run: time_limit` overrides it."},
            seconds("time", &P::time, 0, Bare::kAsked)},
           {{"signal_lead",
-            "How long before its end a task is told to keep what it has reached and to "
-            "queue again; 0: never."},
+            "How long before the time limit a task is told to write its progress and to queue "
+            "again. 0: never."},
            seconds("signal_lead", &P::signal_lead, 0, Bare::kSeconds)},
-          {{"max_parallel", "Tasks of a sweep at once; 0: no limit."},
+          {{"max_parallel", "Tasks of a sweep that run in parallel. 0: no limit."},
            count("max_parallel", &P::max_parallel, 0)},
-          {{"max_array", "Tasks of an array; 0: what the cluster allows."},
+          {{"max_array", "Tasks of an array. 0: the limit of the cluster."},
            count("max_array", &P::max_array, 0)},
-          {{"jobs_per_allocation", "Jobs that a task runs one after another, at most."},
+          {{"jobs_per_allocation", "Maximum number of jobs that a task runs one after another."},
            count("jobs_per_allocation", &P::jobs_per_allocation, 1)},
-          {{"pack_time",
-            "A task gets no more jobs than are expected to take so long; 0: not looked at."},
+          {{"pack_time", "Maximum expected time of the jobs of a task together. 0: not used."},
            seconds("pack_time", &P::pack_time, 0, Bare::kAsked)},
           {{"max_resubmissions",
-            "How often tasks are submitted again that ended for no fault of their "
-            "jobs: lost nodes, killed tasks."},
+            "How often a task is submitted again after it ended through no fault of its jobs (lost "
+            "node, killed task)."},
            count("max_resubmissions", &P::max_resubmissions, 0)},
-          {{"poll", "Time between two questions to the cluster and looks at shared folders."},
+          {{"poll", "Pause between two queries to the cluster and shared folders."},
            seconds("poll", &P::poll, 3, Bare::kSeconds)}};
 }
 
@@ -250,7 +248,7 @@ std::vector<Key> others() {
              const Executor choices[] = {Executor::kLocal, Executor::kSlurm};
              read_choice(node, "executor", choices, profile.executor, report);
            }},
-          {{"gpu_request", "How GPUs are asked for: gres, gpus, gpus_per_node or none."},
+          {{"gpu_request", "How GPUs are requested: gres, gpus, gpus_per_node or none."},
            [](const Node& node, ClusterProfile& profile, Report& report) {
              const GpuRequest choices[] = {GpuRequest::kGres, GpuRequest::kGpus,
                                            GpuRequest::kGpusPerNode, GpuRequest::kNone};

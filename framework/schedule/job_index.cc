@@ -19,7 +19,7 @@ namespace {
 constexpr int kIndexVersion = 1;
 
 struct Stamp {
-  std::string text;  // "" when there is no regular file
+  std::string text;  // "" when there is not a regular file
   bool settled = false;
 };
 

@@ -78,7 +78,7 @@ LeaseHolder holder_from_json(const Json& json) {
 
 [[noreturn]] void refuse(const fs::path& folder, const LeaseHolder& holder) {
   throw LeaseHeld(
-      fmt::format("another run_sweep is at work in {}: {} ({})", folder.string(), holder.str(),
+      fmt::format("another run_sweep is running in {}: {} ({})", folder.string(), holder.str(),
                   holder.command),
       "wait for it, end it with --cancel, or choose another folder with --results; --status "
       "and --watch show how far it is");
@@ -130,7 +130,7 @@ void wait_for_readable(const fs::path& file, std::chrono::milliseconds patience,
     const Found found = find_holder(file);
     if (found.state != Found::State::kUnreadable) return;
     if (std::chrono::steady_clock::now() >= end) {
-      throw Error(found.reason + ", so it cannot be told whether another run_sweep is at work",
+      throw Error(found.reason + ", so it is not known whether another run_sweep is running",
                   "make it readable, or remove it if none is; finished jobs are kept");
     }
     if (first) {

@@ -322,7 +322,7 @@ void Runner::react(int signal) {
   stop_all(fmt::format("run_sweep was asked to stop (signal {})", signal));
   if (!running_.empty()) {
     progress_.message(
-        "stopping: running jobs keep what they have reached, nearly finished ones end first; "
+        "stopping: running jobs write their progress, nearly finished jobs end first; "
         "Ctrl-C again ends at once");
   }
 }

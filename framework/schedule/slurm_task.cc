@@ -192,7 +192,7 @@ class ClusterTask {
     listen(kPoll);
     if (stopping() && !attempting.stopping()) {
       attempting.stop(superseded_
-                          ? "the task was started anew elsewhere"
+                          ? "the task was restarted elsewhere"
                           : fmt::format("Slurm told the task to end ({})", name_of_signal(told_)),
                       /*failed=*/false, grace());
     }

@@ -61,7 +61,7 @@ std::string queued_lines(const std::vector<JobStatus>& states) {
     const ClusterJob& cluster = *status.cluster;
     const std::string array = cluster.task.substr(0, cluster.task.find('_'));
     const std::string reason = cluster.what == Verdict::What::kRunning
-                                   ? "their tasks are at work on other jobs"
+                                   ? "their tasks run other jobs"
                                    : cluster.reason;
     auto& [jobs, points] = groups[{array, reason}];
     ++jobs;
@@ -223,7 +223,7 @@ std::string status_text(const Plan& plan, const ClusterView& cluster) {
   const std::vector<JobStatus> states = job_states(plan, alive, cluster);
   std::string text = summary(plan, states);
   for (const std::string& note : cluster.notes) text += note + "\n";
-  if (alive) text += fmt::format("run_sweep is at work: {}\n", holder->str());
+  if (alive) text += fmt::format("run_sweep is running: {}\n", holder->str());
   const fs::path page = plan.folder / "report" / "report.html";
   if (std::error_code absent; fs::exists(page, absent))
     text += fmt::format("what is done so far: {}\n", page.string());

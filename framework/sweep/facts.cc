@@ -96,7 +96,7 @@ void require_labels(const std::string& field, const Value& labels, const ModelEn
   for (const Json& label : labels.setting->value) {
     if (label.get<int64_t>() < classes) continue;
     report.error(labels.mark,
-                 fmt::format("`{}`: {} is no class of the model {}, which has {}", field,
+                 fmt::format("`{}`: {} is not a class of the model {}, which has {}", field,
                              label.dump(), name, classes),
                  fmt::format("classes are 0 to {}", classes - 1));
     return;
@@ -194,7 +194,7 @@ void check_images(const ImageFields& fields, const Cell* row, const FileFacts& f
         facts.images(*file, field.file, layout ? layout->setting->value.get<std::string>() : "");
     if (!found) {
       if (!layout) return;
-      report.warn(layout->mark, fmt::format("`{}` changes nothing: {} is no folder of images",
+      report.warn(layout->mark, fmt::format("`{}` changes nothing: {} is not a folder of images",
                                             layout_setting_of(field.name), file->string()));
       return;
     }

@@ -5,8 +5,8 @@ namespace {
 
 constexpr const char* kSweeps =
     R"(A sweep file says what to run. Its keys: name, models, strategies, defaults, run,
-experiments, use. Whatever is unknown, doubled or out of range is reported with its
-line, and nothing is run then.
+experiments, use. Unknown keys, repeated keys and values out of range are errors with
+their line. Nothing runs then.
 
     models:
       m: {checkpoint: a_model_4_128_8_2_0.05.pth, image_size: 32, classes: 10}
@@ -18,16 +18,16 @@ line, and nothing is run then.
             strategy: [For, "[7-8-32-10]"]
             cfg: [0, 1]
 
-name: of the results, results/NAME.h5; the file's own name without it.
-defaults: settings for every experiment that has them; its own win.
-Paths are looked for beside the file that names them, in models/ and data/ of the
-working folder, of that file's folder and of the one above, and in those folders.
-YAML anchors and merge keys (<<) work.
+name: name of the results, results/NAME.h5. Default: the name of the sweep file.
+defaults: settings for every experiment that has them. Settings of an experiment win.
+A relative path is searched in this order: the folder of the file that names it; models/
+and data/ of the working folder, of that file's folder and of the folder above it; the
+working folder; the folder above that file's folder. YAML anchors and merge keys (<<) work.
 )";
 
 constexpr const char* kGrids =
-    R"(Every combination under `grid` is a point, the last key varying fastest. Lists under
-`zip` go together and are equally long. Both may stand side by side and in each other:
+    R"(Every combination under `grid` is a point; the last key varies fastest. Lists under `zip`
+are taken in parallel and have the same length. Both can be combined and nested:
 
     - evaluate:
         strategy: For
@@ -37,8 +37,8 @@ constexpr const char* kGrids =
           zip: {num_images: [100, 1000], chunk: [50, 64]}
 
 A grid or zip may also be a list of spaces; a space is a map like that of an experiment.
-`include` adds points beside the grid, on top of the plain settings; with `when` an entry
-extends the points so far that match. `exclude` drops points, last of all:
+`include` adds points to those of the grid, with the plain settings. An entry with `when`
+instead extends the earlier points that match. `exclude` drops points, after all else:
 
     - evaluate:
         strategy: For
@@ -49,12 +49,12 @@ extends the points so far that match. `exclude` drops points, last of all:
         exclude:
           - {cfg: 2, seed: 2}
 
-Without grid and zip, entries of `include` without `when` are the only points. A point
-that occurs twice is run once.
+Without grid and zip, the entries of `include` without `when` are the only points. A
+point that occurs twice runs once.
 )";
 
 constexpr const char* kStrategies =
-    R"(A strategy says how each block is inverted. It is written in one of these ways:
+    R"(A strategy says how each block is inverted. It has one of these forms:
 
     - evaluate:
         grid:
@@ -76,9 +76,9 @@ constexpr const char* kStrategies =
                 0/6: sequential
                 else: {window: 64, tolerance: 0.02}
 
-Lists are in sampling order (the last block first), block numbers are the checkpoint's.
-Names and lists mean clamp 3 and the published stop; blocks have neither unless stated.
-Names of your own:
+Lists are in sampling order (the last block first). Block numbers are those of the
+checkpoint. Names and lists have clamp 3 and the published stop; blocks have neither
+unless you state them. Names of your own:
 
     strategies:
       fast: "[7-8-4-4]"
@@ -97,23 +97,24 @@ constexpr const char* kBlocks =
           4: {window: 64, tolerance: 0.03, guess: linear, sweeps: 3, pattern: HF}
           else: {segments: 1, max_iterations: 63, stop: {max_abs: 0.5, scope: image}}
 
-segments: 0: sequential; 1: Jacobi; more: GS-Jacobi; or segment_length: tokens a segment.
-stop ends the iterations of a segment when their change is at most a threshold. Its norm is
-published (the published code's), max_abs (largest change of a value), relative_mse (mean
-square of the change over that of the tokens) or token_rms (largest rms change of a token).
-scope: chunk (default): all images of a chunk stop together; image: each for itself.
-guess: z or 0, zero or 1, or auto: of each block the one with the smaller initial guessing
-metric (as igm_crm measures it) on real images, which are named beside the strategy:
+segments: 0: sequential; 1: Jacobi; more: GS-Jacobi. Or segment_length: tokens per segment.
+stop: the iterations of a segment end when the norm of their change is at most a threshold.
+Norms: published (that of the published code), max_abs (largest change of a value),
+relative_mse (mean square of the change / mean square of the tokens), token_rms (largest
+RMS change of a token). scope: chunk (default): all images sampled at once stop together;
+if memory divides a chunk, each part stops for itself. scope: image: each image stops for
+itself. guess: z or 0, zero or 1, or auto: for each block the guess with the smaller initial
+guessing metric (see igm_crm) on real images. State the images beside the strategy:
 
     - evaluate:
         strategy: {name: "[7-8-32-10]", guess: auto}   # guess_list and blocks take auto too
         guess_images: data/afhq                        # a folder of real images
         guess_num_images: 1000
 
-window: tokens an evaluation, behind a front of final tokens. The front moves on by those
-that change by at most `tolerance`. guess: linear (default), up or z. sweeps: of the linear
-model. pattern: evaluations, F full, H the conditional pass alone. `guess: linear` needs a
-calibration of the checkpoint, which the first job makes for all others.
+window: tokens per evaluation, after the front of final tokens. The front moves over tokens
+that change by at most `tolerance`. guess: linear (default), up or z. sweeps: iterations of
+the linear model. pattern: evaluations, F full, H only the conditional pass. `guess: linear`
+needs a calibration of the checkpoint; the first job makes it for all others.
 )";
 
 constexpr const char* kModels = R"(models: a checkpoint under a name that experiments use.
@@ -125,14 +126,14 @@ constexpr const char* kModels = R"(models: a checkpoint under a name that experi
         image_size: 256
         classes: 3
 
-All but `checkpoint` may be left out where the file tells it: its tensors tell everything
-but noise_std, its name patch_size, channels, blocks, layers and noise_std. What is stated
-must agree with the file; a contradiction is an error with both values. `weights: ema` chooses
-from a file that holds several models. .pt and .safetensors files are read as well. Without the
-file (--smoke, --dry-run) image_size and classes are needed. `random_weights: SEED` draws the
-weights instead: timings need no file, only the shape or a file's name that tells it.
-`trained_by: NAME` is the model that the experiment `train` with that `name` makes; what uses it
-waits for the training. `weights: ema` beside it takes the averaged weights. Several models:
+Only `checkpoint` is required. The tensors of the file hold everything except noise_std; its
+name holds patch_size, channels, blocks, layers and noise_std. Values that you state must agree
+with the file; a contradiction is an error with both values. `weights: ema` chooses from a file
+with several models. .pt and .safetensors files are read too. If the file is absent (--smoke,
+--dry-run), image_size and classes are required. `random_weights: SEED` draws random weights, for
+timings: it needs no file, only the shape or a file name that states it. `trained_by: NAME` is
+the model of the experiment `train` with that `name`; points that use it wait for the training.
+`weights: ema` beside it takes the averaged weights. Several models:
 
     - evaluate:
         strategy: For
@@ -140,8 +141,8 @@ waits for the training. `weights: ema` beside it takes the averaged weights. Sev
 )";
 
 constexpr const char* kConditions =
-    R"(A condition is a map of settings, all of which must hold. It stands in `exclude` and in
-`when` of an entry of `include`.
+    R"(A condition is a map of settings. All of them must hold. Conditions are used in `exclude`
+and in `when` of an entry of `include`.
 
     - evaluate:
         grid: {cfg: [0, 1, 2], seed: [1, 2, 3], strategy: [For, "[7-8-4-4]"]}
@@ -152,15 +153,15 @@ constexpr const char* kConditions =
           - any: [{seed: 1, cfg: 1}, {seed: 2, cfg: 1}]
           - {cfg: 0, not: {seed: [1, 2]}}
 
-Values are compared as settings: 1 and 1.0 are equal, strategies by what they do or by
-what they are called. `null` is a setting that the point lacks. A condition that matches
-nothing is warned of; a setting that the experiment lacks is an error. --only takes
-conditions of one setting: --only 'cfg>=1' --only 'strategy=For,[7-8-4-4]'.
+Numbers are compared by value: 1 and 1.0 are equal. Strategies are compared by content or
+name. `null` matches a setting that the point does not have. A condition that matches nothing
+gives a warning. A setting that the experiment does not have is an error. --only takes
+conditions on one setting: --only 'cfg>=1' --only 'strategy=For,[7-8-4-4]'.
 )";
 
 constexpr const char* kPresets =
-    R"(use: takes values from other files. FILE is looked for beside the file that names it, then
-among the shipped presets; #key leads into its maps, `#key` alone into the same file.
+    R"(use: takes values from other files. FILE is searched in the folder of the file that names
+it, then among the shipped presets. #key points into its maps; `#key` alone into the same file.
 
     models:
       afhq: {use: "presets/paper.yaml#afhq.model"}
@@ -175,46 +176,47 @@ among the shipped presets; #key leads into its maps, `#key` alone into the same 
               - {use: "presets/paper.yaml#afhq.strategy"}
               - {use: "presets/neighbours.yaml#afhq"}
 
-Alone, `{use: ...}` is the value there; in a list, the items of a list there. Beside other
-keys, or at the top of a file, it adds the keys of a map, and keys stated beside it win;
-only of models, strategies, defaults, run, grid and zip the maps of both are joined.
-`use: [A, B]` takes both, A winning. Shipped: presets/paper.yaml, presets/neighbours.yaml.
+Alone, `{use: ...}` is the value there; in a list, it is the items of the list there. Beside
+other keys, or at the top of a file, it adds the keys of a map, and keys beside it win. Only the
+maps models, strategies, defaults, run, grid and zip are merged. `use: [A, B]` takes both; A
+wins. Shipped: presets/paper.yaml, presets/neighbours.yaml.
 )";
 
 constexpr const char* kEnvironment =
-    R"(${env:NAME} in a value is the environment variable NAME, ${env:NAME:-default} what to take
-without it. Nothing else is evaluated, and keys are not. In braces quote it.
+    R"(${env:NAME} in a value is the environment variable NAME. ${env:NAME:-default} has a default.
+Nothing else is evaluated, and nothing in keys. Quote it inside braces.
 
     - evaluate:
         strategy: For
         note: "run by ${env:USER:-nobody}"
         num_images: ${env:IMAGES:-64}
 
-$${ is ${ itself.
+$${ is a literal ${.
 )";
 
 constexpr const char* kRun =
-    R"(run: how jobs are run. None of it changes results or what counts as done.
+    R"(run: how jobs run. It changes neither results nor which points are done.
 
     run:
-      gpus: 1             # GPUs of a job on each of its nodes, a process each; 0: the CPU
-      nodes: 1            # machines of a job; above 1 on a cluster only
-      ranks: 1            # processes of a job on each of its nodes where gpus is 0
-      jobs_per_gpu: 1     # untimed jobs that may share one
-      workers: 1          # jobs at once on a machine without GPUs
-      threads: 0          # CPU threads a process; 0: the cores divided among them
-      retries: 2          # further attempts of a job that failed
-      backoff: 30 s       # before the first of them, doubled for each one after it
+      gpus: 1             # GPUs per job on each of its nodes, one process per GPU; 0: the CPU
+      nodes: 1            # machines per job; more than 1 on a cluster only
+      ranks: 1            # processes per job on each of its nodes if gpus is 0
+      jobs_per_gpu: 1     # untimed jobs that may share a GPU
+      workers: 1          # parallel jobs on a machine without GPUs
+      threads: 0          # CPU threads per process; 0: the cores divided among the processes
+      retries: 2          # further attempts after a job failed
+      backoff: 30 s       # pause before the first further attempt, doubled before each next one
       time_limit: 2 h     # of an attempt; none: no limit
-      fail_fast: false    # stop the sweep at the first job that fails for good
+      fail_fast: false    # stop the sweep when a job has failed for good
       exclusive: true     # timed jobs have their device to themselves
 
-`gpus: 1` takes the CPU where there is no GPU; a larger number is an error on a machine
-with fewer. igm_crm, evaluate, fid_stats, bpd and convergence run in several processes,
-with the same numbers; other experiments in one, whatever the `run:` at the top says.
+`gpus: 1` uses the CPU on a machine without GPUs. A larger number is an error on a machine with
+fewer GPUs. igm_crm, evaluate, fid_stats, bpd and convergence use several processes, with the
+same numbers. Other experiments always use one process and ignore gpus, nodes and ranks of the
+top-level `run:`.
 
-Durations: a number with s, min, h or d; without a unit `backoff` is in seconds, and
-`time_limit` asks for one. In an experiment it holds for that experiment (but `workers`):
+A duration is a number with s, min, h or d. `backoff` without a unit is in seconds; `time_limit`
+without a unit is an error. `run:` in an experiment applies to that experiment (except `workers`):
 
     - evaluate:
         strategy: For
@@ -222,15 +224,15 @@ Durations: a number with s, min, h or d; without a unit `backoff` is in seconds,
 )";
 
 constexpr const char* kOverrides =
-    R"(--set KEY=VALUE puts a value, in YAML, in the place of what the file says:
+    R"(--set KEY=VALUE replaces a value of the file. VALUE is YAML:
 
-  --set cfg=2                       in every experiment that has a cfg, axes included
-  --set 'cfg=[0, 1, 2]'             as an axis
+  --set cfg=2                       in every experiment that has cfg, also in grids
+  --set 'cfg=[0, 1, 2]'             a list of values
   --set evaluate.num_images=100     in one experiment
   --set models.afhq.checkpoint=x.pth   --set run.retries=2   --set name=trial
 
---only CONDITION runs the points that match; several must all hold. Points without the
-setting do not match.
+--only CONDITION runs the points that match. Several conditions must all hold. Points without
+the setting do not match.
 
   --only cfg=2   --only cfg=0,2   --only 'cfg>=1'   --only 'cfg!=1'
   --only 'strategy=[7-8-32-10]'   --only experiment=evaluate   --only model=afhq

@@ -118,7 +118,8 @@ Json space_of(const ExperimentSchema& schema, const Names& names) {
       linked(names.group, "Equally long lists, the first values together, and so on.");
   properties["include"] =
       described(one_or_list({{"anyOf", Json::array({to(names.entry), to("used")})}}),
-                "Points beside the grid; with `when`, what extends the points so far that match.");
+                "Points added to those of the grid. With `when`: settings that extend the earlier "
+                "points that match.");
   properties["exclude"] =
       described(one_or_list({{"anyOf", Json::array({to(names.condition), to("used")})}}),
                 "Points that match one of these conditions are dropped.");
@@ -216,9 +217,10 @@ Json block_schema() {
        {{"segments", described(segments, "0 or sequential; 1: Jacobi; more: GS-Jacobi.")},
         {"segment_length", described({{"type", "integer"}, {"minimum", 1}},
                                      "Tokens a segment of GS-Jacobi, in the place of segments.")},
-        {"max_iterations", described({{"type", "integer"}, {"minimum", 1}}, "A segment, at most.")},
+        {"max_iterations", described({{"type", "integer"}, {"minimum", 1}},
+                                     "Maximum number of iterations per segment.")},
         {"guess", to("guess")},
-        {"clamp", described(number, "Iterates are kept within plus and minus this.")},
+        {"clamp", described(number, "Iterates are limited to [-clamp, clamp].")},
         {"stop", described(stop_schema(),
                            "Ends the iterations of a segment early: the norm of "
                            "their change and its threshold.")}}},
@@ -261,7 +263,8 @@ Json model_schema() {
                                 {{"required", Json::array({"random_weights"})}},
                                 {{"required", Json::array({"trained_by"})}},
                                 {{"required", Json::array({"use"})}}});
-  return described(std::move(model), "A checkpoint; what file and name tell need not be stated.");
+  return described(std::move(model),
+                   "A checkpoint. State only values that the file and its name do not hold.");
 }
 
 Json run_schema() {
@@ -290,7 +293,7 @@ Json run_schema() {
                               fmt::format("{} Default: {}.", key.description, run_default(key)));
     properties[key.name] = std::move(property);
   }
-  return described(map_of(std::move(properties)), "How jobs are run; changes no result.");
+  return described(map_of(std::move(properties)), "How jobs run. It changes no result.");
 }
 
 Json common_definitions() {
@@ -358,7 +361,8 @@ Json defaults_schema(const ExperimentSchemas& schemas) {
       place->second["anyOf"].push_back(std::move(value));
     }
   }
-  return described(map_of(fields), "Settings of every experiment that has them; its own win.");
+  return described(map_of(fields),
+                   "Settings for every experiment that has them. Settings of an experiment win.");
 }
 
 Json named(const std::string& definition, const char* text) {

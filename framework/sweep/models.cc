@@ -143,7 +143,7 @@ void require_possible(const Known& known, const Node& map, Mark mark, Report& re
   }
   if (known.keys.contains("channels") && shape.channels % kHeadWidth != 0) {
     report.error(at("channels"),
-                 fmt::format("{} channels are no multiple of {}", shape.channels, kHeadWidth),
+                 fmt::format("{} channels are not a multiple of {}", shape.channels, kHeadWidth),
                  fmt::format("a head has {} channels", kHeadWidth));
   }
   if (known.keys.contains("image_size") && known.keys.contains("patch_size") &&
@@ -366,7 +366,7 @@ void require_model(const ModelEntry& entry, bool allow_missing, Report& report) 
     report.error(entry.mark,
                  fmt::format("model `{}`: {} {}", model.name,
                              model.random_weights ? "random weights need"
-                                                  : "neither the checkpoint nor its name tells",
+                                                  : "neither the checkpoint nor its name states",
                              fmt::join(entry.unknown, ", ")),
                  fmt::format("add `{}: ...` to the model", entry.unknown.front()));
   }

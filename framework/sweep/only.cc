@@ -74,7 +74,7 @@ std::optional<Parsed> parse(const std::string& text, Sources& sources, Report& r
     const NodePtr value = parse_argument(text, yaml, "--only", sources, source);
     const Mark mark{1, 1, source};
     if (!found || at == 0) {
-      report.error(mark, fmt::format("`{}` is no condition", text), kForm);
+      report.error(mark, fmt::format("`{}` is not a condition", text), kForm);
       return std::nullopt;
     }
     const std::string key = text.substr(0, text.find_last_not_of(' ', at - 1) + 1);

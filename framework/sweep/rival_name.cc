@@ -19,7 +19,7 @@ StarFlow starflow_of(std::string_view text, std::string_view length) {
   const auto [end, failure] =
       std::from_chars(length.data(), length.data() + length.size(), rival.length);
   if (failure != std::errc() || end != length.data() + length.size() || rival.length < 1) {
-    throw Error(fmt::format("`{}` is not a strategy: `{}` is no number of tokens", text, length),
+    throw Error(fmt::format("`{}` is not a strategy: `{}` is not a number of tokens", text, length),
                 "write STARFlow for segments of 32 tokens, or STARFlow-16");
   }
   return rival;

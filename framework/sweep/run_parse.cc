@@ -128,21 +128,21 @@ const std::vector<RunKey>& run_keys() {
   using enum RunType;
   static const std::vector<RunKey> keys = {
       {"gpus", kCount,
-       "GPUs of a job on each of its nodes, a process each. 1: one where there are any; 0: jobs "
-       "run on the CPU.",
+       "GPUs per job on each of its nodes, one process per GPU. 1: one GPU if the machine has any, "
+       "else the CPU. 0: the CPU.",
        0, kMostGpus},
-      {"nodes", kCount, "Machines of a job; above 1 on a cluster only.", 1, kMostNodes},
-      {"ranks", kCount, "Processes of a job on each of its nodes where gpus is 0.", 1, kMostRanks},
-      {"jobs_per_gpu", kCount, "Untimed jobs that may share one GPU.", 1, 64},
-      {"workers", kCount, "Jobs at once on a machine without GPUs.", 1, 1024, true},
-      {"threads", kCount,
-       "CPU threads of a process; 0: the machine's cores divided among the processes.", 0, 4096},
-      {"retries", kCount, "Further attempts of a job that failed.", 0, 100},
+      {"nodes", kCount, "Machines per job; more than 1 on a cluster only.", 1, kMostNodes},
+      {"ranks", kCount, "Processes per job on each of its nodes if gpus is 0.", 1, kMostRanks},
+      {"jobs_per_gpu", kCount, "How many untimed one-GPU jobs may share a GPU.", 1, 64},
+      {"workers", kCount, "Parallel jobs on a machine without GPUs.", 1, 1024, true},
+      {"threads", kCount, "CPU threads per process. 0: the cores divided among the processes.", 0,
+       4096},
+      {"retries", kCount, "Further attempts after a job failed.", 0, 100},
       {"backoff", kDuration,
-       "Wait before the first further attempt, doubled for each one after it.", 0, kDay},
-      {"fail_fast", kBoolean, "Stop the sweep at the first job that fails for good."},
-      {"time_limit", kDuration, "What an attempt of a job may take; 0 or none: no limit.", 0,
-       366 * kDay, false, true},
+       "Pause before the first further attempt, doubled before each next one.", 0, kDay},
+      {"fail_fast", kBoolean, "Stop the sweep when a job has failed for good."},
+      {"time_limit", kDuration, "Maximum time of an attempt. 0 or none: no limit.", 0, 366 * kDay,
+       false, true},
       {"exclusive", kBoolean, "Timed jobs have their device to themselves."}};
   return keys;
 }

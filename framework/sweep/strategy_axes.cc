@@ -90,7 +90,7 @@ std::vector<int> read_stack_blocks(const Node& node, Report& report) {
     start = end + 1;
   }
   if (blocks.empty()) {
-    report.error(node.mark, fmt::format("`stack` is no block: {}", found(node)),
+    report.error(node.mark, fmt::format("`stack` is not a block: {}", found(node)),
                  "write a block of the checkpoint, 7, or several of them, 0/6");
   }
   return blocks;

@@ -109,7 +109,7 @@ PublishedName parse_published_name(std::string_view text) {
   if (name == "for") return {};
   const std::vector<std::string> parts = split(name, '-');
   if (parts.size() != 4) {
-    refuse(text, parts.size() == 1 ? std::string("it is no known name")
+    refuse(text, parts.size() == 1 ? std::string("the name is not known")
                                    : fmt::format("it has {} parts instead of 4", parts.size()));
   }
   std::vector<int> stack = numbers(text, parts[0], "Stack");
@@ -128,7 +128,7 @@ PublishedName parse_published_name(std::string_view text) {
   for (size_t i = 0; i < parsed.groups.size(); ++i) {
     const PublishedName::Group& group = parsed.groups[i];
     if (i > 0 && parsed.groups[i - 1].block == group.block) {
-      refuse(text, fmt::format("block {} stands twice in Stack", group.block));
+      refuse(text, fmt::format("block {} occurs twice in Stack", group.block));
     }
     if (group.iterations < 1 && group.segments != 0) refuse(text, "J is at least 1");
   }

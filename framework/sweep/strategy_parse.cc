@@ -294,7 +294,7 @@ void read_block_map(const Node& map, const std::optional<FlowSize>& flow, Strate
     if (!blocks[static_cast<size_t>(flow->blocks - 1 - index)]) open.push_back(index);
   }
   if (!else_entry && !open.empty()) {
-    report.error(map.mark, fmt::format("nothing is said about block {}", fmt::join(open, ", ")),
+    report.error(map.mark, fmt::format("no method is stated for block {}", fmt::join(open, ", ")),
                  "add them, or `else: ...` for all other blocks");
   } else if (else_entry && open.empty()) {
     report.error(else_entry->mark, "`else` stands for no block: all are stated", "remove it");

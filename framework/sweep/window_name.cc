@@ -59,13 +59,13 @@ std::optional<Window> parse_window_name(std::string_view text) {
   const size_t end = numbers->find('-', 1);  // a sign belongs to the width
   const std::string width = numbers->substr(0, end);
   const auto tokens = number_of<int>(width);
-  if (!tokens || *tokens < 1) refuse(text, fmt::format("`{}` is no number of tokens", width));
+  if (!tokens || *tokens < 1) refuse(text, fmt::format("`{}` is not a number of tokens", width));
   window.width = *tokens;
   if (end == std::string::npos) return window;
   const std::string tolerance = numbers->substr(end + 1);
   const auto change = number_of<double>(tolerance);
   if (!change || !std::isfinite(*change) || *change < 0)
-    refuse(text, fmt::format("`{}` is no tolerance, a number of at least 0", tolerance));
+    refuse(text, fmt::format("`{}` is not a tolerance, a number of at least 0", tolerance));
   window.tolerance = *change + 0.0;  // no negative zero
   return window;
 }

@@ -51,11 +51,25 @@ TEST(CrmTables, ShowModelsBesideThePublishedOnes) {
   EXPECT_THAT(set.left_out, ::testing::IsEmpty());
   ASSERT_EQ(set.tables.size(), 3u);
   const std::string text = render_markdown(set.tables[0]);
-  EXPECT_THAT(text, HasSubstr("| block | afhq | AFHQ (published) | small |"));
+  EXPECT_THAT(text, HasSubstr("| block | afhq CRM % | AFHQ CRM % (published) | small CRM % |"));
   EXPECT_THAT(text, HasSubstr("| 0 | 5.00 | 6.33 | 75.00 |"));
   EXPECT_THAT(text, HasSubstr("| 7 | **65.00** | **42.60** | — |"));
   EXPECT_THAT(text, HasSubstr("norm 2"));
   EXPECT_THAT(text, HasSubstr("arXiv:2505.12849"));
+}
+
+TEST(CrmTables, TheMetricAndItsShareHaveDifferentNames) {
+  const std::vector<Source> sources = {two_models()};
+  const TableSet set = crm_tables(points_of(sources), nullptr, "2");
+  for (const Table& table : set.tables) {
+    for (size_t i = 0; i < table.columns.size(); ++i) {
+      const std::string& title = table.columns[i].title;
+      if (title.find("CRM") == std::string::npos) continue;
+      double sum = 0;
+      for (const auto& row : table.rows) sum += row[i].value.value_or(0);
+      EXPECT_EQ(title.find("CRM %") != std::string::npos, std::abs(sum - 100) < 0.1) << title;
+    }
+  }
 }
 
 TEST(CrmTables, GuessIsZWhereItsIgmIsNotLarger) {
@@ -63,8 +77,9 @@ TEST(CrmTables, GuessIsZWhereItsIgmIsNotLarger) {
   const Published published = testing::published_figures();
   const TableSet set = crm_tables(points_of(sources), &published, "2");
   const std::string text = render_markdown(set.tables[1]);
-  EXPECT_THAT(text, HasSubstr("| 1 | 1 | 0.2 | 0.2 | z | zero |"));  // equal: z; published [6] is 1
-  EXPECT_THAT(text, HasSubstr("| 2 | 1 | 0.3 | 0.2 | zero | zero |"));
+  EXPECT_THAT(
+      text, HasSubstr("| 1 | 1 | 5.00 | 0.2 | 0.2 | z | zero |"));  // equal: z; published [6] is 1
+  EXPECT_THAT(text, HasSubstr("| 2 | 1 | 5.00 | 0.3 | 0.2 | zero | zero |"));
   EXPECT_THAT(text, HasSubstr("guess\\_list: \\[0, 0, 0, 0, 1, 1, 0, 0\\]"));  // sampling order
 }
 
@@ -91,9 +106,9 @@ TEST(CrmTables, PointsMeasuredInAnotherNormAloneHaveATableOfTheirOwn) {
   EXPECT_THAT(set.left_out, ::testing::IsEmpty());
   ASSERT_EQ(set.tables.size(), 4u);
   EXPECT_THAT(set.tables[0].title, HasSubstr("norm 2"));
-  EXPECT_THAT(render_markdown(set.tables[0]), HasSubstr("| block | afhq |"));
+  EXPECT_THAT(render_markdown(set.tables[0]), HasSubstr("| block | afhq CRM % |"));
   EXPECT_THAT(set.tables[2].title, HasSubstr("norm fro"));
-  EXPECT_THAT(render_markdown(set.tables[2]), HasSubstr("| block | small |"));
+  EXPECT_THAT(render_markdown(set.tables[2]), HasSubstr("| block | small CRM % |"));
   EXPECT_EQ(crm_tables(points_of(sources), nullptr, "2").left_out.size(), 1u);
 }
 
@@ -104,7 +119,7 @@ TEST(CrmTables, TellEqualModelNamesApart) {
   const std::vector<Source> sources = {source};
   const TableSet set = crm_tables(points_of(sources), nullptr, "2");
   EXPECT_THAT(render_markdown(set.tables[0]),
-              HasSubstr("| block | afhq, num\\_images 100 | afhq, num\\_images 500 |"));
+              HasSubstr("| block | afhq, num\\_images 100 CRM % | afhq, num\\_images 500 CRM % |"));
 }
 
 TEST(CrmTables, AllImagesAreShownAsTheNumberThatWasUsed) {

@@ -71,7 +71,9 @@ TEST(Distances, OneSeedHasJackknifeErrorsAndPairedDifferences) {
   const std::string text = markdown_of(one_seed());
   EXPECT_THAT(text, HasSubstr("## Distances of demo: FD(small)"));
   EXPECT_THAT(text, HasSubstr("cpu, fp32, 256 images in chunks of 16, against 1,000 images of"));
-  EXPECT_THAT(text, HasSubstr("| strategy | cfg | lr | seed | images | distance | − For |"));
+  EXPECT_THAT(
+      text,
+      HasSubstr("| strategy | cfg | self\\_denoising\\_lr | seed | images | distance | − For |"));
   EXPECT_THAT(text, HasSubstr("| For | 1 | 0 | 0 | 256 | 1.2500 ± 0.0600 | 0 |"));
   EXPECT_THAT(text, HasSubstr("| \\[1-8-4-4\\] | 1 | 0 | 0 | 256 | 1.5000 ± 0.0900 | +0.2500 ± "
                               "0.0300 |"));
@@ -114,6 +116,43 @@ TEST(Distances, TwoSeedsStandApartAndThreeHaveAMean) {
   EXPECT_THAT(text, HasSubstr("For was measured with 2 of the seeds"));
 }
 
+TEST(Distances, MeansOfTwoSeedsHaveTheErrorOfBothJackknives) {
+  Source source = one_seed();
+  record::Row other = source.sweep.rows[0];
+  other["point"] = std::string("p3");
+  other["seed"] = int64_t{1};
+  other["distance"] = 1.35;
+  other["distance_error"] = 0.08;
+  source.sweep.rows.push_back(other);
+  const std::vector<Source> sources = {source};
+  const std::vector<Point> points = points_of(sources);
+  const auto mean = mean_distance({points[0], points[2]});
+  ASSERT_TRUE(mean && mean->error);
+  EXPECT_NEAR(mean->value, 1.3, 1e-12);
+  EXPECT_NEAR(*mean->error, std::hypot(0.06, 0.08) / 2, 1e-12);
+  EXPECT_FALSE(mean_distance({}));
+}
+
+TEST(Distances, DifferencesAreMeansOverTheSeedsOfBoth) {
+  std::vector<record::Row> rows;
+  for (const int64_t seed : {0, 1, 2}) {
+    const double n = static_cast<double>(seed);
+    rows.push_back(row_of("e" + std::to_string(seed), "j1", true, seed, 1.0 + n));
+    rows.push_back(row_of("g" + std::to_string(seed), "j2", false, seed, 1.1 + 1.1 * n));
+  }
+  const std::vector<Source> sources = {testing::make_source("s", rows, {})};
+  std::vector<Point> exact, other;
+  for (const Point& point : points_of(sources))
+    (is_sequential(point) ? exact : other).push_back(point);
+  const auto difference = mean_difference(other, exact);  // 0.1, 0.2, 0.3
+  ASSERT_TRUE(difference && difference->error);
+  EXPECT_NEAR(difference->value, 0.2, 1e-12);
+  EXPECT_NEAR(*difference->error, 0.1 / std::sqrt(3), 1e-12);
+  exact.resize(1);
+  EXPECT_FALSE(mean_difference(other, exact)->error);
+  EXPECT_FALSE(mean_difference(other, {}));
+}
+
 TEST(Distances, ASeedMeasuredTwiceCountsOnce) {
   std::vector<record::Row> rows;
   for (int i = 0; i < 3; ++i) rows.push_back(row_of("e" + std::to_string(i), "j1", true, 0, 1 + i));
@@ -124,15 +163,16 @@ TEST(Distances, ASeedMeasuredTwiceCountsOnce) {
 TEST(Distances, OnlyRunsOnTheSameNoiseAreSubtracted) {
   Source source = one_seed();
   source.sweep.rows[1]["seed"] = int64_t{1};
-  EXPECT_THAT(markdown_of(source), HasSubstr("no For was measured on this noise"));
+  EXPECT_THAT(markdown_of(source), HasSubstr("For was not measured on this noise"));
   for (const char* setting : {"cfg", "self_denoising_lr", "attn_temp"}) {
     source = one_seed();
     source.sweep.rows[1][setting] = 0.5;
-    EXPECT_THAT(markdown_of(source), HasSubstr("no For was measured at these settings")) << setting;
+    EXPECT_THAT(markdown_of(source), HasSubstr("For was not measured at these settings"))
+        << setting;
   }
   source = one_seed();
   source.sweep.rows[1]["chunk"] = int64_t{32};
-  EXPECT_THAT(markdown_of(source), HasSubstr("no For was measured at these settings"));
+  EXPECT_THAT(markdown_of(source), HasSubstr("For was not measured at these settings"));
   source = one_seed();
   source.sweep.jobs.at("j2").job["points"][0]["contents"] = {{"reference", "89ab"}};
   const std::vector<Source> sources = {source};

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <regex>
@@ -187,8 +188,38 @@ TEST_F(PageTest, ASweepThatRunsIsShownAndReloaded) {
 
 TEST_F(PageTest, SaysInPlainWordsWhichStrategyIsFastest) {
   EXPECT_THAT(page(demo()),
-              HasSubstr("the fastest strategy within 1 % of that distance was [1-8-4-4]: 4 s, 2.50 "
+              HasSubstr("The fastest other strategy within 1 % of that distance is [1-8-4-4]: 4 s, 2.50 "
                         "times as fast"));
+}
+
+// Samples, the answer, plots, tables; where the numbers come from is last.
+TEST_F(PageTest, WhatIsLookedAtStandsFirst) {
+  record::JobRecord job = testing::make_job("j1", "evaluate", "small.pth", {});
+  for (const std::string id : {"p1", "p2"}) {
+    job.rows.push_back(testing::evaluate_row(id, "j1", id == "p1" ? "For" : "A",
+                                             id == "p1" ? "blocks 1-0: sequential"
+                                                        : "blocks 1-0: "
+                                                          "jacobi 4",
+                                             4));
+    job.job["points"].push_back({{"id", id}});
+  }
+  job.arrays = {testing::images_array(2, 2, std::vector<float>(24, 1.0f))};
+  job.columns = testing::columns_of(job.rows);
+  record::write_job(folder_ / "j1.h5", job);
+  record::merge(folder_ / "demo.h5", "demo", std::vector<fs::path>{folder_ / "j1.h5"});
+  const std::string text = page(folder_ / "demo.h5");
+  std::vector<size_t> places;
+  for (const char* id : {"pictures", "summary", "plots", "tables", "origins", "points"})
+    places.push_back(text.find(std::string(" id=") + id + "><h2"));
+  EXPECT_THAT(places, Not(Contains(std::string::npos)));
+  EXPECT_TRUE(std::is_sorted(places.begin(), places.end()));
+}
+
+TEST_F(PageTest, WideTablesSayThatThereIsMore) {
+  const std::string text = page(demo());
+  EXPECT_THAT(text, AllOf(HasSubstr("<div class=more><div class=\"scroll"),
+                          HasSubstr(".more[data-more]::before{content:attr(data-more)"),
+                          HasSubstr("scroll sideways")));
 }
 
 TEST_F(PageTest, WithoutGnuplotThePlotsAreNamedAndTheirDataKept) {

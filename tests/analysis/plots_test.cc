@@ -1,11 +1,16 @@
 #include "analysis/plots.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <unistd.h>
 
+#include <array>
+
+#include "analysis/answer_plots.h"
 #include "analysis/choice_plots.h"
 #include "analysis/curve_plots.h"
 #include "analysis/gnuplot.h"
+#include "analysis/heat_maps.h"
 #include "framework/core/file.h"
 #include "tests/analysis/sweeps.h"
 
@@ -50,13 +55,117 @@ TEST(HeatMaps, FrameTheBestAndNameWhatIsNotToldFromIt) {
       heat_maps({family({measured("For", 10, 1.00, 0, 0.01), measured("For", 10, 1.02, 1, 0.01),
                          measured("For", 10, 1.50, 2, 0.01)})});
   ASSERT_THAT(plots, SizeIs(1));
-  EXPECT_THAT(plots[0].caption, AllOf(HasSubstr("cfg 0, self_denoising_lr 0, at 1.0000 ± 0.0100"),
-                                      HasSubstr("cfg 1, lr 0 (1.0200"), Not(HasSubstr("cfg 2"))));
-  EXPECT_THAT(plots[0].settings, HasSubstr("from -0.47,-0.46 to 0.47,0.46"));
+  EXPECT_THAT(plots[0].caption,
+              AllOf(HasSubstr("cfg 0, self_denoising_lr 0: 1.0000 ± 0.0100"),
+                    HasSubstr("cfg 1, self_denoising_lr 0 (1.0200"), Not(HasSubstr("cfg 2,"))));
+  EXPECT_THAT(plots[0].command, HasSubstr("from -0.47,-0.46 to 0.47,0.46"));
 }
 
 TEST(HeatMaps, OneCellIsNoMap) {
   EXPECT_THAT(heat_maps({family({measured("For", 10, 1.0)})}), IsEmpty());
+}
+
+TEST(HeatMaps, StrategiesAreThePanelsOfOneFigure) {
+  std::vector<Measured> all;
+  for (const std::string name : {"For", "A", "B"}) {
+    for (const double cfg : {0.0, 1.0}) all.push_back(measured(name, 10, 1 + cfg, cfg));
+  }
+  const auto plots = heat_maps({family(all)});
+  ASSERT_THAT(plots, SizeIs(1));
+  EXPECT_THAT(plots[0].command, AllOf(HasSubstr("set multiplot layout 2,2"), HasSubstr("'A'"),
+                                      HasSubstr("data index 2"), Not(HasSubstr("data index 3"))));
+}
+
+// Points of [7-SEGMENTS-ITERATIONS-ELSE] and For, with columns of what the names say.
+Source strategies(const std::vector<std::array<int64_t, 3>>& all) {
+  std::vector<record::Row> rows = {
+      testing::evaluate_row("p0", "j", "For", "blocks 1-0: sequential", 10)};
+  for (const auto& [segments, iterations, others] : all) {
+    const std::string name = fmt::format("[7-{}-{}-{}]", segments, iterations, others);
+    rows.push_back(testing::evaluate_row(name, "j", name, "block 1: " + name, 5));
+    rows.back()["stack"] = std::string("7");
+    rows.back()["segments"] = segments;
+    rows.back()["iterations"] = iterations;
+    rows.back()["else"] = others;
+    rows.back()["distance"] = 1.0 + static_cast<double>(iterations) / 100;
+  }
+  return testing::make_source("demo", rows, {});
+}
+
+TEST(StrategyMaps, SettingsThatDifferAreAxesAndPanels) {
+  const std::vector<Source> sources = {
+      strategies({{4, 8, 5}, {4, 16, 5}, {8, 8, 5}, {8, 16, 5}, {8, 32, 5}, {8, 8, 10}})};
+  const auto plots = strategy_maps(measured_families(points_of(sources)));
+  ASSERT_THAT(plots, SizeIs(1));
+  EXPECT_THAT(plots[0].title, HasSubstr("by the settings of GS-Jacobi"));
+  // iterations has three values, segments and else two each.
+  EXPECT_THAT(plots[0].settings, HasSubstr("set xtics ('8' 0, '16' 1, '32' 2)"));
+  EXPECT_THAT(plots[0].settings, HasSubstr("set ytics ('4' 0, '8' 1)"));
+  EXPECT_THAT(plots[0].command, AllOf(HasSubstr("'else 5'"), HasSubstr("'else 10'")));
+  EXPECT_THAT(plots[0].data, HasSubstr("1.0800\\n2.00×"));
+}
+
+// Jacobi in all blocks has a number of iterations, but no segments.
+TEST(StrategyMaps, StrategiesOfAnotherKindAreNotInIt) {
+  std::vector<Source> sources = {strategies({{4, 8, 5}, {8, 8, 5}})};
+  record::Row jacobi = testing::evaluate_row("J", "j", "Jacobi-16", "blocks 1-0: jacobi 16", 5);
+  jacobi["else"] = int64_t{16};
+  sources[0].sweep.rows.push_back(jacobi);
+  const auto plots = strategy_maps(measured_families(points_of(sources)));
+  ASSERT_THAT(plots, SizeIs(1));
+  EXPECT_THAT(plots[0].settings, HasSubstr("set xtics ('4' 0, '8' 1)"));
+  EXPECT_THAT(plots[0].caption, HasSubstr("of 2 strategies"));
+}
+
+TEST(StrategyMaps, OneStrategyIsNoMapAndOneAxisIsARow) {
+  std::vector<Source> sources = {strategies({{4, 8, 5}})};
+  EXPECT_THAT(strategy_maps(measured_families(points_of(sources))), IsEmpty());
+  sources = {strategies({{4, 8, 5}, {4, 16, 5}})};
+  ASSERT_THAT(strategy_maps(measured_families(points_of(sources))), SizeIs(1));
+}
+
+Source ranked() {
+  record::JobRecord job = testing::make_job("c1", "igm_crm", "small.pth", {"p1"});
+  job.arrays = testing::metric_arrays("2", {1, 2, 3, 4}, {2, 1, 4, 3}, {1, 1, 6, 12});
+  return testing::make_source("demo", {testing::igm_crm_row("p1", "c1", "demo")}, {job});
+}
+
+TEST(AnswerPlots, ToughBlocksAreBarsOfTheirOwn) {
+  const std::vector<Source> sources = {ranked()};
+  const auto plots = crm_plots(block_rankings(points_of(sources)));
+  ASSERT_THAT(plots, SizeIs(1));
+  EXPECT_THAT(plots[0].data, AllOf(HasSubstr("0 5 NaN\n"), HasSubstr("3 NaN 60\n")));
+  EXPECT_THAT(plots[0].caption, HasSubstr("Tough: block 3 (60.0 %)."));
+}
+
+TEST(AnswerPlots, RatesOfTimesThatAreNotValidAreHatched) {
+  std::vector<Measured> all = {measured("For", 10, 1.0), measured("A", 4, 1.1)};
+  auto plots = rate_plots({family(all)});
+  ASSERT_THAT(plots, SizeIs(1));
+  EXPECT_THAT(plots[0].data, HasSubstr("0 2.5 NaN 2.5 \"2.50\"\n"));
+  for (Measured& one : all) one.indicative_seconds = one.seconds;
+  all[1].seconds.reset();
+  plots = rate_plots({family(all)});
+  ASSERT_THAT(plots, SizeIs(1));
+  EXPECT_THAT(plots[0].data, HasSubstr("0 NaN 2.5 2.5 \"2.50\"\n"));
+  EXPECT_THAT(plots[0].caption, HasSubstr("indicative"));
+  all[1].indicative_seconds.reset();
+  EXPECT_THAT(rate_plots({family(all)}), IsEmpty());
+}
+
+TEST(AnswerPlots, DeviationsStandAgainstPasses) {
+  record::JobRecord exact = testing::make_job("j1", "evaluate", "small.pth", {"p1"}),
+                    other = testing::make_job("j2", "evaluate", "small.pth", {"p2"});
+  exact.arrays = {testing::images_array(2, 2, std::vector<float>(24, 1.0f))};
+  other.arrays = {testing::images_array(2, 2, std::vector<float>(24, 0.5f))};
+  const std::vector<Source> sources = {testing::make_source(
+      "demo",
+      {testing::evaluate_row("p1", "j1", "For", "blocks 1-0: sequential", 10),
+       testing::evaluate_row("p2", "j2", "A", "blocks 1-0: jacobi 4 guess z", 4)},
+      {exact, other})};
+  const auto plots = deviation_plots(measured_families(points_of(sources)));
+  ASSERT_THAT(plots, SizeIs(1));
+  EXPECT_THAT(plots[0].data, HasSubstr("12.5 0.5 0.5 \"A\"\n"));
 }
 
 TEST(Plots, TextsOfUsersStayTexts) {
@@ -138,11 +247,17 @@ TEST(Gnuplot, DrawsAllKindsAndRunsNothing) {
   MeasuredFamily named = family({measured("For", 10, 1.0), measured(evil, 2, 1.5)});
   named.distance_name = named.title = evil;
   for (Plot& plot : pareto_plots({named})) plots.push_back(std::move(plot));
+  for (Plot& plot : rate_plots({named})) plots.push_back(std::move(plot));
+  const std::vector<Source> maps = {strategies({{4, 8, 5}, {8, 8, 5}, {4, 8, 10}})},
+                            bars = {ranked()};
+  for (Plot& plot : strategy_maps(measured_families(points_of(maps))))
+    plots.push_back(std::move(plot));
+  for (Plot& plot : crm_plots(block_rankings(points_of(bars)))) plots.push_back(std::move(plot));
   const std::vector<Source> sources = {convergence(12, 4)}, times = {benchmark()};
   for (Plot& plot : convergence_plots(points_of(sources))) plots.push_back(std::move(plot));
   for (Plot& plot : kernel_plots(points_of(times))) plots.push_back(std::move(plot));
   make_names_distinct(plots);
-  EXPECT_THAT(plots, SizeIs(6));
+  EXPECT_THAT(plots, SizeIs(9));
   EXPECT_THAT(write_plots(plots, folder), IsEmpty());
   EXPECT_THAT(draw_plots(plots, folder, gnuplot), IsEmpty());
   for (const Plot& plot : plots) {

@@ -161,12 +161,12 @@ TEST_F(ReportTest, OverlappingFilesShowPointsOnce) {
 
 TEST_F(ReportTest, ExperimentsWithoutTableAreCounted) {
   record::Row row = testing::evaluate_row("p1", "j1", "For", "block 0: sequential", 1);
-  row["experiment"] = std::string("sample");
-  const fs::path job = write_job(testing::make_job("j1", "sample", "x.pth", {"p1"}), {row});
+  row["experiment"] = std::string("fid_stats");
+  const fs::path job = write_job(testing::make_job("j1", "fid_stats", "x.pth", {"p1"}), {row});
   const fs::path file = folder_ / "demo.h5";
   record::merge(file, "demo", {job});
   EXPECT_THAT(report({file}).coverage,
-              ElementsAre("sample: 1 point with results; this experiment has no table."));
+              ElementsAre("fid_stats: 1 point with results; this experiment has no table."));
 }
 
 TEST_F(ReportTest, MissingPublishedFiguresCostOnlyThemselves) {
@@ -192,16 +192,29 @@ TEST_F(ReportTest, CommandPrintsAndWrites) {
 TEST_F(ReportTest, CommandPrintsCsvAndLatexOfTheTablesAskedFor) {
   const std::string file = demo().string();
   const Outcome csv = call({file, "--format", "csv", "--table", "Convergence ranking"});
-  EXPECT_EQ(csv.out, "block,demo,bold\n0,12.5,\n1,12.5,\n2,75,demo\n");
+  EXPECT_EQ(csv.out, "block,demo CRM %,bold\n0,12.5,\n1,12.5,\n2,75,demo CRM %\n");
   const Outcome latex = call({file, "--format", "latex", "--table", "Convergence | Initial"});
   EXPECT_THAT(latex.out, StartsWith("% \\usepackage{array,booktabs,longtable}\n\n\\begin{table}"));
   EXPECT_THAT(latex.out, HasSubstr("Initial guesses of demo"));
   EXPECT_THAT(latex.out, ::testing::Not(HasSubstr("Strategies")));
   const Outcome text = call({file, "--table", "Initial"});
   EXPECT_THAT(text.out, StartsWith("Initial guesses of demo"));
+}
+
+TEST_F(ReportTest, WordsMayNameASectionOrATitle) {
+  const std::string file = demo().string();
+  const Outcome section = call({file, "--table", "speed-up", "--format", "markdown"});
+  EXPECT_EQ(section.status, 0);
+  EXPECT_THAT(section.out, HasSubstr("## Speed-up of demo: cfg 1"));
+  EXPECT_THAT(section.out, HasSubstr("## Speed-up in the paper's layout"));
+  EXPECT_THAT(section.out, ::testing::Not(HasSubstr("## Distances")));
   const Outcome none = call({file, "--table", "no such table"});
   EXPECT_EQ(none.status, 1);
-  EXPECT_THAT(none.err, HasSubstr("no such table"));
+  EXPECT_EQ(none.out, "");
+  EXPECT_THAT(none.err, HasSubstr("no section or table has `no such table` in its title"));
+  for (const char* title : {"Convergence ranking: CRM %, norm 2", "Initial guesses of demo, norm 2",
+                            "Speed-up of demo: cfg 1", "Distances of demo", "Strategies"})
+    EXPECT_THAT(none.err, HasSubstr(title));
 }
 
 TEST_F(ReportTest, CommandExportsAllPoints) {

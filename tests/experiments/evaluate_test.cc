@@ -169,7 +169,7 @@ TEST_F(Evaluate, FixedLabelsAreRepeatedByImageIndex) {
 
 TEST_F(Evaluate, LabelsThatAreNoClassesAreRefusedAtTheirPlace) {
   EXPECT_NE(wait(start("  - sample: {num_images: 6, strategy: For, labels: [0, 3]}\n")), 0);
-  EXPECT_THAT(read_file(folder_ / "log"), HasSubstr("3 is no class of the model toy"));
+  EXPECT_THAT(read_file(folder_ / "log"), HasSubstr("3 is not a class of the model toy"));
   EXPECT_THAT(read_file(folder_ / "log"), HasSubstr("toy.yaml:6:"));
 }
 

@@ -119,7 +119,7 @@ TEST(Lease, AnUnreadableLeaseIsSomebodys) {
   const Scratch folder;
   make_unreadable(folder.path());
   EXPECT_THAT(refusal(folder.path(), std::chrono::milliseconds(600)),
-              HasSubstr("cannot be told whether another run_sweep is at work"));
+              HasSubstr("is not known whether another run_sweep is running"));
   EXPECT_TRUE(fs::is_symlink(folder / "lease.json"));
 }
 

@@ -48,7 +48,7 @@ TEST_F(Life, FailFastStopsTheSweep) {
   const Finished finished = run("demo.yaml", "fail 1");
   EXPECT_EQ(finished.status, 1);
   EXPECT_EQ(started_jobs(), 1u);
-  EXPECT_THAT(finished.err, HasSubstr("goes on from here"));
+  EXPECT_THAT(finished.err, HasSubstr("repeat the command to continue"));
 }
 
 TEST_F(Life, ATimeLimitEndsAnAttempt) {
@@ -118,7 +118,7 @@ TEST_F(Life, CtrlCLetsAWorkerSaveWhatItReached) {
   ::kill(driver, SIGINT);
   const Finished stopped = wait(driver);
   EXPECT_EQ(stopped.status, 130);
-  EXPECT_THAT(stopped.err, HasSubstr("running jobs keep what they have reached"));
+  EXPECT_THAT(stopped.err, HasSubstr("running jobs write their progress"));
   EXPECT_EQ(read_file(job_folder_of(2) / "reached"), "chunk 3");
   EXPECT_EQ(read_attempts(job_folder_of(2) / "attempts.jsonl").last->outcome, "stopped");
 }
@@ -146,7 +146,7 @@ TEST_F(Life, StatusNeedsNoLeaseAndTellsEveryState) {
   const Finished during = run_beside("demo.yaml --status");
   EXPECT_EQ(during.status, 0) << during.err;
   EXPECT_THAT(during.out, HasSubstr("demo: 2 of 6 points done, 1 job running, 1 job waiting"));
-  EXPECT_THAT(during.out, HasSubstr(fmt::format("at work: process {} on ", driver)));
+  EXPECT_THAT(during.out, HasSubstr(fmt::format("run_sweep is running: process {} on ", driver)));
   EXPECT_THAT(during.out, AllOf(HasSubstr("measure value=2"), HasSubstr("sampling 3/8"),
                                 HasSubstr("1:05 left")));
   EXPECT_THAT(run_beside("demo.yaml --dry-run").out, HasSubstr("of which 2 done"));
@@ -161,7 +161,7 @@ TEST_F(Life, StatusNeedsNoLeaseAndTellsEveryState) {
   EXPECT_THAT(after.out, HasSubstr("4 of 6 points done, 1 job failed"));
   EXPECT_THAT(after.out, AllOf(HasSubstr("ended with exit code 3 (1 attempt"), HasSubstr("log.txt"),
                                HasSubstr("--retry-failed")));
-  EXPECT_THAT(after.out, Not(HasSubstr("at work")));
+  EXPECT_THAT(after.out, Not(HasSubstr("run_sweep is running")));
 }
 
 TEST_F(Life, WatchEndsWithTheRun) {

@@ -83,7 +83,7 @@ TEST_F(Identities, LabelsAreClassesOfTheModel) {
   EXPECT_EQ(sweep.points[0].settings.at("labels"), Json({0, 2}));
   EXPECT_NE(sweep.points[0].id, sweep.points[1].id);
   const std::string text = error_of("  - evaluate:\n      model: m\n      labels: [0, 3]\n");
-  EXPECT_THAT(text, HasSubstr("`labels`: 3 is no class of the model m, which has 3"));
+  EXPECT_THAT(text, HasSubstr("`labels`: 3 is not a class of the model m, which has 3"));
   EXPECT_THAT(text, HasSubstr("classes are 0 to 2"));
   EXPECT_THAT(text, HasSubstr("test.yaml:7:15")) << "at the place of the labels";
   EXPECT_THAT(error_of("  - evaluate: {model: u, labels: [0]}\n"), HasSubstr("unconditional"));

@@ -51,8 +51,8 @@ TEST(Stack, ThatMeansNothingIsRefused) {
   EXPECT_THAT(problem("7", ""),
               AllOf(HasSubstr("`stack` without `else`"), HasSubstr("[7-8-32-10]")));
   EXPECT_THAT(problem("8", ", else: 10"), HasSubstr("block 8"));
-  EXPECT_THAT(problem("x", ", else: 10"), HasSubstr("`stack` is no block: the text `x`"));
-  EXPECT_THAT(problem("7/", ", else: 10"), HasSubstr("`stack` is no block"));
+  EXPECT_THAT(problem("x", ", else: 10"), HasSubstr("`stack` is not a block: the text `x`"));
+  EXPECT_THAT(problem("7/", ", else: 10"), HasSubstr("`stack` is not a block"));
   EXPECT_THAT(problem("7/7", ", else: 10"), HasSubstr("block 7 stands twice"));
   EXPECT_THAT(problem("7", ", else: 0"), HasSubstr("below its minimum"));
   EXPECT_THAT(problem("7", ", els: 3"), HasSubstr("did you mean `else`"));

@@ -290,7 +290,7 @@ TEST(Strategy, WithoutAModelOnlyTheFormIsChecked) {
   for (const NodePtr& node : document.root->items)
     EXPECT_FALSE(read_strategy(*node, std::nullopt, report));
   ASSERT_EQ(report.errors.size(), 1U);
-  EXPECT_EQ(report.errors[0].what, "`nonsense` is not a strategy: it is no known name");
+  EXPECT_EQ(report.errors[0].what, "`nonsense` is not a strategy: the name is not known");
 }
 
 TEST(PublishedName, RoundTrip) {

@@ -287,7 +287,7 @@ TEST_F(SweepTest, APresentModelThatSaysNothingOfItsNoise) {
   write_untrained(folder_ / "tiny.pth", {8, 2, 64, 3, 1, 5, 0});
   const std::string rest = "}\nexperiments:\n  - evaluate: {model: t, strategy: For}\n";
   EXPECT_THAT(errors("models:\n  t: {checkpoint: tiny.pth" + rest),
-              ElementsAre("2:19 model `t`: neither the checkpoint nor its name tells noise_std"));
+              ElementsAre("2:19 model `t`: neither the checkpoint nor its name states noise_std"));
   EXPECT_EQ(load("models:\n  t: {checkpoint: tiny.pth, noise_std: 0.1" + rest)
                 .models.at("t")
                 .shape.noise_std,

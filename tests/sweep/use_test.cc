@@ -368,7 +368,7 @@ TEST_F(UseTest, OnlyThatSelectsNothingListsWhatThereIs) {
               ElementsAre(HasSubstr("--only:1:5 `cfg`: expected a number, found the text `x`")));
   EXPECT_THAT(one({"experiment=evaluat"}),
               ElementsAre("--only:1:1 no point has experiment=evaluat | there are: evaluate"));
-  EXPECT_THAT(one({"cfg"}), ElementsAre(HasSubstr("--only:1:1 `cfg` is no condition")));
+  EXPECT_THAT(one({"cfg"}), ElementsAre(HasSubstr("--only:1:1 `cfg` is not a condition")));
   EXPECT_THAT(one({"strategy>For"}),
               ElementsAre(HasSubstr("`strategy` is a strategy, of which there is no `above`")));
   EXPECT_THAT(one({"cfg=0", "cfg=1"}),

@@ -1,0 +1,77 @@
+#include "analysis/page_summary.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/analysis/sweeps.h"
+
+namespace tarflow::analysis {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+std::vector<std::string> summary(const Source& source) {
+  const std::vector<Source> sources = {source};
+  const std::vector<Point> points = points_of(sources);
+  return plain_summary(points, measured_families(points));
+}
+
+Source ranked(const std::vector<double>& crm) {
+  record::JobRecord job = testing::make_job("c1", "igm_crm", "small.pth", {"p1"});
+  const std::vector<double> ones(crm.size(), 1);
+  job.arrays = testing::metric_arrays("2", ones, ones, crm);
+  return testing::make_source("demo", {testing::igm_crm_row("p1", "c1", "demo")}, {job});
+}
+
+TEST(PageSummary, NamesAllToughBlocksTheToughestFirst) {
+  EXPECT_THAT(summary(ranked({5, 1, 1, 1, 1, 1, 10})),
+              Contains(HasSubstr("demo: block 6 (50 %), block 0 (25 %) are tough")));
+  EXPECT_THAT(summary(ranked({1, 1, 1, 1, 6})),
+              Contains(HasSubstr("demo: block 4 (60 %) is tough")));
+  EXPECT_THAT(summary(ranked({1, 1, 1})), Contains(HasSubstr("demo: no block is tough")));
+}
+
+// Three seeds of For and of a strategy whose distance is larger by `difference` on average,
+// scattered by `step`.
+Source compared(double difference, double step) {
+  std::vector<record::Row> rows;
+  for (const int64_t seed : {0, 1, 2}) {
+    const std::string id = std::to_string(seed);
+    rows.push_back(testing::evaluate_row("e" + id, "j", "For", "blocks 1-0: sequential", 10));
+    rows.push_back(testing::evaluate_row("g" + id, "j", "A", "blocks 1-0: jacobi 4 guess z", 4));
+    rows[rows.size() - 1]["seed"] = rows[rows.size() - 2]["seed"] = seed;
+    rows[rows.size() - 2]["distance"] = 10.0;
+    rows[rows.size() - 1]["distance"] = 10.0 + difference + step * static_cast<double>(seed - 1);
+  }
+  return testing::make_source("demo", std::move(rows), {});
+}
+
+TEST(PageSummary, ADifferenceWithinItsErrorIsNotMeasurable) {
+  // The standard error is 0.03 / sqrt(3).
+  EXPECT_THAT(summary(compared(0.01, 0.03)),
+              Contains(HasSubstr("2.50 times as fast, distance 10.0100 ± 0.0173. No measurable "
+                                 "difference from For (+0.0100 ± 0.0173).")));
+  EXPECT_THAT(summary(compared(0.05, 0.03)),
+              Contains(HasSubstr("Measurably worse than For (+0.0500 ± 0.0173).")));
+  EXPECT_THAT(summary(compared(-0.05, 0.03)),
+              Contains(HasSubstr("Measurably better than For (-0.0500 ± 0.0173).")));
+}
+
+TEST(PageSummary, WithoutErrorsNothingIsSaidToBeMeasurable) {
+  Source source = compared(0.05, 0.03);
+  source.sweep.rows.resize(2);
+  EXPECT_THAT(summary(source),
+              Contains(AllOf(HasSubstr("its error is not known"), Not(HasSubstr("easurabl")))));
+}
+
+TEST(PageSummary, TheGlossaryNamesSettingsAsSweepsDo) {
+  std::vector<std::string> words;
+  for (const auto& [word, meaning] : glossary()) words.push_back(word);
+  EXPECT_THAT(words, AllOf(Contains("self_denoising_lr"), Contains("attn_temp"), Contains("CRM"),
+                           Contains("CRM %"), Not(Contains("lr"))));
+}
+
+}  // namespace
+}  // namespace tarflow::analysis
