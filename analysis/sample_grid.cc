@@ -73,8 +73,8 @@ void name_grids(std::vector<SampleGrid>& grids) {
 // The values of the first images, at most kGridColumns.
 std::vector<float> first_values(const record::Array& images, const std::string& label) {
   const std::vector<int64_t>& shape = images.shape;
-  if (shape.size() != 4 || shape[1] != 3 || shape[2] < 1 || shape[3] < 1) {
-    throw Error(fmt::format("the images of {} are not of shape (n,3,H,W)", label));
+  if (shape.size() != 4 || (shape[1] != 3 && shape[1] != 1) || shape[2] < 1 || shape[3] < 1) {
+    throw Error(fmt::format("the images of {} are not of shape (n,3,H,W) or (n,1,H,W)", label));
   }
   const std::vector<double> values = record::to_doubles(images);
   const int64_t count = std::min(shape[0], kGridColumns) * shape[1] * shape[2] * shape[3];
