@@ -101,7 +101,7 @@ class Training {
     last_step_ = last_log_ = Clock::now();
     while (steps() < plan_.steps) {
       const training::StepReport report = step();
-      look();
+      look(report);
       if (report.flagged && steps() < plan_.steps) {
         kept_.write(trainer_.state(), history_, true);
         context_.stop();
@@ -206,9 +206,10 @@ class Training {
   static bool due(int64_t every, int64_t steps) { return every > 0 && steps % every == 0; }
 
   // What is done between two steps every so often.
-  void look() {
+  void look(const training::StepReport& report) {
     const int64_t done = steps();
-    if (due(settings_.save_every, done)) files_.save(trainer_);
+    // Weights whose loss is not finite would take the place of better ones.
+    if (due(settings_.save_every, done) && !report.skipped) files_.save(trainer_);
     if (due(settings_.held_out_every, done)) measure_held_out();
     if (due(settings_.samples_every, done)) sample();
     if (due(settings_.distance_every, done)) measure_distance();

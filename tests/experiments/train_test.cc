@@ -231,6 +231,14 @@ TEST_F(Train, ATrainingThatIsNotFiniteEndsWithTheLastGoodState) {
       failure("steps: 40, learning_rate: 10, save_every: 1, max_skipped_steps: 3");
   EXPECT_THAT(
       log, AllOf(HasSubstr("is not finite, and 4 steps were skipped"), HasSubstr("learning_rate")));
+  size_t saved = 0;
+  for (const auto& job : fs::directory_iterator(folder_ / "results/toy/jobs")) {
+    for (const auto& step : fs::directory_iterator(job.path() / "checkpoints")) {
+      EXPECT_LT(step.path().filename(), "step_00000004") << "steps that were skipped save nothing";
+      ++saved;
+    }
+  }
+  EXPECT_GT(saved, 0u);
 }
 
 TEST_F(Train, WhatIsWrongWithTrainedByIsSaidAtItsPlace) {
