@@ -9,6 +9,7 @@
 #include <variant>
 
 #include "framework/core/overloaded.h"
+#include "framework/sweep/block_list.h"
 #include "framework/sweep/block_parse.h"
 #include "framework/sweep/rival_name.h"
 #include "framework/sweep/scalars.h"
@@ -21,27 +22,6 @@ namespace {
 
 constexpr size_t kMaxLabel = 80;
 constexpr int64_t kMaxInt = INT_MAX;
-
-// A list with one entry a block, read by `read`; for another length both numbers are reported.
-template <typename T, typename Read>
-std::optional<std::vector<T>> read_blocks(const Node& node, const std::string& name,
-                                          const std::optional<FlowSize>& flow, Report& report,
-                                          Read read) {
-  if (!read_list(node, name, report)) return std::nullopt;
-  if (flow && node.items.size() != static_cast<size_t>(flow->blocks)) {
-    report.error(node.mark,
-                 fmt::format("`{}` has {} entries, but the model has {} blocks", name,
-                             node.items.size(), flow->blocks),
-                 "one entry a block, the last block first");
-    return std::nullopt;
-  }
-  std::vector<T> values;
-  for (const NodePtr& item : node.items) {
-    if (const std::optional<T> value = read(*item)) values.push_back(*value);
-  }
-  if (values.size() != node.items.size()) return std::nullopt;
-  return values;
-}
 
 // `guess` (one for all) or `guess_list` of a map, put into the blocks; sequential blocks have none.
 // False when something is wrong.
@@ -417,6 +397,10 @@ std::optional<Strategy> from_map(const Node& node, const std::optional<FlowSize>
   return std::nullopt;
 }
 
+const Entry* label_of(const Node& node) {
+  return node.kind == NodeKind::kMap ? node.find("label") : nullptr;
+}
+
 }  // namespace
 
 std::optional<Strategy> read_strategy(const Node& node, const std::optional<FlowSize>& flow,
@@ -428,8 +412,7 @@ std::optional<Strategy> read_strategy(const Node& node, const std::optional<Flow
   }
   if (const Entry* named = find_named(node, names)) {
     std::optional<Strategy> strategy = read_strategy(*named->value, flow, report);
-    const bool labelled = named->value->kind == NodeKind::kMap && named->value->find("label");
-    if (strategy && !labelled) strategy->name = named->key;
+    if (strategy && !label_of(*named->value)) strategy->name = named->key;
     return strategy;
   }
   if (node.kind != NodeKind::kMap) {
@@ -448,9 +431,8 @@ std::optional<Strategy> read_strategy(const Node& node, const std::optional<Flow
 
 std::string stated_name(const Node& node, const NamedStrategies& names) {
   if (const Entry* named = find_named(node, &names)) {
-    const Node& value = *named->value;
-    const bool labelled = value.kind == NodeKind::kMap && value.find("label");
-    return labelled ? value.find("label")->value->text : named->key;
+    const Entry* const label = label_of(*named->value);
+    return label ? label->value->text : named->key;
   }
   if (node.kind == NodeKind::kMap) {
     for (const char* key : {"label", "name"}) {
@@ -476,14 +458,13 @@ NamedStrategies read_named_strategies(const Node* map, Report& report) {
   NamedStrategies names;
   if (!map || !read_map(*map, "strategies", report)) return names;
   for (const Entry& entry : map->entries) {
-    if (looks_named(entry.key)) {
-      report.error(entry.mark, fmt::format("`{}` is the name of a published strategy", entry.key),
-                   "choose another name");
-      continue;
-    }
-    if (entry.key.empty() || entry.key.size() > kMaxLabel) {
-      report.error(entry.mark, fmt::format("the name of a strategy has 1 to {} bytes", kMaxLabel),
-                   "choose another name");
+    std::string fault;
+    if (looks_named(entry.key))
+      fault = fmt::format("`{}` is the name of a published strategy", entry.key);
+    if (entry.key.empty() || entry.key.size() > kMaxLabel)
+      fault = fmt::format("the name of a strategy has 1 to {} bytes", kMaxLabel);
+    if (!fault.empty()) {
+      report.error(entry.mark, fault, "choose another name");
       continue;
     }
     names.emplace(entry.key, entry);
