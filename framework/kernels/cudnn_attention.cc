@@ -34,8 +34,8 @@ void require(fe::error_t error, const char* step) {
   if (error.is_good()) return;
   throw Error(fmt::format("cuDNN cannot {} the attention of an adaptive window: {}", step,
                           error.get_message()),
-              "use cuDNN 9.10 or newer and a GPU of compute capability 8.0 or newer, or `compute: "
-              "float32`");
+              "use cuDNN 9.10 or newer and a GPU of compute capability 8.0 or newer, or "
+              "`compute_type: float32`");
 }
 
 // (B, tokens, heads, width) as cuDNN names it: batch, heads, tokens, width.

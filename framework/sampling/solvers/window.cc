@@ -66,8 +66,14 @@ class WindowSolver final : public Solver {
   bool recorded(const Step& step) const override {
     return step.width == 1 || step.place.counter.defined();
   }
+  // The width and the length of the pattern decide which memory the state has: a last step of one
+  // input in float32 has a width of its own, and the log is as long as its pattern needs.
   std::vector<int64_t> key() const override {
-    return {static_cast<int64_t>(plan_.guess), plan_.sweeps, plan_.advance,
+    return {static_cast<int64_t>(plan_.guess),
+            plan_.sweeps,
+            plan_.advance,
+            width_,
+            static_cast<int64_t>(plan_.pattern.size()),
             std::bit_cast<int64_t>(plan_.tolerance)};
   }
 
