@@ -37,28 +37,34 @@ struct Settings {
   double memory_limit = 0;
 
   void bind(Binder& binder);
-  SampleOptions options() const {
+  // Throws Error where front_advance is not possible.
+  SampleOptions options(const ModelShape& shape) const {
     SampleOptions options;
-    options.strategy = forced();
     options.guidance = {cfg, attn_temp};
+    options.strategy = forced(options.guidance.doubled(shape));
     return options;
   }
-  // The strategy, its fronts moved on by front_advance. Half evaluations move none: the full ones
-  // make up for them.
-  Strategy forced() const;
+  // The strategy, its fronts moved on by front_advance. Half evaluations, which only guidance
+  // brings, move none: the full ones make up for them.
+  Strategy forced(bool guided) const;
 };
 
-Strategy Settings::forced() const {
+Strategy Settings::forced(bool guided) const {
   Strategy result = strategy;
   bool windows = false;
   for (BlockPlan& plan : result.blocks) {
     Window* const window = std::get_if<Window>(&plan.method);
     if (!window) continue;
     windows = true;
-    const bool guided = cfg > 0;  // elsewhere every evaluation is a full one
     const auto all = static_cast<int64_t>(window->pattern.size()),
                full = std::count(window->pattern.begin(), window->pattern.end(), 'F');
     window->advance = static_cast<int>(guided ? front_advance * all / full : front_advance);
+    if (window->advance > window->width) {
+      throw Error(fmt::format("`front_advance: {}` takes {} tokens at each full evaluation, and a "
+                              "window of the strategy has {}",
+                              front_advance, window->advance, window->width),
+                  "state a smaller front_advance or wider windows");
+    }
   }
   if (front_advance > 0 && !windows) {
     throw Error("`front_advance` forces the front of windows, and the strategy has none",
@@ -170,7 +176,7 @@ class TimedBatch {
 
  private:
   SampleOptions options(const std::shared_ptr<const Calibration>& calibration) {
-    SampleOptions options = settings_.options();
+    SampleOptions options = settings_.options(model_.shape);
     options.calibration = calibration;
     options.on_block = [this](int block) {
       if (on_block_) on_block_(block);
@@ -212,7 +218,7 @@ class Benchmark {
     for (size_t i = 0; i < context_.point_count(); ++i) {
       const Settings settings = read_settings<Settings>(context_.point_settings(i));
       largest = std::max(largest, settings.batch);
-      strategies.push_back(settings.strategy);
+      strategies.push_back(settings.options(model_.shape).strategy);
     }
     calibration_ = calibration_for(context_, strategies, model_, settings_.memory_limit);
     DeviceShare share(device_);
@@ -253,8 +259,9 @@ class Benchmark {
     report_work(point, batch.result(), quantile(seconds, 0.5));
     context_.set(point, "peak_memory", static_cast<double>(meter->peak()));
     meter.reset();  // the profiler listens where it does
-    const MemoryPlan plan = memory_plan(model_, batch.micro_batch(), settings.options().guidance,
-                                        settings.strategy, false);
+    const MemoryPlan plan =
+        memory_plan(model_, batch.micro_batch(), Guidance{settings.cfg, settings.attn_temp},
+                    settings.strategy, false);
     context_.set(point, "planned_memory", static_cast<double>(plan.working()));
     context_.set(point, "micro_batch", batch.micro_batch());
     report_nonfinite(point, batch.result().images);

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
+#include <set>
 
 #include "framework/kernels/guided_update.h"
 
@@ -33,21 +35,25 @@ int64_t statistics_bytes(const ModelShape& shape, int64_t images, const Strategy
   return images * shape.tokens() * kernels::kStatistics * static_cast<int64_t>(sizeof(double));
 }
 
-// Inputs of the widest window; 0 where there is none.
-int64_t widest_window(const ModelShape& shape, const Strategy& strategy) {
-  int64_t widest = 0;
+// Inputs of the windows, each width once.
+std::set<int64_t> widths_of_windows(const ModelShape& shape, const Strategy& strategy) {
+  std::set<int64_t> widths;
   for (const BlockPlan& plan : strategy.blocks) {
-    if (std::holds_alternative<Window>(plan.method))
-      widest = std::max(widest, longest_evaluation(plan, shape.tokens()));
+    if (!std::holds_alternative<Window>(plan.method)) continue;
+    const int64_t width = longest_evaluation(plan, shape.tokens());
+    if (width > 0) widths.insert(width);
   }
-  return widest;
+  return widths;
 }
 
-// Bytes of windows: deltas and residuals of all tokens; outputs, and a solve of the linear model's
-// system, for the tokens of a window.
-int64_t window_bytes(const ModelShape& shape, int64_t images, int64_t widest) {
-  if (widest == 0) return 0;
-  return images * shape.token_width() * kFloat * (2 * 2 * shape.tokens() + 14 * widest);
+// Bytes of windows: deltas and residuals of all tokens; outputs, predictions and neighbours of a
+// window's tokens, which each width has for itself; and what a solve of the linear model's system
+// takes.
+int64_t window_bytes(const ModelShape& shape, int64_t images, const std::set<int64_t>& widths) {
+  if (widths.empty()) return 0;
+  const int64_t all = std::accumulate(widths.begin(), widths.end(), int64_t{0}),
+                numbers = 2 * 2 * shape.tokens() + 8 * all + 6 * *widths.rbegin();
+  return images * shape.token_width() * kFloat * numbers;
 }
 
 // Bytes of the gradient per image. For each layer of a block autograd keeps the inputs of both
@@ -83,7 +89,8 @@ MemoryPlan memory_plan(const Model& model, int64_t images, const Guidance& guida
   const int64_t element = element_size(model.compute);
   const EvaluatorBytes evaluator =
       evaluator_bytes(model, images, guidance, longest_of(shape, strategy));
-  const int64_t widest = widest_window(shape, strategy);
+  const std::set<int64_t> widths = widths_of_windows(shape, strategy);
+  const int64_t widest = widths.empty() ? 0 : *widths.rbegin();
   MemoryPlan plan;
   plan.images = images;
   plan.weights = shape.parameters() * element + evaluator.packed;
@@ -91,7 +98,7 @@ MemoryPlan memory_plan(const Model& model, int64_t images, const Guidance& guida
   // z, x, the result of the previous block, and its copy in the other token order.
   const int64_t iterates = 4 * images * shape.tokens() * shape.token_width() * kFloat;
   plan.activations = evaluator.activations + iterates + statistics_bytes(shape, images, strategy) +
-                     window_bytes(shape, images, widest) + kScratch;
+                     window_bytes(shape, images, widths) + kScratch;
   // The first evaluation of a window is not recorded; graphs have memory of their own.
   if (widest > 1 && model.device.is_cuda())
     plan.activations += evaluator_bytes(model, images, guidance, widest).activations;
