@@ -8,7 +8,7 @@
 
 namespace tarflow::analysis {
 
-// A table a point: each block's method with what was predicted and measured, and the strategy in
+// One table for each point: each block's method with what was predicted and measured, and the strategy in
 // YAML. Points without their arrays are left out.
 TableSet tuning_tables(const std::vector<Point>& points);
 

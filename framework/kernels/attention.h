@@ -1,5 +1,5 @@
-// Attention of several new tokens over the tokens before them (method.md section 1). This file and
-// its source are the only ones that name cuDNN and LibTorch's private attention operators.
+// Attention of several new tokens over the tokens before them (method.md section 1). Only its
+// source names LibTorch's private attention operators.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -29,8 +29,8 @@ void set_lengths_cuda(const Position& place, int64_t inputs, int64_t tokens,
                       const at::Tensor& lengths);
 
 // softmax(scale q k^T) v, (B, n, heads, 64), maybe strided: of the query's type. Causal from the
-// lower right corner: query i sees keys 0 .. m - n + i, or 0 .. lengths[1] - lengths[0] + i. Scores are scaled in fp32, so that queries
-// are rounded once.
+// lower right corner: query i sees keys 0 .. m - n + i, or 0 .. lengths[1] - lengths[0] + i. Scores
+// are scaled in fp32, so that queries are rounded once.
 at::Tensor attention(const Attention& work);
 // The same in parts along B, one for each scale: kernels take one scale per call.
 std::vector<at::Tensor> attention_parts(const Attention& work);

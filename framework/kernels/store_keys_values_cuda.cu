@@ -32,7 +32,8 @@ __global__ void store_kernel(const T* qkv, T* keys, T* values, const int* stoppe
   }
 }
 
-// A block a sequence and its keys or its values of a layer: so many vectors of 16 bytes.
+// One block of threads for the keys, or the values, of one sequence in one layer: `vectors` times
+// 16 bytes.
 __global__ void clear_kernel(uint4* cache, const int* raised, int64_t images, int64_t vectors) {
   if (!raised[blockIdx.x % images]) return;
   uint4* const mine = cache + (int64_t{blockIdx.y} * gridDim.x + blockIdx.x) * vectors;

@@ -142,7 +142,7 @@ void window_settle_cpu(const WindowState& state, const at::Tensor& conditional,
   }
   entry(state.span, kSettled) = settled;
   front += settled;
-  // Half an evaluation of one input leaves nothing to save: it does not count.
+  // A half evaluation of one input saves nothing: the full one that follows counts in its place.
   if (!half || width > 1) log_evaluation(state, half ? 0 : front);
   prepare(state);
 }

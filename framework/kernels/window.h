@@ -19,8 +19,8 @@ struct WindowState {
   at::Tensor lost;   // (N) int32: raised for an image that is not finite for good
   at::Tensor front;  // (1) int64
   at::Tensor span;   // (kSpan) int64, see below
-  at::Tensor log;    // (1 + most) int64: how many evaluations counted, then of each of them the front
-                     // after it, or 0 where only the conditional pass was evaluated
+  at::Tensor log;    // (1 + most) int64: how many evaluations counted, then for each of them the
+                     // front after it, or 0 where only the conditional pass was evaluated
   at::Tensor change;  // (W) int32: the bits of each token's largest change, as floats; scratch
   at::Tensor theta;   // (N, W, 2D) fp32: outputs of the window, guided; scratch
 
@@ -29,30 +29,32 @@ struct WindowState {
   at::Tensor up, left;  // (2D) fp32
   at::Tensor clip;      // (1) fp32: guesses are clipped to [-clip, clip]; always defined
   at::Tensor predicted;   // (N, W, 2D) fp32: n J; scratch, on GPUs alone
-  at::Tensor neighbours;  // (N, W, 4D); likewise. In bf16, J is rounded to bf16 where tokens are too
-  at::Tensor j_rounded;   // wide for one kernel: guesses stand that, and are judged by the network
+  // Likewise, where a window's tokens and J are too many values for one kernel: (N, W, 4D) of the
+  // compute type; and in bf16 J rounded to bf16. This changes guesses only.
+  at::Tensor neighbours, j_rounded;
 
   int64_t row = 0;     // S: tokens per row of the image
   int sweeps = 0;      // solves of the linear model's system
   double tolerance = 0;
   double cfg = 0;       // guidance weight of token t: cfg t / (T - 1)
-  int64_t advance = 0;  // above 0: a full evaluation settles so many tokens whatever they change
+  int64_t advance = 0;  // above 0: a full evaluation settles so many tokens whatever their change
 
   int64_t width() const { return theta.size(1); }
   bool linear() const { return j.defined(); }
 };
 // Entries of WindowState::span: the front and the inputs of the evaluation that was settled last,
-// how many tokens it settled, and the tokens 1 .. known that have been in a window, before it and now.
+// how many tokens it settled, and which tokens, 1 .. known, have been in a window: before it, and
+// now.
 enum WindowSpan : int64_t { kFrontBefore, kInputs, kSettled, kKnownBefore, kKnown, kSpan };
 
 // Before a block's first evaluation: the first window's tokens join it. x is z, all else zeros.
 void window_begin(const WindowState& state);
 
-// What follows from an evaluation of the inputs front .. front + W - 1: `conditional` and
+// What follows from an evaluation of the inputs front .. front + W - 1. `conditional` and
 // `unconditional` are (N, n, 2D) of the compute type, where n is W or the number of inputs that are
-// left before the last token; rows beyond those inputs are not read. Without `unconditional` only the conditional
-// pass was evaluated if `half`, or there is no guidance. The front moves on, tokens that are not
-// final take their next guess, and further ones join.
+// left before the last token; rows beyond those inputs are not read. `unconditional` is undefined
+// if there is no guidance, or if `half`: only the conditional pass was evaluated. The front moves
+// on, tokens that are not final take their next guess, and further ones join.
 void window_settle(const WindowState& state, const at::Tensor& conditional,
                    const at::Tensor& unconditional, bool half);
 

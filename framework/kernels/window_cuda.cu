@@ -69,9 +69,9 @@ Arguments arguments_of(const WindowState& state) {
   return a;
 }
 
-// A warp a token of the window: its guided outputs, what guidance adds, the residual, and after a
-// full evaluation how far the token moves. A change's bits as an integer are ordered as the change;
-// one that is not a number is above all others.
+// One warp for each token of the window: its guided outputs, what guidance adds, the residual, and
+// after a full evaluation how far the token moves. A change's bits as an integer are ordered as the
+// change; one that is not a number is above all others.
 template <typename Output>
 __global__ void settle_kernel(Arguments all, const Output* conditional, const Output* unconditional,
                               int rows, bool half) {
@@ -115,7 +115,8 @@ __global__ void settle_kernel(Arguments all, const Output* conditional, const Ou
   atomicMax(all.change + i, isnan(change) ? 0x7fc00000 : __float_as_int(change));
 }
 
-// One block: how many tokens are settled, the first one that is not included, and the new front.
+// One block of threads: how many tokens are settled, the first one that is not included, and the
+// new front.
 __global__ void accept_kernel(Arguments all, bool half) {
   __shared__ int unsettled;
   const int64_t front = *all.front;
@@ -137,7 +138,7 @@ __global__ void accept_kernel(Arguments all, bool half) {
   all.span[kKnownBefore] = known;
   all.span[kKnown] = max(known, next + all.inputs(next));
   *all.front = next;
-  // Half an evaluation of one input leaves nothing to save: it does not count.
+  // A half evaluation of one input saves nothing: the full one that follows counts in its place.
   if (inputs == 0 || (half && inputs == 1)) return;
   const int64_t count = ++all.log[0];
   if (count < all.log_size) all.log[count] = half ? 0 : next;
@@ -236,8 +237,8 @@ __device__ void predict(const Arguments& all, const float* j, int64_t t, int d, 
   }
 }
 
-// A block an image. `sweeps` solves of the guesses, or, where there are none to make, the model's
-// outputs for the tokens as they are.
+// One block of threads for each image. `sweeps` solves of the guesses, or, where there are none to
+// make, the model's outputs for the tokens as they are.
 __global__ void linear_kernel(Arguments all, bool guess) {
   extern __shared__ float shared[];
   const int64_t image = blockIdx.x, front = *all.front;
@@ -371,7 +372,7 @@ void require_state(const WindowState& state) {
 
 }  // namespace
 
-// Half an evaluation that nothing preceded moves no front: the first window's tokens join.
+// As after a half evaluation, which moves no front: the first window's tokens join.
 void window_begin_cuda(const WindowState& state) {
   const c10::cuda::CUDAGuard guard(state.x.device());
   require_state(state);
