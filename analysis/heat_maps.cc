@@ -306,6 +306,21 @@ std::string rate_line(const MeasuredFamily& family, const Measured& measured) {
   return fmt::format("{:.2f}×", *reference->seconds / *measured.seconds);
 }
 
+// Puts the cell into the panel. Of several in one place, which differ in what is no axis, the one
+// of the smallest distance stays; then false.
+bool take(Panel& panel, const Axis& x, const Axis& y, const Measured& cell) {
+  const auto same_place = [&](const Measured* other) {
+    return x.key(*other) == x.key(cell) && y.key(*other) == y.key(cell);
+  };
+  const auto found = std::find_if(panel.cells.begin(), panel.cells.end(), same_place);
+  if (found == panel.cells.end()) {
+    panel.cells.push_back(&cell);
+    return true;
+  }
+  if (cell.distance->value < (*found)->distance->value) *found = &cell;
+  return false;
+}
+
 std::optional<Plot> strategy_map(const MeasuredFamily& family, const Kind& kind) {
   const std::vector<const Measured*> cells = cells_of_kind(family, kind);
   std::vector<Axis> axes = differing_axes(kind.columns, cells);
@@ -313,6 +328,7 @@ std::optional<Plot> strategy_map(const MeasuredFamily& family, const Kind& kind)
   if (axes.size() == 1)  // one row
     axes.push_back({"", [](const Measured&) { return std::optional(Key{0, ""}); }, {Key{0, ""}}});
   std::map<std::vector<Key>, Panel> panels;
+  size_t behind = 0;  // strategies that are not drawn, as another of the same place is
   for (const Measured* cell : cells) {
     std::vector<Key> keys;
     std::vector<std::string> title;
@@ -322,7 +338,7 @@ std::optional<Plot> strategy_map(const MeasuredFamily& family, const Kind& kind)
     }
     Panel& panel = panels[keys];
     panel.title = fmt::format("{}", fmt::join(title, ", "));
-    panel.cells.push_back(cell);
+    if (!take(panel, axes[0], axes[1], *cell)) ++behind;
   }
   Figure figure{axes[0], axes[1], {}, [&family](const Measured& measured) {
                   std::vector<std::string> lines = {estimate_text({measured.distance->value}, 4)};
@@ -346,6 +362,11 @@ std::optional<Plot> strategy_map(const MeasuredFamily& family, const Kind& kind)
       "of a cell is the rate, where both times are valid. Smallest: {}, {}.{}{}",
       family.distance_name, cells.size(), where, best.strategy, estimate(best), left_out_text(all),
       smoke_warning(family));
+  if (behind > 0) {
+    plot.caption += fmt::format(
+        " Not drawn: {} with the same settings as another one, whose distance is smaller.",
+        behind == 1 ? "1 strategy" : fmt::format("{} strategies", behind));
+  }
   draw(plot, figure, family.distance_name);
   return plot;
 }

@@ -26,6 +26,8 @@ constexpr const char* kMakeRoom =
     "make room on the disk, or see who may write there; finished work is kept, and the same "
     "command goes on from there";
 
+const char* name_of(SetFormat format) { return format == SetFormat::kPng ? "png" : "npz"; }
+
 std::string png_name(int64_t index) { return fmt::format("{:06}.png", index); }
 
 size_t image_bytes(int width, int height) {
@@ -141,8 +143,12 @@ fs::path ImageSet::path() const {
   return folder_ / (format_ == SetFormat::kPng ? name_ : name_ + ".npz");
 }
 
-fs::path ImageSet::part_file(int64_t number, const char* extension) const {
+fs::path ImageSet::part_file(int64_t number, const std::string& extension) const {
   return parts_folder() / fmt::format("{:06}.{}", number, extension);
+}
+
+fs::path ImageSet::index_file(int64_t number) const {
+  return part_file(number, fmt::format("{}.json", name_of(format_)));
 }
 
 void ImageSet::clear() const {
@@ -156,8 +162,7 @@ bool ImageSet::whole() const {
   std::error_code ignored;
   if (!fs::exists(manifest(), ignored)) return false;
   try {
-    return read_json_file(manifest()).value("format", std::string()) ==
-           (format_ == SetFormat::kPng ? "png" : "npz");
+    return read_json_file(manifest()).value("format", std::string()) == name_of(format_);
   } catch (const std::exception&) {
     return false;  // it is written anew with the images
   }
@@ -165,7 +170,7 @@ bool ImageSet::whole() const {
 
 bool ImageSet::has_part(int64_t number) const {
   std::error_code ignored;
-  return fs::exists(part_file(number, "json"), ignored);
+  return fs::exists(index_file(number), ignored);
 }
 
 void ImageSet::write_part(int64_t number, const SetPart& part) const {
@@ -176,17 +181,17 @@ void ImageSet::write_part(int64_t number, const SetPart& part) const {
       write_file(part_file(number, "rgb"),
                  {reinterpret_cast<const char*>(part.rgb.data()), part.rgb.size()});
     }
-    write_json_file(part_file(number, "json"), {{"indices", part.indices},
-                                                {"labels", part.labels},
-                                                {"width", part.width},
-                                                {"height", part.height}});
+    write_json_file(index_file(number), {{"indices", part.indices},
+                                         {"labels", part.labels},
+                                         {"width", part.width},
+                                         {"height", part.height}});
   });
 }
 
 std::vector<ImageSet::Index> ImageSet::read_indices(int64_t parts) const {
   std::vector<Index> all;
   for (int64_t number = 0; number < parts; ++number) {
-    const fs::path file = part_file(number, "json");
+    const fs::path file = index_file(number);
     if (!has_part(number)) {
       throw Error(fmt::format("images are missing: {} is not there", file.string()),
                   "something removed it while the job ran; call the same command again with "
@@ -282,10 +287,9 @@ void ImageSet::finish_npz(const std::vector<Index>& parts) const {
 }
 
 void ImageSet::write_manifest(const std::string& path, int64_t images, bool labels) const {
-  write_json_file(manifest(), {{"format", format_ == SetFormat::kPng ? "png" : "npz"},
-                               {"path", path},
-                               {"images", images},
-                               {"labels", labels}});
+  write_json_file(
+      manifest(),
+      {{"format", name_of(format_)}, {"path", path}, {"images", images}, {"labels", labels}});
 }
 
 void ImageSet::refer_to(const ImageSet& other) const {

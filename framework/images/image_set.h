@@ -46,7 +46,7 @@ class ImageSet {
   // The manifest says that all images are written in this format. It holds when the images
   // themselves were moved elsewhere.
   bool whole() const;
-  bool has_part(int64_t number) const;
+  bool has_part(int64_t number) const;  // in this format
   // May be called from any process and thread, each part by one of them. Throws Error, with a
   // repair where the disk is full.
   void write_part(int64_t number, const SetPart& part) const;
@@ -60,7 +60,8 @@ class ImageSet {
 
   std::filesystem::path manifest() const { return folder_ / (name_ + ".json"); }
   std::filesystem::path parts_folder() const { return folder_ / ("." + name_ + ".parts"); }
-  std::filesystem::path part_file(int64_t number, const char* extension) const;
+  std::filesystem::path part_file(int64_t number, const std::string& extension) const;
+  std::filesystem::path index_file(int64_t number) const;  // of a part in this format
   std::vector<Index> read_indices(int64_t parts) const;
   void finish_png(const std::vector<Index>& parts) const;
   void finish_npz(const std::vector<Index>& parts) const;

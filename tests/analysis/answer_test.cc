@@ -90,6 +90,42 @@ TEST_F(AnswerTest, IsOneTableAndWhereTheRestIs) {
   EXPECT_TRUE(fs::exists(folder_ / "demo/report/report.html"));
 }
 
+// Images are compared with those of For with the same seed, whatever else the record holds. Nothing
+// is compared of seed 2, which has no For.
+TEST_F(AnswerTest, TheDeviationIsAMeanOverTheSeedsOfBothAlsoBesideSample) {
+  const auto evaluate = [&](const std::string& id, const char* strategy, int64_t seed,
+                            float value) {
+    const bool sequential = std::string(strategy) == "For";
+    record::Row row = testing::evaluate_row(
+        id, "", strategy, sequential ? kSequential : "block 2: gs", sequential ? 4 : 2);
+    row["seed"] = seed;
+    add(row, value);
+  };
+  evaluate("a0", "For", 0, 1);
+  evaluate("a1", "For", 1, 2);
+  evaluate("b0", "[2-8-1-4]", 0, 0.75f);  // a quarter from For's
+  evaluate("b1", "[2-8-1-4]", 1, 1);      // half from For's
+  evaluate("b2", "[2-8-1-4]", 2, 9);
+  record::Row look = testing::evaluate_row("c0", "", "For", kSequential, 4);
+  look["experiment"] = std::string("sample");
+  add(look, 5);
+  const std::string text = answer();
+  EXPECT_THAT(text, StartsWith("Results of demo: 5 points of evaluate, 1 of sample\n"));
+  EXPECT_THAT(text, HasSubstr("0.3750"));
+}
+
+TEST_F(AnswerTest, TheAnswerIsNoTableToChooseOrToFormat) {
+  add_strategies(2, 0);
+  answer();
+  for (const auto& [option, value] :
+       {std::pair("--format", "csv"), std::pair("--table", "Speed")}) {
+    const testing::Outcome outcome =
+        testing::call({(folder_ / "demo.h5").string(), "--short", option, value});
+    EXPECT_EQ(outcome.status, 1) << "an option must not be ignored";
+    EXPECT_THAT(outcome.err, HasSubstr(option));
+  }
+}
+
 TEST_F(AnswerTest, RatesOfABusyMachineAreIndicative) {
   add_strategies(2, 0.34);
   const std::string text = answer();

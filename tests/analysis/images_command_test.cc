@@ -116,6 +116,8 @@ TEST_F(ImagesCommand, SaysWhatIsNotThere) {
   EXPECT_THAT(err_, AllOf(HasSubstr("2 points have images"), HasSubstr("--point aa1")));
   EXPECT_EQ(run({"--point", "zz", "--to", (folder_ / "c").string()}), 1);
   EXPECT_THAT(err_, HasSubstr("begins with `zz`"));
+  EXPECT_EQ(run({"--point", "zz"}), 1) << "an empty list is no answer";
+  EXPECT_THAT(err_, HasSubstr("begins with `zz`"));
 }
 
 TEST_F(ImagesCommand, ThePageOfSampleShowsItsPictures) {

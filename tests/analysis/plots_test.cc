@@ -117,6 +117,22 @@ TEST(StrategyMaps, StrategiesOfAnotherKindAreNotInIt) {
   EXPECT_THAT(plots[0].caption, HasSubstr("of 2 strategies"));
 }
 
+// Two strategies that differ in their guess alone have one place.
+TEST(StrategyMaps, OfStrategiesInOnePlaceTheSmallestDistanceIsDrawn) {
+  std::vector<Source> sources = {strategies({{4, 8, 5}, {8, 8, 5}})};
+  record::Row other = sources[0].sweep.rows.back();
+  other["point"] = std::string("zero");
+  other["strategy"] = std::string("guess zero");
+  other["strategy_blocks"] = std::string("block 1: guess zero");
+  other["distance"] = 1.02;
+  sources[0].sweep.rows.push_back(other);
+  const auto plots = strategy_maps(measured_families(points_of(sources)));
+  ASSERT_THAT(plots, SizeIs(1));
+  EXPECT_THAT(plots[0].data, AllOf(HasSubstr("1.0200"), HasSubstr("1.0800")));
+  EXPECT_EQ(plots[0].data.find("1.0800"), plots[0].data.rfind("1.0800")) << "[7-8-8-5] is behind";
+  EXPECT_THAT(plots[0].caption, HasSubstr("Not drawn: 1 strategy"));
+}
+
 TEST(StrategyMaps, OneStrategyIsNoMapAndOneAxisIsARow) {
   std::vector<Source> sources = {strategies({{4, 8, 5}})};
   EXPECT_THAT(strategy_maps(measured_families(points_of(sources))), IsEmpty());

@@ -133,6 +133,20 @@ TEST(ImageSet, WhatIsMissingOrTooMuchIsNoSet) {
   EXPECT_FALSE(other.whole()) << "it was written in another format";
 }
 
+// A job that is stopped may go on with another `save_images`.
+TEST(ImageSet, APartInOneFormatIsNoneInTheOther) {
+  const TemporaryFolder folder;
+  const ImageSet png(folder.path(), "abc", SetFormat::kPng),
+      npz(folder.path(), "abc", SetFormat::kNpz);
+  png.write_part(0, parts()[0]);
+  EXPECT_TRUE(png.has_part(0));
+  EXPECT_FALSE(npz.has_part(0));
+  npz.write_part(1, parts()[1]);
+  EXPECT_TRUE(npz.has_part(1));
+  EXPECT_FALSE(png.has_part(1));
+  EXPECT_THAT(error_of([&] { npz.finish(2); }), HasSubstr("images are missing"));
+}
+
 TEST(ImageSet, AFileThatIsCutShortIsNotPutTogether) {
   const TemporaryFolder folder;
   const ImageSet set(folder.path(), "abc", SetFormat::kNpz);
