@@ -167,6 +167,35 @@ TEST_P(FusedTest, AnObserverSeesEveryIterationAndNoOther) {
   EXPECT_LT(observed.work.iterations[0], 12) << "the stop came";
 }
 
+// The host learns late of the front, and on a GPU graphs of windows of other widths and patterns are
+// replayed between each other.
+TEST_P(FusedTest, WindowsOfAllWidthsShareAnEvaluator) {
+  const Model model = this->model(11);
+  const int64_t tokens = model.shape.tokens();
+  const at::Tensor z = noise(model, 2);
+  const auto evaluator = make_fused_evaluator(model, 2, {1, 1}, 1);
+  const Inverted exact = inverted(*evaluator, 0, {1, 2}, BlockPlan{Sequential{}}, z);
+  constexpr double kTiny = 1e-6;
+  for (int round = 0; round < 3; ++round) {
+    for (const Window& window :
+         {Window{8, kTiny, WindowGuess::kUp, 3, "HF"}, Window{1, kTiny, WindowGuess::kUp, 3, "HF"},
+          Window{8, kTiny, WindowGuess::kUp, 3, "F"}, Window{15, kTiny, WindowGuess::kZ, 3, "HF"},
+          Window{8, kTiny, WindowGuess::kUp, 3, "HHF"}}) {
+      SCOPED_TRACE(describe({"", {{window}}}));
+      const Inverted result = inverted(*evaluator, 0, {1, 2}, BlockPlan{window}, z);
+      expect_close(result.x, exact.x);
+      ASSERT_FALSE(result.work.fronts.empty());
+      EXPECT_EQ(result.work.fronts.back(), tokens - 1);
+      EXPECT_EQ(result.work.kinds.find('H') != std::string::npos,
+                window.width > 1 && window.pattern != "F");
+      EXPECT_GE(result.work.token_evaluations, static_cast<double>(tokens - 1));
+      if (window.width == 1) {
+        EXPECT_EQ(result.work.kinds, std::string(static_cast<size_t>(tokens - 1), 'F'));
+      }
+    }
+  }
+}
+
 // Counts the matrix products that this thread asks LibTorch for.
 class ProductCounter {
  public:
