@@ -40,7 +40,7 @@ void KeptFile::require_identity() const {
 }
 
 void KeptFile::say_unusable(const std::exception& failure) const {
-  context_.log(fmt::format("{} is not usable and is made anew: {}", path_.filename().string(),
+  context_.log(fmt::format("{} is not usable and is made again: {}", path_.filename().string(),
                            failure.what()));
 }
 

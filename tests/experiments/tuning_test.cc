@@ -161,7 +161,7 @@ TEST_F(Tunings, ThatAreDamagedAreMadeAnew) {
         {{"identity", what}});
   };
   const auto damaged = [&](int seed) {
-    EXPECT_THAT(sample(seed), HasSubstr("is not usable and is made anew"));
+    EXPECT_THAT(sample(seed), HasSubstr("is not usable and is made again"));
     EXPECT_EQ(record::read_root_attribute(file, "identity"), identity);
   };
   rewrite("{}", identity);
