@@ -24,19 +24,16 @@ TEST(ManyPoints, EachHasItsRow) {
   const Report report = make_report({file}, folder / "report", {"2", testing::published_file()});
   EXPECT_THAT(report.problems, IsEmpty());
   EXPECT_THAT(report.coverage, Contains(HasSubstr("430 points with results, all in the tables")));
-  std::set<std::string> shown, wanted;
-  size_t rows = 0;
+  std::set<std::string> shown, wanted;  // a row may stand for several seeds
   for (const Table& table : report.tables) {
     const bool times = !table.columns.empty() && table.columns[1].title == "total s";
     for (const auto& row : table.rows) {
       if (times) shown.insert(row.front().origins.begin(), row.front().origins.end());
-      rows += times;
     }
   }
   std::vector<std::string> problems;
   const std::vector<Source> sources = read_sources({file}, problems);
   for (const Point& point : points_of(sources)) wanted.insert(point.origin());
-  EXPECT_EQ(rows, kPoints);
   EXPECT_EQ(shown, wanted);
   fs::remove_all(folder);
 }

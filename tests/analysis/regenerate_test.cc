@@ -105,8 +105,8 @@ TEST_F(RegenerateTest, TablesStandBetweenTheMarksAndTheRestStays) {
 
 TEST_F(RegenerateTest, WordsChooseTables) {
   const std::string all = made(kOpen + kClose).text;
-  const std::string some = made("<!-- analyze ../demo.h5: attention -->\n" + kClose).text;
-  EXPECT_THAT(some, HasSubstr("attention temperature"));
+  const std::string some = made("<!-- analyze ../demo.h5: attn_temp -->\n" + kClose).text;
+  EXPECT_THAT(some, HasSubstr("attn"));
   EXPECT_LT(some.size(), all.size());
   // In introductions as well, and any of several.
   EXPECT_THAT(made("<!-- analyze ../demo.h5: no such words | seed 0. -->\n" + kClose).text,
@@ -158,10 +158,10 @@ TEST_F(RegenerateTest, FiguresGoBesideTheDocumentAndAreChecked) {
   const std::string mark = "<!-- analyze ../demo.h5 plots: cfg -->\n";
   const Regenerated result = made(mark + kClose);
   ASSERT_EQ(result.figures.size(), 4u);  // script, data, SVG, and the style of all
-  EXPECT_THAT(result.text, HasSubstr("](figures/heat_map_demo_For.svg)"));
+  EXPECT_THAT(result.text, HasSubstr("](figures/heat_map_demo.svg)"));
   EXPECT_THAT(error_of("<!-- analyze ../demo.h5 plots: nothing -->\n" + kClose),
               HasSubstr("no plot of"));
-  const fs::path svg = folder_ / "docs" / "figures" / "heat_map_demo_For.svg";
+  const fs::path svg = folder_ / "docs" / "figures" / "heat_map_demo.svg";
   const std::string& drawn = result.figures.at(svg);
   EXPECT_FALSE(figure_is_current(svg, drawn));  // absent
   write_file(svg, drawn);

@@ -95,9 +95,9 @@ TEST_F(Safetensors, SizesMustBeThoseOfShapeAndType) {
 
 TEST_F(Safetensors, HeadersAreChecked) {
   EXPECT_THAT(refusal("{" + entry("a", "[16]", 0, 64) + "," + entry("a", "[16]", 0, 64) + "}"),
-              HasSubstr("the key a stands twice"));
+              HasSubstr("the key a occurs twice"));
   EXPECT_THAT(refusal(R"({"a":{"dtype":"F32","dtype":"I32","shape":[16],"data_offsets":[0,64]}})"),
-              HasSubstr("the key dtype stands twice"));
+              HasSubstr("the key dtype occurs twice"));
   EXPECT_THAT(refusal(R"({"a":{"dtype":"F32","shape":[16]}})"), HasSubstr("no `data_offsets`"));
   EXPECT_THAT(refusal(R"({"a":[1]})"), HasSubstr("a has no description"));
   EXPECT_THAT(refusal("{\"a\":"), HasSubstr("the header is no JSON"));

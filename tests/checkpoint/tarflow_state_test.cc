@@ -161,8 +161,8 @@ TEST_F(TarflowStateTest, ShapesThatNoTarflowHasAreExplained) {
   EXPECT_THAT(error("blocks.0.pos_embed", {16}),
               HasSubstr("blocks.0.pos_embed has the shape (16)"));
   EXPECT_THAT(error("blocks.0.proj_in.weight", {64, 15}),
-              HasSubstr("15 values a token, which is not 3 P^2"));
-  EXPECT_THAT(error("blocks.0.proj_in.weight", {64, 16}), HasSubstr("not 3 P^2"));
+              HasSubstr("15 values a token, which is neither 3 P^2 nor P^2"));
+  EXPECT_THAT(error("blocks.0.proj_in.weight", {64, 17}), HasSubstr("neither 3 P^2 nor P^2"));
   EXPECT_THAT(error("blocks.0.proj_in.weight", {63, 12}),
               HasSubstr("63 channels do not split into heads of 64"));
   EXPECT_THAT(error("blocks.0.proj_in.weight", {0, 12}), HasSubstr("has the shape (0, 12)"));

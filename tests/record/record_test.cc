@@ -246,7 +246,7 @@ TEST(Settings, EveryFieldHasItsColumn) {
   const std::vector<Column> columns = all_columns(every_field());
   EXPECT_TRUE(std::is_sorted(columns.begin(), columns.end(),
                              [](const Column& a, const Column& b) { return a.name < b.name; }));
-  EXPECT_THAT(columns, SizeIs(standard_columns().size() + 10 + 1));
+  EXPECT_THAT(columns, SizeIs(standard_columns().size() + 10 + 1 + 6));
   JobRecord job;
   job.hash = "cc";
   job.columns = columns;

@@ -53,7 +53,7 @@ TEST(Stack, ThatMeansNothingIsRefused) {
   EXPECT_THAT(problem("8", ", else: 10"), HasSubstr("block 8"));
   EXPECT_THAT(problem("x", ", else: 10"), HasSubstr("`stack` is not a block: the text `x`"));
   EXPECT_THAT(problem("7/", ", else: 10"), HasSubstr("`stack` is not a block"));
-  EXPECT_THAT(problem("7/7", ", else: 10"), HasSubstr("block 7 stands twice"));
+  EXPECT_THAT(problem("7/7", ", else: 10"), HasSubstr("block 7 occurs twice"));
   EXPECT_THAT(problem("7", ", else: 0"), HasSubstr("below its minimum"));
   EXPECT_THAT(problem("7", ", els: 3"), HasSubstr("did you mean `else`"));
   EXPECT_THAT(problem_of("{stack: 7, segments: 257, iterations: 3, else: 1}"),

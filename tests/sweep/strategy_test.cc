@@ -211,9 +211,9 @@ TEST(Strategy, StopsAndLengthsThatMeanNothingAreRefused) {
   EXPECT_THAT(problem_of("{label: starflow-0, name: STARFlow}"),
               HasSubstr("the name of another strategy"));
   EXPECT_EQ(problem_of("{label: starflow-32, name: STARFlow}"), "");
-  EXPECT_THAT(problem_of("STARFlow-"), HasSubstr("no number of tokens"));
-  EXPECT_THAT(problem_of("STARFlow-0"), HasSubstr("no number of tokens"));
-  EXPECT_THAT(problem_of("STARFlow-16-2"), HasSubstr("no number of tokens"));
+  EXPECT_THAT(problem_of("STARFlow-"), HasSubstr("not a number of tokens"));
+  EXPECT_THAT(problem_of("STARFlow-0"), HasSubstr("not a number of tokens"));
+  EXPECT_THAT(problem_of("STARFlow-16-2"), HasSubstr("not a number of tokens"));
   EXPECT_THAT(problem_of("SeJD-2"), HasSubstr("is not a strategy"));
 }
 
