@@ -46,4 +46,8 @@ void copy_all(const std::vector<at::Tensor>& to, const std::vector<at::Tensor>& 
   at::_foreach_copy_(to, from);
 }
 
+void add_all(const std::vector<at::Tensor>& to, const std::vector<at::Tensor>& from) {
+  at::_foreach_add_(to, from);
+}
+
 }  // namespace tarflow::kernels

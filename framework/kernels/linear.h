@@ -31,7 +31,10 @@ at::Tensor linear_gelu(const at::Tensor& rows, const at::Tensor& weight, const a
 // relu(rows weight^T + bias), (R, out)
 at::Tensor linear_relu(const at::Tensor& rows, const at::Tensor& weight, const at::Tensor& bias);
 
-// Copies from[i] into to[i] for every i, in few kernel launches. All tensors have one type.
+// Copies from[i] into to[i] for every i, in few kernel launches. All tensors of a list have one
+// type.
 void copy_all(const std::vector<at::Tensor>& to, const std::vector<at::Tensor>& from);
+// The same, but adds from[i] to to[i].
+void add_all(const std::vector<at::Tensor>& to, const std::vector<at::Tensor>& from);
 
 }  // namespace tarflow::kernels

@@ -38,7 +38,16 @@ bool is_standard(const std::string& name) {
                      [&](const Column& column) { return column.name == name; });
 }
 
-// The numbers of a strategy, under names of their own: an experiment has one strategy at most.
+// Whether the numbers of this strategy have columns. An experiment with several strategies, as
+// compare, has those of the first.
+bool has_numbers(const ExperimentSchema& schema, const Field& field) {
+  const auto first = std::find_if(
+      schema.fields.begin(), schema.fields.end(),
+      [](const Field& other) { return other.type == FieldType::kStrategy; });
+  return first != schema.fields.end() && first->name == field.name;
+}
+
+// The numbers of a strategy, under names of their own.
 std::vector<Column> number_columns() {
   const auto whole = [](const char* name, const char* description) {
     return Column{name, ColumnType::kInt64, "", description, false};
@@ -99,7 +108,7 @@ void add_cells(Row& row, const ExperimentSchema& schema, const Field& field, con
       const Strategy strategy = strategy_from_json(value);
       row[field.name] = strategy.name;
       row[blocks_column(field.name)] = describe(strategy);
-      add_numbers(row, schema, numbers_of(strategy));
+      if (has_numbers(schema, field)) add_numbers(row, schema, numbers_of(strategy));
       return;
     }
   }
@@ -126,8 +135,9 @@ std::vector<Column> settings_columns(const ExperimentSchema& schema) {
     if (field.type == FieldType::kStrategy) {
       columns.push_back({blocks_column(field.name), ColumnType::kString, "",
                          fmt::format("how `{}` inverts each block", field.name), false});
-      for (const Column& column : number_columns())
-        if (is_free(schema, column.name)) columns.push_back(column);
+      for (const Column& column : number_columns()) {
+        if (has_numbers(schema, field) && is_free(schema, column.name)) columns.push_back(column);
+      }
     }
   }
   return columns;

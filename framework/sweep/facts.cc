@@ -171,8 +171,9 @@ void require_class_folders(const ImageFields& fields, const Cell* row, const fs:
   };
   if (classes == 0) {
     report(fmt::format("the model {} is unconditional and takes no labels", model.model.name));
-  } else if (found.batches ? found.classes > classes || found.classes == 0
-                           : found.classes != classes) {
+  } else if (found.batches && found.classes == 0) {
+    report(file.string() + " holds no labels");
+  } else if (found.batches ? found.classes > classes : found.classes != classes) {
     report(fmt::format("{} has {} {}, but the model {} has {} classes", file.string(),
                        found.classes, found.batches ? "labels" : "class folders", model.model.name,
                        classes));

@@ -6,6 +6,7 @@
 
 #include <utility>
 
+#include "framework/kernels/linear.h"
 #include "framework/model/patchify.h"
 #include "framework/tensor/device.h"
 #include "framework/tensor/range.h"
@@ -55,10 +56,10 @@ Pass::Leaves Pass::leaves(int block, bool differentiable) const {
 void Pass::keep(int block, const std::vector<at::Tensor>& gradients, bool add) {
   const c10::NoGradGuard no_grad;
   const std::vector<at::Tensor> kept = layout_.views(gradient_, block);
-  if (!add) return at::_foreach_copy_(kept, gradients);
+  if (!add) return kernels::copy_all(kept, gradients);
   std::vector<at::Tensor> exact;
   for (const at::Tensor& gradient : gradients) exact.push_back(gradient.to(at::kFloat));
-  at::_foreach_add_(kept, exact);
+  kernels::add_all(kept, exact);
 }
 
 PassResult Pass::run(const PassInput& input, bool add,

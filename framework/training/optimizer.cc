@@ -5,6 +5,8 @@
 
 #include <optional>
 
+#include "framework/kernels/adamw.h"
+
 namespace tarflow::training {
 
 OptimizerState initial_state(const at::Tensor& row) {
@@ -15,10 +17,8 @@ void update(const AdamW& settings, double rate, const at::Tensor& row, const at:
             const at::Tensor& divisor, OptimizerState& state) {
   const c10::NoGradGuard no_grad;
   const at::Tensor number = at::full({}, static_cast<double>(++state.updates), row.options());
-  at::_fused_adamw_({row}, {gradient}, {state.mean}, {state.square}, {}, {number}, rate,
-                    settings.beta1, settings.beta2, settings.weight_decay, settings.epsilon,
-                    /*amsgrad=*/false, /*maximize=*/false,
-                    divisor.defined() ? std::optional(divisor) : std::nullopt);
+  kernels::adamw({row, gradient, state.mean, state.square, number, divisor, rate, settings.beta1,
+                  settings.beta2, settings.weight_decay, settings.epsilon});
 }
 
 at::Tensor norm_of(const ParameterLayout& layout, const at::Tensor& row) {

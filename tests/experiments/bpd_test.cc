@@ -61,8 +61,9 @@ class Bpd : public Programs {
     return sweep.rows.at(0);
   }
 
-  std::string failure_of(const std::string& settings) const {
-    EXPECT_EQ(wait(start("  - bpd: {images: grey, " + settings + "}\n")), 1);
+  // `status`: 1 where the job fails, 2 where planning finds the fault.
+  std::string failure_of(const std::string& settings, int status = 1) const {
+    EXPECT_EQ(wait(start("  - bpd: {images: grey, " + settings + "}\n")), status);
     return read_file(folder_ / "log");
   }
 
@@ -139,7 +140,8 @@ TEST_F(Bpd, LabelsOfTheFolderAreThoseOfTheModel) {
   const double folder = nats("folder"), none = nats("none");
   EXPECT_NE(folder, none);
   fs::rename(folder_ / "grey/2", folder_ / "grey_2");
-  EXPECT_THAT(failure_of("labels: folder"), HasSubstr("2 class folders, but the model has 3"));
+  EXPECT_THAT(failure_of("labels: folder", 2),
+              HasSubstr("has 2 class folders, but the model toy has 3 classes"));
 }
 
 TEST_F(Bpd, AModelOfUnknownNoiseNeedsAStatement) {

@@ -144,7 +144,8 @@ TEST_F(Evaluate, FewerImagesThanFeaturesAreInTheLogAndTheTable) {
   const record::SweepRecord sweep =
       run(evaluate("self_denoising_lr: 0, extractor: " + asset("cifar10_extractor.pt").string()));
   EXPECT_THAT(log_of(sweep), HasSubstr("FEWER IMAGES THAN FEATURES, 20 for 96"));
-  EXPECT_THAT(read_file(folder_ / "log"), HasSubstr("FEWER IMAGES (20) THAN FEATURES (96)"));
+  EXPECT_THAT(read_file(folder_ / "results/toy/report/report.md"),
+              HasSubstr("FEWER IMAGES (20) THAN FEATURES (96)"));
 }
 
 TEST_F(Evaluate, FixedLabelsAreRepeatedByImageIndex) {

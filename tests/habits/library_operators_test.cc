@@ -13,9 +13,9 @@ namespace tarflow::habits {
 namespace {
 
 const std::set<std::string> kMayCall = {
-    "framework/kernels/attention.cc", "framework/kernels/convolution.cc",
-    "framework/kernels/cudnn_attention.cc", "framework/kernels/cudnn_attention.h",
-    "framework/kernels/linear.cc"};
+    "framework/kernels/adamw.cc",          "framework/kernels/attention.cc",
+    "framework/kernels/convolution.cc",    "framework/kernels/cudnn_attention.cc",
+    "framework/kernels/cudnn_attention.h", "framework/kernels/linear.cc"};
 
 // The operator, function or header of such a library that a line names.
 std::optional<std::string> library_name(const std::string& line) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <fstream>
 #include <random>
+#include <set>
 
 #include "framework/core/file.h"
 #include "framework/core/strategy.h"
@@ -255,6 +256,26 @@ TEST(Settings, EveryFieldHasItsColumn) {
   const ScratchFolder folder;
   write_job(folder / "r.h5", job);
   EXPECT_EQ(read_job(folder / "r.h5").rows, job.rows);
+}
+
+TEST(Settings, OfSeveralStrategiesTheFirstHasColumnsForItsNumbers) {
+  ExperimentSchema schema = every_field();
+  const auto strategy =
+      std::find_if(schema.fields.begin(), schema.fields.end(),
+                   [](const Field& field) { return field.type == FieldType::kStrategy; });
+  Field against = *strategy;
+  against.name = "against";
+  schema.fields.push_back(against);
+  std::set<std::string> names;
+  for (const Column& column : all_columns(schema)) {
+    EXPECT_TRUE(names.insert(column.name).second) << column.name;
+  }
+  EXPECT_TRUE(names.contains("against_blocks"));
+  const Strategy jacobi{"mine", {BlockPlan{Jacobi{{10, Guess::kZ}}}}},
+      other{"other", {BlockPlan{Jacobi{{4, Guess::kZ}}}}};
+  const Row row = settings_row(
+      schema, {{"strategy", to_json(jacobi)}, {"against", to_json(other)}});
+  EXPECT_EQ(row.at("else"), Cell(int64_t{10}));
 }
 
 TEST(Settings, GiveWayToStandardColumns) {
