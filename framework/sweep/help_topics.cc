@@ -67,7 +67,7 @@ constexpr const char* kStrategies =
             - Window-64                  # adaptive windows; Window-64-0.05 states the tolerance
             - auto                       # chosen by measurements: see docs/tuning.md; auto-0.01
             - {window: [64, 64, 64, 64, 64, 64, 64, 16], tolerance: 0.03, guess: up}
-            - {stack: 7, segments: 4, iterations: 16, else: 10}             # [7-4-16-10]
+            - {stack: 7, segments: 2, iterations: 16, else: 10}             # [7-2-16-10]
             - {stack: 7, segments: [4, 8], iterations: [8, 16], else: 10}   # four strategies
             - product: {window: [16, 64], tolerance: [0.02, 0.05]}          # four as well
             - label: mine                # by blocks: see --help blocks

@@ -50,15 +50,17 @@ const record::Array& array_of(const record::SweepRecord& sweep, const std::strin
 class Train : public Programs {
  protected:
   // Of 120 images of the demo, 8 x 8; `more` comes last and overrides nothing.
-  std::string train(const std::string& more = "classes: 10, drop_label: 0.1, steps: 12") const {
+  std::string train(const std::string& more = "classes: 10, drop_label: 0.1, steps: 12",
+                    const std::string& learning_rate = "0.003") const {
     return "  - train: {name: tiny, image_size: 8, patch_size: 2, channels: 64, blocks: 2, "
-           "layers: 1, noise_std: 0.1, batch: 12, learning_rate: 0.003, warm_up_steps: 2, "
+           "layers: 1, noise_std: 0.1, batch: 12, warm_up_steps: 2, learning_rate: " +
+           learning_rate + ", " +
            "samples: 4, num_images: 120, images: " +
            asset("cifar10").string() + ", " + more + "}\n";
   }
 
-  std::string failure(const std::string& more) const {
-    EXPECT_NE(wait(start(train(more))), 0) << more;
+  std::string failure(const std::string& more, const std::string& learning_rate = "0.003") const {
+    EXPECT_NE(wait(start(train(more, learning_rate))), 0) << more;
     return read_file(folder_ / "log");
   }
 
@@ -228,7 +230,7 @@ TEST_F(Train, PartsOfABatchGiveTheSameTraining) {
 
 TEST_F(Train, ATrainingThatIsNotFiniteEndsWithTheLastGoodState) {
   const std::string log =
-      failure("steps: 40, learning_rate: 10, save_every: 1, max_skipped_steps: 3");
+      failure("steps: 40, save_every: 1, max_skipped_steps: 3", /*learning_rate=*/"10");
   EXPECT_THAT(
       log, AllOf(HasSubstr("is not finite, and 4 steps were skipped"), HasSubstr("learning_rate")));
   size_t saved = 0;
