@@ -21,7 +21,7 @@ for program in "$tree"/bin/*; do
 done
 
 run() { env -i PATH=/nonexistent OMP_NUM_THREADS=1 "$@"; }
-run "$tree/bin/run_sweep" "$tree/share/tarflow/sweeps/demo.yaml" --smoke --results results >"$folder/tables"
+run "$tree/bin/run_sweep" "$tree/share/tarflow/sweeps/demo.yaml" --smoke --tables --results results >"$folder/tables"
 for table in 'CRM' 'Speed' 'For' '[7-8-4-4]'; do
   grep -qiF -- "$table" "$folder/tables" || { cat "$folder/tables"; printf 'no `%s` in the tables\n' "$table"; exit 1; }
 done
