@@ -55,7 +55,7 @@ Plot crm_plot(const BlockRanking& ranking) {
       tough.empty() ? "No block is tough."
                     : fmt::format("Tough: block{} {}.", tough.size() == 1 ? "" : "s",
                                   fmt::join(tough, ", ")));
-  if (ranking.point.flag("smoke")) plot.caption += " Smoke run: the numbers mean nothing.";
+  plot.caption += smoke_warning(ranking.point.flag("smoke"));
   plot.settings = fmt::format(
       "set xlabel 'block in checkpoint order (the last is sampled first)'\nset ylabel 'CRM %'\n"
       "set xrange [-0.6:{}]\nset yrange [0:*]\nset xtics 1\nset boxwidth 0.7\n"
@@ -165,7 +165,7 @@ Plot deviation_plot(const MeasuredFamily& family, const Measured& reference,
       "computation, at {}. Point: median over images; bar: up to the 99th percentile. Further down "
       "is nearer to For, further left is less computation.",
       at_settings(reference));
-  if (family.smoke) plot.caption += " Smoke run: the numbers mean nothing.";
+  plot.caption += smoke_warning(family.smoke);
   plot.data = "# passes, median, 99th percentile, strategy\n";
   std::vector<std::string> told;
   for (const Mark& mark : marks) {

@@ -24,10 +24,6 @@ std::string setting(std::optional<double> value) {
 
 std::string estimate(const Measured& measured) { return estimate_text(*measured.distance, 4); }
 
-std::string smoke_warning(const MeasuredFamily& family) {
-  return family.smoke ? " Smoke run: the numbers mean nothing." : "";
-}
-
 // Other strategies than those named share one line in the key.
 struct Group {
   std::string title;
@@ -124,7 +120,7 @@ Plot pareto_plot(const MeasuredFamily& family, const std::vector<const Measured*
                      "better. Bars: standard errors. Stepped line: settings that no other setting "
                      "beats in both.",
                      family.distance_name, family.device) +
-                 smoke_warning(family);
+                 smoke_warning(family.smoke);
   plot.values = front_text(front);
   plot.data =
       "# seconds, distance, its standard error, settings; a block a strategy, the last: the "

@@ -187,10 +187,6 @@ void draw(Plot& plot, const Figure& figure, const std::string& distance) {
   plot.command += "unset multiplot";
 }
 
-std::string smoke_warning(const MeasuredFamily& family) {
-  return family.smoke ? " Smoke run: the numbers mean nothing." : "";
-}
-
 // --- by cfg and self_denoising_lr ---
 
 std::string settings_text(const Measured& measured) {
@@ -361,7 +357,7 @@ std::optional<Plot> strategy_map(const MeasuredFamily& family, const Kind& kind)
       "line "
       "of a cell is the rate, where both times are valid. Smallest: {}, {}.{}{}",
       family.distance_name, cells.size(), where, best.strategy, estimate(best), left_out_text(all),
-      smoke_warning(family));
+      smoke_warning(family.smoke));
   if (behind > 0) {
     plot.caption += fmt::format(
         " Not drawn: {} with the same settings as another one, whose distance is smaller.",
@@ -398,7 +394,7 @@ std::vector<Plot> heat_maps(const std::vector<MeasuredFamily>& families) {
         "smaller. Framed: the smallest of each panel.",
         family.distance_name);
     for (const Panel& panel : figure.panels) plot.caption += panel_text(panel);
-    plot.caption += left_out_text(all) + smoke_warning(family);
+    plot.caption += left_out_text(all) + smoke_warning(family.smoke);
     draw(plot, figure, family.distance_name);
     plots.push_back(std::move(plot));
   }

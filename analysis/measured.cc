@@ -126,4 +126,8 @@ const Measured* sequential_beside(const MeasuredFamily& family, const Measured& 
   return nullptr;
 }
 
+std::string smoke_warning(bool smoke) {
+  return smoke ? " Smoke run: the numbers mean nothing." : "";
+}
+
 }  // namespace tarflow::analysis

@@ -43,4 +43,7 @@ const Measured* best_sequential(const MeasuredFamily& family);
 // not measured.
 const Measured* sequential_beside(const MeasuredFamily& family, const Measured& measured);
 
+// What captions of plots say of a smoke run, after a space; "" of another.
+std::string smoke_warning(bool smoke);
+
 }  // namespace tarflow::analysis

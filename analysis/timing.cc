@@ -8,12 +8,12 @@
 #include <filesystem>
 #include <fstream>
 
+#include "framework/core/arguments.h"
+#include "framework/core/foreign_share.h"
+
 namespace tarflow::analysis {
 namespace fs = std::filesystem;
 namespace {
-
-// As the worker judges a run on a CPU.
-constexpr double kValidShare = 0.1;
 
 // A device of a CPU is named with its threads.
 bool on_cpu(const Point& point) { return point.text("device").ends_with(" threads"); }
@@ -22,7 +22,7 @@ bool on_cpu(const Point& point) { return point.text("device").ends_with(" thread
 std::optional<double> foreign_share(const Point& point) {
   const auto share = point.number("foreign_cpu_share");
   const bool shared = point.number("exclusive") && !point.flag("exclusive");
-  return shared && on_cpu(point) && share && *share > kValidShare ? share : std::nullopt;
+  return shared && on_cpu(point) && share && *share > kForeignShareLimit ? share : std::nullopt;
 }
 
 // What else disturbed the run.
@@ -54,10 +54,6 @@ std::string sweep_file_of(const Source& source) {
   const fs::path relative = fs::relative(path, failed);
   return failed || relative.empty() || *relative.begin() == ".." ? path.string()
                                                                  : relative.string();
-}
-
-std::string quoted(const std::string& word) {
-  return word.find_first_of(" '\"$&|;()*?") == std::string::npos ? word : "'" + word + "'";
 }
 
 }  // namespace
@@ -107,18 +103,18 @@ std::string indicative_note(const std::vector<Point>& points) {
   if (text.empty()) return "";
   const bool share = text.starts_with("others");
   return fmt::format("indicative: {}{}", text,
-                     share ? fmt::format(" (a time is valid up to {})", percent(kValidShare)) : "");
+                     share ? fmt::format(" (a time is valid up to {})", percent(kForeignShareLimit)) : "");
 }
 
 std::string measure_again_command(const std::vector<Point>& points) {
   std::string command = "run_sweep ";
   const Source* source = points.empty() ? nullptr : points.front().source;
   const std::string file = source ? sweep_file_of(*source) : "";
-  command += file.empty() ? "SWEEP.yaml" : quoted(file);
+  command += file.empty() ? "SWEEP.yaml" : shell_word(file);
   command += " --force --only experiment=evaluate";
   const fs::path folder = source ? source->file.parent_path() : fs::path();
   if (!file.empty() && folder != "results" && !folder.empty())
-    command += " --results " + quoted(folder.string());
+    command += " --results " + shell_word(folder.string());
   return command;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "framework/core/foreign_share.h"
 #include "framework/core/json.h"
 
 namespace tarflow::experiments {

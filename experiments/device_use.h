@@ -25,7 +25,4 @@ double foreign_share(const std::vector<DeviceUse>& ranks);
 // Nobody else was seen at any look (GPU), or took more than kForeignShareLimit (CPU).
 bool quiet(const std::vector<DeviceUse>& ranks);
 
-// Above this share of foreign work a timing does not count.
-inline constexpr double kForeignShareLimit = 0.1;
-
 }  // namespace tarflow::experiments

@@ -18,24 +18,6 @@ namespace {
 constexpr const char* kFolder = "checkpoints";
 constexpr const char* kStep = "step_";
 
-// Renames the file to FILE.before-1, or to the first such number that is free.
-fs::path kept_aside(const fs::path& file) {
-  fs::path aside;
-  int number = 1;
-  do {
-    aside = file;
-    aside += fmt::format(".before-{}", number++);
-  } while (!record::is_absent(aside) && number < 10'000);
-  std::error_code failed;
-  fs::rename(file, aside, failed);
-  if (failed) {
-    throw Error(fmt::format("cannot rename {} to {}: {}", file.string(), aside.filename().string(),
-                            failed.message()),
-                "see who may write there, or move the file away");
-  }
-  return aside;
-}
-
 }  // namespace
 
 TrainFiles::TrainFiles(JobContext& context, const Trained& trained, int64_t keep)
@@ -95,7 +77,7 @@ TrainFiles::Result TrainFiles::finish(const training::Trainer& trainer) {
     const fs::path file = trained_.folder / name;
     if (name.empty() || record::is_absent(file) || sha256_file(file) == sha256) continue;
     context_.log(fmt::format("{} was another file, which is kept as {}", file.string(),
-                             kept_aside(file).string()));
+                             record::set_aside(file, "before").string()));
   }
   write(trained_.folder, trainer);
   context_.log(fmt::format("model: {}", (trained_.folder / result.file).string()));

@@ -13,12 +13,12 @@ bool is_absent(const fs::path& path) {
   return ::lstat(path.c_str(), &status) != 0 && (errno == ENOENT || errno == ENOTDIR);
 }
 
-fs::path set_aside(const fs::path& file) {
+fs::path set_aside(const fs::path& file, const char* word) {
   fs::path aside;
   int number = 1;
   do {
     aside = file;
-    aside += fmt::format(".damaged-{}", number++);
+    aside += fmt::format(".{}-{}", word, number++);
   } while (!is_absent(aside) && number < 10'000);
   std::error_code failed;
   fs::rename(file, aside, failed);

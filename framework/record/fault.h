@@ -31,8 +31,8 @@ class NotRead : public Error {
 // nowhere: what it should lead to may be on a disk that is not mounted now.
 bool is_absent(const std::filesystem::path& path);
 
-// Renames `file` to FILE.damaged-1, or to the first such number that is free, and returns that
-// path. Throws Error.
-std::filesystem::path set_aside(const std::filesystem::path& file);
+// Renames `file` to FILE.WORD-1, or to the first such number that is free, and returns that path.
+// Throws Error.
+std::filesystem::path set_aside(const std::filesystem::path& file, const char* word = "damaged");
 
 }  // namespace tarflow::record

@@ -98,11 +98,6 @@ int64_t tokens_a_row(int64_t tokens) {
   return row;
 }
 
-at::Tensor predicted(const LinearModel& model, const at::Tensor& x, int64_t first, int64_t last,
-                     int64_t row) {
-  return at::matmul(kernels::neighbours_of(x, first, last, row), model.j) + model.j0;
-}
-
 LinearModel fit_linear_model(const at::Tensor& x, const at::Tensor& theta, int64_t row) {
   require_finite(x, "token values");
   require_finite(theta, "outputs");

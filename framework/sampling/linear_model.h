@@ -30,10 +30,6 @@ struct Calibration {
   std::vector<LinearModel> blocks;
 };
 
-// n_t J + j0 of tokens [first, last), (N, last - first, 2D); n_t as of kernels::neighbours_of().
-at::Tensor predicted(const LinearModel& model, const at::Tensor& x, int64_t first, int64_t last,
-                     int64_t row);
-
 // Fits one block by ridge regression over tokens 1 .. T-1. x (N, T, D) and its outputs theta
 // (N, T, 2D) are fp32 in the block's token order. Row 0 of theta is not read. Sums are float64.
 // Throws Error if x or theta is not finite.

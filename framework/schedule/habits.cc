@@ -6,6 +6,7 @@
 #include <array>
 #include <optional>
 
+#include "framework/core/arguments.h"
 #include "framework/core/error.h"
 
 namespace tarflow::schedule {
@@ -71,23 +72,13 @@ constexpr std::array<Habit, 37> kHabits{{{"--resume", "", false, kGoesOn},
 constexpr std::array<const char*, 7> kWithValue{
     "--set", "--only", "--log", "--cluster", "--results", "--programs", "--cluster-task"};
 
-// As a shell has to be given the word.
-std::string quoted(const std::string& word) {
-  const bool plain =
-      !word.empty() && word.find_first_of(" \t\"'\\$&|;<>()*?[]{}!#~`") == std::string::npos;
-  if (plain) return word;
-  std::string text = "'";
-  for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return text + "'";
-}
-
 // The command with `words` in the place of `count` arguments from `index` on.
 std::string command_with(const std::vector<std::string>& arguments, size_t index, size_t count,
                          const std::string& words) {
   std::string line = "run_sweep";
   for (size_t i = 0; i < arguments.size(); ++i) {
     if (i == index && !words.empty()) line += " " + words;
-    if (i < index || i >= index + count) line += " " + quoted(arguments[i]);
+    if (i < index || i >= index + count) line += " " + shell_word(arguments[i]);
   }
   return line;
 }
@@ -114,7 +105,7 @@ Written written_at(const std::vector<std::string>& arguments, size_t index) {
   std::string words = habit.here;
   if (takes) {
     const bool joined = words.empty() || words.ends_with('=');
-    words += (joined ? "" : " ") + quoted(*written.value);
+    words += (joined ? "" : " ") + shell_word(*written.value);
   }
   throw Error(fmt::format("run_sweep has no option {}: {}", written.option, habit.why),
               "write " + command_with(arguments, index, takes ? written.count : 1, words));
@@ -139,7 +130,7 @@ std::string setting_named(const std::string& option) {
   const std::string setting = setting_named(written.option);
   if (setting.empty() || !written.value)
     throw Error(what, near.empty() ? "run_sweep --help lists them" : near);
-  const std::string pair = quoted(setting + "=" + *written.value);
+  const std::string pair = shell_word(setting + "=" + *written.value);
   const auto with = [&](const char* option) {
     return command_with(arguments, index, written.count, option + pair);
   };
@@ -211,11 +202,11 @@ void require_sweep_files(const std::vector<std::string>& arguments,
       throw Error(fmt::format("`{}` is not a sweep file", word),
                   fmt::format("for the points with this value alone write {}\n"
                               "  for this value in all points {}",
-                              with("--only " + quoted(word)), with("--set " + quoted(word))));
+                              with("--only " + shell_word(word)), with("--set " + shell_word(word))));
     }
     if (const fs::path other = similar_file(file); !other.empty()) {
       throw Error(fmt::format("there is no file {}", word),
-                  "write " + with(quoted(other.string())));
+                  "write " + with(shell_word(other.string())));
     }
   }
 }
