@@ -7,14 +7,14 @@
 #include <map>
 #include <set>
 
-#include "analysis/deviation.h"
-#include "analysis/distances.h"
-#include "analysis/format.h"
-#include "analysis/page_summary.h"
-#include "analysis/sources.h"
-#include "analysis/speedup_block.h"
-#include "analysis/timing.h"
-#include "analysis/width.h"
+#include "analysis/data/deviation.h"
+#include "analysis/data/sources.h"
+#include "analysis/data/timing.h"
+#include "analysis/page/page_summary.h"
+#include "analysis/show/format.h"
+#include "analysis/show/width.h"
+#include "analysis/tables/distances.h"
+#include "analysis/tables/speedup_block.h"
 #include "framework/core/error.h"
 
 namespace tarflow::analysis {
@@ -73,8 +73,7 @@ Cell median_deviation(const Measured& measured, const Measured* reference) {
     const auto same_seed = [&](const Point& other) {
       return other.number("seed") == point.number("seed");
     };
-    const auto other =
-        std::find_if(reference->points.begin(), reference->points.end(), same_seed);
+    const auto other = std::find_if(reference->points.begin(), reference->points.end(), same_seed);
     if (other == reference->points.end()) continue;
     try {
       const record::Array* images = point.array(kSampledImages);

@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "analysis/measured.h"
-#include "analysis/points.h"
-#include "analysis/table.h"
-#include "analysis/text.h"
+#include "analysis/data/points.h"
+#include "analysis/show/table.h"
+#include "analysis/show/text.h"
+#include "analysis/tables/measured.h"
 
 namespace tarflow::analysis {
 

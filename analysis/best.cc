@@ -7,8 +7,8 @@
 #include <cstdlib>
 #include <map>
 
-#include "analysis/format.h"
-#include "analysis/timing.h"
+#include "analysis/data/timing.h"
+#include "analysis/show/format.h"
 #include "framework/core/error.h"
 #include "framework/core/statistics.h"
 #include "framework/core/strategy.h"

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "analysis/measured.h"
-#include "analysis/points.h"
+#include "analysis/data/points.h"
+#include "analysis/tables/measured.h"
 
 namespace tarflow::analysis {
 

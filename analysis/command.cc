@@ -13,16 +13,16 @@
 #include "analysis/best.h"
 #include "analysis/compare.h"
 #include "analysis/condense.h"
-#include "analysis/csv.h"
-#include "analysis/format.h"
+#include "analysis/data/published.h"
+#include "analysis/data/sources.h"
 #include "analysis/images_command.h"
-#include "analysis/latex.h"
-#include "analysis/markdown.h"
-#include "analysis/published.h"
 #include "analysis/regenerate.h"
 #include "analysis/report.h"
-#include "analysis/sources.h"
-#include "analysis/text.h"
+#include "analysis/show/format.h"
+#include "analysis/show/latex.h"
+#include "analysis/show/markdown.h"
+#include "analysis/show/text.h"
+#include "analysis/tables/csv.h"
 #include "framework/core/arguments.h"
 #include "framework/core/error.h"
 #include "framework/core/file.h"
@@ -201,8 +201,7 @@ int regenerate_documents(Arguments arguments, std::ostream& out, std::ostream& e
     if (same) {
       out << file.string() << ": up to date\n";
     } else if (arguments.check) {
-      err << "analyze: " << file.string()
-          << ": its tables or figures are out of date; run\n"
+      err << "analyze: " << file.string() << ": its tables or figures are out of date; run\n"
           << "  analyze regenerate " << file.string() << "\n";
       status = 1;
     } else {
@@ -295,12 +294,10 @@ void add_compare(CLI::App& app, Arguments& arguments) {
 int analyze(int argc, const char* const* argv, std::ostream& out, std::ostream& err,
             bool terminal) {
   Arguments arguments;
-  CLI::App app("Tables, plots and a page of a sweep's results.",
-               "analyze");
+  CLI::App app("Tables, plots and a page of a sweep's results.", "analyze");
   app.add_option("files", arguments.files, "merged sweep files: results/<sweep>.h5");
-  app.add_option(
-      "--out", arguments.folder,
-      "folder of the report [results/<sweep>/report beside the first file]");
+  app.add_option("--out", arguments.folder,
+                 "folder of the report [results/<sweep>/report beside the first file]");
   CLI::Option* format = app.add_option("--format", arguments.format, "format of the output")
                             ->check(CLI::IsMember({"text", "markdown", "csv", "latex"}))
                             ->capture_default_str();
@@ -328,8 +325,9 @@ int analyze(int argc, const char* const* argv, std::ostream& out, std::ostream& 
   add_images(app, arguments);
   CLI::App* describe = app.add_subcommand(
       "describe-records", "print the contents of the files as docs/records.md (Markdown)");
-  describe->add_option("--schemas", arguments.schemas,
-                       "description of the experiments [share/experiments.json beside the program]");
+  describe->add_option(
+      "--schemas", arguments.schemas,
+      "description of the experiments [share/experiments.json beside the program]");
   try {
     require_plain_arguments(argc, argv);
     app.parse(argc, argv);

@@ -11,7 +11,7 @@
 #include <set>
 #include <span>
 
-#include "analysis/points.h"
+#include "analysis/data/points.h"
 
 namespace tarflow::analysis {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "analysis/table.h"
+#include "analysis/show/table.h"
 #include "framework/record/record.h"
 
 namespace tarflow::analysis {

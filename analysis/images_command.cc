@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "analysis/format.h"
-#include "analysis/points.h"
-#include "analysis/sources.h"
+#include "analysis/data/points.h"
+#include "analysis/data/sources.h"
+#include "analysis/show/format.h"
 #include "framework/core/error.h"
 #include "framework/images/image_set.h"
 

@@ -7,10 +7,10 @@
 #include <sstream>
 #include <string_view>
 
-#include "analysis/gnuplot.h"
-#include "analysis/markdown.h"
-#include "analysis/plots.h"
+#include "analysis/page/plots.h"
 #include "analysis/report.h"
+#include "analysis/show/gnuplot.h"
+#include "analysis/show/markdown.h"
 #include "framework/core/error.h"
 #include "framework/core/file.h"
 

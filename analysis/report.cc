@@ -9,26 +9,26 @@
 #include <set>
 
 #include "analysis/answer.h"
-#include "analysis/benchmark.h"
-#include "analysis/convergence.h"
-#include "analysis/crm.h"
-#include "analysis/device_error.h"
-#include "analysis/difference.h"
-#include "analysis/format.h"
-#include "analysis/iterations.h"
-#include "analysis/job_folders.h"
-#include "analysis/likelihood.h"
-#include "analysis/markdown.h"
-#include "analysis/page.h"
-#include "analysis/plots.h"
-#include "analysis/published.h"
-#include "analysis/sample_grid.h"
-#include "analysis/sources.h"
-#include "analysis/speedup.h"
-#include "analysis/status.h"
-#include "analysis/strips.h"
-#include "analysis/training.h"
-#include "analysis/tuning.h"
+#include "analysis/data/job_folders.h"
+#include "analysis/data/published.h"
+#include "analysis/data/sources.h"
+#include "analysis/page/page.h"
+#include "analysis/page/plots.h"
+#include "analysis/page/sample_grid.h"
+#include "analysis/page/strips.h"
+#include "analysis/page/training.h"
+#include "analysis/show/format.h"
+#include "analysis/show/markdown.h"
+#include "analysis/tables/benchmark.h"
+#include "analysis/tables/convergence.h"
+#include "analysis/tables/crm.h"
+#include "analysis/tables/device_error.h"
+#include "analysis/tables/difference.h"
+#include "analysis/tables/iterations.h"
+#include "analysis/tables/likelihood.h"
+#include "analysis/tables/speedup.h"
+#include "analysis/tables/status.h"
+#include "analysis/tables/tuning.h"
 #include "framework/core/error.h"
 #include "framework/core/file.h"
 
@@ -189,9 +189,9 @@ void say_smoke(Report& report, const std::vector<Point>& points) {
       report.summary.begin(),
       fmt::format("SMOKE RUN: {} a trial with at most 2 images, perhaps of an untrained model. "
                   "Times, distances and images of a trial mean nothing.",
-                  count == points.size() ? "all points are of"
-                                         : fmt::format("{} of {} points are of", count,
-                                                       points.size())));
+                  count == points.size()
+                      ? "all points are of"
+                      : fmt::format("{} of {} points are of", count, points.size())));
 }
 
 std::optional<Published> published_figures(const std::filesystem::path& file,

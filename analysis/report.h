@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "analysis/points.h"
-#include "analysis/table.h"
+#include "analysis/data/points.h"
+#include "analysis/show/table.h"
 
 namespace tarflow::analysis {
 

@@ -7,9 +7,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "experiments/folder_batches.h"
-#include "experiments/nonfinite.h"
-#include "experiments/registry.h"
+#include "experiments/worker/folder_batches.h"
+#include "experiments/worker/nonfinite.h"
+#include "experiments/worker/registry.h"
 #include "framework/core/error.h"
 #include "framework/core/image_settings.h"
 #include "framework/core/model_filename.h"

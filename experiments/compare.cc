@@ -9,11 +9,11 @@
 #include <limits>
 #include <memory>
 
-#include "experiments/calibration.h"
-#include "experiments/noise_input.h"
-#include "experiments/pictures.h"
-#include "experiments/registry.h"
-#include "experiments/sampling_job.h"
+#include "experiments/worker/calibration.h"
+#include "experiments/worker/noise_input.h"
+#include "experiments/worker/pictures.h"
+#include "experiments/worker/registry.h"
+#include "experiments/worker/sampling_job.h"
 #include "framework/core/error.h"
 #include "framework/core/statistics.h"
 #include "framework/tensor/device.h"

@@ -13,10 +13,10 @@
 #include <tuple>
 
 #include "experiments/convergence_record.h"
-#include "experiments/dealing.h"
-#include "experiments/noise_input.h"
-#include "experiments/registry.h"
-#include "experiments/sampling_job.h"
+#include "experiments/worker/dealing.h"
+#include "experiments/worker/noise_input.h"
+#include "experiments/worker/registry.h"
+#include "experiments/worker/sampling_job.h"
 #include "framework/core/error.h"
 #include "framework/core/statistics.h"
 #include "framework/sampling/convergence.h"

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "experiments/nonfinite.h"
+#include "experiments/worker/nonfinite.h"
 
 namespace tarflow::experiments {
 

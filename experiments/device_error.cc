@@ -12,9 +12,9 @@
 #include <utility>
 #include <vector>
 
-#include "experiments/calibration.h"
-#include "experiments/registry.h"
-#include "experiments/sampling_job.h"
+#include "experiments/worker/calibration.h"
+#include "experiments/worker/registry.h"
+#include "experiments/worker/sampling_job.h"
 #include "framework/core/error.h"
 #include "framework/core/statistics.h"
 #include "framework/model/patchify.h"

@@ -10,17 +10,17 @@
 #include <map>
 #include <optional>
 
-#include "experiments/calibration.h"
-#include "experiments/dealing.h"
-#include "experiments/device_share.h"
 #include "experiments/evaluate_report.h"
 #include "experiments/evaluate_settings.h"
 #include "experiments/evaluate_totals.h"
-#include "experiments/partial_file.h"
-#include "experiments/reference.h"
-#include "experiments/registry.h"
-#include "experiments/saved_images.h"
-#include "experiments/tunings.h"
+#include "experiments/worker/calibration.h"
+#include "experiments/worker/dealing.h"
+#include "experiments/worker/device_share.h"
+#include "experiments/worker/partial_file.h"
+#include "experiments/worker/reference.h"
+#include "experiments/worker/registry.h"
+#include "experiments/worker/saved_images.h"
+#include "experiments/worker/tunings.h"
 #include "framework/core/error.h"
 #include "framework/tensor/device.h"
 

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "experiments/saved_images.h"
+#include "experiments/worker/saved_images.h"
 #include "framework/metrics/frechet.h"
 #include "framework/metrics/kid.h"
 #include "framework/metrics/precision_recall.h"

@@ -9,8 +9,8 @@
 
 #include "experiments/evaluate_settings.h"
 #include "experiments/evaluate_totals.h"
-#include "experiments/job_context.h"
-#include "experiments/reference.h"
+#include "experiments/worker/job_context.h"
+#include "experiments/worker/reference.h"
 #include "framework/metrics/extractor.h"
 
 namespace tarflow::experiments {

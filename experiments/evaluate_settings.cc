@@ -1,6 +1,6 @@
 #include "experiments/evaluate_settings.h"
 
-#include "experiments/saved_images.h"
+#include "experiments/worker/saved_images.h"
 #include "framework/core/image_settings.h"
 
 namespace tarflow::experiments {

@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <string>
 
-#include "experiments/sampling_job.h"
-#include "experiments/settings.h"
-#include "framework/schedule/saved_images.h"
+#include "experiments/worker/sampling_job.h"
+#include "experiments/worker/settings.h"
+#include "framework/job/saved_images.h"
 
 namespace tarflow::experiments {
 
@@ -17,7 +17,7 @@ struct EvaluateSettings : SamplingSettings {
   int64_t kept_features = 10000;
   int64_t kid_subset_size = 1000;
   int64_t warmup_images = 2;
-  std::string save_images = schedule::kNoImages;
+  std::string save_images = job::kNoImages;
 
   void bind(Binder& binder);
 };

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "experiments/arrays.h"
-#include "experiments/sampling_job.h"
+#include "experiments/worker/arrays.h"
+#include "experiments/worker/sampling_job.h"
 #include "framework/metrics/moment_groups.h"
 
 namespace tarflow::experiments {

@@ -1,9 +1,9 @@
 // Feature statistics of real images, for evaluate's `reference` (method.md section 4).
 #include <fmt/format.h>
 
-#include "experiments/nonfinite.h"
-#include "experiments/reference.h"
-#include "experiments/registry.h"
+#include "experiments/worker/nonfinite.h"
+#include "experiments/worker/reference.h"
+#include "experiments/worker/registry.h"
 #include "framework/core/error.h"
 #include "framework/core/image_settings.h"
 #include "framework/tensor/device.h"

@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "experiments/folder_batches.h"
-#include "experiments/guesses.h"
-#include "experiments/nonfinite.h"
-#include "experiments/registry.h"
+#include "experiments/worker/folder_batches.h"
+#include "experiments/worker/guesses.h"
+#include "experiments/worker/nonfinite.h"
+#include "experiments/worker/registry.h"
 #include "framework/core/image_settings.h"
 #include "framework/metrics/igm_crm.h"
 #include "framework/tensor/device.h"

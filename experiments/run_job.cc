@@ -14,22 +14,22 @@
 #include <filesystem>
 #include <memory>
 
-#include "experiments/environment.h"
-#include "experiments/partial_file.h"
-#include "experiments/probes.h"
-#include "experiments/rank_launcher.h"
-#include "experiments/rank_report.h"
-#include "experiments/registry.h"
-#include "experiments/stop_signals.h"
+#include "experiments/worker/environment.h"
+#include "experiments/worker/partial_file.h"
+#include "experiments/worker/probes.h"
+#include "experiments/worker/rank_launcher.h"
+#include "experiments/worker/rank_report.h"
+#include "experiments/worker/registry.h"
+#include "experiments/worker/stop_signals.h"
+#include "framework/core/aside.h"
 #include "framework/core/error.h"
 #include "framework/core/json.h"
 #include "framework/dist/connect.h"
 #include "framework/dist/rank_device.h"
-#include "framework/record/fault.h"
+#include "framework/job/execute.h"
+#include "framework/job/job.h"
+#include "framework/job/job_folder.h"
 #include "framework/record/record.h"
-#include "framework/schedule/execute.h"
-#include "framework/schedule/job.h"
-#include "framework/schedule/job_folder.h"
 #include "framework/tensor/device.h"
 
 namespace tarflow::experiments {
@@ -69,7 +69,7 @@ record::JobRecord record_of(JobContext& context, const Environment& environment)
   const ExperimentSchema& schema = context.schema();
   record::JobRecord record;
   record.hash = context.job().hash;
-  record.job = schedule::to_json(context.job());
+  record.job = to_json(context.job());
   record.job.erase("stamps");  // which differ between equal jobs
   record.environment = environment.at_end();
   record.environment.update(context.environment());
@@ -94,12 +94,12 @@ record::JobRecord record_of(JobContext& context, const Environment& environment)
 // A result that cannot be read now, or is of a newer version, must not be written over; a damaged
 // one is set aside.
 void require_place_for_result(JobContext& context) {
-  const schedule::JobFolder folder{context.folder()};
-  const schedule::FoundResult found = schedule::find_result(folder, context.job());
-  if (found.state == schedule::FoundResult::State::kKept) throw Error(found.problem);
-  if (found.state != schedule::FoundResult::State::kDamaged) return;
-  context.log(fmt::format("{}; it is kept as {}", found.problem.what,
-                          record::set_aside(folder.result()).string()));
+  const job::JobFolder folder{context.folder()};
+  const job::FoundResult found = job::find_result(folder, context.job());
+  if (found.state == job::FoundResult::State::kKept) throw Error(found.problem);
+  if (found.state != job::FoundResult::State::kDamaged) return;
+  context.log(
+      fmt::format("{}; it is kept as {}", found.problem.what, set_aside(folder.result()).string()));
 }
 
 // Returns the exit status.
@@ -113,7 +113,7 @@ int run_experiment(JobContext& context, const Experiment& experiment) {
     experiment.run(context);
   } catch (const Stopped& stopped) {
     context.log(stopped.note);
-    return schedule::kStoppedExit;
+    return job::kStoppedExit;
   }
   if (!context.comm().first()) return 0;
   for (const std::string& path : context.inputs().require_unchanged())
@@ -146,7 +146,7 @@ std::string readable(const std::exception& failure) {
 
 int run(const std::filesystem::path& folder, const dist::RankPlace& place,
         const dist::Limits& limits, JobOptions options) {
-  const schedule::Job job = schedule::read_job_to_run(folder / "job.json");
+  const job::Job job = job::read_job_to_run(folder / "job.json");
   const Experiment& experiment = find_experiment(job.experiment);
   if (place.size > 1 && !experiment.schema.ranks) {
     throw Error(

@@ -4,11 +4,11 @@
 
 #include <algorithm>
 
-#include "experiments/noise_input.h"
-#include "experiments/pictures.h"
-#include "experiments/registry.h"
-#include "experiments/sampling_job.h"
-#include "experiments/saved_images.h"
+#include "experiments/worker/noise_input.h"
+#include "experiments/worker/pictures.h"
+#include "experiments/worker/registry.h"
+#include "experiments/worker/sampling_job.h"
+#include "experiments/worker/saved_images.h"
 #include "framework/images/grid.h"
 #include "framework/images/png.h"
 #include "framework/tensor/device.h"
@@ -22,7 +22,7 @@ struct Settings : SamplingSettings {
   double self_denoising_lr = kSelfDenoisingLr;
   NoiseSettings noise;
   bool trace = false;
-  std::string save_images = schedule::kNoImages;
+  std::string save_images = job::kNoImages;
 
   void bind(Binder& binder) {
     SamplingSettings::bind(binder);

@@ -8,14 +8,14 @@
 #include <cmath>
 #include <optional>
 
-#include "experiments/pictures.h"
-#include "experiments/registry.h"
 #include "experiments/train_files.h"
 #include "experiments/train_history.h"
 #include "experiments/train_looks.h"
 #include "experiments/train_settings.h"
 #include "experiments/train_state.h"
 #include "experiments/training_images.h"
+#include "experiments/worker/pictures.h"
+#include "experiments/worker/registry.h"
 #include "framework/core/error.h"
 #include "framework/images/grid.h"
 #include "framework/tensor/device.h"

@@ -6,9 +6,9 @@
 #include <utility>
 #include <vector>
 
+#include "framework/core/aside.h"
 #include "framework/core/error.h"
 #include "framework/core/hash.h"
-#include "framework/record/fault.h"
 #include "framework/training/state_file.h"
 
 namespace tarflow::experiments {
@@ -75,9 +75,9 @@ TrainFiles::Result TrainFiles::finish(const training::Trainer& trainer) {
   for (const auto& [name, sha256] : {std::pair{result.file, result.sha256},
                                      std::pair{result.averaged_file, result.averaged_sha256}}) {
     const fs::path file = trained_.folder / name;
-    if (name.empty() || record::is_absent(file) || sha256_file(file) == sha256) continue;
+    if (name.empty() || is_absent(file) || sha256_file(file) == sha256) continue;
     context_.log(fmt::format("{} was another file, which is kept as {}", file.string(),
-                             record::set_aside(file, "before").string()));
+                             set_aside(file, "before").string()));
   }
   write(trained_.folder, trainer);
   context_.log(fmt::format("model: {}", (trained_.folder / result.file).string()));

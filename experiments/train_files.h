@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <string>
 
-#include "experiments/job_context.h"
+#include "experiments/worker/job_context.h"
 #include "framework/core/trained.h"
 #include "framework/training/trainer.h"
 

@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "experiments/arrays.h"
-#include "experiments/job_context.h"
+#include "experiments/worker/arrays.h"
+#include "experiments/worker/job_context.h"
 #include "framework/training/trainer.h"
 
 namespace tarflow::experiments {

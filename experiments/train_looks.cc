@@ -9,7 +9,7 @@
 #include <numbers>
 #include <numeric>
 
-#include "experiments/sampling_job.h"
+#include "experiments/worker/sampling_job.h"
 #include "framework/metrics/frechet.h"
 #include "framework/metrics/likelihood.h"
 #include "framework/tensor/noise.h"

@@ -7,10 +7,10 @@
 #include <cstdint>
 #include <string>
 
-#include "experiments/job_context.h"
-#include "experiments/reference.h"
 #include "experiments/train_settings.h"
 #include "experiments/training_images.h"
+#include "experiments/worker/job_context.h"
+#include "experiments/worker/reference.h"
 
 namespace tarflow::experiments {
 

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <string>
 
-#include "experiments/job_context.h"
-#include "experiments/settings.h"
+#include "experiments/worker/job_context.h"
+#include "experiments/worker/settings.h"
 #include "framework/tensor/noise.h"
 #include "framework/training/schedule.h"
 #include "framework/training/trainer.h"

@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "experiments/environment.h"
+#include "experiments/worker/environment.h"
 #include "framework/core/error.h"
 #include "framework/core/hash.h"
 #include "framework/tensor/device.h"
@@ -23,7 +23,7 @@ constexpr const char *kRow = "state/row", *kVar = "state/var", *kMean = "state/m
 // What decides the numbers of a training but for their last bits.
 Json identity_of(const JobContext& context, ComputeType compute) {
   Json keys = Json::array();
-  for (const schedule::JobPoint& point : context.job().points) keys.push_back(point.key);
+  for (const job::JobPoint& point : context.job().points) keys.push_back(point.key);
   return {{"format", 1},
           {"job", context.job().hash},
           {"generation", context.job().generation},

@@ -3,9 +3,9 @@
 
 #include <cstdint>
 
-#include "experiments/job_context.h"
-#include "experiments/partial_file.h"
 #include "experiments/train_history.h"
+#include "experiments/worker/job_context.h"
+#include "experiments/worker/partial_file.h"
 #include "framework/training/trainer.h"
 
 namespace tarflow::experiments {

@@ -10,8 +10,8 @@
 #include <thread>
 #include <utility>
 
-#include "experiments/folder_batches.h"
-#include "experiments/reference.h"
+#include "experiments/worker/folder_batches.h"
+#include "experiments/worker/reference.h"
 #include "framework/core/error.h"
 #include "framework/images/load.h"
 

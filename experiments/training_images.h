@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "experiments/job_context.h"
+#include "experiments/worker/job_context.h"
 #include "framework/images/folder.h"
 #include "framework/model/forward.h"
 

@@ -4,10 +4,10 @@
 
 #include <cmath>
 
-#include "experiments/device_share.h"
-#include "experiments/registry.h"
-#include "experiments/sampling_job.h"
-#include "experiments/tunings.h"
+#include "experiments/worker/device_share.h"
+#include "experiments/worker/registry.h"
+#include "experiments/worker/sampling_job.h"
+#include "experiments/worker/tunings.h"
 #include "framework/core/error.h"
 #include "framework/core/file.h"
 #include "framework/core/strategy_yaml.h"

@@ -12,6 +12,7 @@
 #include <fstream>
 #include <vector>
 
+#include "framework/core/aside.h"
 #include "framework/core/error.h"
 #include "framework/core/hash.h"
 #include "framework/record/fault.h"

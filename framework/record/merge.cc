@@ -5,6 +5,7 @@
 #include <set>
 #include <tuple>
 
+#include "framework/core/aside.h"
 #include "framework/core/hash.h"
 #include "framework/record/array.h"
 #include "framework/record/envelope.h"

@@ -1,4 +1,4 @@
-#include "analysis/benchmark.h"
+#include "analysis/tables/benchmark.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -2,8 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include "analysis/data/sources.h"
 #include "analysis/report.h"
-#include "analysis/sources.h"
 #include "framework/core/error.h"
 #include "tests/analysis/sweeps.h"
 

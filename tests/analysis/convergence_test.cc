@@ -1,12 +1,12 @@
-#include "analysis/convergence.h"
+#include "analysis/tables/convergence.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 
-#include "analysis/difference.h"
-#include "analysis/markdown.h"
+#include "analysis/show/markdown.h"
+#include "analysis/tables/difference.h"
 #include "tests/analysis/sweeps.h"
 
 namespace tarflow::analysis {

@@ -1,9 +1,9 @@
-#include "analysis/crm.h"
+#include "analysis/tables/crm.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "analysis/markdown.h"
+#include "analysis/show/markdown.h"
 #include "framework/core/error.h"
 #include "tests/analysis/sweeps.h"
 

@@ -1,4 +1,4 @@
-#include "analysis/deviation.h"
+#include "analysis/data/deviation.h"
 
 #include <gtest/gtest.h>
 

@@ -1,13 +1,13 @@
-#include "analysis/distances.h"
+#include "analysis/tables/distances.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 
-#include "analysis/markdown.h"
-#include "analysis/speedup.h"
-#include "analysis/speedup_block.h"
+#include "analysis/show/markdown.h"
+#include "analysis/tables/speedup.h"
+#include "analysis/tables/speedup_block.h"
 #include "tests/analysis/sweeps.h"
 
 namespace tarflow::analysis {

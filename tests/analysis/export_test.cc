@@ -4,13 +4,14 @@
 #include <cmath>
 #include <sstream>
 
-#include "analysis/csv.h"
-#include "analysis/latex.h"
+#include "analysis/show/latex.h"
+#include "analysis/tables/csv.h"
 #include "tests/analysis/sweeps.h"
 
 namespace tarflow::analysis {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
@@ -92,7 +93,7 @@ TEST(Latex, NumbersHaveRealMinusesAndPowers) {
 
 TEST(Latex, WideTablesAreSmallerAndLongOnesGoOverPages) {
   Table table = example();
-  for (int i = 0; i < 8; ++i) {
+  for (int i = 0; i < 7; ++i) {
     table.columns.push_back({"another column"});
     for (auto& row : table.rows) row.push_back({"12345.67"});
   }
@@ -103,6 +104,25 @@ TEST(Latex, WideTablesAreSmallerAndLongOnesGoOverPages) {
   EXPECT_THAT(render_latex(table), HasSubstr("\\end{longtable}"));
   table.rows[3][0].text = std::string(200, 'x');
   EXPECT_THAT(render_latex(table), HasSubstr("p{0.65\\linewidth}"));
+}
+
+TEST(Latex, NamesOfSettingsAreBrokenAfterAnUnderscore) {
+  Table table = example();
+  table.columns.push_back({"self_denoising_lr"});
+  for (auto& row : table.rows) row.push_back({"1"});
+  EXPECT_THAT(render_latex(table), HasSubstr("\\shortstack[r]{self\\_\\\\denoising\\_\\\\lr}"));
+}
+
+TEST(Latex, WhatNoSizeMakesFitIsScaled) {
+  Table table = example();
+  EXPECT_THAT(render_latex(table), Not(HasSubstr("resizebox")));
+  for (int i = 0; i < 20; ++i) {
+    table.columns.push_back({"x"});
+    for (auto& row : table.rows) row.push_back({"12345.67"});
+  }
+  EXPECT_THAT(render_latex(table), HasSubstr("\\resizebox{\\linewidth}{!}{%\n\\begin{tabular}"));
+  while (table.rows.size() <= 40) table.rows.push_back(table.rows.front());
+  EXPECT_THAT(render_latex(table), AllOf(Not(HasSubstr("longtable")), HasSubstr(" (continued)}")));
 }
 
 }  // namespace

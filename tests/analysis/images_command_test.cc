@@ -5,8 +5,8 @@
 #include <sstream>
 
 #include "analysis/command.h"
+#include "analysis/page/strips.h"
 #include "analysis/report.h"
-#include "analysis/strips.h"
 #include "framework/core/file.h"
 #include "framework/images/batch_file.h"
 #include "framework/images/decode.h"

@@ -1,9 +1,9 @@
-#include "analysis/iterations.h"
+#include "analysis/tables/iterations.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "analysis/markdown.h"
+#include "analysis/show/markdown.h"
 #include "framework/core/strategy.h"
 #include "tests/analysis/sweeps.h"
 

@@ -1,11 +1,11 @@
-#include "analysis/likelihood.h"
+#include "analysis/tables/likelihood.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <limits>
 
-#include "analysis/markdown.h"
+#include "analysis/show/markdown.h"
 #include "tests/analysis/sweeps.h"
 
 namespace tarflow::analysis {

@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "analysis/data/sources.h"
 #include "analysis/report.h"
-#include "analysis/sources.h"
 
 namespace tarflow::analysis {
 namespace {

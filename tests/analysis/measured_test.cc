@@ -1,4 +1,4 @@
-#include "analysis/measured.h"
+#include "analysis/tables/measured.h"
 
 #include <gmock/gmock.h>
 

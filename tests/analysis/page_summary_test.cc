@@ -1,4 +1,4 @@
-#include "analysis/page_summary.h"
+#include "analysis/page/page_summary.h"
 
 #include <gmock/gmock.h>
 

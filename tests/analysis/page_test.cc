@@ -1,4 +1,4 @@
-#include "analysis/page.h"
+#include "analysis/page/page.h"
 
 #include <gmock/gmock.h>
 #include <unistd.h>
@@ -8,9 +8,9 @@
 #include <fstream>
 #include <regex>
 
-#include "analysis/html.h"
+#include "analysis/data/sources.h"
 #include "analysis/report.h"
-#include "analysis/sources.h"
+#include "analysis/show/html.h"
 #include "framework/core/file.h"
 #include "tests/analysis/sweeps.h"
 
@@ -187,9 +187,10 @@ TEST_F(PageTest, ASweepThatRunsIsShownAndReloaded) {
 }
 
 TEST_F(PageTest, SaysInPlainWordsWhichStrategyIsFastest) {
-  EXPECT_THAT(page(demo()),
-              HasSubstr("The fastest other strategy within 1 % of that distance is [1-8-4-4]: 4 s, 2.50 "
-                        "times as fast"));
+  EXPECT_THAT(
+      page(demo()),
+      HasSubstr("The fastest other strategy within 1 % of that distance is [1-8-4-4]: 4 s, 2.50 "
+                "times as fast"));
 }
 
 // Samples, the answer, plots, tables; where the numbers come from is last.

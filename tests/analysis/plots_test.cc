@@ -1,4 +1,4 @@
-#include "analysis/plots.h"
+#include "analysis/page/plots.h"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -6,11 +6,11 @@
 
 #include <array>
 
-#include "analysis/answer_plots.h"
-#include "analysis/choice_plots.h"
-#include "analysis/curve_plots.h"
-#include "analysis/gnuplot.h"
-#include "analysis/heat_maps.h"
+#include "analysis/page/answer_plots.h"
+#include "analysis/page/choice_plots.h"
+#include "analysis/page/curve_plots.h"
+#include "analysis/page/heat_maps.h"
+#include "analysis/show/gnuplot.h"
 #include "framework/core/file.h"
 #include "tests/analysis/sweeps.h"
 

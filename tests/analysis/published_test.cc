@@ -1,4 +1,4 @@
-#include "analysis/published.h"
+#include "analysis/data/published.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>

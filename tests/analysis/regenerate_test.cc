@@ -6,7 +6,7 @@
 #include <sstream>
 
 #include "analysis/command.h"
-#include "analysis/gnuplot.h"
+#include "analysis/show/gnuplot.h"
 #include "framework/core/error.h"
 #include "framework/core/file.h"
 #include "tests/analysis/sweeps.h"

@@ -3,10 +3,10 @@
 
 #include <sstream>
 
-#include "analysis/format.h"
-#include "analysis/markdown.h"
-#include "analysis/text.h"
-#include "analysis/width.h"
+#include "analysis/show/format.h"
+#include "analysis/show/markdown.h"
+#include "analysis/show/text.h"
+#include "analysis/show/width.h"
 
 namespace tarflow::analysis {
 namespace {

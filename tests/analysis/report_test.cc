@@ -6,10 +6,10 @@
 #include <fstream>
 #include <sstream>
 
-#include "analysis/markdown.h"
-#include "analysis/sample_grid.h"
-#include "analysis/sources.h"
-#include "analysis/text.h"
+#include "analysis/data/sources.h"
+#include "analysis/page/sample_grid.h"
+#include "analysis/show/markdown.h"
+#include "analysis/show/text.h"
 #include "framework/core/file.h"
 #include "framework/images/decode.h"
 #include "tests/analysis/call.h"
@@ -194,7 +194,8 @@ TEST_F(ReportTest, CommandPrintsCsvAndLatexOfTheTablesAskedFor) {
   const Outcome csv = call({file, "--format", "csv", "--table", "Convergence ranking"});
   EXPECT_EQ(csv.out, "block,demo CRM %,bold\n0,12.5,\n1,12.5,\n2,75,demo CRM %\n");
   const Outcome latex = call({file, "--format", "latex", "--table", "Convergence | Initial"});
-  EXPECT_THAT(latex.out, StartsWith("% \\usepackage{array,booktabs,longtable}\n\n\\begin{table}"));
+  EXPECT_THAT(latex.out,
+              StartsWith("% \\usepackage{array,booktabs,graphicx,longtable}\n\n\\begin{table}"));
   EXPECT_THAT(latex.out, HasSubstr("Initial guesses of demo"));
   EXPECT_THAT(latex.out, ::testing::Not(HasSubstr("Strategies")));
   const Outcome text = call({file, "--table", "Initial"});

@@ -1,4 +1,4 @@
-#include "analysis/sources.h"
+#include "analysis/data/sources.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,12 +1,12 @@
-#include "analysis/status.h"
+#include "analysis/tables/status.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 
-#include "analysis/crm.h"
-#include "analysis/page_summary.h"
+#include "analysis/page/page_summary.h"
+#include "analysis/tables/crm.h"
 #include "tests/analysis/sweeps.h"
 
 namespace tarflow::analysis {

@@ -4,14 +4,14 @@
 #include <string>
 #include <vector>
 
-#include "analysis/points.h"
-#include "analysis/published.h"
+#include "analysis/data/points.h"
+#include "analysis/data/published.h"
 #include "framework/record/record.h"
 
 namespace tarflow::analysis::testing {
 
 inline std::filesystem::path published_file() {
-  return std::filesystem::path(TARFLOW_SOURCE_DIR) / "analysis" / "published.yaml";
+  return std::filesystem::path(TARFLOW_SOURCE_DIR) / "analysis/data/published.yaml";
 }
 
 inline Published published_figures() { return read_published(published_file()); }

@@ -1,4 +1,4 @@
-#include "analysis/timing.h"
+#include "analysis/data/timing.h"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>

@@ -1,12 +1,12 @@
-#include "analysis/tuning.h"
+#include "analysis/tables/tuning.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 
-#include "analysis/markdown.h"
-#include "analysis/speedup.h"
+#include "analysis/show/markdown.h"
+#include "analysis/tables/speedup.h"
 #include "tests/analysis/sweeps.h"
 
 namespace tarflow::analysis {

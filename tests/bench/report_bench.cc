@@ -9,13 +9,13 @@
 #include <functional>
 #include <sstream>
 
-#include "analysis/csv.h"
-#include "analysis/latex.h"
-#include "analysis/markdown.h"
+#include "analysis/data/sources.h"
 #include "analysis/report.h"
-#include "analysis/sources.h"
-#include "analysis/speedup.h"
-#include "analysis/text.h"
+#include "analysis/show/latex.h"
+#include "analysis/show/markdown.h"
+#include "analysis/show/text.h"
+#include "analysis/tables/csv.h"
+#include "analysis/tables/speedup.h"
 #include "tests/analysis/many_points.h"
 
 namespace tarflow::analysis {

@@ -12,13 +12,12 @@
 
 #include "framework/core/file.h"
 #include "framework/record/record.h"
-#include "tests/schedule/house.h"
+#include "tests/support/house.h"
 
 namespace tarflow {
 namespace {
 
 namespace fs = std::filesystem;
-using schedule::Scratch;
 
 constexpr int kKills = 100;
 constexpr auto kSweep = R"(

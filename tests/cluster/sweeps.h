@@ -14,7 +14,7 @@
 #include "framework/core/json.h"
 #include "framework/record/record.h"
 #include "tests/cluster/slurm.h"
-#include "tests/schedule/house.h"
+#include "tests/support/house.h"
 
 namespace tarflow::cluster {
 
@@ -203,7 +203,7 @@ class OnSlurm : public ::testing::Test {
     return count;
   }
 
-  schedule::Scratch house_;
+  Scratch house_;
   std::unique_ptr<Slurm> slurm_;
   fs::path run_sweep_ = TARFLOW_RUN_SWEEP;
 

@@ -1,4 +1,4 @@
-#include "experiments/dealing.h"
+#include "experiments/worker/dealing.h"
 
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>

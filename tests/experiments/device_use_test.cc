@@ -1,7 +1,7 @@
 // Whether a stretch had its device to itself, of one process and of ranks.
 #include <gtest/gtest.h>
 
-#include "experiments/device_use.h"
+#include "experiments/worker/device_use.h"
 
 namespace tarflow::experiments {
 namespace {

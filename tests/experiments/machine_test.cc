@@ -1,9 +1,9 @@
-#include "experiments/machine.h"
+#include "experiments/worker/machine.h"
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
-#include "experiments/nvml.h"
+#include "experiments/worker/nvml.h"
 #include "framework/core/file.h"
 
 namespace tarflow::experiments {

@@ -21,7 +21,12 @@ const std::map<std::string, Rooms> kMayInclude = {
     {"images", {"core", "checkpoint"}},
     {"sweep", {"core", "checkpoint"}},
     {"record", {"core"}},
-    {"schedule", {"core", "checkpoint", "images", "record", "sweep"}},
+    {"process", {"core"}},
+    {"job", {"core", "checkpoint", "images", "process", "record", "sweep"}},
+    {"local", {"core", "job", "process", "sweep"}},
+    {"slurm", {"core", "checkpoint", "images", "job", "process", "record", "sweep"}},
+    {"driver",
+     {"core", "checkpoint", "images", "job", "local", "process", "record", "slurm", "sweep"}},
     {"tensor", {"core"}},
     {"dist", {"core", "tensor"}},
     {"kernels", {"core", "tensor"}},
@@ -30,8 +35,18 @@ const std::map<std::string, Rooms> kMayInclude = {
     {"sampling", {"core", "kernels", "model", "tensor"}},
     {"metrics", {"checkpoint", "core", "images", "kernels", "model", "tensor"}},
 };
-const Rooms kWithoutLibTorch = {"core", "checkpoint", "images", "sweep", "record", "schedule"};
+const Rooms kWithoutLibTorch = {"core",    "checkpoint", "images", "sweep", "record",
+                                "process", "job",        "local",  "slurm", "driver"};
 const Rooms kAnalysisMayInclude = {"core", "images", "record"};
+// Folders of `analysis`, each with those of the others that it may include.
+const std::map<std::string, Rooms> kInAnalysis = {
+    {"show", {}},
+    {"data", {"show"}},
+    {"tables", {"data", "show"}},
+    {"page", {"data", "show", "tables"}},
+};
+// The worker has nothing to do with whoever starts it.
+const Rooms kNotForExperiments = {"local", "slurm", "driver"};
 
 std::string rooms_named(const Rooms& rooms) {
   std::string names;
@@ -93,10 +108,36 @@ TEST(IncludeOrder, AnalysisNeedsNoLibTorchAndNoExperiments) {
   expect_no_fault("analysis", kAnalysisMayInclude, false);
 }
 
-TEST(IncludeOrder, ExperimentsIncludeTheFrameworkOnly) {
+TEST(IncludeOrder, FoldersOfAnalysisIncludeWhatTheyMay) {
+  for (const auto& [folder, allowed] : kInAnalysis) {
+    for (const auto& file : source_files({"analysis/" + folder}, {".h", ".cc"})) {
+      for (const std::string& line : read_lines(file)) {
+        static const std::regex include("^#include \"analysis/([^\"]+)\"");
+        std::smatch match;
+        if (!std::regex_search(line, match, include)) continue;
+        const std::string other = std::filesystem::path(match[1].str()).begin()->string();
+        EXPECT_TRUE(other == folder || allowed.contains(other)) << file.string() << ": " << line;
+      }
+    }
+  }
+}
+
+TEST(IncludeOrder, ExperimentsIncludeTheFrameworkWithoutTheDriver) {
   Rooms all;
-  for (const auto& [room, allowed] : kMayInclude) all.insert(room);
+  for (const auto& [room, allowed] : kMayInclude) {
+    if (!kNotForExperiments.contains(room)) all.insert(room);
+  }
   expect_no_fault("experiments", all, true);
+  for (const std::string& room : kNotForExperiments) ASSERT_TRUE(kMayInclude.contains(room));
+}
+
+TEST(IncludeOrder, TheWorkerDoesNotIncludeItsExperiments) {
+  const std::regex other("^#include \"experiments/(?!worker/).*");
+  for (const auto& file : source_files({"experiments/worker"}, {".h", ".cc"})) {
+    for (const std::string& line : read_lines(file)) {
+      EXPECT_FALSE(std::regex_match(line, other)) << file.string() << ": " << line;
+    }
+  }
 }
 
 TEST(IncludeOrder, TheTableHasNoCircle) {
@@ -122,7 +163,7 @@ TEST(IncludeOrder, FaultsAreSeen) {
   EXPECT_TRUE(core("  #  include \"framework/sweep/sweep.h\""));
   EXPECT_TRUE(core("#include <ATen/ATen.h>"));
   EXPECT_TRUE(core("#include \"error.h\""));
-  EXPECT_TRUE(core("#include \"experiments/registry.h\""));
+  EXPECT_TRUE(core("#include \"experiments/worker/registry.h\""));
   EXPECT_FALSE(fault("framework/model", {"tensor"}, true, "#include <ATen/ATen.h>"));
   EXPECT_FALSE(
       fault("framework/model", {"tensor"}, true, "#include \"framework/tensor/device.h\""));

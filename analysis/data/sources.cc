@@ -1,0 +1,138 @@
+#include "analysis/data/sources.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "analysis/show/format.h"
+#include "framework/core/error.h"
+#include "framework/core/file.h"
+
+namespace tarflow::analysis {
+namespace {
+
+constexpr size_t kNamedPoints = 12;  // points of one job that are named one by one
+constexpr const char* kMergeAgain =
+    "remove the file and run the sweep again: computed results are kept and merged again";
+
+std::vector<std::string> point_ids(const Json& job) {
+  std::vector<std::string> ids;
+  if (!job.is_object() || !job.contains("points")) return ids;
+  for (const Json& point : job["points"]) {
+    if (point.is_object() && point.contains("id") && point["id"].is_string())
+      ids.push_back(point["id"]);
+  }
+  return ids;
+}
+
+std::string named(const std::vector<std::string>& ids) {
+  if (ids.empty()) return "no points";
+  const size_t shown = std::min(ids.size(), kNamedPoints);
+  std::string text =
+      fmt::format("{} {}", ids.size() == 1 ? "point" : "points",
+                  fmt::join(ids.begin(), ids.begin() + static_cast<long>(shown), ", "));
+  if (shown < ids.size()) text += fmt::format(" and {} more", ids.size() - shown);
+  return text;
+}
+
+// Gives a job's result, whose rows need not name the job, the form of a sweep's. Throws Error when
+// rows are missing or belong to nothing: the file was put together by something that did not end,
+// and its tables would lack rows without a word.
+void require_whole(Source& source) {
+  record::SweepRecord& sweep = source.sweep;
+  const std::string file = source.file.string();
+  if (sweep.rows.empty()) throw Error("the file holds no points", "run the sweep first", {file});
+  std::set<std::string> seen;
+  std::vector<std::string> homeless, twice;
+  for (record::Row& row : sweep.rows) {
+    if (sweep.jobs.size() == 1) row.try_emplace("job", sweep.jobs.begin()->first);
+    const Point point{&row};
+    if (point.id().empty()) throw Error("half merged: a row has no `point`", kMergeAgain, {file});
+    if (!sweep.jobs.contains(point.text("job"))) homeless.push_back(point.id());
+    if (!seen.insert(point.id()).second) twice.push_back(point.id());
+  }
+  if (!homeless.empty()) {
+    throw Error(fmt::format("half merged: the file lacks the jobs of {}", named(homeless)),
+                kMergeAgain, {file});
+  }
+  if (!twice.empty()) {
+    throw Error(fmt::format("half merged: more than one row of {}", named(twice)), kMergeAgain,
+                {file});
+  }
+}
+
+}  // namespace
+
+std::string what_it_does(const Json& job) {
+  const auto text = [&](const char* pointer) {
+    const Json::json_pointer where(pointer);
+    return job.contains(where) && job[where].is_string() ? job[where].get<std::string>() : "";
+  };
+  std::string result = text("/experiment");
+  if (const std::string model = text("/model/name"); !model.empty()) result += " of " + model;
+  if (const std::string name = text("/settings/strategy/name"); !name.empty())
+    result += ", " + name;
+  return result;
+}
+
+std::vector<Source> read_sources(const std::vector<std::filesystem::path>& files,
+                                 std::vector<std::string>& problems) {
+  std::vector<Source> sources;
+  std::set<std::filesystem::path> named;
+  for (const auto& file : files) {
+    std::error_code ignored;
+    const auto place = std::filesystem::canonical(file, ignored);
+    if (!ignored && !named.insert(place).second) continue;  // the same file named twice
+    try {
+      record::OpenedSweep opened = record::open_sweep(file);
+      Source source{file, std::move(opened.sweep), std::move(opened.stored)};
+      require_whole(source);
+      sources.push_back(std::move(source));
+    } catch (const std::exception& error) {
+      problems.push_back(error.what());
+    }
+  }
+  return sources;
+}
+
+std::vector<std::string> points_without_results(const Source& source) {
+  const std::string name = source.file.filename().string();
+  std::vector<std::string> lines;
+  std::set<std::string> with_row;
+  for (const record::Row& row : source.sweep.rows) with_row.insert(Point{&row}.id());
+  for (const auto& [hash, job] : source.sweep.jobs) {
+    std::vector<std::string> missing = point_ids(job.job);
+    std::erase_if(missing, [&](const std::string& id) { return with_row.contains(id); });
+    if (missing.empty()) continue;
+    lines.push_back(fmt::format("not in {}: {} of job {} ({})", name, named(missing), hash,
+                                what_it_does(job.job)));
+  }
+  const auto folder = std::filesystem::path(source.file).replace_extension() / "jobs";
+  std::error_code ignored;  // a file that was copied alone has no folder of jobs beside it
+  std::map<std::string, std::filesystem::path> unmerged;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+    const std::string hash = entry.path().filename().string();
+    if (!source.sweep.jobs.contains(hash) && std::filesystem::exists(entry.path() / "job.json")) {
+      unmerged[hash] = entry.path();
+    }
+  }
+  for (const auto& [hash, path] : unmerged) {
+    try {
+      const Json job = read_json_file(path / "job.json");
+      const bool done = std::filesystem::exists(path / "result.h5");
+      lines.push_back(fmt::format("not in {}: {} of job {} ({}); {} in {}", name,
+                                  named(point_ids(job)), hash, what_it_does(job),
+                                  done ? "of other settings, or damaged; its result.h5 is"
+                                       : "without a result; see log.txt",
+                                  path.string()));
+    } catch (const Error& error) {
+      lines.push_back(fmt::format("not in {}: job {}: {}", name, hash, error.what()));
+    }
+  }
+  return lines;
+}
+
+}  // namespace tarflow::analysis

@@ -1,0 +1,25 @@
+// Reading merged sweep files for tables: all of a file or, with the reason, nothing of it.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "analysis/data/points.h"
+
+namespace tarflow::analysis {
+
+// Reads what can be read. Files that cannot (absent, empty, damaged, of a newer version or another
+// program, without points, or half merged: rows without their job), and why, are added to
+// `problems`; nothing of them is shown. A file named twice is read once.
+std::vector<Source> read_sources(const std::vector<std::filesystem::path>& files,
+                                 std::vector<std::string>& problems);
+
+// Jobs without results, one line each: those of the sweep's folder of jobs (results/demo/jobs
+// beside results/demo.h5) that are not in the file, and points of merged jobs that have no row.
+std::vector<std::string> points_without_results(const Source& source);
+
+// "evaluate of cifar10_demo, [7-8-4-4]": what a job does, as far as job.json tells.
+std::string what_it_does(const Json& job);
+
+}  // namespace tarflow::analysis

@@ -1,0 +1,129 @@
+#include "analysis/data/timing.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+
+#include "framework/core/arguments.h"
+#include "framework/core/foreign_share.h"
+
+namespace tarflow::analysis {
+namespace fs = std::filesystem;
+namespace {
+
+// A device of a CPU is named with its threads.
+bool on_cpu(const Point& point) { return point.text("device").ends_with(" threads"); }
+
+// The share of the CPU that others used, where that is why the time is not valid.
+std::optional<double> foreign_share(const Point& point) {
+  const auto share = point.number("foreign_cpu_share");
+  const bool shared = point.number("exclusive") && !point.flag("exclusive");
+  return shared && on_cpu(point) && share && *share > kForeignShareLimit ? share : std::nullopt;
+}
+
+// What else disturbed the run.
+std::vector<std::string> other_reasons(const Point& point) {
+  std::vector<std::string> reasons;
+  if (point.flag("interrupted")) reasons.push_back("the job was interrupted and resumed");
+  if (!point.number("exclusive")) {
+    reasons.push_back("whether the device was shared is not recorded");
+  } else if (!point.flag("exclusive") && !foreign_share(point)) {
+    reasons.push_back(on_cpu(point) || point.text("device").empty()
+                          ? "the device was shared"
+                          : "the GPU was shared with another process or job");
+  }
+  return reasons;
+}
+
+std::string percent(double share) { return fmt::format("{:.0f} %", 100 * share); }
+
+// The sweep file that results/NAME.h5 is of, as run_sweep notes it beside the results; "" where
+// that is not known.
+std::string sweep_file_of(const Source& source) {
+  std::ifstream in(fs::path(source.file).replace_extension() / "sweep.json");
+  const Json json = in ? Json::parse(in, nullptr, /*allow_exceptions=*/false) : Json();
+  if (!json.is_object()) return "";
+  const auto file = json.find("file");
+  if (file == json.end() || !file->is_string()) return "";
+  std::error_code failed;
+  const fs::path path = file->get<std::string>();
+  const fs::path relative = fs::relative(path, failed);
+  return failed || relative.empty() || *relative.begin() == ".." ? path.string()
+                                                                 : relative.string();
+}
+
+}  // namespace
+
+Timing timing_of(const Point& point) {
+  if (point.smoke()) return Timing::kMeaningless;
+  const bool undisturbed = point.flag("exclusive") && !point.flag("interrupted");
+  return undisturbed ? Timing::kValid : Timing::kIndicative;
+}
+
+std::string invalid_timing(const Point& point) {
+  switch (timing_of(point)) {
+    case Timing::kValid:
+      return "";
+    case Timing::kIndicative:
+      return indicative_note({point});
+    case Timing::kMeaningless:
+      break;
+  }
+  return "smoke run: the time means nothing";
+}
+
+std::string disturbance(const std::vector<Point>& points) {
+  std::optional<double> least, most;
+  std::vector<std::string> reasons;
+  for (const Point& point : points) {
+    if (timing_of(point) != Timing::kIndicative) continue;
+    if (const auto share = foreign_share(point)) {
+      least = std::min(least.value_or(*share), *share);
+      most = std::max(most.value_or(*share), *share);
+    }
+    for (const std::string& reason : other_reasons(point)) {
+      if (std::find(reasons.begin(), reasons.end(), reason) == reasons.end())
+        reasons.push_back(reason);
+    }
+  }
+  if (most) {
+    const std::string from = percent(*least), to = percent(*most);
+    reasons.insert(reasons.begin(),
+                   fmt::format("others used {} of the CPU", from == to ? to : from + " to " + to));
+  }
+  return fmt::format("{}", fmt::join(reasons, "; "));
+}
+
+std::string indicative_note(const std::vector<Point>& points) {
+  const std::string text = disturbance(points);
+  if (text.empty()) return "";
+  const bool share = text.starts_with("others");
+  return fmt::format(
+      "indicative: {}{}", text,
+      share ? fmt::format(" (a time is valid up to {})", percent(kForeignShareLimit)) : "");
+}
+
+std::string measure_again_command(const std::vector<Point>& points) {
+  std::string command = "run_sweep ";
+  const Source* source = points.empty() ? nullptr : points.front().source;
+  const std::string file = source ? sweep_file_of(*source) : "";
+  command += file.empty() ? "SWEEP.yaml" : shell_word(file);
+  command += " --force --only experiment=evaluate";
+  const fs::path folder = source ? source->file.parent_path() : fs::path();
+  if (!file.empty() && folder != "results" && !folder.empty())
+    command += " --results " + shell_word(folder.string());
+  return command;
+}
+
+std::optional<double> rate(const Point& point, const Point* reference, Timing worst) {
+  if (!reference || timing_of(point) > worst || timing_of(*reference) > worst) return std::nullopt;
+  const auto own = point.number("total_seconds"), theirs = reference->number("total_seconds");
+  if (!own || !theirs || *own <= 0 || *theirs <= 0) return std::nullopt;
+  return *theirs / *own;
+}
+
+}  // namespace tarflow::analysis

@@ -1,0 +1,36 @@
+// What the times of points are worth, and rates of them.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "analysis/data/points.h"
+
+namespace tarflow::analysis {
+
+enum class Timing {
+  kValid,        // of an undisturbed run
+  kIndicative,   // as measured, but the run was disturbed: shown with a mark
+  kMeaningless,  // of a smoke run
+};
+Timing timing_of(const Point& point);
+
+// Why the point's times are not those of an undisturbed run; "" when they are.
+std::string invalid_timing(const Point& point);
+
+// "others used 34 % to 61 % of the CPU": what disturbed those of the points whose times are
+// indicative; "" where there are none.
+std::string disturbance(const std::vector<Point>& points);
+// "indicative: others used 34 % to 61 % of the CPU (at most 10 % is valid)"; "" likewise.
+std::string indicative_note(const std::vector<Point>& points);
+
+// The command that measures the points of the first of these files again, as far as the file tells:
+// "run_sweep sweeps/demo.yaml --force --only experiment=evaluate".
+std::string measure_again_command(const std::vector<Point>& points);
+
+// The reference's total time over the point's. Nothing where one is missing or worse than `worst`.
+std::optional<double> rate(const Point& point, const Point* reference,
+                           Timing worst = Timing::kValid);
+
+}  // namespace tarflow::analysis

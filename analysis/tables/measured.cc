@@ -1,0 +1,133 @@
+#include "analysis/tables/measured.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <tuple>
+
+#include "analysis/tables/speedup_block.h"
+#include "framework/core/statistics.h"
+
+namespace tarflow::analysis {
+namespace {
+
+auto family_key(const Point& point) {
+  const auto t = [&](const char* column) { return point.text(column); };
+  const auto n = [&](const char* column) { return point.number(column); };
+  return std::tuple(t("model"), point.model_id(), t("device"), t("compute"), n("num_images"),
+                    n("chunk"), n("attn_temp"), t("labels"), t("nonfinite"), t("distance_name"),
+                    n("features"), n("reference_images"), point.content_sha256("extractor"),
+                    point.content_sha256("reference"), point.smoke());
+}
+
+// The mean over seeds, of each its first measurement.
+std::optional<Estimate> distance_over_seeds(const std::vector<Point>& points) {
+  std::map<std::optional<double>, Point> by_seed;
+  for (const Point& point : points) by_seed.emplace(point.number("seed"), point);
+  std::vector<Point> firsts;
+  for (const auto& [seed, point] : by_seed) firsts.push_back(point);
+  return mean_distance(firsts);
+}
+
+// Of those whose times are not worse than `worst`.
+std::optional<double> median_seconds(const std::vector<Point>& points, Timing worst) {
+  std::vector<double> values;
+  for (const Point& point : points) {
+    const auto seconds = point.number("total_seconds");
+    if (seconds && *seconds > 0 && timing_of(point) <= worst) values.push_back(*seconds);
+  }
+  if (values.empty()) return std::nullopt;
+  return quantile(std::move(values), 0.5);
+}
+
+MeasuredFamily family_of(std::vector<Point> points, const StrategyNames& names) {
+  MeasuredFamily family;
+  family.distance_name = points.front().text("distance_name");
+  family.device = points.front().text("device");
+  family.smoke = points.front().smoke();
+  sort_strategies(points, names);
+  using Key = std::tuple<size_t, std::optional<double>, std::optional<double>>;
+  std::map<std::string, size_t> order;  // of strategies
+  std::map<Key, std::vector<Point>> groups;
+  for (const Point& point : points) {
+    const size_t place = order.try_emplace(strategy_name(names, point), order.size()).first->second;
+    groups[{place, point.number("cfg"), point.number("self_denoising_lr")}].push_back(point);
+  }
+  for (auto& [key, own] : groups) {
+    std::stable_sort(own.begin(), own.end(), [](const Point& a, const Point& b) {
+      return a.number("seed") < b.number("seed");
+    });
+    Measured measured;
+    measured.strategy = strategy_name(names, own.front());
+    measured.cfg = std::get<1>(key);
+    measured.lr = std::get<2>(key);
+    measured.sequential = is_sequential(own.front());
+    measured.seconds = median_seconds(own, Timing::kValid);
+    measured.indicative_seconds = median_seconds(own, Timing::kIndicative);
+    measured.distance = distance_over_seeds(own);
+    measured.points = std::move(own);
+    family.measured.push_back(std::move(measured));
+  }
+  return family;
+}
+
+std::vector<MeasuredFamily> families_of(const std::vector<Point>& points, bool with_distance) {
+  const StrategyNames names = strategy_names(points);
+  const std::vector<std::string> models = model_names(points);
+  std::map<decltype(family_key(Point{})), std::pair<std::string, std::vector<Point>>> groups;
+  for (size_t i = 0; i < points.size(); ++i) {
+    const auto distance = points[i].number("distance");
+    const bool measured = distance && std::isfinite(*distance);
+    if (points[i].text("experiment") != "evaluate" || (with_distance && !measured)) continue;
+    auto& [model, own] = groups[family_key(points[i])];
+    model = models[i];
+    own.push_back(points[i]);
+  }
+  std::vector<MeasuredFamily> families;
+  std::vector<std::string> titles;
+  std::vector<Point> firsts;
+  for (auto& [key, group] : groups) {
+    titles.push_back(group.first);
+    firsts.push_back(group.second.front());
+    families.push_back(family_of(std::move(group.second), names));
+  }
+  for (const char* column : {"device", "compute", "num_images", "attn_temp", "labels", "reference",
+                             "distance_name", "chunk"}) {
+    add_differing(titles, firsts, column);
+  }
+  for (size_t i = 0; i < families.size(); ++i)
+    families[i].title = families[i].smoke ? smoke_title(titles[i]) : titles[i];
+  return families;
+}
+
+}  // namespace
+
+std::vector<MeasuredFamily> measured_families(const std::vector<Point>& points) {
+  return families_of(points, /*with_distance=*/true);
+}
+
+std::vector<MeasuredFamily> evaluated_families(const std::vector<Point>& points) {
+  return families_of(points, /*with_distance=*/false);
+}
+
+const Measured* best_sequential(const MeasuredFamily& family) {
+  const Measured* best = nullptr;
+  for (const Measured& measured : family.measured) {
+    if (!measured.sequential || !measured.distance) continue;
+    if (!best || measured.distance->value < best->distance->value) best = &measured;
+  }
+  return best;
+}
+
+const Measured* sequential_beside(const MeasuredFamily& family, const Measured& measured) {
+  for (const Measured& other : family.measured) {
+    if (other.sequential && other.cfg == measured.cfg && other.lr == measured.lr) return &other;
+  }
+  return nullptr;
+}
+
+std::string smoke_warning(bool smoke) {
+  return smoke ? " Smoke run: the numbers mean nothing." : "";
+}
+
+}  // namespace tarflow::analysis

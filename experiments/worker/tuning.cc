@@ -1,0 +1,289 @@
+#include "experiments/worker/tuning.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <optional>
+
+#include "experiments/worker/tuning_search.h"
+#include "experiments/worker/tuning_trials.h"
+#include "framework/core/choice.h"
+#include "framework/core/error.h"
+
+namespace tarflow::experiments {
+namespace {
+
+constexpr size_t kFollowed = 5;  // trials of a block, at most, that are sampled to the end
+constexpr size_t kRounds = 5;    // choices that are measured, at most
+// After a measured deviation above the stated one the budget shrinks in proportion and by this;
+// after one far below it grows once, by `kMostGrowth` at most.
+constexpr double kMargin = 0.95, kFarBelow = 0.7, kMostGrowth = 1.5;
+
+// A model of K blocks has tough ones where the CRM is above the mean.
+bool is_tough(double crm_percent, size_t blocks) {
+  return crm_percent > 100.0 / static_cast<double>(blocks);
+}
+
+class Tuner {
+ public:
+  Tuner(const Model& model, const TuningRequest& request,
+        const std::shared_ptr<const Calibration>& calibration, const TuningObserver& observer)
+      : model_(model),
+        request_(request),
+        linear_(calibration != nullptr),
+        observer_(observer),
+        trials_(model, request, calibration, observer) {}
+
+  Tuning run(std::optional<TuningState> from) {
+    if (from && from->tuning.batch == trials_.batch() && from->tuning.images == trials_.images() &&
+        from->tuning.probes == trials_.probes()) {
+      state_ = std::move(*from);
+      trials_.set_states(state_.states);
+    } else {
+      begin();
+    }
+    for (int block = state_.next_block; block >= 0; --block) {
+      observer_.progress(model_.shape.blocks - 1 - block, model_.shape.blocks);
+      try_methods(block);
+      state_.next_block = block - 1;
+      observer_.keep(state_);
+    }
+    take_deviations();
+    choose();
+    return std::move(state_.tuning);
+  }
+
+ private:
+  std::vector<BlockTrials>& blocks() { return state_.tuning.blocks; }
+
+  void begin() {
+    Tuning& tuning = state_.tuning;
+    tuning.deviation = request_.deviation;
+    tuning.batch = trials_.batch();
+    tuning.images = trials_.images();
+    tuning.probes = trials_.probes();
+    if (tuning.batch < request_.batch) {
+      observer_.say(fmt::format("tuning with {} images at once: {} do not fit into memory",
+                                tuning.batch, request_.batch));
+    }
+    std::vector<double> seconds;
+    state_.states = trials_.sequential(seconds);
+    const std::vector<double> crm = trials_.crm_percent();
+    for (size_t b = 0; b < seconds.size(); ++b) blocks().push_back({crm[b], seconds[b], {}});
+    state_.next_block = model_.shape.blocks - 1;
+    state_.exact = trials_.probes_before(state_.next_block);
+    state_.followed = state_.exact.slice(0, 0, 0);
+  }
+
+  void try_methods(int block) {
+    BlockTrials& own = blocks()[static_cast<size_t>(block)];
+    follow(block);
+    std::vector<at::Tensor> outputs;
+    const SearchSpace space{model_.shape.tokens(),
+                            request_.guidance.doubled(model_.shape),
+                            linear_,
+                            is_tough(own.crm_percent, blocks().size()),
+                            request_.deviation,
+                            own.sequential_seconds};
+    own.trials = search(space, [&](const BlockPlan& plan) -> std::optional<Trial> {
+      observer_.stop_if_requested();
+      std::optional<Tried> tried = trials_.tried(block, plan);
+      if (!tried) return std::nullopt;
+      outputs.push_back(std::move(tried->probes));
+      return tried->trial;
+    });
+    std::vector<at::Tensor> rows = {state_.followed};
+    const at::Tensor after = trials_.probes_after(block);
+    for (const size_t trial : worth_following(own)) {
+      // What the method changes, on top of the probes as they are followed: these differ from the
+      // sequential ones by the rounding of other batches.
+      rows.push_back(state_.exact + (outputs[trial] - after));
+      state_.rows.emplace_back(block, static_cast<int>(trial));
+    }
+    state_.followed = at::cat(rows);
+    say_tried(block, own);
+  }
+
+  // All rows through one more block; those that are exact beside the others.
+  void follow(int block) {
+    const at::Tensor all = trials_.followed(block, at::cat({state_.exact, state_.followed}));
+    state_.exact = all.slice(0, 0, trials_.probes());
+    state_.followed = all.slice(0, trials_.probes());
+  }
+
+  // The trials that no other beats in time and change, sequential sampling included; some of them
+  // where there are many, the fastest and the nearest among them.
+  static std::vector<size_t> worth_following(const BlockTrials& block) {
+    std::vector<Option> options = {{block.sequential_seconds, 0}};
+    std::vector<size_t> trials = {0};  // of options behind the first
+    for (size_t t = 0; t < block.trials.size(); ++t) {
+      const Trial& trial = block.trials[t];
+      if (!std::isfinite(trial.change)) continue;
+      options.push_back({trial.seconds, trial.change});
+      trials.push_back(t);
+    }
+    std::vector<size_t> kept;
+    for (const size_t option : unbeaten(options))
+      if (option > 0) kept.push_back(trials[option]);
+    if (kept.size() <= kFollowed) return kept;
+    std::vector<size_t> some;
+    for (size_t i = 0; i < kFollowed; ++i)
+      some.push_back(kept[i * (kept.size() - 1) / (kFollowed - 1)]);
+    return some;
+  }
+
+  void say_tried(int block, const BlockTrials& own) const {
+    const auto fastest =
+        std::min_element(own.trials.begin(), own.trials.end(),
+                         [](const Trial& a, const Trial& b) { return a.seconds < b.seconds; });
+    std::string text = fmt::format("block {}: CRM {:.3g} %, sequential {:.3g} s", block,
+                                   own.crm_percent, own.sequential_seconds);
+    if (fastest != own.trials.end()) {
+      text += fmt::format(", {} methods from {:.3g} s on ({}, changes {:.2g})", own.trials.size(),
+                          fastest->seconds, describe(fastest->plan), fastest->change);
+    }
+    observer_.say(text);
+  }
+
+  void take_deviations() {
+    for (size_t i = 0; i < state_.rows.size(); ++i) {
+      const auto [block, trial] = state_.rows[i];
+      const int64_t first = static_cast<int64_t>(i) * trials_.probes();
+      blocks()[static_cast<size_t>(block)].trials[static_cast<size_t>(trial)].deviation =
+          trials_.deviation(state_.followed.slice(0, first, first + trials_.probes()),
+                            state_.exact);
+    }
+  }
+
+  // The fastest choice whose predicted deviation is within `budget`.
+  Round chosen_for(double budget) {
+    std::vector<std::vector<Option>> options;
+    std::vector<std::vector<const Trial*>> methods;  // nullptr: sequential
+    for (const BlockTrials& block : blocks()) {
+      options.push_back({{block.sequential_seconds, 0}});
+      methods.push_back({nullptr});
+      for (const Trial& trial : block.trials) {
+        if (!std::isfinite(trial.deviation)) continue;
+        options.back().push_back({trial.seconds, trial.deviation * trial.deviation});
+        methods.back().push_back(&trial);
+      }
+    }
+    const std::vector<size_t> picked = fastest_within(options, budget * budget);
+    Round round;
+    round.budget = budget;
+    round.strategy.name = fmt::format("tuned {}", request_.deviation);
+    round.strategy.blocks.resize(picked.size());
+    double squares = 0;
+    for (size_t b = 0; b < picked.size(); ++b) {
+      const Option& option = options[b][picked[b]];
+      const Trial* const trial = methods[b][picked[b]];
+      const double deviation = trial ? trial->deviation : 0;
+      if (trial) round.strategy.blocks[picked.size() - 1 - b] = trial->plan;
+      round.predicted_block_seconds.push_back(option.seconds);
+      round.block_deviations.push_back(deviation);
+      round.predicted_seconds += option.seconds;
+      round.linear_deviation += deviation;
+      squares += option.error;
+    }
+    round.predicted_deviation = std::sqrt(squares);
+    return round;
+  }
+
+  void measure(Round round) {
+    trials_.run(round.strategy, round);
+    observer_.say(fmt::format(
+        "chosen for deviation {:.3g}: predicted {:.3g} s and {:.3g} (deviations of blocks summed "
+        "{:.3g}), measured {:.3g} s and {:.3g}: {}",
+        round.budget, round.predicted_seconds, round.predicted_deviation, round.linear_deviation,
+        round.measured_seconds, round.measured_deviation, describe(round.strategy)));
+    state_.tuning.rounds.push_back(std::move(round));
+  }
+
+  void choose() {
+    Tuning& tuning = state_.tuning;
+    double budget = request_.deviation;
+    std::optional<size_t> best;
+    for (size_t i = 0; i < kRounds; ++i) {
+      Round round = chosen_for(budget);
+      const bool again = std::any_of(tuning.rounds.begin(), tuning.rounds.end(),
+                                     [&](const Round& r) { return r.strategy == round.strategy; });
+      if (again) {
+        if (best) break;
+        budget *= kMargin;  // a smaller budget, until the choice is another
+        continue;
+      }
+      measure(std::move(round));
+      const Round& now = tuning.rounds.back();
+      if (within(now)) {
+        if (!best || now.measured_seconds < tuning.rounds[*best].measured_seconds)
+          best = tuning.rounds.size() - 1;
+        if (i > 0 || now.measured_deviation > kFarBelow * request_.deviation) break;
+        budget *= std::min(kMostGrowth, request_.deviation / (now.measured_deviation + 1e-12));
+      } else if (best) {
+        break;
+      } else {
+        budget *= std::isfinite(now.measured_deviation)
+                      ? std::min(kMargin, kMargin * request_.deviation / now.measured_deviation)
+                      : 0.5;
+      }
+    }
+    if (!best || tuning.rounds[*best].measured_seconds > tuning.sequential_seconds()) {
+      observer_.say(best ? "sequential sampling is faster than the choice"
+                         : fmt::format("no choice of {} deviates by at most {}: sequential "
+                                       "sampling is taken",
+                                       tuning.rounds.size(), request_.deviation));
+      measure(chosen_for(0));
+      best = tuning.rounds.size() - 1;
+    }
+    tuning.chosen = *best;
+  }
+
+  bool within(const Round& round) const { return round.measured_deviation <= request_.deviation; }
+
+  const Model& model_;
+  const TuningRequest& request_;
+  const bool linear_;
+  const TuningObserver& observer_;
+  TuningTrials trials_;
+  TuningState state_;
+};
+
+}  // namespace
+
+double Tuning::sequential_seconds() const {
+  return std::accumulate(
+      blocks.begin(), blocks.end(), 0.0,
+      [](double sum, const BlockTrials& block) { return sum + block.sequential_seconds; });
+}
+
+size_t Tuning::trial_count() const {
+  return std::accumulate(
+      blocks.begin(), blocks.end(), size_t{0},
+      [](size_t sum, const BlockTrials& block) { return sum + block.trials.size(); });
+}
+
+double amplification(const BlockTrials& block) {
+  double products = 0, squares = 0;
+  for (const Trial& trial : block.trials) {
+    const Window* const window = std::get_if<Window>(&trial.plan.method);
+    if (!window || !std::isfinite(trial.deviation)) continue;
+    products += window->tolerance * trial.deviation;
+    squares += window->tolerance * window->tolerance;
+  }
+  return squares > 0 ? products / squares : std::numeric_limits<double>::quiet_NaN();
+}
+
+Tuning tuned(const Model& model, const TuningRequest& request,
+             const std::shared_ptr<const Calibration>& calibration, const TuningObserver& observer,
+             std::optional<TuningState> from) {
+  if (!(request.deviation > 0) || !std::isfinite(request.deviation))
+    throw Error(fmt::format("{} is no deviation to tune for", request.deviation),
+                "state a number above 0; strategy For is exact");
+  if (request.batch < 1) throw Error(fmt::format("{} images are no batch", request.batch));
+  return Tuner(model, request, calibration, observer).run(std::move(from));
+}
+
+}  // namespace tarflow::experiments

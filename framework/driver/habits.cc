@@ -1,0 +1,215 @@
+#include "framework/driver/habits.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "framework/core/arguments.h"
+#include "framework/core/error.h"
+
+namespace tarflow::driver {
+namespace fs = std::filesystem;
+namespace {
+
+// What an option of another program is called here.
+struct Habit {
+  const char* option;
+  const char* here;  // in its place; "" for nothing
+  bool value;        // a value follows, which stays
+  const char* why;
+};
+constexpr const char* kGoesOn = "the same command goes on: finished points are skipped";
+constexpr const char* kForce = "--force computes points again though they are done";
+constexpr const char* kResults = "--results names the folder for results";
+constexpr const char* kFile = "a sweep file is named without an option";
+constexpr const char* kLists = "a sweep file lists all of its points";
+constexpr const char* kOnly = "--only chooses points";
+constexpr const char* kSet = "--set gives a setting another value";
+constexpr const char* kSmoke = "--smoke tries the sweep with 2 images per point";
+constexpr const char* kPlan = "--dry-run shows what would be done";
+constexpr const char* kStop = "--cancel stops the running run_sweep";
+constexpr const char* kRun = "settings of `run:` are given by --set; see --help run";
+constexpr const char* kCluster = "--cluster names a cluster profile; see docs/clusters.md";
+constexpr std::array<Habit, 37> kHabits{{{"--resume", "", false, kGoesOn},
+                                         {"--continue", "", false, kGoesOn},
+                                         {"--skip-existing", "", false, kGoesOn},
+                                         {"--overwrite", "--force", false, kForce},
+                                         {"--rerun", "--force", false, kForce},
+                                         {"--recompute", "--force", false, kForce},
+                                         {"--restart", "--force", false, kForce},
+                                         {"--output", "--results", true, kResults},
+                                         {"--output-dir", "--results", true, kResults},
+                                         {"--outdir", "--results", true, kResults},
+                                         {"--out", "--results", true, kResults},
+                                         {"-o", "--results", true, kResults},
+                                         {"--config", "", true, kFile},
+                                         {"--config-file", "", true, kFile},
+                                         {"--file", "", true, kFile},
+                                         {"-c", "", true, kFile},
+                                         {"-f", "", true, kFile},
+                                         {"--multirun", "", false, kLists},
+                                         {"-m", "", false, kLists},
+                                         {"--filter", "--only", true, kOnly},
+                                         {"--select", "--only", true, kOnly},
+                                         {"--where", "--only", true, kOnly},
+                                         {"--override", "--set", true, kSet},
+                                         {"--test", "--smoke", false, kSmoke},
+                                         {"--debug", "--smoke", false, kSmoke},
+                                         {"--quick", "--smoke", false, kSmoke},
+                                         {"--plan", "--dry-run", false, kPlan},
+                                         {"--preview", "--dry-run", false, kPlan},
+                                         {"--dryrun", "--dry-run", false, kPlan},
+                                         {"-n", "--dry-run", false, kPlan},
+                                         {"--stop", "--cancel", false, kStop},
+                                         {"--kill", "--cancel", false, kStop},
+                                         {"--workers", "--set run.workers=", true, kRun},
+                                         {"--jobs", "--set run.workers=", true, kRun},
+                                         {"-j", "--set run.workers=", true, kRun},
+                                         {"--gpus", "--set run.gpus=", true, kRun},
+                                         {"--slurm", "--cluster", true, kCluster}}};
+constexpr std::array<const char*, 7> kWithValue{
+    "--set", "--only", "--log", "--cluster", "--results", "--programs", "--cluster-task"};
+
+// The command with `words` in the place of `count` arguments from `index` on.
+std::string command_with(const std::vector<std::string>& arguments, size_t index, size_t count,
+                         const std::string& words) {
+  std::string line = "run_sweep";
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    if (i == index && !words.empty()) line += " " + words;
+    if (i < index || i >= index + count) line += " " + shell_word(arguments[i]);
+  }
+  return line;
+}
+
+// An option, the value that is written behind it, and how many arguments both are.
+struct Written {
+  std::string option;
+  std::optional<std::string> value;
+  size_t count = 1;
+};
+
+Written written_at(const std::vector<std::string>& arguments, size_t index) {
+  const std::string& word = arguments[index];
+  if (const size_t equals = word.find('='); equals != std::string::npos)
+    return {word.substr(0, equals), word.substr(equals + 1), 1};
+  const bool follows = index + 1 < arguments.size() && !arguments[index + 1].starts_with('-');
+  if (!follows) return {word, std::nullopt, 1};
+  return {word, arguments[index + 1], 2};
+}
+
+[[noreturn]] void answer(const std::vector<std::string>& arguments, size_t index,
+                         const Habit& habit, const Written& written) {
+  const bool takes = habit.value && written.value;
+  std::string words = habit.here;
+  if (takes) {
+    const bool joined = words.empty() || words.ends_with('=');
+    words += (joined ? "" : " ") + shell_word(*written.value);
+  }
+  throw Error(fmt::format("run_sweep has no option {}: {}", written.option, habit.why),
+              "write " + command_with(arguments, index, takes ? written.count : 1, words));
+}
+
+// "--cfg" as a setting would be called; "" for what cannot be one.
+std::string setting_named(const std::string& option) {
+  if (!option.starts_with("--") || option.size() < 3) return "";
+  std::string name = option.substr(2);
+  std::replace(name.begin(), name.end(), '-', '_');
+  const bool plain = std::all_of(name.begin(), name.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '_' || c == '.';
+  });
+  return plain ? name : "";
+}
+
+[[noreturn]] void refuse(const std::vector<std::string>& arguments, size_t index,
+                         const Written& written, const std::vector<std::string>& options) {
+  const std::string what = fmt::format("run_sweep has no option {}", written.option);
+  std::string near = nearest(written.option, options);
+  if (!near.empty()) near = fmt::format("did you mean {}?", near);
+  const std::string setting = setting_named(written.option);
+  if (setting.empty() || !written.value)
+    throw Error(what, near.empty() ? "run_sweep --help lists them" : near);
+  const std::string pair = shell_word(setting + "=" + *written.value);
+  const auto with = [&](const char* option) {
+    return command_with(arguments, index, written.count, option + pair);
+  };
+  throw Error(what,
+              fmt::format("for this value in all points write {}\n"
+                          "  for the points with this value alone {}{}",
+                          with("--set "), with("--only "), near.empty() ? "" : "\n  or " + near));
+}
+
+// "cfg=1", "strategy!=For": what --only takes.
+bool is_condition(const std::string& word) {
+  const size_t at = word.find_first_of("=<>!");
+  if (at == std::string::npos || at == 0) return false;
+  return std::all_of(word.begin(), word.begin() + static_cast<std::ptrdiff_t>(at),
+                     [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '.'; });
+}
+
+bool is_there(const fs::path& path) {
+  std::error_code failed;
+  return fs::exists(path, failed) && !failed;
+}
+
+// A sweep file of nearly this name, in its folder or in sweeps/; "" without one.
+fs::path similar_file(const fs::path& file) {
+  for (const fs::path& folder : {file.parent_path(), fs::path("sweeps")}) {
+    for (const char* extension : {".yaml", ".yml"}) {
+      fs::path other = folder / file.filename();
+      other.replace_extension(extension);
+      if (other != file && is_there(other)) return other;
+    }
+    if (is_there(folder / file.filename())) return folder / file.filename();
+  }
+  return {};
+}
+
+}  // namespace
+
+void require_own_options(const std::vector<std::string>& arguments,
+                         const std::vector<std::string>& options) {
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& word = arguments[i];
+    if (std::find(kWithValue.begin(), kWithValue.end(), word) != kWithValue.end()) {
+      ++i;
+      continue;
+    }
+    if (!word.starts_with('-') || word == "-" || word == "--") continue;
+    const Written written = written_at(arguments, i);
+    if (std::find(options.begin(), options.end(), written.option) != options.end()) continue;
+    const auto habit = std::find_if(kHabits.begin(), kHabits.end(), [&](const Habit& known) {
+      return written.option == known.option;
+    });
+    if (habit != kHabits.end()) answer(arguments, i, *habit, written);
+    refuse(arguments, i, written, options);
+  }
+}
+
+void require_sweep_files(const std::vector<std::string>& arguments,
+                         const std::vector<fs::path>& files) {
+  for (const fs::path& file : files) {
+    if (is_there(file)) continue;
+    const std::string word = file.string();
+    const auto found = std::find(arguments.begin(), arguments.end(), word);
+    if (found == arguments.end()) continue;
+    const auto index = static_cast<size_t>(found - arguments.begin());
+    const auto with = [&](const std::string& words) {
+      return command_with(arguments, index, 1, words);
+    };
+    if (is_condition(word)) {
+      throw Error(
+          fmt::format("`{}` is not a sweep file", word),
+          fmt::format("for the points with this value alone write {}\n"
+                      "  for this value in all points {}",
+                      with("--only " + shell_word(word)), with("--set " + shell_word(word))));
+    }
+    if (const fs::path other = similar_file(file); !other.empty()) {
+      throw Error(fmt::format("there is no file {}", word),
+                  "write " + with(shell_word(other.string())));
+    }
+  }
+}
+
+}  // namespace tarflow::driver

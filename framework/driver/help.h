@@ -1,0 +1,17 @@
+// `run_sweep --help TOPIC` and `--print-schema`.
+#pragma once
+
+#include <string>
+
+#include "framework/driver/run.h"
+
+namespace tarflow::driver {
+
+// The text of a topic: `topics`, a topic of sweep files, or an experiment with its settings and
+// results. Throws Error with the nearest topic.
+std::string help_on(const std::string& topic, const RunOptions& options);
+
+// The JSON Schema of sweep files.
+std::string schema_text(const RunOptions& options);
+
+}  // namespace tarflow::driver

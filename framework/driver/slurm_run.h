@@ -1,0 +1,57 @@
+// What run_sweep does where a cluster profile has jobs run by Slurm.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "framework/driver/run.h"
+#include "framework/job/plan.h"
+#include "framework/job/smoke.h"
+#include "framework/process/lease.h"
+#include "framework/slurm/cluster_profile.h"
+#include "framework/slurm/driver.h"
+
+namespace tarflow::driver {
+
+// What --cluster, or the user's own folder, says. Throws Error.
+slurm::ClusterProfile profile_of(const RunOptions& options);
+
+// `plan` as it would be on that cluster.
+job::PlanOptions plan_options(const RunOptions& options, const slurm::ClusterProfile& profile,
+                              const SharedJson& smoke);
+
+// The folder of the profiles that come with the program.
+std::filesystem::path shipped_profiles(const RunOptions& options);
+
+// `run_sweep --check`: prints what can be known of the profile before anything is submitted.
+// Returns the exit status. Throws Error when Slurm is not here or does not answer.
+int check_cluster(const RunOptions& options);
+
+// Whether jobs compute on CPUs, here or on that cluster, as far as that can be told.
+bool on_cpu(const slurm::ClusterProfile& profile);
+// For a smoke run there.
+job::StandIn stand_in_on(const slurm::ClusterProfile& profile);
+
+// Takes from plan.pending what Slurm has already, so that nothing is computed twice, and says so.
+// Where Slurm cannot be asked, what was given to it counts as its. The caller holds the lease.
+slurm::Standing leave_to_slurm(job::Plan& plan, const slurm::ClusterProfile& profile,
+                               process::Lease& lease);
+
+// Submits plan.pending; with --wait, until everything has ended: `job_ended` is called after each
+// job that has its result.
+slurm::SlurmRan run_on_slurm(const job::Plan& plan, const slurm::Standing& standing,
+                             const ExperimentSchemas& schemas, const RunOptions& options,
+                             const slurm::ClusterProfile& profile, process::Lease& lease,
+                             job::Estimator& estimator, const std::function<void()>& job_ended);
+
+// What --dry-run says beside the plan.
+std::string dry_run_on_slurm(const job::Plan& plan, const ExperimentSchemas& schemas,
+                             const RunOptions& options, const slurm::ClusterProfile& profile,
+                             job::Estimator& estimator);
+
+// Ends what the sweep has in the queue and waits until it is gone. Whether there was anything.
+// Throws Error.
+bool cancel_on_slurm(const std::filesystem::path& sweep_folder, const std::string& name,
+                     const RunOptions& options);
+
+}  // namespace tarflow::driver

@@ -1,0 +1,196 @@
+#include "framework/job/execute.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "framework/core/aside.h"
+#include "framework/core/error.h"
+#include "framework/process/host.h"
+
+namespace tarflow::job {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr size_t kLogLines = 15;
+constexpr uintmax_t kLogTail = 64 << 10;  // bytes that surely hold the last lines worth showing
+
+// Sets a damaged result aside and says so in the job's log; returns where it is kept.
+fs::path set_result_aside(const JobFolder& folder, const Problem& problem) {
+  const fs::path aside = set_aside(folder.result());
+  append_line(folder.log(), fmt::format("{}; it is kept as {}", problem.what, aside.string()));
+  return aside;
+}
+
+// What is wrong with the result that a worker left; nothing when it is whole, "" when there is
+// none. A damaged one is set aside.
+std::optional<std::string> damage(const JobFolder& folder, const Job& job) {
+  const FoundResult found = find_result(folder, job);
+  switch (found.state) {
+    case FoundResult::State::kAbsent:
+      return "";
+    case FoundResult::State::kKept:
+      return found.problem.what;
+    case FoundResult::State::kWhole: {
+      std::error_code ignored;
+      fs::remove(folder.previous(), ignored);
+      return std::nullopt;
+    }
+    case FoundResult::State::kDamaged:
+      break;
+  }
+  try {
+    const fs::path aside = set_result_aside(folder, found.problem);
+    return fmt::format("{}; it is kept as {}", found.problem.what, aside.string());
+  } catch (const Error& failure) {
+    return fmt::format("{}; {}", found.problem.what, failure.problems().front().what);
+  }
+}
+
+// So that nothing is in the way of a new result.
+void make_way(const Job& job, const JobFolder& folder) {
+  const FoundResult found = find_result(folder, job);
+  if (found.state == FoundResult::State::kKept) throw Error(found.problem);
+  if (found.state == FoundResult::State::kDamaged) set_result_aside(folder, found.problem);
+  if (found.state != FoundResult::State::kWhole) return;
+  std::error_code failed;
+  fs::rename(folder.result(), folder.previous(), failed);
+  if (failed) {
+    throw Error(fmt::format("cannot rename {}: {}", folder.result().string(), failed.message()),
+                "see who may write there; finished jobs are kept");
+  }
+}
+
+}  // namespace
+
+void prepare_folder(const Job& job, const JobFolder& folder) {
+  std::error_code failed;
+  fs::create_directories(folder.path, failed);
+  if (failed) {
+    throw Error(
+        fmt::format("cannot make the folder {}: {}", folder.path.string(), failed.message()),
+        "make room on the disk, or see who may write there; finished jobs are kept");
+  }
+  // The old result holds until there is a new one. What an attempt of another generation left to go
+  // on from the worker knows and does not use.
+  make_way(job, folder);
+  fs::remove(folder.progress(), failed);
+  std::vector<fs::path> parts;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder.path, failed)) {
+    if (entry.path().extension() == ".part") parts.push_back(entry.path());
+  }
+  for (const fs::path& part : parts) fs::remove(part, failed);
+  write_json_file(folder.job(), to_json(job));
+}
+
+std::vector<std::string> last_lines(const fs::path& file, uintmax_t offset, size_t count) {
+  std::error_code failed;
+  const uintmax_t size = fs::file_size(file, failed);
+  if (failed) return {};
+  const uintmax_t tail = size > kLogTail ? size - kLogTail : 0;
+  std::ifstream in(file, std::ios::binary);
+  in.seekg(static_cast<std::streamoff>(std::max(offset, tail)));
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  if (lines.size() > count)
+    lines.erase(lines.begin(), lines.end() - static_cast<std::ptrdiff_t>(count));
+  return lines;
+}
+
+Attempting::Attempting(const Job& job, JobFolder folder, const Launch& launch,
+                       const process::HeldSignals& signals)
+    : job_(&job),
+      folder_(std::move(folder)),
+      stop_signal_(launch.stop_signal),
+      explain_(launch.explain) {
+  prepare_folder(job, folder_);
+  attempt_.number = read_attempts(folder_.attempts()).count + 1;
+  attempt_.start = process::utc_now();
+  attempt_.host = process::host_name();
+  attempt_.place = launch.place;
+  append_line(folder_.log(), fmt::format("=== attempt {} of {} on {} ===", attempt_.number,
+                                         attempt_.start, attempt_.host));
+  std::error_code ignored;
+  log_begin_ = fs::file_size(folder_.log(), ignored);
+  std::vector<std::string> command = launch.before;
+  command.insert(command.end(), {launch.worker.string(), folder_.path.string()});
+  command.insert(command.end(), launch.arguments.begin(), launch.arguments.end());
+  start_ = std::chrono::steady_clock::now();
+  pid_ = process::start_worker(command, launch.variables, folder_.log(), signals);
+  attempt_.pid = pid_;
+  append_start(folder_.attempts(), attempt_);
+}
+
+double Attempting::seconds() const {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+}
+
+WorkerProgress Attempting::progress() const { return read_progress(folder_.progress()); }
+
+void Attempting::stop(const std::string& why, bool failed, std::chrono::milliseconds grace) {
+  if (stopping()) return;
+  stop_reason_ = why;
+  stop_is_failure_ = failed;
+  kill_at_ = std::chrono::steady_clock::now() + grace;
+  process::signal_group(pid_, stop_signal_);
+}
+
+void Attempting::kill() {
+  if (!stopping()) stop_reason_ = "it was killed on request";
+  process::signal_group(pid_, SIGKILL);
+}
+
+std::optional<Outcome> Attempting::poll() {
+  if (const std::optional<process::Exit> exit = process::poll_exit(pid_)) return finish(*exit);
+  if (stopping() && std::chrono::steady_clock::now() > kill_at_)
+    process::signal_group(pid_, SIGKILL);
+  return std::nullopt;
+}
+
+// A whole result means that the work is done, even if the worker stumbled on its way out.
+Outcome Attempting::finish(const process::Exit& exit) {
+  Outcome outcome;
+  outcome.seconds = attempt_.seconds = seconds();
+  outcome.log = folder_.log();
+  outcome.exit = exit;
+  const std::optional<std::string> fault = damage(folder_, *job_);
+  if (!fault) {
+    outcome.kind = Outcome::Kind::kDone;
+  } else if (stopping()) {
+    outcome.kind = stop_is_failure_ ? Outcome::Kind::kFailed : Outcome::Kind::kStopped;
+    outcome.reason = stop_reason_;
+  } else if (exit.code == kStoppedExit) {
+    outcome.reason = "the worker was told to stop by somebody else";
+  } else if (exit.code != 0) {
+    outcome.reason = "the worker " + describe(exit);
+    if (const std::string more = explain_(exit); !more.empty()) outcome.reason += "; " + more;
+  } else {
+    outcome.reason = fault->empty() ? "the worker ended without a result" : *fault;
+  }
+  std::error_code ignored;
+  if (fault && is_absent(folder_.result())) {
+    fs::rename(folder_.previous(), folder_.result(), ignored);
+  }
+  attempt_.end = process::utc_now();
+  attempt_.outcome = outcome.kind == Outcome::Kind::kDone      ? "done"
+                     : outcome.kind == Outcome::Kind::kStopped ? "stopped"
+                     : stop_is_failure_                        ? "time limit"
+                                                               : "failed";
+  attempt_.reason = outcome.reason;
+  if (outcome.kind != Outcome::Kind::kDone) {
+    outcome.log_end = last_lines(folder_.log(), log_begin_, kLogLines);
+  }
+  if (is_absent(folder_.path)) {
+    outcome.reason += fmt::format("; its folder {} was removed", folder_.path.string());
+    return outcome;
+  }
+  try {
+    append_end(folder_.attempts(), attempt_, exit.code, exit.signal);
+  } catch (const Error& failure) {  // how the job ended is known all the same
+    outcome.reason += (outcome.reason.empty() ? "" : "; ") + failure.problems().front().what;
+  }
+  return outcome;
+}
+
+}  // namespace tarflow::job

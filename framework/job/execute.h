@@ -1,0 +1,94 @@
+// One attempt of one job: a worker process in the job's folder.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "framework/job/attempts.h"
+#include "framework/job/job.h"
+#include "framework/job/job_folder.h"
+#include "framework/job/progress.h"
+#include "framework/process/process.h"
+
+namespace tarflow::job {
+
+inline constexpr int kStoppedExit = 75;  // EX_TEMPFAIL: a worker that ended because it was asked to
+
+struct Outcome {
+  enum class Kind { kDone, kFailed, kStopped };
+  Kind kind = Kind::kFailed;
+  std::string reason;  // why it is not done
+  process::Exit exit;  // of the worker
+  double seconds = 0;
+  std::filesystem::path log;
+  std::vector<std::string> log_end;  // the last lines the worker printed in this attempt
+};
+
+// How a worker is started for a job.
+struct Launch {
+  std::filesystem::path worker;
+  std::vector<std::string> arguments;            // after the folder
+  std::map<std::string, std::string> variables;  // of its environment
+  // Words before the worker's: a program (a path) that starts its processes, and options of that.
+  std::vector<std::string> before = {};
+  std::string place = {};     // for attempts.jsonl: see Attempt
+  int stop_signal = SIGTERM;  // that asks it to end
+  // What else is known of why it failed; "" for nothing.
+  std::function<std::string(const process::Exit&)> explain = [](const process::Exit&) {
+    return std::string();
+  };
+};
+
+// Makes the job's folder ready for an attempt: job.json, and nothing half-written of earlier ones.
+// A whole result (a forced job's) becomes previous.h5 until the new one stands; a damaged one is
+// set aside, which the job's log says. Throws Error where a result must be kept (job_folder.h) or
+// the folder cannot be written.
+void prepare_folder(const Job& job, const JobFolder& folder);
+
+class Attempting {
+ public:
+  // Starts `worker FOLDER arguments...`. The folder gets job.json, log.txt (appended) and a line
+  // more in attempts.jsonl; what is there is treated as by prepare_folder. Throws Error when that
+  // does or the worker cannot be started.
+  Attempting(const Job& job, JobFolder folder, const Launch& launch,
+             const process::HeldSignals& signals);
+
+  // Nothing while it runs. A worker that fails, or whose result is not whole, is an Outcome and not
+  // an error.
+  std::optional<Outcome> poll();
+  // Asks the worker to end; it is killed when it has not done so within `grace`. `why` becomes the
+  // reason, with `failed` for a time limit rather than a wish of the user's.
+  void stop(const std::string& why, bool failed, std::chrono::milliseconds grace);
+  void kill();
+
+  const Job& job() const { return *job_; }
+  const JobFolder& folder() const { return folder_; }
+  bool stopping() const { return !stop_reason_.empty(); }
+  double seconds() const;  // since the start
+  WorkerProgress progress() const;
+
+ private:
+  Outcome finish(const process::Exit& exit);
+
+  const Job* job_;
+  JobFolder folder_;
+  Attempt attempt_;
+  uintmax_t log_begin_ = 0;
+  pid_t pid_ = 0;
+  std::chrono::steady_clock::time_point start_, kill_at_{};
+  std::string stop_reason_;
+  bool stop_is_failure_ = false;
+  int stop_signal_ = SIGTERM;
+  std::function<std::string(const process::Exit&)> explain_;
+};
+
+// The last `count` lines of a text file from byte `offset` on.
+std::vector<std::string> last_lines(const std::filesystem::path& file, uintmax_t offset,
+                                    size_t count);
+
+}  // namespace tarflow::job

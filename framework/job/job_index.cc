@@ -1,0 +1,227 @@
+#include "framework/job/job_index.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <ctime>
+#include <set>
+#include <unordered_set>
+
+#include "framework/core/aside.h"
+#include "framework/record/opened.h"
+#include "framework/record/record.h"
+
+namespace tarflow::job {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr int kIndexVersion = 1;
+
+struct Stamp {
+  std::string text;  // "" when there is not a regular file
+  bool settled = false;
+};
+
+Stamp stamp_of(const fs::path& file) {
+  struct stat status {};
+  if (::stat(file.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return {"", true};
+  const time_t newest = std::max(status.st_mtim.tv_sec, status.st_ctim.tv_sec);
+  return {fmt::format("{} {}.{} {}.{} {}", status.st_size, status.st_mtim.tv_sec,
+                      status.st_mtim.tv_nsec, status.st_ctim.tv_sec, status.st_ctim.tv_nsec,
+                      status.st_ino),
+          std::abs(std::time(nullptr) - newest) > kSettledSeconds};
+}
+
+// Whether it tells which points it has.
+bool names_points(const Job& job) {
+  return !job.points.empty() &&
+         std::none_of(job.points.begin(), job.points.end(),
+                      [](const JobPoint& point) { return point.id.empty() || point.key.empty(); });
+}
+
+// The job of an undamaged result.
+Job job_of(const JobFolder& folder, const fs::path& result) {
+  try {
+    Job job = read_job(folder.job());
+    if (names_points(job)) return job;
+  } catch (const Error&) {
+    // The result has it as well.
+  }
+  const record::OpenedSweep opened = record::open_sweep(result);
+  if (opened.sweep.jobs.size() == 1) {
+    Job job = job_from_json(opened.sweep.jobs.begin()->second.job);
+    if (names_points(job)) return job;
+  }
+  throw Error(fmt::format("neither {} nor {} tells which points it has", folder.job().string(),
+                          result.string()));
+}
+
+std::vector<std::string> keys_in(const JobFolder& folder) {
+  std::vector<std::string> keys;
+  try {
+    const Job job = read_job(folder.job());
+    if (!names_points(job)) return {};
+    for (const JobPoint& point : job.points) keys.push_back(point.key);
+  } catch (const Error&) {
+    // Nothing is known then.
+  }
+  return keys;
+}
+
+// Sorts what is bad of a sweep's results by what becomes of it.
+void add_bad(DonePoints& done, BadResult bad, record::Fault fault) {
+  if (fault == record::Fault::kDamaged) {
+    done.damaged.push_back(std::move(bad));
+    return;
+  }
+  if (bad.keys.empty()) done.kept_folders.insert(bad.folder.path.filename().string());
+  done.kept.push_back(std::move(bad));
+}
+
+}  // namespace
+
+std::vector<JobFolder> folders_in(const fs::path& jobs_folder) {
+  std::vector<JobFolder> folders;
+  std::error_code failed;
+  for (fs::directory_iterator entry(jobs_folder, failed), end; !failed && entry != end;
+       entry.increment(failed)) {
+    folders.push_back({entry->path()});
+  }
+  if (failed && !is_absent(jobs_folder)) {
+    throw Error(fmt::format("cannot list {}: {}", jobs_folder.string(), failed.message()),
+                "finished jobs are kept; run the same command again when the folder can be read");
+  }
+  std::sort(folders.begin(), folders.end(),
+            [](const JobFolder& a, const JobFolder& b) { return a.path < b.path; });
+  return folders;
+}
+
+JobIndex::JobIndex(fs::path folder) : folder_(std::move(folder)) {
+  std::error_code ignored;
+  if (!fs::exists(folder_ / "index.json", ignored)) return;
+  try {
+    const Json json = read_json_file(folder_ / "index.json");
+    if (json.at("version") != kIndexVersion) return;
+    known_.reserve(json.at("jobs").size());
+    for (const auto& [name, entry] : json.at("jobs").items()) {
+      Known known{entry.at("job").get<std::string>(),
+                  entry.at("result").get<std::string>(),
+                  entry.at("sha256").get<std::string>(),
+                  entry.at("generation").get<int64_t>(),
+                  {}};
+      for (const Json& point : entry.at("points")) {
+        known.points.emplace_back(point.at(0).get<std::string>(), point.at(1).get<std::string>());
+      }
+      known_.emplace(name, std::move(known));
+    }
+  } catch (const std::exception&) {
+    known_.clear();
+  }
+}
+
+void JobIndex::save() const {
+  if (!changed_) return;
+  Json jobs = Json::object();
+  for (const auto& [name, known] : known_) {
+    Json points = Json::array();
+    for (const auto& [id, key] : known.points) points.push_back(Json::array({id, key}));
+    jobs[name] = {{"job", known.job_stamp},
+                  {"result", known.result_stamp},
+                  {"sha256", known.sha256},
+                  {"generation", known.generation},
+                  {"points", std::move(points)}};
+  }
+  try {
+    write_json_file(folder_ / "index.json", {{"version", kIndexVersion}, {"jobs", jobs}});
+  } catch (const Error&) {
+    // The next run looks again; the results themselves say when the folder cannot be written.
+  }
+}
+
+// Of an undamaged file. Throws Error, NotRead where the file's state is the reason.
+const JobIndex::Known* JobIndex::read(const JobFolder& folder, const fs::path& result) {
+  const std::string name = folder.path.filename().string();
+  const Stamp written = stamp_of(result), job = stamp_of(folder.job());
+  const auto found = known_.find(name);
+  if (found != known_.end() && !written.text.empty() && found->second.job_stamp == job.text &&
+      found->second.result_stamp == written.text) {
+    return &found->second;
+  }
+  Known known{job.text, written.text, record::verify(result), 0, {}};
+  const Job content = job_of(folder, result);
+  known.generation = content.generation;
+  for (const JobPoint& point : content.points) known.points.emplace_back(point.id, point.key);
+  if (written.settled && job.settled) {
+    changed_ = true;
+  } else {
+    known.result_stamp.clear();  // to be looked at again
+  }
+  return &(known_[name] = std::move(known));
+}
+
+JobIndex::Seen JobIndex::look(const JobFolder& folder) {
+  Seen seen;
+  // A forced run that was killed leaves the old result.
+  for (const fs::path& result : {folder.result(), folder.previous()}) {
+    if (is_absent(result)) continue;
+    const auto add = [&](record::Fault fault, Problem problem) {
+      // Without a job.json a damaged file is not known to be ours.
+      if (fault == record::Fault::kDamaged && is_absent(folder.job())) return;
+      seen.bad.push_back({{folder, result, std::move(problem), keys_in(folder)}, fault});
+    };
+    try {
+      seen.known = read(folder, result);
+      seen.result = result;
+      return seen;
+    } catch (const record::NotRead& failure) {
+      if (failure.fault() == record::Fault::kAbsent) continue;
+      const bool damaged = failure.fault() == record::Fault::kDamaged;
+      add(failure.fault(), damaged ? failure.problems().front() : kept_problem(failure));
+    } catch (const Error& failure) {
+      add(record::Fault::kUnreadable, kept_problem(failure));
+    }
+    // The old one is not the latest while a newer one cannot be read.
+    if (!seen.bad.empty() && seen.bad.back().fault != record::Fault::kDamaged) return seen;
+  }
+  return seen;
+}
+
+DonePoints JobIndex::find_done(const Jobs& jobs) {
+  std::unordered_set<std::string_view> wanted;
+  for (const Job& job : jobs) {
+    for (const JobPoint& point : job.points) wanted.insert(point.key);
+  }
+  DonePoints done;
+  std::set<std::string> present;
+  for (const JobFolder& folder : folders_in(folder_ / "jobs")) {
+    present.insert(folder.path.filename().string());
+    const auto is_wanted = [&](const std::string& key) { return wanted.contains(key); };
+    Seen seen = look(folder);
+    for (Bad& bad : seen.bad) {
+      const std::vector<std::string>& keys = bad.result.keys;
+      const bool asked = keys.empty() || std::any_of(keys.begin(), keys.end(), is_wanted);
+      if (asked) add_bad(done, std::move(bad.result), bad.fault);
+    }
+    if (!seen.known) continue;
+    for (const auto& [id, key] : seen.known->points) {
+      if (!is_wanted(key)) continue;
+      DonePoint& point = done.by_key[key];
+      if (!point.job.empty() && point.generation >= seen.known->generation) continue;
+      point = {id, folder.path.filename().string(), seen.result, seen.known->sha256,
+               seen.known->generation};
+    }
+  }
+  for (const BadResult& kept : done.kept) {
+    for (const std::string& key : kept.keys) {
+      if (!done.by_key.contains(key)) done.kept_keys.insert(key);
+    }
+  }
+  changed_ = std::erase_if(known_,
+                           [&](const auto& entry) { return !present.contains(entry.first); }) > 0 ||
+             changed_;
+  return done;
+}
+
+}  // namespace tarflow::job

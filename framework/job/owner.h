@@ -1,0 +1,32 @@
+// Which sweep file the results of a name belong to, so that two files of one name in different
+// folders never take each other's results away.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+
+#include "framework/job/job.h"
+
+namespace tarflow::job {
+
+// Of all points of a sweep, in no order: two files with the same points are the same sweep.
+std::string points_digest(const Jobs& jobs);
+
+// Throws Error that names both files when results/<sweep> belongs to another sweep file. That is
+// the file noted in its sweep.json; it belongs to `sweep_file` as well when
+//   - nothing is noted,
+//   - the noted file is gone (it was moved or renamed), unless `deletes`: a file on a disk that is
+//     not mounted is gone too, and what is deleted cannot be had again,
+//   - both names lead to one file,
+//   - folder and file were copied or moved together,
+//   - both have the same points, which `digest` returns (points_digest); called only if needed.
+void require_owner(const std::filesystem::path& folder, const std::filesystem::path& sweep_file,
+                   const std::function<std::string()>& digest, bool deletes = false);
+
+// Notes that results/<sweep> belongs to the file; `notice` is called when another was noted. The
+// caller holds the lease. Throws Error when it cannot be written.
+void note_owner(const std::filesystem::path& folder, const std::filesystem::path& sweep_file,
+                const std::string& digest, const std::function<void(const std::string&)>& notice);
+
+}  // namespace tarflow::job

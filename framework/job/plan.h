@@ -1,0 +1,62 @@
+// A sweep made ready to run: its jobs, what of them is done, and what cannot run.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "framework/job/content.h"
+#include "framework/job/device.h"
+#include "framework/job/estimate.h"
+#include "framework/job/job.h"
+#include "framework/job/job_index.h"
+#include "framework/sweep/sweep.h"
+
+namespace tarflow::job {
+
+struct PlanOptions {
+  std::filesystem::path results;
+  SharedJson smoke;           // what goes into the jobs; null without --smoke
+  bool force = false;         // selected points are computed again though they are done
+  bool retry_failed = false;  // only jobs whose last attempt failed
+  std::optional<DeviceModels> devices = {};  // that jobs run on; nothing: this machine's
+};
+
+struct Plan {
+  sweep::Sweep sweep;
+  std::filesystem::path folder;  // results/<sweep>
+  std::string device;            // model of the device that jobs run on
+  Jobs all;                      // every runnable point
+  DonePoints done;               // of `all`
+  Jobs pending;                  // what is to be run
+  size_t left_out = 0;           // points neither done nor to be run: not selected, not failed
+  size_t without_images = 0;     // points of `pending` that are done, but for their image files
+  size_t kept = 0;               // selected points that are not run: see DonePoints::kept
+  // Points that need an absent file; sweep.missing says which.
+  std::vector<sweep::Point> cannot_run;
+  // By experiment: fields in which points differ.
+  std::map<std::string, std::vector<std::string>> varying;
+
+  std::filesystem::path jobs_folder() const { return folder / "jobs"; }
+  std::filesystem::path record() const;  // results/<sweep>.h5
+  std::filesystem::path cache() const { return folder.parent_path() / ".cache"; }
+};
+
+// `index` is of the sweep's folder; `notice` is called before much is read. Throws Error.
+Plan make_plan(sweep::Sweep sweep, const ExperimentSchemas& schemas, const PlanOptions& options,
+               JobIndex& index, const std::function<void(const std::string&)>& notice);
+
+// "evaluate model=cifar10 strategy=For cfg=0, 2 points by self_denoising_lr".
+std::string job_label(const Plan& plan, const Job& job);
+
+// What --dry-run and --list-jobs print.
+std::string describe(const Plan& plan, Estimator& estimator);
+// A line per job with a selected point: "hash  done|pending  points  label", and "(8 processes, one
+// a GPU)" where there are several.
+std::string job_list(const Plan& plan);
+
+std::string counted(size_t count, const char* noun);  // "1 point", "2 points"
+size_t point_count(const Jobs& jobs);
+
+}  // namespace tarflow::job

@@ -1,0 +1,96 @@
+#include "framework/process/cancel.h"
+
+#include "framework/core/aside.h"
+#include "framework/core/error.h"
+#include "framework/core/file.h"
+#include "framework/core/json_keys.h"
+
+namespace tarflow::process {
+namespace fs = std::filesystem;
+namespace {
+
+fs::path answer_file(const fs::path& sweep_folder) { return sweep_folder / "cancel_answer.json"; }
+
+// Nothing without one, or while it cannot be read. Text that is no JSON asks for all.
+std::optional<CancelRequest> read_request(const fs::path& sweep_folder) {
+  if (is_absent(cancel_file(sweep_folder))) return std::nullopt;
+  try {
+    const Json json =
+        Json::parse(read_file(cancel_file(sweep_folder)), nullptr, /*allow_exceptions=*/false);
+    if (!json.is_object()) return CancelRequest{};
+    return CancelRequest{required_value<std::string>(json, "id"),
+                         required_value<std::set<std::string>>(json, "points")};
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+}  // namespace
+
+fs::path cancel_file(const fs::path& sweep_folder) { return sweep_folder / "cancel"; }
+
+void ask_to_cancel(const fs::path& sweep_folder, const CancelRequest& request) {
+  if (request.all()) {
+    write_file(cancel_file(sweep_folder), "requested by run_sweep --cancel\n");
+  } else {
+    write_json_file(cancel_file(sweep_folder), {{"id", request.id}, {"points", request.points}});
+  }
+}
+
+std::optional<CancelAnswer> cancel_answer(const fs::path& sweep_folder, const std::string& id) {
+  if (is_absent(answer_file(sweep_folder))) return std::nullopt;
+  try {
+    const Json json = read_json_file(answer_file(sweep_folder));
+    CancelAnswer answer{required_value<std::string>(json, "id"),
+                        value_or(json, "stopped", size_t{0}), value_or(json, "dropped", size_t{0}),
+                        value_or(json, "shared", std::vector<std::string>()),
+                        value_or(json, "refused", std::string())};
+    if (answer.id == id) return answer;
+  } catch (const Error&) {
+    // Read again later.
+  }
+  return std::nullopt;
+}
+
+void answer_cancel(const fs::path& sweep_folder, const CancelAnswer& answer) {
+  std::error_code ignored;
+  fs::remove(cancel_file(sweep_folder), ignored);
+  try {
+    write_json_file(answer_file(sweep_folder), {{"id", answer.id},
+                                                {"stopped", answer.stopped},
+                                                {"dropped", answer.dropped},
+                                                {"shared", answer.shared},
+                                                {"refused", answer.refused}});
+  } catch (const Error&) {
+    // Who asked says that there was no answer.
+  }
+}
+
+void forget_cancel(const fs::path& sweep_folder) {
+  std::error_code ignored;
+  fs::remove(cancel_file(sweep_folder), ignored);
+  fs::remove(answer_file(sweep_folder), ignored);
+}
+
+std::function<std::optional<CancelRequest>()> cancel_asked(const fs::path& sweep_folder,
+                                                           std::chrono::milliseconds poll) {
+  using Clock = std::chrono::steady_clock;
+  return [sweep_folder, poll, asked = Clock::now()]() mutable -> std::optional<CancelRequest> {
+    if (Clock::now() - asked < poll) return std::nullopt;
+    asked = Clock::now();
+    return read_request(sweep_folder);
+  };
+}
+
+std::function<bool()> cancel_of_all_asked(const fs::path& sweep_folder,
+                                          std::chrono::milliseconds poll,
+                                          const std::string& refusal) {
+  return [sweep_folder, refusal, asked = cancel_asked(sweep_folder, poll)] {
+    const std::optional<CancelRequest> request = asked();
+    if (!request) return false;
+    if (!request->all()) answer_cancel(sweep_folder, {request->id, 0, 0, {}, refusal});
+    return request->all();
+  };
+}
+
+}  // namespace tarflow::process

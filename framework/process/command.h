@@ -1,0 +1,31 @@
+// Short commands of other programs, found through PATH: what they print and how they end.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+namespace tarflow::process {
+
+struct Said {
+  int status = 0;  // 127: there is no such program; 128 + n: signal n ended it; 124: too slow
+  std::string out, err;
+
+  bool well() const { return status == 0; }
+  std::string complaint() const;  // what it printed as errors, on one line, or its status
+};
+
+// "NAME=value" of each variable.
+using Variables = std::vector<std::string>;
+Variables own_variables();  // of this process
+
+inline constexpr std::chrono::milliseconds kCommandLimit{120'000};
+
+// Its input is empty, and Ctrl-C does not reach it: half a submission helps nobody. The command and
+// its children are killed when the command takes longer than `limit`; a child that outlives the
+// command is not waited for. Throws Error when no process can be made.
+Said run_command(const std::vector<std::string>& command,
+                 std::chrono::milliseconds limit = kCommandLimit,
+                 const Variables& variables = own_variables());
+
+}  // namespace tarflow::process

@@ -1,0 +1,15 @@
+// This machine as records and leases name it.
+#pragma once
+
+#include <string>
+
+namespace tarflow::process {
+
+std::string host_name();  // "unknown" where it cannot be told
+std::string boot_id();    // differs after each start of the machine; "" where it cannot be told
+std::string utc_now();    // "2026-01-02T03:04:05Z"
+// Process numbers mean the same where this is the same: each container has its own.
+std::string pid_namespace();
+int usable_cores();  // of this process, by its CPU affinity
+
+}  // namespace tarflow::process

@@ -1,0 +1,149 @@
+#include "framework/slurm/allocation.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "framework/core/error.h"
+#include "framework/process/host.h"
+#include "framework/slurm/queue.h"
+
+namespace tarflow::slurm {
+namespace fs = std::filesystem;
+namespace {
+
+int64_t number_in(const Variable& variable, const char* name, std::optional<int64_t> absent = {}) {
+  const std::string text = variable(name);
+  if (text.empty() && absent) return *absent;
+  int64_t value = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (text.empty() || failed != std::errc() || end != text.data() + text.size() || value < 0) {
+    throw Error(text.empty() ? fmt::format("the variable {} is not set", name)
+                             : fmt::format("the variable {} is `{}`, no number", name, text),
+                "--cluster-task runs in a task of a job array: sbatch starts it with the file that "
+                "run_sweep wrote");
+  }
+  return value;
+}
+
+std::string in_path(const std::string& program) {
+  const char* path = std::getenv("PATH");
+  std::istringstream folders(path ? path : "");
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    const std::string file = folder + "/" + program;
+    if (!folder.empty() && ::access(file.c_str(), X_OK) == 0) return file;
+  }
+  throw Error(fmt::format("there is no `{}` on {}", program, this_allocation().node),
+              "several ranks are started with it: see that the nodes have it in PATH, within a "
+              "container as well");
+}
+
+int64_t threads_of(const Submission& submission, const Allocated& place) {
+  if (submission.run.threads > 0) return submission.run.threads;
+  if (place.cpus > 0) return place.cpus;
+  const int64_t ranks = submission.run.processes_per_node();
+  return std::max<int64_t>(1, process::usable_cores() / ranks);
+}
+
+// "oom_kill 3" in a file of a control group.
+std::optional<int64_t> oom_kills_in(const fs::path& file) {
+  std::ifstream in(file);
+  std::string name;
+  for (int64_t value = 0; in >> name >> value;) {
+    if (name == "oom_kill") return value;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Allocated allocation_from(const Variable& variable) {
+  Allocated place;
+  number_in(variable, "SLURM_ARRAY_JOB_ID");
+  place.array = variable("SLURM_ARRAY_JOB_ID");
+  place.task = static_cast<size_t>(number_in(variable, "SLURM_ARRAY_TASK_ID"));
+  place.restart = static_cast<int>(number_in(variable, "SLURM_RESTART_COUNT", 0));
+  place.cpus = number_in(variable, "SLURM_CPUS_PER_TASK", 0);
+  place.node = variable("SLURMD_NODENAME");
+  return place;
+}
+
+Allocated this_allocation() {
+  return allocation_from([](const char* name) {
+    const char* value = std::getenv(name);
+    return std::string(value ? value : "");
+  });
+}
+
+job::Launch launch_of(const Submission& submission, const Allocated& place, bool timed) {
+  const sweep::RunSettings& run = submission.run;
+  const int64_t threads = threads_of(submission, place);
+  job::Launch launch{submission.programs / "run_job", {}, {}};
+  launch.place = TaskId{place.array, static_cast<int64_t>(place.task)}.str();
+  if (run.processes() > 1) {
+    launch.before = {in_path("srun"),
+                     fmt::format("--nodes={}", run.nodes),
+                     fmt::format("--ntasks={}", run.processes()),
+                     fmt::format("--ntasks-per-node={}", run.processes_per_node()),
+                     fmt::format("--cpus-per-task={}", threads),
+                     "--kill-on-bad-exit=1",
+                     "--mpi=none",
+                     "--export=ALL",
+                     "--input=none"};
+    launch.arguments = {"--ranks-from", "slurm"};
+    launch.stop_signal = SIGUSR2;  // srun passes it on; TERM would end the ranks at once
+  } else {
+    launch.arguments = {"--ranks-from", "none"};
+  }
+  if (timed && run.exclusive) launch.arguments.emplace_back("--exclusive");
+  launch.arguments.insert(launch.arguments.end(), {"--threads", fmt::format("{}", threads)});
+  launch.variables["OMP_NUM_THREADS"] = fmt::format("{}", threads);
+  launch.explain = [before = oom_kills().value_or(0)](const process::Exit& exit) -> std::string {
+    if (oom_kills().value_or(0) > before) {
+      return "the memory of the allocation ran out; ask for more in the cluster profile (mem)";
+    }
+    // As srun has it.
+    return exit.code == 128 + SIGKILL ? "signal 9 ended a rank; the memory may have run out" : "";
+  };
+  return launch;
+}
+
+std::string requeue(const Allocated& place, const Ask& ask) {
+  const TaskId task{place.array, static_cast<int64_t>(place.task)};
+  const process::Said said = ask({"scontrol", "show", "job", "--oneliner", task.str()});
+  if (!said.well()) return said.complaint();
+  const TaskStates states = read_scontrol(said.out);
+  const auto state = states.find(task);
+  const bool here = state != states.end() && !state->second.over();
+  if (!here || state->second.state == "COMPLETING") {
+    return fmt::format("Slurm is ending it already ({})",
+                       state == states.end() ? "it does not know it" : state->second.state);
+  }
+  const process::Said done = ask({"scontrol", "requeue", task.str()});
+  return done.well() ? "" : done.complaint();
+}
+
+std::optional<int64_t> oom_kills() {
+  std::ifstream groups("/proc/self/cgroup");
+  std::optional<int64_t> kills;
+  for (std::string line; std::getline(groups, line);) {
+    const size_t first = line.find(':'), second = line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string controllers = line.substr(first + 1, second - first - 1);
+    const std::string path = line.substr(second + 1);
+    for (const fs::path& file : {fs::path("/sys/fs/cgroup" + path) / "memory.events",
+                                 fs::path("/sys/fs/cgroup/memory" + path) / "memory.oom_control"}) {
+      if (!controllers.empty() && controllers != "memory") continue;
+      if (const auto found = oom_kills_in(file)) kills = std::max(kills.value_or(0), *found);
+    }
+  }
+  return kills;
+}
+
+}  // namespace tarflow::slurm

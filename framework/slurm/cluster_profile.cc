@@ -1,0 +1,109 @@
+#include "framework/slurm/cluster_profile.h"
+
+#include <fmt/format.h>
+
+#include <initializer_list>
+
+#include "framework/core/error.h"
+#include "framework/core/json_keys.h"
+
+namespace tarflow::slurm {
+
+const char* name_of(Executor executor) { return executor == Executor::kSlurm ? "slurm" : "local"; }
+
+const char* name_of(GpuRequest request) {
+  switch (request) {
+    case GpuRequest::kGres:
+      return "gres";
+    case GpuRequest::kGpus:
+      return "gpus";
+    case GpuRequest::kGpusPerNode:
+      return "gpus_per_node";
+    case GpuRequest::kNone:
+      return "none";
+  }
+  return "?";
+}
+
+Json to_json(const ClusterProfile& profile) {
+  return {{"name", profile.name},
+          {"executor", name_of(profile.executor)},
+          {"partition", profile.partition},
+          {"account", profile.account},
+          {"qos", profile.qos},
+          {"constraint", profile.constraint},
+          {"exclude", profile.exclude},
+          {"gpu_request", name_of(profile.gpu_request)},
+          {"gpu_type", profile.gpu_type},
+          {"device", profile.device},
+          {"cpus_per_task", profile.cpus_per_task},
+          {"mem", profile.mem},
+          {"mem_per_gpu", profile.mem_per_gpu},
+          {"mem_per_cpu", profile.mem_per_cpu},
+          {"time", profile.time},
+          {"signal_lead", profile.signal_lead},
+          {"max_parallel", profile.max_parallel},
+          {"max_array", profile.max_array},
+          {"jobs_per_allocation", profile.jobs_per_allocation},
+          {"pack_time", profile.pack_time},
+          {"extra", profile.extra},
+          {"setup", profile.setup},
+          {"prefix", profile.prefix},
+          {"requeue", profile.requeue},
+          {"max_resubmissions", profile.max_resubmissions},
+          {"poll", profile.poll}};
+}
+
+namespace {
+
+// The value called `name` of those that an enumeration has.
+template <typename Value>
+Value named(const Json& json, const char* key, std::initializer_list<Value> values,
+            Value otherwise) {
+  const std::string name = value_or(json, key, std::string(name_of(otherwise)));
+  for (const Value value : values) {
+    if (name == name_of(value)) return value;
+  }
+  throw Error(fmt::format("its `{}` is `{}`, which this program does not know", key, name));
+}
+
+}  // namespace
+
+ClusterProfile profile_from_json(const Json& json) {
+  ClusterProfile profile;
+  const auto read = [&](const char* key, auto& value) { value = value_or(json, key, value); };
+  read("name", profile.name);
+  // What submissions hold: a profile of this machine submits nothing.
+  profile.executor =
+      named(json, "executor", {Executor::kSlurm, Executor::kLocal}, Executor::kSlurm);
+  read("partition", profile.partition);
+  read("account", profile.account);
+  read("qos", profile.qos);
+  read("constraint", profile.constraint);
+  read("exclude", profile.exclude);
+  profile.gpu_request =
+      named(json, "gpu_request",
+            {GpuRequest::kGres, GpuRequest::kGpus, GpuRequest::kGpusPerNode, GpuRequest::kNone},
+            profile.gpu_request);
+  read("gpu_type", profile.gpu_type);
+  read("device", profile.device);
+  read("cpus_per_task", profile.cpus_per_task);
+  read("mem", profile.mem);
+  read("mem_per_gpu", profile.mem_per_gpu);
+  read("mem_per_cpu", profile.mem_per_cpu);
+  read("time", profile.time);
+  read("signal_lead", profile.signal_lead);
+  read("max_parallel", profile.max_parallel);
+  read("max_array", profile.max_array);
+  read("jobs_per_allocation", profile.jobs_per_allocation);
+  read("pack_time", profile.pack_time);
+  read("extra", profile.extra);
+  read("setup", profile.setup);
+  read("prefix", profile.prefix);
+  read("requeue", profile.requeue);
+  read("max_resubmissions", profile.max_resubmissions);
+  read("poll", profile.poll);
+  return profile;
+}
+
+}  // namespace tarflow::slurm

@@ -1,0 +1,54 @@
+// How jobs are put on a cluster: what a file clusters/NAME.yaml says, as plain values.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "framework/core/json.h"
+
+namespace tarflow::slurm {
+
+enum class Executor { kLocal, kSlurm };
+// How a job's GPUs are asked for: --gres=gpu:TYPE:N, --gpus-per-task of one, --gpus-per-node, or
+// not at all, where the partition or `extra` sees to it.
+enum class GpuRequest { kGres, kGpus, kGpusPerNode, kNone };
+
+struct ClusterProfile {
+  std::string name;  // "none": this machine
+  Executor executor = Executor::kLocal;
+  // Slurm's words, not looked at; "": not stated.
+  std::string partition, account, qos, constraint, exclude;
+  GpuRequest gpu_request = GpuRequest::kGres;
+  std::string gpu_type;
+  std::string device;         // model of the device that jobs get, by which times are told apart
+  int64_t cpus_per_task = 0;  // of each rank; 0: not stated
+  std::string mem, mem_per_gpu, mem_per_cpu;
+  double time =
+      0;  // seconds an allocation may take, where the sweep has no time_limit; 0: not stated
+  double signal_lead = 120;         // seconds before that at which USR2 is sent; 0: never
+  int64_t max_parallel = 0;         // tasks of a sweep at once; 0: no limit
+  int64_t max_array = 0;            // tasks of an array; 0: what Slurm allows
+  int64_t jobs_per_allocation = 1;  // one after another, at most
+  double pack_time =
+      0;  // seconds: so many jobs as are expected to take no longer; 0: not looked at
+  std::vector<std::string> extra;  // further lines, without "#SBATCH "
+  std::vector<std::string> setup;  // shell lines before anything runs: modules, variables
+  std::string prefix;              // shell words before the task's program: a container's
+  bool requeue = true;             // Slurm may start a task again: after preemption, node failure
+  int64_t max_resubmissions = 3;   // of tasks that ended for no fault of their jobs
+  double poll = 15;                // seconds between two questions to the cluster, at least
+  bool operator==(const ClusterProfile&) const = default;
+
+  bool slurm() const { return executor == Executor::kSlurm; }
+};
+
+const char* name_of(Executor executor);
+const char* name_of(GpuRequest request);
+
+Json to_json(const ClusterProfile& profile);
+// Of a submission. Keys that are absent have their defaults. Throws Error naming a key of the wrong
+// type or an unknown word.
+ClusterProfile profile_from_json(const Json& json);
+
+}  // namespace tarflow::slurm

@@ -1,0 +1,363 @@
+#include "framework/slurm/faults.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <set>
+
+#include "framework/core/error.h"
+#include "framework/job/execute.h"
+#include "framework/job/job_folder.h"
+
+namespace tarflow::slurm {
+namespace fs = std::filesystem;
+namespace {
+
+using What = Verdict::What;
+
+// What is known of the last time the task was started.
+struct LastStart {
+  bool started = false, ended = false;
+  std::string told;     // the signal
+  std::string refused;  // why it could not be put back into the queue
+  std::string host;
+  int restart = 0;
+};
+
+LastStart last_start(const std::vector<TaskEvent>& events) {
+  LastStart last;
+  for (const TaskEvent& event : events) {
+    if (event.what == "start") {
+      last = {};
+      last.started = true;
+      last.host = event.host;
+      last.restart = event.restart;
+    }
+    if (event.what == "told") last.told = event.text;
+    if (event.what == "refused") last.refused = event.text;
+    if (event.what == "end") last.ended = true;
+  }
+  return last;
+}
+
+// The last word of the events on a job, when it is that the job failed for good.
+const TaskEvent* failed_for_good(const std::vector<TaskEvent>& events, const std::string& job) {
+  const TaskEvent* last = nullptr;
+  for (const TaskEvent& event : events) {
+    if (event.what == "job" && event.job == job) last = &event;
+  }
+  return last && last->outcome == "failed" ? last : nullptr;
+}
+
+const TaskJob* job_at_work(const TaskEvidence& evidence, const Verdict& verdict) {
+  const TaskJob* found = nullptr;
+  for (const TaskJob& job : evidence.jobs) {
+    const bool left =
+        std::find(verdict.left.begin(), verdict.left.end(), job.hash) != verdict.left.end();
+    if (left && job.attempts.last && job.attempts.last->outcome != "done") found = &job;
+  }
+  return found;
+}
+
+std::string on_nodes(const TaskEvidence& evidence) {
+  const std::string& nodes = evidence.state ? evidence.state->nodes : std::string();
+  const std::string host = nodes.empty() ? last_start(evidence.events).host : nodes;
+  return host.empty() ? "" : " on " + host;
+}
+
+std::string with_output(std::string reason, const TaskEvidence& evidence) {
+  if (!evidence.output_end.empty())
+    reason += fmt::format("; its output ends with `{}`", evidence.output_end);
+  return reason;
+}
+
+bool starts_with_any(const std::string& text, std::initializer_list<const char*> beginnings) {
+  return std::any_of(beginnings.begin(), beginnings.end(),
+                     [&](const char* beginning) { return text.starts_with(beginning); });
+}
+
+// Slurm's words for why a task waits.
+std::string waiting_reason(const TaskState& state) {
+  static const std::map<std::string, std::string> words{
+      {"", "queued"},
+      {"Priority", "others come first"},
+      {"Resources", "no node is free"},
+      {"Dependency", "it waits for other jobs"},
+      {"JobArrayTaskLimit", "as many tasks as allowed are running"},
+      {"JobHeldUser", "held by its owner"},
+      {"JobHeldAdmin", "held by an administrator"},
+      {"BeginTime", "put back into the queue, it starts again soon"},
+      {"ReqNodeNotAvail", "the nodes it asks for are not available"},
+      {"PartitionDown", "its partition is down"},
+      {"PartitionTimeLimit", "it asks for more time than its partition allows"},
+      {"PartitionNodeLimit", "it asks for more nodes than its partition has"},
+      {"BadConstraints", "no node has what it asks for"}};
+  if (!state.known()) return fmt::format("in a state that is not known here, `{}`", state.state);
+  const auto found = words.find(state.reason);
+  return found == words.end() ? state.reason : found->second;
+}
+
+Verdict of_waiting(Verdict verdict, const TaskState& state) {
+  verdict.what = What::kWaiting;
+  verdict.reason = waiting_reason(state);
+  if (state.reason == "DependencyNeverSatisfied") {
+    verdict.what = What::kFailed;
+    verdict.dependency = true;
+    verdict.reason = "a job that it waits for did not end well";
+  } else if (state.state == "REQUEUE_HOLD" || state.state == "SPECIAL_EXIT" ||
+             starts_with_any(state.reason, {"launch failed requeued held", "JobHoldMaxRequeue",
+                                            "job requeued in held state"})) {
+    verdict.what = What::kRequeue;
+    verdict.reason =
+        fmt::format("Slurm holds it ({})", state.reason.empty() ? state.state : state.reason);
+  }
+  return verdict;
+}
+
+std::string ended_early(const TaskEvidence& evidence) {
+  for (auto event = evidence.events.rbegin(); event != evidence.events.rend(); ++event) {
+    if (event->what == "start") break;
+    if (event->unable) return fmt::format("{} cannot run the worker: {}", event->host, event->text);
+  }
+  return "it ended before all of its jobs were done";
+}
+
+// A batch script that ended by itself, before or after run_sweep took over.
+void judge_failed(const TaskEvidence& evidence, const LastStart& last, Verdict& verdict) {
+  const TaskState& state = *evidence.state;
+  const bool killed = state.signal == SIGKILL || state.exit_code == 128 + SIGKILL;
+  verdict.what = What::kResubmit;
+  if (last.started && last.ended) {
+    verdict.reason = last.refused.empty()
+                         ? ended_early(evidence)
+                         : fmt::format(
+                               "it was told to end ({}) and could not be put back into the "
+                               "queue: {}",
+                               last.told, last.refused);
+  } else if (last.started && killed) {
+    verdict.reason =
+        fmt::format("it was killed (signal 9){}; the memory may have run out", on_nodes(evidence));
+  } else if (last.started) {
+    verdict.reason = with_output(fmt::format("it broke off{} (exit code {}, signal {})",
+                                             on_nodes(evidence), state.exit_code, state.signal),
+                                 evidence);
+  } else if (state.reason == "JobLaunchFailure" || state.state == "BOOT_FAIL" || killed) {
+    verdict.reason = with_output(fmt::format("it could not be started{} ({})", on_nodes(evidence),
+                                             state.reason.empty() ? state.state : state.reason),
+                                 evidence);
+    verdict.log = evidence.output;
+  } else {
+    // The profile's `setup` or `prefix`, or the programs' folder; again would be the same.
+    verdict.what = What::kFailed;
+    verdict.log = evidence.output;
+    verdict.reason =
+        with_output(fmt::format("its script ended with exit code {}{} before run_sweep began",
+                                state.exit_code, on_nodes(evidence)),
+                    evidence);
+  }
+}
+
+// The job that was at work is to blame, the others of the task are not.
+void judge_memory(const TaskEvidence& evidence, const TaskJob* at_work, Verdict& verdict) {
+  verdict.reason = fmt::format("the memory ran out{}; ask for more in the cluster profile (mem)",
+                               on_nodes(evidence));
+  verdict.what = What::kFailed;
+  if (!at_work || verdict.left.size() < 2) return;
+  verdict.failed.push_back({at_work->hash, verdict.reason, at_work->log});
+  std::erase(verdict.left, at_work->hash);
+  verdict.what = What::kResubmit;
+}
+
+void judge_state(const TaskEvidence& evidence, const TaskJob* at_work, Verdict& verdict) {
+  const TaskState& state = *evidence.state;
+  const LastStart last = last_start(evidence.events);
+  verdict.what = What::kResubmit;
+  if (state.state == "CANCELLED") {
+    verdict.what = What::kFailed;
+    verdict.dependency = starts_with_any(state.reason, {"Dependency"});
+    verdict.reason = verdict.dependency ? "a job that it waits for did not end well"
+                     : state.cancelled.empty()
+                         ? "it was cancelled"
+                         : fmt::format("it was cancelled by user {}", state.cancelled);
+  } else if (state.state == "TIMEOUT") {
+    verdict.reason =
+        fmt::format("it reached the time limit of its allocation{}", on_nodes(evidence));
+  } else if (state.state == "DEADLINE") {
+    verdict.what = What::kFailed;
+    verdict.reason = "its deadline passed";
+  } else if (state.state == "NODE_FAIL") {
+    verdict.reason = fmt::format("its node failed{}", on_nodes(evidence));
+  } else if (state.state == "PREEMPTED") {
+    verdict.reason = "another job took its place (preempted)";
+  } else if (state.state == "OUT_OF_MEMORY") {
+    judge_memory(evidence, at_work, verdict);
+  } else {
+    judge_failed(evidence, last, verdict);
+  }
+}
+
+void judge_lost(const TaskEvidence& evidence, Verdict& verdict) {
+  const LastStart last = last_start(evidence.events);
+  verdict.what = What::kResubmit;
+  if (!evidence.events.empty() && evidence.events.back().what == "verdict") {
+    const TaskEvent& known = evidence.events.back();  // when Slurm still knew
+    if (known.outcome == name_of(What::kFailed)) verdict.what = What::kFailed;
+    verdict.reason = known.text;
+  } else if (last.ended && !last.refused.empty()) {
+    verdict.reason = fmt::format("it was told to end ({}) and could not be put back: {}", last.told,
+                                 last.refused);
+  } else if (last.ended) {
+    verdict.reason = ended_early(evidence);
+  } else if (last.started) {
+    verdict.reason =
+        fmt::format("Slurm knows nothing of it any more; it was last seen{}", on_nodes(evidence));
+  } else {
+    verdict.reason =
+        with_output("Slurm knows nothing of it any more, and it left no trace", evidence);
+  }
+}
+
+// Marks against a node, and whether anything ever went well on it.
+struct Repute {
+  int marks = 0;
+  bool lost = false, good = false;
+};
+
+void add_events(const std::vector<TaskEvent>& events, std::map<std::string, Repute>& nodes) {
+  const TaskEvent* start = nullptr;
+  bool explained = false;
+  for (const TaskEvent& event : events) {
+    if (event.host.empty()) continue;
+    Repute& node = nodes[event.host];
+    if (event.what == "start") {
+      // The one before vanished: its node failed, or it was ended without a word.
+      if (start && !explained) ++nodes[start->host].marks;
+      start = &event;
+      explained = false;
+    }
+    explained = explained || event.what == "told" || event.what == "end";
+    if (event.what != "job") continue;
+    node.good = node.good || event.outcome == "done" || event.outcome == "stopped";
+    node.marks += event.silent || event.unable;
+  }
+}
+
+}  // namespace
+
+const char* name_of(What what) {
+  switch (what) {
+    case What::kWaiting:
+      return "waiting";
+    case What::kRunning:
+      return "running";
+    case What::kDone:
+      return "done";
+    case What::kFailed:
+      return "failed";
+    case What::kRequeue:
+      return "held";
+    case What::kResubmit:
+      return "lost";
+  }
+  return "?";
+}
+
+Verdict judge(const TaskEvidence& evidence) {
+  Verdict verdict;
+  for (const TaskJob& job : evidence.jobs) {
+    if (job.done) continue;
+    if (const TaskEvent* event = failed_for_good(evidence.events, job.hash)) {
+      verdict.failed.push_back({job.hash, event->text, event->silent ? evidence.output : job.log});
+    } else {
+      verdict.left.push_back(job.hash);
+    }
+  }
+  const TaskJob* at_work = job_at_work(evidence, verdict);
+  if (at_work) verdict.log = at_work->log;
+  if (evidence.state && evidence.state->running()) {
+    verdict.what = What::kRunning;
+    verdict.reason = "running" + on_nodes(evidence);
+    return verdict;
+  }
+  if (verdict.left.empty()) {
+    verdict.what = verdict.failed.empty() ? What::kDone : What::kFailed;
+    verdict.log = verdict.failed.empty() ? fs::path() : verdict.failed.front().log;
+    verdict.reason = verdict.failed.empty() ? "" : verdict.failed.front().reason;
+    return verdict;
+  }
+  if (evidence.state && evidence.state->waiting()) {
+    return of_waiting(std::move(verdict), *evidence.state);
+  }
+  if (evidence.state) {
+    judge_state(evidence, at_work, verdict);
+  } else {
+    judge_lost(evidence, verdict);
+  }
+  if (verdict.log.empty()) verdict.log = evidence.output;
+  return verdict;
+}
+
+TaskEvidence gather_evidence(const SubmissionFolder& folder, const Submission& submission,
+                             size_t task, const TaskStates& states) {
+  TaskEvidence evidence;
+  const auto state = states.find({submission.job_id, static_cast<int64_t>(task)});
+  if (state != states.end()) evidence.state = state->second;
+  evidence.events = read_events(folder, task);
+  for (const std::string& hash : submission.tasks.at(task)) {
+    const job::JobFolder job{folder.jobs() / hash};
+    std::error_code ignored;
+    evidence.jobs.push_back(
+        {hash, fs::exists(job.result(), ignored), job::read_attempts(job.attempts()), job.log()});
+  }
+  evidence.output = folder.output(task);
+  const std::vector<std::string> lines = job::last_lines(evidence.output, 0, 20);
+  const auto last = std::find_if(lines.rbegin(), lines.rend(), [](const std::string& line) {
+    return line.find_first_not_of(" \t\r") != std::string::npos;
+  });
+  if (last != lines.rend()) evidence.output_end = last->substr(0, 300);
+  return evidence;
+}
+
+std::vector<std::string> bad_nodes(const std::vector<TaskEvidence>& tasks) {
+  constexpr int kMarks = 2;
+  std::map<std::string, Repute> nodes;
+  for (const TaskEvidence& task : tasks) {
+    add_events(task.events, nodes);
+    if (!task.state) continue;
+    const std::vector<std::string> names = node_names(task.state->nodes);
+    const bool lost = task.state->state == "NODE_FAIL" || task.state->state == "BOOT_FAIL";
+    const bool not_started = task.state->over() && task.state->reason == "JobLaunchFailure" &&
+                             !last_start(task.events).started;
+    for (const std::string& name : names) {
+      nodes[name].marks += lost || not_started;
+      nodes[name].lost = nodes[name].lost || (lost && names.size() == 1);
+    }
+  }
+  std::vector<std::string> bad;
+  for (const auto& [name, repute] : nodes) {
+    if (repute.lost || (repute.marks >= kMarks && !repute.good)) bad.push_back(name);
+  }
+  if (bad.size() > 1 && 2 * bad.size() > nodes.size()) bad.clear();
+  return bad;
+}
+
+std::string put_back(const TaskId& task, const std::vector<std::string>& without,
+                     const Patience& patience, const Ask& ask) {
+  std::vector<std::vector<std::string>> commands;
+  if (!without.empty()) {
+    commands.push_back({"scontrol", "update", "JobId=" + task.str(),
+                        fmt::format("ExcNodeList={}", fmt::join(without, ","))});
+  }
+  commands.push_back({"scontrol", "release", task.str()});
+  for (const std::vector<std::string>& command : commands) {
+    const process::Said said = ask_slurm(command, patience, ask);
+    if (!said.well()) return said.complaint();
+  }
+  return "";
+}
+
+}  // namespace tarflow::slurm

@@ -1,0 +1,70 @@
+// What has become of an array task, judged from all that is known of it; and which nodes to avoid.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "framework/job/attempts.h"
+#include "framework/slurm/events.h"
+#include "framework/slurm/queue.h"
+
+namespace tarflow::slurm {
+
+// A job of the task as its own folder has it.
+struct TaskJob {
+  std::string hash;
+  bool done = false;
+  job::Attempts attempts;
+  std::filesystem::path log;
+};
+
+struct TaskEvidence {
+  std::optional<TaskState> state;  // what Slurm says; nothing: it knows nothing of the task
+  std::vector<TaskEvent> events;
+  std::vector<TaskJob> jobs;
+  std::filesystem::path output;  // Slurm's output file of the task
+  std::string output_end;        // its last line that is not empty
+};
+
+struct Verdict {
+  enum class What {
+    kWaiting,   // in the queue
+    kRunning,   // at work
+    kDone,      // all its jobs are
+    kFailed,    // for good: by fault of its jobs, of the profile, or by somebody's wish
+    kRequeue,   // Slurm holds it; put_back() lets it run
+    kResubmit,  // it is over for no fault of its jobs: `left` is to be submitted anew
+  };
+  What what = What::kWaiting;
+  std::string reason;             // in words; "" for kDone
+  std::filesystem::path log;      // that says most of it; "" where there is none
+  std::vector<std::string> left;  // jobs neither done nor failed for good
+  // Jobs that failed for good, with their own reasons and logs; there may be some whatever becomes
+  // of the others.
+  struct Failed {
+    std::string job, reason;
+    std::filesystem::path log;
+  };
+  std::vector<Failed> failed;
+  bool dependency = false;  // kFailed because a job that it waited for did not end well
+};
+const char* name_of(Verdict::What what);
+
+Verdict judge(const TaskEvidence& evidence);
+
+// Everything on disk about one task of a submission, and what the queue says of it.
+TaskEvidence gather_evidence(const SubmissionFolder& folder, const Submission& submission,
+                             size_t task, const TaskStates& states);
+
+// Nodes on which tasks were lost, or workers died again and again before they did anything and none
+// ever succeeded; sorted. None when so many look bad that it is more likely the jobs' fault.
+std::vector<std::string> bad_nodes(const std::vector<TaskEvidence>& tasks);
+
+// Has Slurm run a task that it holds, but not on `without`. Returns Slurm's complaint, "" when it
+// went well. Throws Error when the controller is away.
+std::string put_back(const TaskId& task, const std::vector<std::string>& without,
+                     const Patience& patience, const Ask& ask = ask_program);
+
+}  // namespace tarflow::slurm

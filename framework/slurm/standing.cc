@@ -1,0 +1,133 @@
+#include "framework/slurm/standing.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "framework/core/error.h"
+#include "framework/job/job_folder.h"
+#include "framework/slurm/events.h"
+
+namespace tarflow::slurm {
+namespace fs = std::filesystem;
+namespace {
+
+// What can be told of a submission: numbers not noted are looked for.
+void settle(KnownSubmission& known, const Patience& patience) {
+  Submission& submission = known.submission;
+  if (!submission.submitting()) return;
+  if (all_tasks_finished(known.folder, submission)) {
+    submission.over = true;
+    write_submission(known.folder, submission);
+  } else {
+    recover(known.folder, submission, patience);
+  }
+}
+
+TaskStates query_until_sure(const std::vector<WantedArray>& arrays, Queue& queue,
+                            const Patience& patience) {
+  constexpr std::chrono::milliseconds kLeast{10};
+  TaskStates states = queue.query(arrays);
+  if (queue.unsure()) {
+    patience.notice(fmt::format(
+        "Slurm does not show some tasks that were submitted; it is asked again for {:.0f} s before "
+        "they count as over",
+        std::chrono::duration<double>(patience.second_look).count()));
+  }
+  while (queue.unsure()) {
+    wait_for(std::max(kLeast, patience.second_look / 4), patience);
+    states = queue.query(arrays);
+  }
+  return states;
+}
+
+// Adds what of it may still run; whether anything may.
+bool hold(const KnownSubmission& known, Standing& standing) {
+  bool any = false;
+  for (size_t task = 0; task < known.submission.tasks.size(); ++task) {
+    const TaskId id{known.submission.job_id, static_cast<int64_t>(task)};
+    const auto state = standing.states.find(id);
+    if (state == standing.states.end() || state->second.over()) continue;
+    any = true;
+    const bool running = state->second.running();
+    for (const std::string& hash : known.submission.tasks[task]) {
+      standing.held[hash] = {standing.submissions.size(), task, running,
+                             running ? state->second.nodes : state->second.reason};
+    }
+  }
+  return any;
+}
+
+}  // namespace
+
+Standing standing_of(const fs::path& sweep_folder, Queue& queue, const Patience& patience,
+                     const std::function<void(const Problem&)>& complain, Looks looks) {
+  std::vector<Problem> problems;
+  std::vector<KnownSubmission> open = read_submissions(sweep_folder, problems);
+  for (const Problem& problem : problems) complain(problem);
+  std::erase_if(open, [](const KnownSubmission& known) { return !known.submission.open(); });
+  for (KnownSubmission& known : open) settle(known, patience);
+  std::erase_if(open, [](const KnownSubmission& known) { return !known.submission.open(); });
+  std::vector<WantedArray> arrays;
+  for (const KnownSubmission& known : open) {
+    if (all_tasks_finished(known.folder, known.submission)) continue;
+    arrays.push_back({known.submission.job_id, known.submission.tasks.size()});
+  }
+  Standing standing;
+  standing.unread = !problems.empty();
+  if (!arrays.empty()) {
+    standing.states =
+        looks == Looks::kOne ? queue.query(arrays) : query_until_sure(arrays, queue, patience);
+  }
+  for (KnownSubmission& known : open) {
+    if (hold(known, standing)) {
+      standing.submissions.push_back(std::move(known));
+    } else {
+      known.submission.over = true;
+      write_submission(known.folder, known.submission);
+      standing.ended.push_back(std::move(known));
+    }
+  }
+  return standing;
+}
+
+void take_back(Standing& standing, const Patience& patience) {
+  // First: tasks look there before they begin or queue again, and with the end of one array
+  // another may begin.
+  for (KnownSubmission& known : standing.submissions) {
+    known.submission.cancelled = true;
+    write_submission(known.folder, known.submission);
+  }
+  for (const KnownSubmission& known : standing.submissions) cancel(known.submission, patience);
+}
+
+NotHeld not_held(const job::Jobs& jobs, const Standing& standing, const fs::path& jobs_folder) {
+  NotHeld left{jobs, 0, {}};
+  if (standing.held.empty()) return left;
+  std::unordered_set<std::string> planned;
+  std::unordered_set<std::string>& keys = left.keys;
+  for (const job::Job& job : jobs) {
+    planned.insert(job.hash);
+    if (!standing.held.contains(job.hash)) continue;
+    for (const job::JobPoint& point : job.points) keys.insert(point.key);
+  }
+  // Of jobs made before the sweep was changed, say: some of their points may be wanted still.
+  for (const auto& [hash, held] : standing.held) {
+    if (planned.contains(hash)) continue;
+    try {
+      const job::Job job = job::read_job(job::JobFolder{jobs_folder / hash}.job());
+      for (const job::JobPoint& point : job.points) keys.insert(point.key);
+    } catch (const Error&) {
+      // Its folder was removed: the task will say so and end.
+    }
+  }
+  left.jobs = job::with_points(jobs, [&](const job::JobPoint& point) {
+    const bool held = keys.contains(point.key);
+    left.points += held;
+    return !held;
+  });
+  return left;
+}
+
+}  // namespace tarflow::slurm

@@ -1,0 +1,308 @@
+#include "framework/slurm/task.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
+#include <optional>
+
+#include "framework/core/error.h"
+#include "framework/job/execute.h"
+#include "framework/process/host.h"
+#include "framework/slurm/allocation.h"
+#include "framework/slurm/events.h"
+#include "framework/slurm/script.h"
+
+namespace tarflow::slurm {
+namespace fs = std::filesystem;
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::milliseconds kPoll{200};
+constexpr std::chrono::seconds kLook{5};  // at the shared folder
+// Slurm sends TERM when it is about to kill (KillWait, 30 s by default).
+constexpr std::chrono::seconds kAfterTerm{25};
+// The same place reached in so many allocations in a row: there is no getting on from here.
+constexpr int kNoHeadway = 3;
+
+void say(const std::string& text) {
+  fmt::print("{} {}\n", process::utc_now(), text);
+  std::fflush(stdout);
+}
+
+const char* name_of_signal(int signal) {
+  return signal == SIGUSR2 ? "USR2" : signal == SIGTERM ? "TERM" : ::sigabbrev_np(signal);
+}
+
+class ClusterTask {
+ public:
+  ClusterTask(SubmissionFolder folder, Submission submission, Allocated place,
+              const process::HeldSignals& signals)
+      : folder_(std::move(folder)),
+        submission_(std::move(submission)),
+        place_(std::move(place)),
+        signals_(signals),
+        run_(std::make_shared<const sweep::RunSettings>(submission_.run)),
+        before_(read_events(folder_, place_.task)) {}
+
+  int run() {
+    note(event("start"));
+    say(fmt::format("task {} of {}, start {}, on {}", place_.task, submission_.job_name,
+                    place_.restart + 1, place_.node));
+    bool elsewhere = false;
+    for (const std::string& hash : submission_.tasks.at(place_.task)) {
+      if (failed_before(hash)) continue;
+      const Result result = stopping() ? Result::kLeft : do_job(hash);
+      if (result != Result::kOver) left_.push_back(hash);
+      elsewhere = elsewhere || result == Result::kElsewhere;
+    }
+    // Put back into the queue, the task might well come to this node again.
+    if (!left_.empty() && !superseded_ && (stopping() || !elsewhere)) make_room();
+    TaskEvent end = event("end");
+    end.left = left_.size();
+    end.failed = failed_;
+    note(end);
+    if (!left_.empty()) return job::kStoppedExit;
+    return failed_ > 0 ? 1 : 0;
+  }
+
+ private:
+  enum class Result { kOver, kLeft, kElsewhere };
+
+  TaskEvent event(const std::string& what, const std::string& text = "") const {
+    TaskEvent event;
+    event.what = what;
+    event.time = process::utc_now();
+    event.host = place_.node;
+    event.task = place_.task;
+    event.restart = place_.restart;
+    event.text = text;
+    return event;
+  }
+  // An event that cannot be written must not end the task, and the worker with it.
+  void note(const TaskEvent& event) {
+    try {
+      append_event(folder_, event);
+    } catch (const Error& failure) {
+      say(failure.what());
+    }
+  }
+
+  bool stopping() const { return told_ != 0 || superseded_ || worker_told_; }
+
+  // In an earlier start of this task; other starts of the same submission try nothing again.
+  bool failed_before(const std::string& hash) {
+    const bool failed = std::any_of(before_.begin(), before_.end(), [&](const TaskEvent& event) {
+      return event.what == "job" && event.job == hash && event.outcome == "failed";
+    });
+    failed_ += failed;
+    return failed;
+  }
+
+  Result do_job(const std::string& hash) {
+    const job::JobFolder folder{folder_.jobs() / hash};
+    job::Job job;
+    try {
+      job = job::read_job_to_run(folder.job());
+      job.run = run_;
+      if (is_done(job, folder)) return Result::kOver;
+    } catch (const Error& failure) {
+      fail(hash, fmt::format("its folder cannot be used: {}", failure.what()));
+      return Result::kOver;
+    }
+    for (int attempts = 1;; ++attempts) {
+      Result result = Result::kOver;
+      try {
+        result = attempt(job, folder, attempts);
+      } catch (const Error& failure) {  // before its worker ran; the task has other jobs
+        fail(hash, failure.what());
+      }
+      if (result != Result::kLeft || stopping()) return result;
+      if (!pause(run_->backoff * std::pow(2.0, attempts - 1))) return Result::kLeft;
+    }
+  }
+
+  // A result of an earlier generation is to be replaced.
+  static bool is_done(const job::Job& job, const job::JobFolder& folder) {
+    const job::FoundResult found = job::find_result(folder, job);
+    if (found.state == job::FoundResult::State::kKept) throw Error(found.problem);
+    return found.state == job::FoundResult::State::kWhole && found.generation >= job.generation;
+  }
+
+  void fail(const std::string& hash, const std::string& reason) {
+    TaskEvent failure = event("job", reason);
+    failure.job = hash;
+    failure.outcome = "failed";
+    note(failure);
+    ++failed_;
+    say(fmt::format("job {} failed: {}", hash, reason));
+  }
+
+  // The worker or a library of it is not there, or is none for this processor.
+  static bool cannot_run(const process::Exit& exit) {
+    constexpr int kNotExecutable = 126, kNotFound = 127, kOfSignal = 128;  // of shells and srun
+    return exit.signal == SIGILL || exit.code == kNotExecutable || exit.code == kNotFound ||
+           exit.code == kOfSignal + SIGILL;
+  }
+
+  // kLeft: it stopped, or is to be tried again. kElsewhere: again, but not on this node.
+  Result attempt(const job::Job& job, const job::JobFolder& folder, int number) {
+    const bool timed = submission_.timed.contains(job.hash);
+    job::Attempting attempting(job, folder, launch_of(submission_, place_, timed), signals_);
+    say(fmt::format("job {} of {} runs, log: {}", job.hash, job.experiment, folder.log().string()));
+    std::optional<job::Outcome> outcome;
+    while (!(outcome = attempting.poll())) look_after(attempting);
+    worker_told_ = !stopping() && outcome->exit.code == job::kStoppedExit;
+    Result result = Result::kLeft;
+    TaskEvent ended = event("job", outcome->reason);
+    ended.job = job.hash;
+    ended.seconds = outcome->seconds;
+    if (outcome->kind == job::Outcome::Kind::kDone) {
+      ended.outcome = "done";
+    } else if (outcome->kind == job::Outcome::Kind::kStopped || stopping()) {
+      ended.outcome = "stopped";
+      ended.reached = job::read_progress(folder.progress()).fraction();
+      stopped_ = ended;
+    } else {
+      const bool again = number <= run_->retries;
+      ended.unable = cannot_run(outcome->exit);
+      ended.outcome = again || ended.unable ? "again" : "failed";
+      ended.silent = outcome->log_end.empty();
+      if (ended.silent) {
+        ended.text +=
+            fmt::format("; it printed nothing, see {}", folder_.output(place_.task).string());
+      }
+      failed_ += ended.outcome == "failed";
+      if (!again && ended.unable) result = Result::kElsewhere;
+    }
+    note(ended);
+    say(fmt::format("job {} {} after {}{}", job.hash,
+                    ended.outcome == "again" ? "failed, it is tried again," : ended.outcome,
+                    job::duration(outcome->seconds), ended.text.empty() ? "" : ": " + ended.text));
+    return ended.outcome == "done" || ended.outcome == "failed" ? Result::kOver : result;
+  }
+
+  void look_after(job::Attempting& attempting) {
+    listen(kPoll);
+    if (stopping() && !attempting.stopping()) {
+      attempting.stop(superseded_
+                          ? "the task was restarted elsewhere"
+                          : fmt::format("Slurm told the task to end ({})", name_of_signal(told_)),
+                      /*failed=*/false, grace());
+    }
+    if (run_->time_limit > 0 && attempting.seconds() > run_->time_limit) {
+      attempting.stop(
+          fmt::format("it reached its time limit of {}", job::duration(run_->time_limit)),
+          /*failed=*/true, grace());
+    }
+  }
+
+  // What may pass between asking the worker to end and killing it, so that the task can put itself
+  // back while it has its allocation.
+  std::chrono::milliseconds grace() const {
+    const double lead = submission_.profile.signal_lead;
+    if (told_ != SIGUSR2 || lead <= 0) return kAfterTerm;
+    return std::chrono::milliseconds(static_cast<int64_t>(800 * lead));
+  }
+
+  // Signals, and whether another start of this task has taken over: a node that was given up may
+  // live on.
+  void listen(std::chrono::milliseconds time) {
+    if (const std::optional<int> signal = signals_.wait(time)) {
+      note(event("told", name_of_signal(*signal)));
+      say(fmt::format("told to end (signal {})", name_of_signal(*signal)));
+      if (told_ == 0) told_ = *signal;
+    }
+    if (Clock::now() - looked_ < kLook) return;
+    looked_ = Clock::now();
+    for (const TaskEvent& other : read_events(folder_, place_.task)) {
+      if (superseded_ || other.what != "start" || other.restart <= place_.restart) continue;
+      superseded_ = true;
+      say(fmt::format("this task was started again on {}; this start of it ends", other.host));
+    }
+  }
+
+  // Before another attempt; whether there is to be one.
+  bool pause(double seconds) {
+    const auto end = Clock::now() + std::chrono::milliseconds(static_cast<int64_t>(1000 * seconds));
+    while (!stopping() && Clock::now() < end) listen(kPoll);
+    return !stopping();
+  }
+
+  // Starts of this task, this one included, in which the job came no further than now although it
+  // had most of an allocation to itself.
+  int starts_without_headway() const {
+    const double enough = allocation_seconds(submission_) / 2;
+    int starts = 0;
+    if (told_ != SIGUSR2 || enough <= 0 || stopped_.seconds < enough) return starts;
+    ++starts;
+    for (auto event = before_.rbegin(); event != before_.rend(); ++event) {
+      if (event->what != "job") continue;
+      if (event->job != stopped_.job || event->outcome != "stopped" || event->seconds < enough ||
+          event->reached < stopped_.reached) {
+        break;
+      }
+      ++starts;
+    }
+    return starts;
+  }
+
+  // Leaves the allocation and queues again for what is left.
+  void make_room() {
+    if (starts_without_headway() >= kNoHeadway) {
+      fail(stopped_.job,
+           fmt::format("in {} allocations it came no further; it needs a longer one (time in the "
+                       "cluster profile, or run: time_limit)",
+                       kNoHeadway));
+      std::erase(left_, stopped_.job);
+      if (left_.empty()) return;
+    }
+    if (!read_submission(folder_).wanted(place_.task)) return;  // taken back by --cancel
+    const std::string complaint = requeue(place_);
+    note(event(complaint.empty() ? "requeue" : "refused", complaint));
+    say(complaint.empty() ? fmt::format("put back into the queue, {} left", left_.size())
+                          : fmt::format("not put back into the queue: {}", complaint));
+  }
+
+  SubmissionFolder folder_;
+  Submission submission_;
+  Allocated place_;
+  const process::HeldSignals& signals_;
+  sweep::RunSettingsPtr run_;
+  std::vector<TaskEvent> before_;  // of earlier starts
+  std::vector<std::string> left_;
+  size_t failed_ = 0;
+  int told_ = 0;              // the first signal
+  bool worker_told_ = false;  // Slurm told the worker itself to end
+  bool superseded_ = false;
+  TaskEvent stopped_;  // the job that was at work
+  Clock::time_point looked_ = Clock::now();
+};
+
+}  // namespace
+
+int run_cluster_task(const fs::path& path) {
+  forget_steering_variables();
+  const process::HeldSignals signals({SIGUSR2});
+  const SubmissionFolder folder{fs::absolute(path)};
+  const Submission submission = read_submission(folder);
+  const Allocated place = this_allocation();
+  if (place.task >= submission.tasks.size()) {
+    throw Error(fmt::format("{} has {} tasks, not one of number {}", folder.path.string(),
+                            submission.tasks.size(), place.task),
+                "start it with the sbatch file beside it");
+  }
+  if (!submission.wanted(place.task)) {
+    say("this task was taken back; nothing is run");
+    return 0;
+  }
+  return ClusterTask(folder, submission, place, signals).run();
+}
+
+}  // namespace tarflow::slurm

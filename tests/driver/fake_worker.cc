@@ -1,0 +1,156 @@
+// Stands in for run_job where only scheduling is tested: writes a result that follows from the
+// job's settings. The variable FAKE_WORKER holds "<what> <value>": the job whose setting `value` is
+// that one
+//   fail      prints 30 lines and ends with status 3
+//   crash     ends by SIGABRT
+//   nothing   ends well without a result
+//   missing   ends as a program does of which a library is missing
+//   garbage   ends well with a result that is none
+//   other     ends well with the result of another job
+//   late      writes its result and then ends by SIGABRT
+//   fail_once as fail, at its first start only
+//   stoppable says that it runs as `block` does; ends with status 75 when it is asked to
+//   deaf      says that it runs and ignores that it is asked to end
+//   wait_for_file  says that it runs, and goes on when the file FAKE_WORKER_FILE is there
+//   environment  prints what it was started with
+//   block     writes a half-written result and its process id to FAKE_WORKER_STARTED, then waits to
+//   be killed
+// Every start appends the job's hash to the file FAKE_WORKER_RUNS.
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <signal.h>
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "framework/core/file.h"
+#include "framework/job/job.h"
+#include "framework/record/record.h"
+
+namespace tarflow {
+namespace {
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value ? value : "";
+}
+
+// What FAKE_WORKER asks of this job; "" when it speaks of another one.
+std::string behaviour(const job::Job& job) {
+  std::istringstream words(variable("FAKE_WORKER"));
+  std::string what;
+  double value = 0;
+  words >> what >> value;
+  return job.settings.json().value("value", -1.0) == value ? what : "";
+}
+
+record::JobRecord result_of(const job::Job& job) {
+  const ExperimentSchemas schemas = read_experiment_schemas(variable("FAKE_WORKER_SCHEMAS"));
+  const ExperimentSchema& schema = job::schema_of(schemas, job.experiment);
+  record::JobRecord record;
+  record.hash = job.hash;
+  record.job = to_json(job);
+  record.environment = {{"pid", ::getpid()}};
+  record.columns = record::all_columns(schema);
+  for (const job::JobPoint& point : job.points) {
+    Json settings = job.settings.json();
+    settings.update(point.settings.json());
+    record::Row row = record::settings_row(schema, settings);
+    row["point"] = point.id;
+    row["experiment"] = job.experiment;
+    row["result"] = settings.value("value", 0.0) * 10 + settings.value("lr", 0.0);
+    row["seconds"] = static_cast<double>(::getpid());
+    record.rows.push_back(std::move(row));
+  }
+  record.arrays = {record::make_array(
+      "value", {1}, std::vector<double>{job.settings.json().value("value", 0.0)}, "", "v")};
+  return record;
+}
+
+// Until it is told to end; then it takes some time and says so, as a real worker does.
+int work_until_stopped(const std::filesystem::path& folder) {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  write_file(variable("FAKE_WORKER_STARTED"), fmt::format("{}", ::getpid()));
+  int signal = 0;
+  ::sigwait(&signals, &signal);
+  write_file(folder / "reached", "chunk 3");
+  return 75;
+}
+
+// How often the job was started, this time included.
+int starts_of(const job::Job& job) {
+  std::ifstream runs(variable("FAKE_WORKER_RUNS"));
+  int count = 0;
+  for (std::string line; std::getline(runs, line);) count += line == job.hash;
+  return count;
+}
+
+int work(const std::filesystem::path& folder, const std::string& arguments) {
+  job::Job job = job::job_from_json(read_json_file(folder / "job.json"));
+  std::ofstream(variable("FAKE_WORKER_RUNS"), std::ios::app) << job.hash << "\n";
+  const std::string what = behaviour(job);
+  if (what == "fail" || (what == "fail_once" && starts_of(job) == 1)) {
+    for (int i = 0; i < 30; ++i) fmt::print("line {}\n", i);
+    return 3;
+  }
+  if (what == "stoppable") return work_until_stopped(folder);
+  if (what == "deaf") {
+    ::signal(SIGTERM, SIG_IGN);
+    write_file(variable("FAKE_WORKER_STARTED"), fmt::format("{}", ::getpid()));
+    for (;;) ::pause();
+  }
+  if (what == "wait_for_file") {
+    write_file(variable("FAKE_WORKER_STARTED"), fmt::format("{}", ::getpid()));
+    while (!std::filesystem::exists(variable("FAKE_WORKER_FILE"))) ::usleep(5000);
+  }
+  if (what == "environment") {
+    fmt::print("devices '{}' threads '{}' started with {}\n", variable("CUDA_VISIBLE_DEVICES"),
+               variable("OMP_NUM_THREADS"), arguments);
+  }
+  if (what == "crash") ::raise(SIGABRT);
+  if (what == "nothing") return 0;
+  if (what == "missing") {
+    fmt::print("error while loading shared libraries\n");
+    return 127;
+  }
+  if (what == "block") {
+    std::ofstream(folder / ".result.h5.123.part") << "half";
+    write_file(variable("FAKE_WORKER_STARTED"), fmt::format("{}", ::getpid()));
+    for (;;) ::pause();
+  }
+  if (what == "garbage") {
+    std::ofstream(folder / "result.h5") << "garbage";
+    return 0;
+  }
+  if (what == "other") job.hash = "0123456789abcdef";
+  write_json_file(folder / "progress.json", {{"done", 1}, {"total", 1}, {"phase", "faking"}});
+  record::write_job(folder / "result.h5", result_of(job));
+  if (what == "late") ::raise(SIGABRT);
+  return 0;
+}
+
+}  // namespace
+}  // namespace tarflow
+
+int main(int argc, char** argv) {
+  // Whoever starts a worker says how many processes the job has, or who knows it: a cluster.
+  const bool ranks = std::any_of(argv, argv + argc, [](const std::string& word) {
+    return word == "--ranks" || word == "--ranks-from";
+  });
+  if (argc < 6 || std::string(argv[argc - 2]) != "--threads" || !ranks) return 64;
+  std::string arguments;
+  for (int i = 2; i < argc; ++i) arguments += std::string(i > 2 ? " " : "") + argv[i];
+  try {
+    return tarflow::work(argv[1], arguments);
+  } catch (const std::exception& failure) {
+    fmt::print(stderr, "{}\n", failure.what());
+    return 1;
+  }
+}

@@ -1,0 +1,326 @@
+// run_sweep --cluster-task as sbatch starts it, with a fake worker and a scontrol that writes down
+// what it is asked.
+#include "framework/slurm/task.h"
+
+#include "framework/process/host.h"
+#include "framework/slurm/allocation.h"
+#include "framework/slurm/events.h"
+#include "tests/driver/run_fixture.h"
+
+namespace tarflow::driver {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::ThrowsMessage;
+
+constexpr auto kScontrol = R"(#!/bin/sh
+echo "$*" >> asked
+case $1 in show) cat shown ;; esac
+)";
+constexpr auto kSqueue = R"(#!/bin/sh
+echo "squeue $*" >> asked
+cat queued
+)";
+constexpr auto kSacct = R"(#!/bin/sh
+echo "Slurm accounting storage is disabled" >&2
+exit 1
+)";
+
+class ClusterTasks : public RunSweep {
+ protected:
+  // Three jobs yet to be done, in one task.
+  void SetUp() override {
+    RunSweep::SetUp();
+    ASSERT_EQ(run().status, 0);
+    submission_.job_name = "demo-x";
+    submission_.job_id = "7";
+    submission_.submitted = process::utc_now();
+    submission_.programs = house_ / "bin";
+    submission_.run.gpus = 0;
+    submission_.run.threads = 1;
+    submission_.run.backoff = 0;
+    submission_.profile.signal_lead = 60;
+    submission_.tasks.emplace_back();
+    for (const int value : {1, 2, 3}) {
+      const fs::path job = job_folder_of(value);
+      fs::remove(job / "result.h5");
+      submission_.tasks[0].push_back(job.filename().string());
+    }
+    fs::remove(house_ / "runs");
+    fs::create_directories(folder_.path);
+    fs::create_directories(house_ / "slurm");
+    for (const auto& [name, text] : std::map<std::string, const char*>{
+             {"scontrol", kScontrol}, {"squeue", kSqueue}, {"sacct", kSacct}}) {
+      write_file(house_ / ("slurm/" + name), text);
+      fs::permissions(house_ / ("slurm/" + name), fs::perms::owner_all);
+    }
+    slurm_says("RUNNING");
+  }
+
+  void slurm_says(const std::string& state) {
+    write_file(house_ / "shown",
+               fmt::format("JobId=8 ArrayJobId=7 ArrayTaskId=0 JobState={} Reason=None\n", state));
+  }
+  std::string path() const { return (house_ / "slurm").string() + ":" + ::getenv("PATH"); }
+
+  // What --status prints when squeue has this line of the task.
+  std::string status(const std::string& queued) {
+    slurm::write_submission(folder_, submission_);
+    write_file(house_ / "queued", queued);
+    const Finished shown = wait(start("demo.yaml --status", {{"PATH", path()}}));
+    EXPECT_EQ(shown.status, 0) << shown.err;
+    return shown.out;
+  }
+
+  pid_t start_task(const std::string& behaviour, int restart = 0) {
+    slurm::write_submission(folder_, submission_);
+    fs::remove(house_ / "started");
+    return start("--cluster-task " + folder_.path.string(),
+                 {{"FAKE_WORKER", behaviour},
+                  {"PATH", path()},
+                  {"SLURM_ARRAY_JOB_ID", "7"},
+                  {"SLURM_ARRAY_TASK_ID", "0"},
+                  {"SLURM_RESTART_COUNT", fmt::format("{}", restart)},
+                  {"SLURMD_NODENAME", "n1"}});
+  }
+  Finished run_task(const std::string& behaviour = "", int restart = 0) {
+    return wait(start_task(behaviour, restart));
+  }
+  // A run on this machine, which has Slurm's programs.
+  Finished run_here() { return wait(start("demo.yaml", {{"PATH", path()}})); }
+
+  // "start", "job done", "told USR2", ...: what was noted.
+  std::vector<std::string> noted() {
+    std::vector<std::string> words;
+    for (const slurm::TaskEvent& event : slurm::read_events(folder_, 0)) {
+      words.push_back(event.what);
+      if (!event.outcome.empty()) words.back() += " " + event.outcome;
+      if (event.what == "told") words.back() += " " + event.text;
+    }
+    return words;
+  }
+  std::string asked() { return fs::exists(house_ / "asked") ? read_file(house_ / "asked") : ""; }
+  bool has_result(double value) { return fs::exists(job_folder_of(value) / "result.h5"); }
+
+  slurm::Submission submission_;
+  const slurm::SubmissionFolder folder_{house_ / "results/demo/slurm/x"};
+};
+
+TEST_F(ClusterTasks, RunsItsJobsOneAfterAnotherAndNotesIt) {
+  const Finished task = run_task();
+  EXPECT_EQ(task.status, 0) << task.err;
+  EXPECT_THAT(noted(), ElementsAre("start", "job done", "job done", "job done", "end"));
+  EXPECT_EQ(slurm::read_events(folder_, 0).front().host, "n1");
+  EXPECT_THAT(task.out, HasSubstr((job_folder_of(1) / "log.txt").string()));
+  EXPECT_EQ(asked(), "");
+  EXPECT_EQ(run_here().status, 0);
+  EXPECT_EQ(asked(), "") << "the task itself says that it ended";
+  EXPECT_EQ(record::digest(record()), undisturbed());
+}
+
+TEST_F(ClusterTasks, ARunOnThisMachineLeavesItsJobsToSlurmWhileTheyMayRunThere) {
+  slurm::write_submission(folder_, submission_);
+  write_file(house_ / "queued", "7|0|PENDING||0:00|Priority\n");
+  const Finished queued = run_here();
+  EXPECT_THAT(queued.err, HasSubstr("6 points left to Slurm, which has 3 jobs"));
+  EXPECT_THAT(asked(), HasSubstr("squeue"));
+  EXPECT_EQ(started_jobs(), 0u);
+  const pid_t task = start_task("stoppable 2");
+  wait_for_worker();
+  ::kill(task, SIGUSR2);
+  wait(task);
+  fs::remove(house_ / "asked");
+  EXPECT_THAT(run_here().err, HasSubstr("4 points left to Slurm"))
+      << "a task that ended with jobs left is asked about: it queued again";
+  EXPECT_THAT(asked(), HasSubstr("squeue"));
+  ASSERT_EQ(run_task("", 1).status, 0);
+  fs::remove(house_ / "asked");
+  EXPECT_THAT(status("7|0|COMPLETED|n1|1:05|None\n"), HasSubstr("6 of 6 points done"));
+  EXPECT_EQ(asked(), "") << "neither does --status ask about what is over";
+}
+
+TEST_F(ClusterTasks, JobsThatAreDoneArePassedOver) {
+  ASSERT_EQ(run_task().status, 0);
+  EXPECT_EQ(started_jobs(), 3u);
+  EXPECT_EQ(run_task("", 1).status, 0);
+  EXPECT_EQ(started_jobs(), 3u);
+}
+
+TEST_F(ClusterTasks, AFailedJobIsTriedAgainInTheSameAllocation) {
+  submission_.run.retries = 1;
+  EXPECT_EQ(run_task("fail_once 2").status, 0);
+  EXPECT_THAT(noted(),
+              ElementsAre("start", "job done", "job again", "job done", "job done", "end"));
+}
+
+TEST_F(ClusterTasks, AJobThatFailsForGoodKeepsNoOtherFromRunning) {
+  EXPECT_EQ(run_task("fail 1").status, 1);
+  EXPECT_THAT(noted(), ElementsAre("start", "job failed", "job done", "job done", "end"));
+  EXPECT_THAT(slurm::read_events(folder_, 0)[1].text, HasSubstr("exit code 3"));
+  EXPECT_EQ(slurm::read_events(folder_, 0).back().failed, 1u);
+  fs::remove(house_ / "runs");
+  EXPECT_EQ(run_task("", 1).status, 1) << "put back into the queue, the task tries it no further";
+  EXPECT_EQ(started_jobs(), 0u);
+}
+
+TEST_F(ClusterTasks, AWorkerThatEndsBeforeItPrintsHasSlurmsOutputNamed) {
+  EXPECT_EQ(run_task("nothing 1").status, 1);
+  EXPECT_TRUE(slurm::read_events(folder_, 0)[1].silent);
+  EXPECT_THAT(slurm::read_events(folder_, 0)[1].text, HasSubstr(folder_.output(0).string()));
+}
+
+TEST_F(ClusterTasks, AWorkerThatANodeCannotRunIsLeftForAnotherNode) {
+  submission_.run.retries = 1;
+  EXPECT_EQ(run_task("missing 1").status, 75);
+  EXPECT_THAT(noted(),
+              ElementsAre("start", "job again", "job again", "job done", "job done", "end"))
+      << "and not put back into the queue, which might lead here again";
+  const std::vector<slurm::TaskEvent> events = slurm::read_events(folder_, 0);
+  EXPECT_TRUE(events[1].unable && events[2].unable);
+  EXPECT_EQ(events.back().left, 1u);
+  EXPECT_EQ(events.back().failed, 0u);
+}
+
+TEST_F(ClusterTasks, AheadOfItsEndItStopsTheWorkerAndQueuesAgain) {
+  const pid_t task = start_task("stoppable 2");
+  wait_for_worker();
+  ::kill(task, SIGUSR2);
+  EXPECT_EQ(wait(task).status, 75);
+  EXPECT_THAT(noted(),
+              ElementsAre("start", "job done", "told USR2", "job stopped", "requeue", "end"));
+  EXPECT_EQ(slurm::read_events(folder_, 0).back().left, 2u);
+  EXPECT_THAT(asked(), HasSubstr("requeue 7_0\n"));
+  EXPECT_TRUE(fs::exists(job_folder_of(2) / "reached")) << "the worker was asked, not killed";
+  EXPECT_EQ(run_task("", 1).status, 0);
+  EXPECT_TRUE(has_result(2) && has_result(3));
+}
+
+TEST_F(ClusterTasks, ATaskThatSomebodyCancelsDoesNotQueueAgain) {
+  const pid_t task = start_task("stoppable 1");
+  wait_for_worker();
+  slurm_says("COMPLETING");
+  ::kill(task, SIGTERM);
+  EXPECT_EQ(wait(task).status, 75);
+  EXPECT_THAT(noted(), ElementsAre("start", "told TERM", "job stopped", "refused", "end"));
+  EXPECT_THAT(asked(), Not(HasSubstr("requeue")));
+}
+
+TEST_F(ClusterTasks, AStartThatWasGivenUpEndsWhenAnotherHasTakenOver) {
+  const pid_t task = start_task("stoppable 1");
+  wait_for_worker();
+  slurm::TaskEvent other;
+  other.what = "start";
+  other.host = "n2";
+  other.restart = 1;
+  slurm::append_event(folder_, other);
+  EXPECT_EQ(wait(task).status, 75);
+  EXPECT_THAT(noted(), ElementsAre("start", "start", "job stopped", "end"));
+  EXPECT_EQ(asked(), "");
+}
+
+TEST_F(ClusterTasks, StatusTellsWhereJobsAreAndWhatTheyWaitFor) {
+  EXPECT_THAT(status("7|0|PENDING||0:00|Priority\n"),
+              AllOf(HasSubstr("0 of 6 points done, 3 jobs queued"), HasSubstr("6 queued"),
+                    HasSubstr("3 jobs (6 points) in array 7: others come first")));
+  const pid_t task = start_task("stoppable 2");
+  wait_for_worker();
+  EXPECT_THAT(status("7|0|RUNNING|n1|1:05|None\n"),
+              AllOf(HasSubstr("2 of 6 points done, 1 job running, 1 job queued"),
+                    HasSubstr("(7_0 on n1, 1:05)")));
+  slurm_says("COMPLETING");
+  ::kill(task, SIGTERM);
+  wait(task);
+  slurm_says("CANCELLED");
+  EXPECT_THAT(status("7|0|CANCELLED|n1|1:05|None\n"),
+              AllOf(HasSubstr("2 of 6 points done, 2 jobs failed"), HasSubstr("it was cancelled"),
+                    HasSubstr((job_folder_of(2) / "log.txt").lexically_relative(house_.path()))));
+  submission_.cancelled = true;
+  for (const char* known : {"7|0|CANCELLED|n1|1:05|None\n", ""}) {
+    EXPECT_THAT(status(known), AllOf(HasSubstr("2 of 6 points done, 2 jobs interrupted"),
+                                     Not(HasSubstr("failed")), Not(HasSubstr("lost"))));
+  }
+}
+
+TEST_F(ClusterTasks, ATaskThatWasTakenBackAloneRunsNothing) {
+  submission_.cancelled_tasks = {1};
+  EXPECT_EQ(run_task().status, 0) << "another task was";
+  EXPECT_EQ(started_jobs(), 3u);
+  submission_.cancelled_tasks = {0};
+  for (const int value : {1, 2, 3}) fs::remove(job_folder_of(value) / "result.h5");
+  fs::remove(house_ / "runs");
+  const Finished task = run_task();
+  EXPECT_EQ(task.status, 0);
+  EXPECT_THAT(task.out, HasSubstr("taken back"));
+  EXPECT_EQ(started_jobs(), 0u);
+}
+
+TEST_F(ClusterTasks, AResultThatCannotBeReadCostsItsJobAlone) {
+  const fs::path result = job_folder_of(2) / "result.h5";
+  fs::create_directory(result);
+  const Finished task = run_task();
+  EXPECT_EQ(task.status, 1) << task.err;
+  EXPECT_TRUE(fs::is_directory(result));
+  EXPECT_TRUE(has_result(1) && has_result(3));
+  EXPECT_EQ(started_jobs(), 2u);
+}
+
+TEST_F(ClusterTasks, ASubmissionThatCannotBeReadStopsSubmittingAndRunning) {
+  write_file(folder_.submission(), "{");
+  for (const char* arguments : {"demo.yaml", "demo.yaml --cluster none"}) {
+    const Finished refused = wait(start(arguments, {{"PATH", path()}}));
+    EXPECT_EQ(refused.status, 1) << arguments;
+    EXPECT_THAT(refused.err, HasSubstr("submission.json")) << arguments;
+    EXPECT_EQ(started_jobs(), 0u) << arguments;
+  }
+}
+
+TEST_F(ClusterTasks, ArraysOfASweepTogetherKeepToMaxParallel) {
+  write_file(house_ / "split.yaml",
+             "executor: slurm\ngpu_request: none\nmax_array: 2\nmax_parallel: 1\n");
+  const Finished dry =
+      wait(start("demo.yaml --dry-run --cluster ./split.yaml", {{"PATH", path()}}));
+  EXPECT_EQ(dry.status, 0) << dry.err;
+  EXPECT_THAT(dry.out, AllOf(HasSubstr("--array=0-1%1\n"), HasSubstr("--array=0-0%1\n"),
+                             HasSubstr("--dependency=afterany:ARRAY1\n")));
+}
+
+TEST_F(ClusterTasks, OutsideOfATaskItSaysWhatIsMissing) {
+  slurm::write_submission(folder_, submission_);
+  const Finished task = wait(start("--cluster-task " + folder_.path.string()));
+  EXPECT_EQ(task.status, 2);
+  EXPECT_THAT(task.err, AllOf(HasSubstr("SLURM_ARRAY_JOB_ID"), HasSubstr("sbatch")));
+  submission_.tasks.clear();
+  EXPECT_EQ(run_task().status, 2);
+}
+
+TEST(Allocation, IsReadFromSlurmsVariables) {
+  std::map<std::string, std::string> variables{{"SLURM_ARRAY_JOB_ID", "12"},
+                                               {"SLURM_ARRAY_TASK_ID", "3"},
+                                               {"SLURM_RESTART_COUNT", "2"},
+                                               {"SLURM_CPUS_PER_TASK", "4"},
+                                               {"SLURMD_NODENAME", "n2"}};
+  const slurm::Variable variable = [&](const char* name) { return variables[name]; };
+  const slurm::Allocated place = slurm::allocation_from(variable);
+  EXPECT_EQ(place.array, "12");
+  EXPECT_EQ(place.task, 3u);
+  EXPECT_EQ(place.restart, 2);
+  EXPECT_EQ(place.cpus, 4);
+  EXPECT_EQ(place.node, "n2");
+  variables["SLURM_ARRAY_TASK_ID"] = "x";
+  EXPECT_THAT([&] { slurm::allocation_from(variable); },
+              ThrowsMessage<Error>(HasSubstr("SLURM_ARRAY_TASK_ID is `x`")));
+}
+
+TEST(Allocation, IsLeftAloneWhenSlurmDoesNotAnswer) {
+  const slurm::Ask away = [](const std::vector<std::string>&) {
+    return process::Said{1, "", "Unable to contact slurm controller"};
+  };
+  EXPECT_THAT(slurm::requeue({"7", 0, 0, "n1", 0}, away), HasSubstr("Unable to contact"));
+}
+
+}  // namespace
+}  // namespace tarflow::driver

@@ -1,0 +1,162 @@
+#include "framework/job/progress.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdio>
+
+#include "framework/job/device.h"
+#include "tests/support/house.h"
+
+namespace tarflow::job {
+namespace {
+
+TEST(Progress, ReadsWhatAWorkerWritesAndNothingElse) {
+  const WorkerProgress progress = worker_progress_from_json(
+      {{"done", 128}, {"total", 256}, {"phase", "sampling"}, {"images_per_second", 35.25}});
+  EXPECT_EQ(describe(progress), "sampling 128/256, 35.2 images/s");
+  EXPECT_EQ(progress.fraction(), 0.5);
+  EXPECT_EQ(describe(worker_progress_from_json({{"done", "x"}, {"phase", 3}})), "");
+  EXPECT_EQ(describe(worker_progress_from_json(Json(nullptr))), "");
+  EXPECT_EQ(worker_progress_from_json({{"done", 9}, {"total", 3}}).fraction(), 1.0);
+  EXPECT_EQ(worker_progress_from_json({{"done", -1}, {"total", 3}}).fraction(), 0.0);
+}
+
+TEST(Progress, TellsHowFarAPieceIs) {
+  const WorkerProgress inside = worker_progress_from_json({{"done", 64},
+                                                           {"total", 256},
+                                                           {"piece", 64},
+                                                           {"share", 0.237},
+                                                           {"phase", "sampling"},
+                                                           {"images_per_second", 3.0}});
+  EXPECT_EQ(describe(inside), "sampling 64/256 (next 64: 23 %), 3.0 images/s");
+  EXPECT_DOUBLE_EQ(inside.fraction(), (64 + 0.237 * 64) / 256);
+}
+
+TEST(Progress, PreparingIsNoPartOfTheJob) {
+  const WorkerProgress warming = worker_progress_from_json({{"done", 0},
+                                                            {"total", 1},
+                                                            {"piece", 1},
+                                                            {"share", 0.5},
+                                                            {"phase", "warming up"},
+                                                            {"preparing", true},
+                                                            {"seconds_left", 3}});
+  EXPECT_EQ(describe(warming), "warming up 50 %");
+  EXPECT_EQ(warming.fraction(), 0);
+  EXPECT_EQ(warming.seconds_left, 0)
+      << "else a job that has hours to go would count as nearly done";
+}
+
+TEST(Progress, TextsAreShortenedByCodePoints) {
+  EXPECT_EQ(shortened("evaluate", 8), "evaluate");
+  EXPECT_EQ(shortened("evaluate", 5), "eval…");
+  EXPECT_EQ(shortened("äöüß", 3), "äö…");
+  EXPECT_EQ(shortened("äöü", 3), "äöü");
+}
+
+TEST(Progress, TheLabelGivesWayToTheProgress) {
+  const Scratch folder;
+  std::FILE* out = std::fopen((folder / "out").c_str(), "w");
+  {
+    Progress progress(out, true, 1, 1);
+    progress.start_job("a", "evaluate of a model and a strategy with " + std::string(80, 'x'), 1);
+    progress.update("a", {1, 2, "sampling", 3.0});
+    progress.redraw();
+  }
+  std::fclose(out);
+  const std::string text = read_file(folder / "out");
+  EXPECT_NE(text.find("…: sampling 1/2, 3.0 images/s | "), std::string::npos) << text;
+  EXPECT_NE(text.find(" left"), std::string::npos) << text;
+}
+
+TEST(Progress, Durations) {
+  EXPECT_EQ(duration(0.44), "0.4 s");
+  EXPECT_EQ(duration(59.99), "1:00");
+  EXPECT_EQ(duration(65), "1:05");
+  EXPECT_EQ(duration(7384), "2:03:04");
+}
+
+TEST(Progress, RemainingTimeNeedsSomethingDone) {
+  EXPECT_FALSE(remaining_seconds(10, 0).has_value());
+  EXPECT_DOUBLE_EQ(*remaining_seconds(10, 0.25), 30);
+  EXPECT_DOUBLE_EQ(*remaining_seconds(10, 1.5), 0);
+}
+
+TEST(Progress, PlainLinesHaveNoControlCharacters) {
+  const Scratch folder;
+  std::FILE* out = std::fopen((folder / "out").c_str(), "w");
+  {
+    Progress progress(out, false, 2, 2);
+    progress.start_job("a", "first", 1);
+    progress.update("a", {1, 2, "sampling", 3.0});
+    progress.redraw();
+    progress.end_job("a", "done", true);
+    progress.start_job("b", "second", 1);
+  }
+  std::fclose(out);
+  const std::string text = read_file(folder / "out");
+  EXPECT_EQ(text.find_first_of("\r\033"), std::string::npos);
+  EXPECT_EQ(text.find("[1/2] first\n[1/2] first: done in "), 0u) << text;
+  EXPECT_NE(text.find(", 3.0 images/s\n[2/2] second\n"), std::string::npos) << text;
+}
+
+TEST(Progress, TerminalLineIsOverwrittenAndRemoved) {
+  const Scratch folder;
+  std::FILE* out = std::fopen((folder / "out").c_str(), "w");
+  {
+    Progress progress(out, true, 1, 1);
+    progress.start_job("a", "first", 1);
+    progress.update("a", {1, 2, "sampling", 3.0});
+    progress.redraw();
+  }
+  std::fclose(out);
+  const std::string text = read_file(folder / "out");
+  EXPECT_EQ(text.find('\n'), std::string::npos);
+  EXPECT_EQ(text.find("[1/1] first: sampling 1/2, 3.0 images/s | "), 0u) << text;
+  EXPECT_TRUE(text.ends_with("\r\033[J"));
+}
+
+TEST(Progress, EveryRunningJobHasALine) {
+  const Scratch folder;
+  std::FILE* out = std::fopen((folder / "out").c_str(), "w");
+  {
+    Progress progress(out, true, 3, 3);
+    progress.start_job("a", "first", 1);
+    progress.start_job("b", "second", 1);
+    progress.update("b", {1, 2, "", 0, 7});
+    progress.redraw();
+    progress.redraw();
+  }
+  std::fclose(out);
+  const std::string text = read_file(folder / "out");
+  EXPECT_NE(text.find("[1/3] first | "), std::string::npos) << text;
+  EXPECT_NE(text.find("\n[2/3] second: 1/2 | "), std::string::npos) << text;
+  EXPECT_NE(text.find(", 7.0 s left\n0 of 3 jobs done, 2 running | "), std::string::npos) << text;
+  EXPECT_NE(text.find("\r\033[2A\033[J[1/3] first"), std::string::npos) << "drawn over itself";
+}
+
+TEST(Progress, AFurtherAttemptKeepsItsNumber) {
+  const Scratch folder;
+  std::FILE* out = std::fopen((folder / "out").c_str(), "w");
+  {
+    Progress progress(out, false, 2, 2);
+    progress.start_job("a", "first", 1);
+    progress.end_job("a", "FAILED", false);
+    progress.start_job("b", "second", 1);
+    progress.start_job("a", "first", 1);
+  }
+  std::fclose(out);
+  const std::string text = read_file(folder / "out");
+  EXPECT_NE(text.find("[2/2] second\n[1/2] first\n"), std::string::npos) << text;
+}
+
+TEST(Device, ModelsAsTheSystemPrintsThem) {
+  EXPECT_EQ(cpu_model("processor\t: 0\nmodel name\t: Some CPU @ 2.0GHz\nmodel name\t: other\n"),
+            "Some CPU @ 2.0GHz");
+  EXPECT_EQ(cpu_model("nothing of it"), "");
+  EXPECT_EQ(gpu_model("Model: \t\t NVIDIA H100 80GB HBM3\nIRQ:   \t\t 10\n"),
+            "NVIDIA H100 80GB HBM3");
+  EXPECT_FALSE(device_model().empty());
+}
+
+}  // namespace
+}  // namespace tarflow::job

@@ -1,0 +1,61 @@
+// Commands that hang, and what they leave behind.
+#include "framework/process/command.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <thread>
+
+namespace tarflow::process {
+namespace {
+
+using std::chrono::milliseconds;
+using ::testing::HasSubstr;
+
+bool ends(pid_t process) {
+  for (int i = 0; i < 1000 && ::kill(process, 0) == 0; ++i) {
+    // A child that lost its parent is there until its new one has looked.
+    if (run_command({"ps", "-o", "stat=", "-p", std::to_string(process)}).out.starts_with("Z")) {
+      return true;
+    }
+    std::this_thread::sleep_for(milliseconds(10));
+  }
+  return ::kill(process, 0) != 0;
+}
+
+TEST(Command, TellsWhatItPrintedAndHowItEnded) {
+  const Said said = run_command({"sh", "-c", "echo out; echo err >&2; exit 3"});
+  EXPECT_EQ(said.status, 3);
+  EXPECT_EQ(said.out, "out\n");
+  EXPECT_EQ(said.complaint(), "err");
+  EXPECT_EQ(run_command({"/no/such/program"}).status, 127);
+  EXPECT_EQ(run_command({"sh", "-c", "kill -9 $$"}).status, 128 + SIGKILL);
+}
+
+TEST(Command, ThatHangsIsKilledWithItsChildren) {
+  const Said said = run_command({"sh", "-c", "sleep 600 & echo $!; wait"}, milliseconds(300));
+  EXPECT_EQ(said.status, 124);
+  EXPECT_THAT(said.complaint(), HasSubstr("in time"));
+  EXPECT_TRUE(ends(std::stoi(said.out))) << said.out;
+}
+
+TEST(Command, ThatClosesItsOutputsAndHangsIsKilled) {
+  EXPECT_EQ(run_command({"sh", "-c", "exec >&- 2>&-; sleep 600"}, milliseconds(300)).status, 124);
+}
+
+TEST(Command, IsOverThoughAChildKeepsItsOutputsOpen) {
+  const Said said = run_command({"sh", "-c", "sleep 600 & echo $!"});
+  EXPECT_EQ(said.status, 0);
+  const pid_t child = std::stoi(said.out);
+  EXPECT_EQ(::kill(child, SIGKILL), 0) << "it was not ended with the command";
+}
+
+TEST(Command, SeesTheVariablesItIsGiven) {
+  EXPECT_EQ(
+      run_command({"sh", "-c", "echo $A-$HOME"}, kCommandLimit, {"PATH=/usr/bin:/bin", "A=1"}).out,
+      "1-\n");
+}
+
+}  // namespace
+}  // namespace tarflow::process
