@@ -19,7 +19,8 @@ constexpr double kColumnPoints =
 constexpr double kCharacterPoints = 5;  // of a digit at 10 pt
 constexpr int kLongestLine = 40;        // characters of a cell that is not broken
 constexpr size_t kRowsOfAPage = 40;
-constexpr double kSharedByTexts = 0.65;  // of the line, by columns of long texts
+// Of the line, by columns of long texts.
+constexpr double kLeastOfTexts = 0.25, kMostOfTexts = 0.65;
 
 struct Size {
   const char* command;
@@ -162,13 +163,23 @@ double text_columns(const std::vector<Column>& columns) {
       std::count_if(columns.begin(), columns.end(), [](const Column& c) { return c.text; }));
 }
 
-bool fits(const Size& size, const std::vector<Column>& columns) {
+// What the columns without long texts take.
+double points_of(const Size& size, const std::vector<Column>& columns) {
   double points = 2 * size.separation * static_cast<double>(columns.size() - 1);
-  if (text_columns(columns) > 0) points += kSharedByTexts * kColumnPoints;
   for (const Column& column : columns) {
     if (!column.text) points += kCharacterPoints * size.scale * column.width;
   }
-  return points <= kColumnPoints;
+  return points;
+}
+
+// The part of the line that columns of long texts have.
+double share_of_texts(const Size& size, const std::vector<Column>& columns) {
+  return std::clamp(1 - points_of(size, columns) / kColumnPoints, kLeastOfTexts, kMostOfTexts);
+}
+
+bool fits(const Size& size, const std::vector<Column>& columns) {
+  const double texts = text_columns(columns) > 0 ? kLeastOfTexts : 0;
+  return points_of(size, columns) + texts * kColumnPoints <= kColumnPoints;
 }
 
 // The largest text that fits; the smallest where none does.
@@ -179,8 +190,9 @@ const Size& size_for(const std::vector<Column>& columns) {
   return kSizes.back();
 }
 
-std::string specification(const Table& table, const std::vector<Column>& columns) {
-  const double share = kSharedByTexts / std::max(1.0, text_columns(columns));
+std::string specification(const Table& table, const Size& size,
+                          const std::vector<Column>& columns) {
+  const double share = share_of_texts(size, columns) / std::max(1.0, text_columns(columns));
   std::string text = "@{}";
   for (size_t i = 0; i < columns.size(); ++i) {
     if (columns[i].text) {
@@ -267,7 +279,7 @@ std::string render_latex(const Table& table) {
   const Layout layout{
       .style = fmt::format("{}\\setlength{{\\tabcolsep}}{{{}pt}}\n", size.command, size.separation),
       .head = "\\toprule\n" + line_of(headings) + "\\midrule\n",
-      .specification = specification(table, columns),
+      .specification = specification(table, size, columns),
       .below = notes_below(table, notes),
       .scaled = !fits(size, columns)};
   if (rows.size() <= kRowsOfAPage) return floating(layout, caption, rows);
