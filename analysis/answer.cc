@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "analysis/data/deviation.h"
 #include "analysis/data/sources.h"
@@ -23,7 +24,10 @@ namespace {
 
 constexpr size_t kMostRows = 6;      // of the table
 constexpr size_t kMostNotValid = 3;  // kinds of what is not valid
+constexpr size_t kMostModels = 4;    // of a table of several models
+constexpr double kWithin = 0.01;     // of For's distance
 constexpr const char* kMore = "…";
+constexpr const char* kIndicativeNote = "indicative";  // the lines below the table say why
 
 // A cfg and self_denoising_lr of a family.
 struct Setting {
@@ -118,11 +122,9 @@ Cell seconds_cell(const Measured& measured, int decimals, const std::string& not
 }
 
 Cell rate_cell(const Measured& measured, const Measured* reference, const std::string& note) {
-  if (!reference) return {kNoValue};
-  if (measured.seconds && reference->seconds)
-    return number_cell(*reference->seconds / *measured.seconds, 2);
-  if (!measured.indicative_seconds || !reference->indicative_seconds) return {kNoValue};
-  return number_cell(*reference->indicative_seconds / *measured.indicative_seconds, 2, note);
+  if (const auto valid = rate(measured, reference)) return number_cell(valid, 2);
+  const auto indicative = rate(measured, reference, Timing::kIndicative);
+  return indicative ? number_cell(indicative, 2, note) : Cell{kNoValue};
 }
 
 Table table_of(const MeasuredFamily& family, size_t others) {
@@ -137,7 +139,7 @@ Table table_of(const MeasuredFamily& family, size_t others) {
     points.insert(points.end(), row->points.begin(), row->points.end());
     times.push_back(row->seconds ? row->seconds : row->indicative_seconds);
   }
-  const std::string note = "indicative";  // the lines below the table say why
+  const std::string note = kIndicativeNote;
   const bool distances = !family.distance_name.empty();
   Table table;
   table.title = fmt::format(
@@ -169,6 +171,90 @@ Table table_of(const MeasuredFamily& family, size_t others) {
     table.introduction += fmt::format("; not shown: {}", fmt::join(more, ", "));
   }
   return table;
+}
+
+// The strategy to show beside For: the fastest whose distance is at most 1 % above For's, else the
+// one of the smallest distance; without distances the fastest. nullptr where there is no other.
+const Measured* best_beside(const MeasuredFamily& family, const Measured* reference,
+                            const Setting& setting) {
+  const auto key = [&](const Measured& one) {
+    const bool compared = one.distance && reference && reference->distance;
+    const double distance = compared ? one.distance->value / reference->distance->value : 1;
+    const bool close = distance <= 1 + kWithin;
+    return std::tuple(!close, close ? 0 : distance, one.indicative_seconds.value_or(INFINITY));
+  };
+  const Measured* best = nullptr;
+  for (const Measured& one : family.measured) {
+    if (one.sequential || setting_of(one) != setting) continue;
+    if (!best || key(one) < key(*best)) best = &one;
+  }
+  return best;
+}
+
+// Two rows a model: For at its best setting, and the strategy that comes off best beside it.
+Table table_of_models(const std::vector<const MeasuredFamily*>& models, size_t others) {
+  Table table;
+  table.title = "Each model at its best setting";
+  table.columns = {{"model", Align::kLeft},
+                   {"setting", Align::kLeft},
+                   {"strategy", Align::kLeft},
+                   {"total s"},
+                   {"rate"},
+                   {"distance"},
+                   {"deviation"}};
+  std::set<std::string> distances;
+  bool smoke = false;
+  const size_t shown = std::min(models.size(), kMostModels);
+  for (size_t i = 0; i < shown; ++i) {
+    const MeasuredFamily& family = *models[i];
+    const Setting setting = best_setting(family);
+    const Measured* reference = nullptr;
+    for (const Measured& one : family.measured) {
+      if (one.sequential && setting_of(one) == setting && !reference) reference = &one;
+    }
+    smoke = smoke || family.smoke;
+    if (!family.distance_name.empty()) distances.insert(family.distance_name);
+    bool first = true;
+    for (const Measured* row : {reference, best_beside(family, reference, setting)}) {
+      if (!row) continue;
+      const auto seconds = row->seconds ? row->seconds : row->indicative_seconds;
+      table.rows.push_back({{first ? row->points.front().text("model") : ""},
+                            {first ? setting_text(setting) : ""},
+                            {row->strategy},
+                            seconds_cell(*row, decimals_for({seconds}), kIndicativeNote),
+                            rate_cell(*row, reference, kIndicativeNote),
+                            row->distance ? estimate_cell(*row->distance, 4) : Cell{kNoValue},
+                            median_deviation(*row, reference)});
+      table.rows.back()[5].note.clear();  // the table of distances says why there is no error
+      for (const Point& point : row->points) table.rows.back()[2].origins.push_back(point.origin());
+      first = false;
+    }
+  }
+  if (smoke) table.title = smoke_title(table.title);
+  table.introduction = fmt::format(
+      "For, and the fastest strategy within 1 % of its distance, else the nearest{}",
+      distances.empty() ? "" : fmt::format("; distance: {}", fmt::join(distances, ", ")));
+  const size_t more = models.size() - shown + others;
+  if (more > 0)
+    table.introduction += fmt::format("; not shown: {}", plural(more, "group") + " of settings");
+  return table;
+}
+
+// The largest family of each model, in the order of the families.
+std::vector<const MeasuredFamily*> largest_families(const std::vector<MeasuredFamily>& all) {
+  std::vector<const MeasuredFamily*> largest;
+  std::map<std::pair<std::string, std::string>, size_t> places;  // by model
+  for (const MeasuredFamily& family : all) {
+    const Point& point = family.measured.front().points.front();
+    const auto [place, fresh] =
+        places.try_emplace({point.text("model"), point.model_id()}, largest.size());
+    if (fresh) {
+      largest.push_back(&family);
+    } else if (family.measured.size() > largest[place->second]->measured.size()) {
+      largest[place->second] = &family;
+    }
+  }
+  return largest;
 }
 
 // Of the points, by experiment: "20 points of evaluate, 1 of igm_crm".
@@ -228,10 +314,10 @@ Answer make_answer(const std::vector<Point>& points, const std::vector<MeasuredF
   Answer answer;
   answer.findings = findings(points, families);
   const std::vector<MeasuredFamily> all = evaluated_families(points);
-  const auto largest = std::max_element(all.begin(), all.end(), [](const auto& a, const auto& b) {
-    return a.measured.size() < b.measured.size();
-  });
-  if (largest != all.end()) answer.tables.push_back(table_of(*largest, all.size() - 1));
+  const std::vector<const MeasuredFamily*> models = largest_families(all);
+  if (models.size() == 1) answer.tables.push_back(table_of(*models.front(), all.size() - 1));
+  if (models.size() > 1)
+    answer.tables.push_back(table_of_models(models, all.size() - models.size()));
   answer.what = what_was_run(points);
   add_timings(points, answer.not_valid);
   add_warnings(points, answer.not_valid);

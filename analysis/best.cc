@@ -10,7 +10,6 @@
 #include "analysis/data/timing.h"
 #include "analysis/show/format.h"
 #include "framework/core/error.h"
-#include "framework/core/statistics.h"
 #include "framework/core/strategy.h"
 
 namespace tarflow::analysis {
@@ -150,30 +149,16 @@ std::string measured_text(const Measured& measured, const BestOptions& options) 
       measured.points.front().text("distance_name"), estimate_text(*measured.distance, 4));
 }
 
-// The chosen distance minus For's: over seeds that both have where there are three, else of one
-// noise with what is known of its error.
-std::optional<Estimate> difference_of(const Choice& choice) {
-  std::map<std::optional<double>, const Point*> references;
-  for (const Point& point : choice.reference.points)
-    references.emplace(point.number("seed"), &point);
-  std::map<std::optional<double>, Estimate> by_seed;
-  for (const Point& point : choice.chosen.points) {
-    const auto found = references.find(point.number("seed"));
-    if (found == references.end()) continue;
-    if (const auto difference = difference_of(point, *found->second))
-      by_seed.emplace(found->first, *difference);
-  }
-  if (by_seed.empty()) return std::nullopt;
-  if (by_seed.size() < kFewestSeeds) return by_seed.begin()->second;
-  std::vector<double> values;
-  for (const auto& [seed, difference] : by_seed) values.push_back(difference.value);
-  const MeanError result = mean_error(values);
-  return Estimate{result.mean, result.error};
+// Over the seeds that both have; where they have none in common, of their own means.
+double times_as_fast(const Choice& choice, const BestOptions& options) {
+  const Timing worst = options.indicative ? Timing::kIndicative : Timing::kValid;
+  return rate(choice.chosen, &choice.reference, worst)
+      .value_or(*seconds_of(choice.reference, options) / *seconds_of(choice.chosen, options));
 }
 
 // What is known of the difference, and whether it may be more than was asked for.
 std::vector<std::string> difference_texts(const Choice& choice, const BestOptions& options) {
-  const auto difference = difference_of(choice);
+  const auto difference = mean_difference(choice.chosen.points, choice.reference.points);
   if (!difference) return {"the two have no noise in common: their difference has no error"};
   std::vector<std::string> texts = {"difference of the distances on the same noise: " +
                                     estimate_text(*difference, 4)};
@@ -219,10 +204,8 @@ std::string entry_of(const Choice& choice, const BestOptions& options, Models& m
   if (same(choice.chosen, choice.reference)) {
     text += comment("nothing else is as good and faster");
   } else {
-    text += comment(
-        fmt::format("{:.2f} times as fast as {}",
-                    *seconds_of(choice.reference, options) / *seconds_of(choice.chosen, options),
-                    measured_text(choice.reference, options)));
+    text += comment(fmt::format("{:.2f} times as fast as {}", times_as_fast(choice, options),
+                                measured_text(choice.reference, options)));
     for (const std::string& line : difference_texts(choice, options)) text += comment(line);
   }
   for (const std::string& line : disturbance_texts(choice)) text += comment(line);

@@ -56,14 +56,13 @@ struct Arguments {
 
 // Leaves the tables that the words ask for, and nothing else.
 void keep_tables(Report& report, const std::string& words) {
-  std::vector<Table> found = tables_with(report.tables, words);
-  if (found.empty()) {
-    if (report.tables.empty())
-      throw Error(fmt::format("no table has `{}`: these files give no table", words));
-    throw Error(fmt::format("no section or table has `{}` in its title", words),
+  if (report.tables.empty())
+    throw Error(fmt::format("no table has `{}`: these files give no table", words));
+  const std::vector<std::string> without = words_without_table(report.tables, words);
+  if (!without.empty())
+    throw Error(fmt::format("no section or table has `{}` in its title", without.front()),
                 "the titles are:\n" + table_titles(report.tables));
-  }
-  report.tables = std::move(found);
+  report.tables = tables_with(report.tables, words);
   report.title.clear();
   report.summary.clear();
   report.pictures.clear();

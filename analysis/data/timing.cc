@@ -7,6 +7,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "framework/core/arguments.h"
 #include "framework/core/foreign_share.h"
@@ -39,6 +40,8 @@ std::vector<std::string> other_reasons(const Point& point) {
   return reasons;
 }
 
+constexpr size_t kMostNamedValues = 6;  // of a setting, in a command
+
 std::string percent(double share) { return fmt::format("{:.0f} %", 100 * share); }
 
 // The sweep file that results/NAME.h5 is of, as run_sweep notes it beside the results; "" where
@@ -54,6 +57,40 @@ std::string sweep_file_of(const Source& source) {
   const fs::path relative = fs::relative(path, failed);
   return failed || relative.empty() || *relative.begin() == ".." ? path.string()
                                                                  : relative.string();
+}
+
+// The values of the points in a column as --only takes them; nothing where one cannot be stated so.
+std::optional<std::set<std::string>> values_of(const std::vector<Point>& points,
+                                               const std::string& column) {
+  std::set<std::string> values;
+  for (const Point& point : points) {
+    const std::string value = setting_text(point, column);
+    if (value.empty() || value.find(',') != std::string::npos) return std::nullopt;
+    values.insert(value);
+  }
+  return values;
+}
+
+// " --only KEY=VALUES" for each setting in which the points are fewer than all that the file has of
+// experiment evaluate. Their product may hold more points than these, never fewer.
+std::string narrowing(const std::vector<Point>& points) {
+  std::vector<Point> named, all;
+  for (const Point& point : points) {
+    if (point.source == points.front().source && timing_of(point) == Timing::kIndicative)
+      named.push_back(point);
+  }
+  for (const record::Row& row : points.front().source->sweep.rows) {
+    const Point point{&row, nullptr, points.front().source};
+    if (point.text("experiment") == "evaluate") all.push_back(point);
+  }
+  std::string text;
+  for (const char* column :
+       {"model", "strategy", "cfg", "self_denoising_lr", "attn_temp", "num_images", "seed"}) {
+    const auto own = values_of(named, column), those = values_of(all, column);
+    if (!own || !those || own->size() == those->size() || own->size() > kMostNamedValues) continue;
+    text += " --only " + shell_word(fmt::format("{}={}", column, fmt::join(*own, ",")));
+  }
+  return text;
 }
 
 }  // namespace
@@ -113,6 +150,7 @@ std::string measure_again_command(const std::vector<Point>& points) {
   const std::string file = source ? sweep_file_of(*source) : "";
   command += file.empty() ? "SWEEP.yaml" : shell_word(file);
   command += " --force --only experiment=evaluate";
+  if (source) command += narrowing(points);
   const fs::path folder = source ? source->file.parent_path() : fs::path();
   if (!file.empty() && folder != "results" && !folder.empty())
     command += " --results " + shell_word(folder.string());

@@ -25,8 +25,9 @@ std::string disturbance(const std::vector<Point>& points);
 // "indicative: others used 34 % to 61 % of the CPU (at most 10 % is valid)"; "" likewise.
 std::string indicative_note(const std::vector<Point>& points);
 
-// The command that measures the points of the first of these files again, as far as the file tells:
-// "run_sweep sweeps/demo.yaml --force --only experiment=evaluate".
+// The command that measures those of the points again whose times are indicative, and as few others
+// as --only can tell from them: "run_sweep sweeps/demo.yaml --force --only experiment=evaluate
+// --only cfg=1". Of the first of the points' files, as far as that tells its sweep file.
 std::string measure_again_command(const std::vector<Point>& points);
 
 // The reference's total time over the point's. Nothing where one is missing or worse than `worst`.

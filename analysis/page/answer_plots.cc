@@ -200,12 +200,9 @@ std::vector<Plot> rate_plots(const std::vector<MeasuredFamily>& families) {
     if (!reference) continue;
     std::vector<Bar> bars;
     for (const Measured* measured : beside(family, *reference)) {
-      const bool valid = reference->seconds && measured->seconds;
-      const auto time = valid ? &Measured::seconds : &Measured::indicative_seconds;
-      if (reference->*time && measured->*time) {
-        const double rate = *(reference->*time) / *(measured->*time);
-        bars.push_back({measured->strategy, rate, !valid});
-      }
+      const auto valid = rate(*measured, reference);
+      const auto shown = valid ? valid : rate(*measured, reference, Timing::kIndicative);
+      if (shown) bars.push_back({measured->strategy, *shown, !valid});
     }
     if (!bars.empty()) plots.push_back(rate_plot(family, *reference, std::move(bars)));
   }

@@ -298,8 +298,8 @@ std::vector<const Measured*> cells_of_kind(const MeasuredFamily& family, const K
 
 std::string rate_line(const MeasuredFamily& family, const Measured& measured) {
   const Measured* reference = sequential_beside(family, measured);
-  if (!reference || !reference->seconds || !measured.seconds) return "";
-  return fmt::format("{:.2f}×", *reference->seconds / *measured.seconds);
+  const auto faster = rate(measured, reference);
+  return faster ? fmt::format("{:.2f}×", *faster) : "";
 }
 
 // Puts the cell into the panel. Of several in one place, which differ in what is no axis, the one

@@ -60,31 +60,64 @@ std::vector<const Measured*> rivals(const MeasuredFamily& family, const Measured
   return found;
 }
 
+bool is_close(const Measured& other, const Measured& reference) {
+  return other.distance->value <= (1 + kWithin) * reference.distance->value;
+}
+
+struct Close {
+  const Measured* fastest = nullptr;  // within 1 % of For's distance
+  double rate = 0;                    // its
+  size_t without_valid_time = 0;      // others that are as close
+};
+
+Close fastest_within(const std::vector<const Measured*>& others, const Measured& reference,
+                     Timing worst) {
+  Close close;
+  for (const Measured* other : others) {
+    if (!is_close(*other, reference)) continue;
+    if (!other->seconds && other->indicative_seconds) ++close.without_valid_time;
+    const auto faster = rate(*other, &reference, worst);
+    if (faster && (!close.fastest || *faster > close.rate)) {
+      close.fastest = other;
+      close.rate = *faster;
+    }
+  }
+  return close;
+}
+
+std::string plural_of_strategies(size_t count) {
+  return count == 1 ? "1 other strategy" : fmt::format("{} other strategies", count);
+}
+
 std::string comparison(const MeasuredFamily& family, const Measured& reference) {
   const std::vector<const Measured*> others = rivals(family, reference);
   if (others.empty()) return " No other strategy was measured there.";
-  // Indicative times are compared where For has no valid one.
-  const auto time_of = reference.seconds ? &Measured::seconds : &Measured::indicative_seconds;
-  const Measured *fastest = nullptr, *nearest = nullptr;
-  for (const Measured* other : others) {
-    if (!nearest || other->distance->value < nearest->distance->value) nearest = other;
-    const bool close = other->distance->value <= (1 + kWithin) * reference.distance->value;
-    if (close && other->*time_of && (!fastest || *(other->*time_of) < *(fastest->*time_of)))
-      fastest = other;
-  }
-  if (!fastest || !(reference.*time_of)) {
+  // Indicative times are compared where no valid ones can be.
+  const Close valid = fastest_within(others, reference, Timing::kValid);
+  const Close close =
+      valid.fastest ? valid : fastest_within(others, reference, Timing::kIndicative);
+  if (!close.fastest) {
+    const Measured* nearest =
+        *std::min_element(others.begin(), others.end(), [](const Measured* a, const Measured* b) {
+          return a->distance->value < b->distance->value;
+        });
     return fmt::format(
-        " No other strategy with a{} time is within 1 % of that distance. The nearest is {}: {}.{}",
-        reference.seconds ? " valid" : "", nearest->strategy, distance_text(*nearest),
-        verdict(*nearest, reference));
+        " No other strategy with a time is within 1 % of that distance. The nearest is {}: {}.{}",
+        nearest->strategy, distance_text(*nearest), verdict(*nearest, reference));
   }
-  const double rate = *(reference.*time_of) / *(fastest->*time_of);
-  return fmt::format(
+  const Measured& fastest = *close.fastest;
+  std::string text = fmt::format(
       " The fastest other strategy within 1 % of that distance is {}: {:.3g} s, {:.2f} times "
       "{}{}, distance {}.{}",
-      fastest->strategy, *(fastest->*time_of), rate >= 1 ? rate : 1 / rate,
-      rate >= 1 ? "as fast" : "slower", reference.seconds ? "" : " (indicative)",
-      distance_text(*fastest), verdict(*fastest, reference));
+      fastest.strategy, *(valid.fastest ? fastest.seconds : fastest.indicative_seconds),
+      close.rate >= 1 ? close.rate : 1 / close.rate, close.rate >= 1 ? "as fast" : "slower",
+      valid.fastest ? "" : " (indicative)", distance_text(fastest), verdict(fastest, reference));
+  if (valid.fastest && valid.without_valid_time > 0) {
+    text += fmt::format(" {} within 1 % {} no valid time and may be faster.",
+                        plural_of_strategies(valid.without_valid_time),
+                        valid.without_valid_time == 1 ? "has" : "have");
+  }
+  return text;
 }
 
 std::string paragraph(const MeasuredFamily& family) {

@@ -74,6 +74,15 @@ std::vector<Table> tables_with(const std::vector<Table>& tables, std::string_vie
   return found;
 }
 
+std::vector<std::string> words_without_table(const std::vector<Table>& tables,
+                                             std::string_view words) {
+  std::vector<std::string> without;
+  for (const std::string& word : alternatives(words)) {
+    if (tables_with(tables, word).empty()) without.push_back(word);
+  }
+  return without;
+}
+
 std::string table_titles(const std::vector<Table>& tables) {
   std::string text, section;
   for (const Table& table : tables) {

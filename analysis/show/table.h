@@ -83,6 +83,9 @@ bool holds_words(const Table& table, std::string_view words);
 // The tables that `words` ask for, whatever their case: for each alternative those whose section or
 // title has it, else those whose introduction has it.
 std::vector<Table> tables_with(const std::vector<Table>& tables, std::string_view words);
+// Those of the alternatives that ask for no table.
+std::vector<std::string> words_without_table(const std::vector<Table>& tables,
+                                             std::string_view words);
 // Each section with the titles of its tables, a line each: what `words` may ask for.
 std::string table_titles(const std::vector<Table>& tables);
 

@@ -6,7 +6,6 @@
 #include <tuple>
 
 #include "analysis/tables/speedup_block.h"
-#include "framework/core/statistics.h"
 
 namespace tarflow::analysis {
 namespace {
@@ -29,15 +28,28 @@ std::optional<Estimate> distance_over_seeds(const std::vector<Point>& points) {
   return mean_distance(firsts);
 }
 
-// Of those whose times are not worse than `worst`.
-std::optional<double> median_seconds(const std::vector<Point>& points, Timing worst) {
-  std::vector<double> values;
+using Seconds = std::map<std::optional<double>, double>;  // by seed
+
+// Of those whose times are not worse than `worst`; of a seed that was measured again the mean.
+Seconds seconds_by_seed(const std::vector<Point>& points, Timing worst) {
+  Seconds sums;
+  std::map<std::optional<double>, int> counts;
   for (const Point& point : points) {
     const auto seconds = point.number("total_seconds");
-    if (seconds && *seconds > 0 && timing_of(point) <= worst) values.push_back(*seconds);
+    if (!seconds || *seconds <= 0 || timing_of(point) > worst) continue;
+    sums[point.number("seed")] += *seconds;
+    ++counts[point.number("seed")];
   }
-  if (values.empty()) return std::nullopt;
-  return quantile(std::move(values), 0.5);
+  for (auto& [seed, sum] : sums) sum /= counts.at(seed);
+  return sums;
+}
+
+std::optional<double> mean_seconds(const std::vector<Point>& points, Timing worst) {
+  const Seconds seconds = seconds_by_seed(points, worst);
+  if (seconds.empty()) return std::nullopt;
+  double sum = 0;
+  for (const auto& [seed, value] : seconds) sum += value;
+  return sum / static_cast<double>(seconds.size());
 }
 
 MeasuredFamily family_of(std::vector<Point> points, const StrategyNames& names) {
@@ -62,8 +74,8 @@ MeasuredFamily family_of(std::vector<Point> points, const StrategyNames& names) 
     measured.cfg = std::get<1>(key);
     measured.lr = std::get<2>(key);
     measured.sequential = is_sequential(own.front());
-    measured.seconds = median_seconds(own, Timing::kValid);
-    measured.indicative_seconds = median_seconds(own, Timing::kIndicative);
+    measured.seconds = mean_seconds(own, Timing::kValid);
+    measured.indicative_seconds = mean_seconds(own, Timing::kIndicative);
     measured.distance = distance_over_seeds(own);
     measured.points = std::move(own);
     family.measured.push_back(std::move(measured));
@@ -101,6 +113,20 @@ std::vector<MeasuredFamily> families_of(const std::vector<Point>& points, bool w
 }
 
 }  // namespace
+
+std::optional<double> rate(const Measured& measured, const Measured* reference, Timing worst) {
+  if (!reference) return std::nullopt;
+  const Seconds own = seconds_by_seed(measured.points, worst);
+  const Seconds theirs = seconds_by_seed(reference->points, worst);
+  double sum = 0, reference_sum = 0;
+  for (const auto& [seed, seconds] : own) {
+    const auto other = theirs.find(seed);
+    if (other == theirs.end()) continue;
+    sum += seconds;
+    reference_sum += other->second;
+  }
+  return sum > 0 ? std::optional(reference_sum / sum) : std::nullopt;
+}
 
 std::vector<MeasuredFamily> measured_families(const std::vector<Point>& points) {
   return families_of(points, /*with_distance=*/true);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "analysis/data/points.h"
+#include "analysis/data/timing.h"
 #include "analysis/tables/distances.h"
 
 namespace tarflow::analysis {
@@ -18,10 +19,16 @@ struct Measured {
   bool sequential = false;
   // The mean over seeds; a seed counts once.
   std::optional<Estimate> distance;
-  std::optional<double> seconds;  // median of the valid total times; nothing without one
-  // Median of the total times as they were measured, valid or not; nothing of a smoke run.
+  // The mean over seeds of the valid total times; nothing without one.
+  std::optional<double> seconds;
+  // The same of the total times as they were measured, valid or not; nothing of a smoke run.
   std::optional<double> indicative_seconds = {};
 };
+
+// The reference's total time over the strategy's, each the mean over the seeds that both have times
+// for which are not worse than `worst`. Nothing where there is no such seed.
+std::optional<double> rate(const Measured& measured, const Measured* reference,
+                           Timing worst = Timing::kValid);
 
 // What may be compared with each other: equal in all but strategy, cfg, self-denoising and seed.
 struct MeasuredFamily {

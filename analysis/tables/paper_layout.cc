@@ -13,8 +13,9 @@ namespace {
 
 constexpr double kWithin = 0.01;  // of For's distance
 
-bool comparable(const SpeedupRow& row) {
-  return invalid_timing(row).empty() && row.mean_time("total_seconds") && row.mean("distance");
+// Whether the row has a distance, and times that are not worse than `worst`.
+bool comparable(const SpeedupRow& row, Timing worst) {
+  return timing_of(row) <= worst && row.mean_time("total_seconds") && row.mean("distance");
 }
 
 // What one column shows.
@@ -24,19 +25,29 @@ struct Shown {
   const PublishedModel* published = nullptr;
 };
 
-// The strategy to show; nullptr where none will do.
-const SpeedupRow* strategy_of(const Shown& shown) {
+// The fastest whose distance is within the limit; nullptr where none is.
+const SpeedupRow* fastest_within(const Shown& shown, Timing worst) {
   const double limit = *shown.reference->mean("distance") * (1 + kWithin);
   const SpeedupRow* best = nullptr;
   for (const SpeedupRow& row : shown.block->rows) {
-    if (is_sequential(row.first()) || !comparable(row)) continue;
-    if (shown.published &&
-        row.first().text("strategy_blocks") == describe(shown.published->strategy))
-      return &row;
-    if (*row.mean("distance") > limit) continue;
+    if (is_sequential(row.first()) || !comparable(row, worst) || *row.mean("distance") > limit)
+      continue;
     if (!best || *row.mean_time("total_seconds") < *best->mean_time("total_seconds")) best = &row;
   }
   return best;
+}
+
+// The strategy to show; nullptr where none will do.
+const SpeedupRow* strategy_of(const Shown& shown) {
+  if (shown.published) {
+    const std::string blocks = describe(shown.published->strategy);
+    for (const SpeedupRow& row : shown.block->rows) {
+      if (comparable(row, Timing::kIndicative) && row.first().text("strategy_blocks") == blocks)
+        return &row;
+    }
+  }
+  const SpeedupRow* const valid = fastest_within(shown, Timing::kValid);
+  return valid ? valid : fastest_within(shown, Timing::kIndicative);
 }
 
 // One column a model and device: the block of the smallest distance.
@@ -44,7 +55,7 @@ std::vector<Shown> columns_of(const std::vector<SpeedupBlock>& blocks, const Pub
   std::map<std::pair<std::string, std::string>, Shown> columns;
   for (const SpeedupBlock& block : blocks) {
     const SpeedupRow* reference = block.reference();
-    if (!reference || !comparable(*reference)) continue;
+    if (!reference || !comparable(*reference, Timing::kIndicative)) continue;
     Shown& shown = columns[{block.model, block.first().text("device")}];
     if (shown.block && *shown.reference->mean("distance") <= *reference->mean("distance")) continue;
     shown = {&block, reference,
@@ -57,9 +68,11 @@ std::vector<Shown> columns_of(const std::vector<SpeedupBlock>& blocks, const Pub
 
 // "For" time, its distance, the strategy, its time, its distance, the rate.
 std::vector<Cell> measured_cells(const Shown& shown) {
-  const auto time = [](const SpeedupRow& row) {
+  const std::string note = indicative_note(shown.block->all_points());
+  const auto time = [&](const SpeedupRow& row) {
     const auto seconds = row.mean_time("total_seconds");
-    return number_cell(seconds, decimals_for({seconds}));
+    return number_cell(seconds, decimals_for({seconds}),
+                       timing_of(row) == Timing::kIndicative ? note : "");
   };
   const auto distance = [](const SpeedupRow& row) {
     Cell cell = estimate_cell(*mean_distance(row.points), 4);
@@ -81,7 +94,9 @@ std::vector<Cell> measured_cells(const Shown& shown) {
   lead_to(cells.back(), *row);
   cells.push_back(time(*row));
   cells.push_back(distance(*row));
-  cells.push_back(number_cell(rate(*row, shown.reference), 2));
+  const auto valid = rate(*row, shown.reference);
+  cells.push_back(valid ? number_cell(valid, 2)
+                        : number_cell(rate(*row, shown.reference, Timing::kIndicative), 2, note));
   return cells;
 }
 

@@ -6,7 +6,7 @@ set ylabel 'FD(imagenette64_extractor)'
 set logscale x
 set format x '%g'
 set offsets 0, 0, graph 0.05, graph 0.12
-set xrange [1.033133516153846:12.158139882]
+set xrange [1.025195334871795:12.1418670975]
 set xtics (2, 5, 10)
 set terminal svg noenhanced size 460,584 font 'sans-serif,14' background rgb 'white'
 set output 'pareto_imagenette64.svg'

@@ -1,6 +1,10 @@
 #include "framework/core/share.h"
 
+#include <fmt/format.h>
+
 #include <cstdlib>
+
+#include "framework/core/error.h"
 
 namespace tarflow {
 namespace fs = std::filesystem;
@@ -16,7 +20,11 @@ fs::path program_folder() { return fs::read_symlink("/proc/self/exe").parent_pat
 
 std::filesystem::path site_folder() {
   const char* site = std::getenv("TARFLOW_SITE");
-  return site && *site == '/' ? std::filesystem::path(site) : std::filesystem::path("/etc/tarflow");
+  if (!site || *site == '\0') return "/etc/tarflow";
+  if (*site != '/')
+    throw Error(fmt::format("TARFLOW_SITE is `{}`, which is no absolute path", site),
+                "set it to the whole path of the site's folder, or unset it");
+  return site;
 }
 
 }  // namespace tarflow

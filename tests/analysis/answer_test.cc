@@ -14,6 +14,7 @@ namespace tarflow::analysis {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
@@ -163,6 +164,28 @@ TEST_F(AnswerTest, WithoutDistancesTheSettingWithMostStrategiesIsShown) {
   const std::string text = answer();
   EXPECT_THAT(text, HasSubstr("demo at cfg 2, self_denoising_lr 0\n"));
   EXPECT_THAT(text, Not(HasSubstr("FD(small)")));
+}
+
+TEST_F(AnswerTest, OfSeveralModelsEachHasForAndTheBestStrategyBesideIt) {
+  for (const std::string model : {"afhq", "img64"}) {
+    const auto one = [&](const std::string& id, const std::string& strategy, double seconds,
+                         double distance) {
+      record::Row row = testing::evaluate_row(
+          model + id, "", strategy, strategy == "For" ? kSequential : "block 2: gs " + id, seconds);
+      row["model"] = model;
+      row["distance"] = distance;
+      add(row, 1);
+    };
+    one("a", "For", 8, 1);
+    one("b", "near", 4, 1.005);
+    one("c", "fast", 1, 1.5);
+  }
+  const std::string text = answer();
+  EXPECT_THAT(text, HasSubstr("Each model at its best setting"));
+  EXPECT_THAT(text, ContainsRegex("afhq +cfg 1, self_denoising_lr 0 +For +8"));
+  EXPECT_THAT(text, ContainsRegex("img64 +cfg 1, self_denoising_lr 0 +For +8"));
+  EXPECT_THAT(text, ContainsRegex("near +4.* 2.00 +1.0050"));
+  EXPECT_THAT(text, Not(ContainsRegex("fast +1")));
 }
 
 TEST_F(AnswerTest, ASmokeRunSaysSoInEveryTitleAndHasNoRate) {

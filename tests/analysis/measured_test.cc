@@ -46,7 +46,18 @@ TEST(Measured, SeedsOfOneSettingAreOne) {
   EXPECT_THAT(measured.points, SizeIs(3));
   EXPECT_NEAR(measured.distance->value, 1.2, 1e-12);
   EXPECT_NEAR(*measured.distance->error, std::sqrt(0.08 / 6), 1e-12);
-  EXPECT_THAT(measured.seconds, Optional(DoubleEq(10)));
+  EXPECT_THAT(measured.seconds, Optional(DoubleEq((9 + 10 + 12) / 3.0)));
+}
+
+TEST(Measured, ARateIsOfTheSeedsThatBothHave) {
+  const Made made =
+      make({row("a", "For", 9, 1.0, 0), row("b", "For", 11, 1.2, 1), row("c", "A", 2, 1.0, 1),
+            row("d", "A", 3, 1.2, 1), row("e", "A", 100, 1.2, 2)});
+  const std::vector<Measured>& all = made.families[0].measured;
+  ASSERT_THAT(all, SizeIs(2));
+  EXPECT_THAT(rate(all[1], &all[0]), Optional(DoubleEq(11 / 2.5)));
+  EXPECT_THAT(rate(all[0], &all[0]), Optional(DoubleEq(1)));
+  EXPECT_FALSE(rate(all[1], nullptr).has_value());
 }
 
 TEST(Measured, OnlyValidTimesCount) {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <deque>
 
 #include "analysis/page/answer_plots.h"
 #include "analysis/page/choice_plots.h"
@@ -33,6 +34,9 @@ Measured measured(const std::string& strategy, double seconds, double distance, 
   made.sequential = strategy == "For";
   made.distance = Estimate{distance, error};
   made.seconds = seconds;
+  static std::deque<record::Row> rows;  // points lead to theirs
+  rows.push_back(testing::evaluate_row("p", "j", strategy, "", seconds));
+  made.points = {{&rows.back(), nullptr, nullptr}};
   return made;
 }
 
@@ -155,18 +159,23 @@ TEST(AnswerPlots, ToughBlocksAreBarsOfTheirOwn) {
 }
 
 TEST(AnswerPlots, RatesOfTimesThatAreNotValidAreHatched) {
-  std::vector<Measured> all = {measured("For", 10, 1.0), measured("A", 4, 1.1)};
-  auto plots = rate_plots({family(all)});
+  std::vector<record::Row> rows = {
+      testing::evaluate_row("p1", "j1", "For", "blocks 1-0: sequential", 10),
+      testing::evaluate_row("p2", "j1", "A", "blocks 1-0: jacobi 4 guess z", 4)};
+  const auto plots_of = [](const std::vector<record::Row>& made) {
+    const std::vector<Source> sources = {testing::make_source("demo", made, {})};
+    return rate_plots(measured_families(points_of(sources)));
+  };
+  auto plots = plots_of(rows);
   ASSERT_THAT(plots, SizeIs(1));
   EXPECT_THAT(plots[0].data, HasSubstr("0 2.5 NaN 2.5 \"2.50\"\n"));
-  for (Measured& one : all) one.indicative_seconds = one.seconds;
-  all[1].seconds.reset();
-  plots = rate_plots({family(all)});
+  rows[1]["exclusive"] = int64_t{0};
+  plots = plots_of(rows);
   ASSERT_THAT(plots, SizeIs(1));
   EXPECT_THAT(plots[0].data, HasSubstr("0 NaN 2.5 2.5 \"2.50\"\n"));
   EXPECT_THAT(plots[0].caption, HasSubstr("indicative"));
-  all[1].indicative_seconds.reset();
-  EXPECT_THAT(rate_plots({family(all)}), IsEmpty());
+  rows[1].erase("total_seconds");
+  EXPECT_THAT(plots_of(rows), IsEmpty());
 }
 
 TEST(AnswerPlots, DeviationsStandAgainstPasses) {

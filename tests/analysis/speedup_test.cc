@@ -221,15 +221,19 @@ TEST(Speedup, PublishedFiguresStandBesideTheSameStrategy) {
   EXPECT_THAT(markdown_of(demo(), &published), Not(HasSubstr("ublished")));
 }
 
-TEST(Speedup, ThePapersLayoutTakesValidTimesWithinOnePercentOnly) {
+TEST(Speedup, ThePapersLayoutTakesStrategiesWithinOnePercentAndMarksIndicativeTimes) {
   Source source = demo();
   EXPECT_THAT(markdown_of(source), HasSubstr("| rate | 2.50 |\n"));
   source.sweep.rows[1]["distance"] = 1.25 * 1.02;
   EXPECT_THAT(markdown_of(source), HasSubstr("no strategy is within 1 % of For's distance"));
   source.sweep.rows[1]["distance"] = 1.25;
   source.sweep.rows[1]["exclusive"] = int64_t{0};
-  EXPECT_THAT(markdown_of(source), HasSubstr("no strategy is within 1 % of For's distance"));
+  EXPECT_THAT(markdown_of(source),
+              AllOf(HasSubstr("| \"For\" time | 10.00 |"), HasSubstr("| time | 4.00ᵃ |"),
+                    HasSubstr("| rate | 2.50ᵃ |\n")));
   source.sweep.rows[0]["interrupted"] = int64_t{1};
+  EXPECT_THAT(markdown_of(source), HasSubstr("| \"For\" time | 10.00ᵃ |"));
+  source.sweep.rows[0]["smoke"] = source.sweep.rows[1]["smoke"] = int64_t{1};
   EXPECT_THAT(markdown_of(source), Not(HasSubstr("paper's layout")));
 }
 

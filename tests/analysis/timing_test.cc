@@ -90,5 +90,18 @@ TEST(Timing, TheCommandThatMeasuresAgainNamesTheSweepFile) {
   fs::remove_all(folder);
 }
 
+TEST(Timing, TheCommandThatMeasuresAgainNamesWhatWasDisturbed) {
+  std::vector<record::Row> rows = {disturbed("a", 10, 0.34), disturbed("b", 10, 0.34)};
+  for (int i = 0; i < 4; ++i) {
+    rows.push_back(testing::evaluate_row(fmt::format("v{}", i), "j1", "[1-8-4-4]", "x", 4));
+    rows.back()["cfg"] = 0.5 * (1 + i);
+  }
+  rows[1]["cfg"] = 2.0;
+  const Made made(rows);
+  EXPECT_EQ(measure_again_command({made.points[0], made.points[1]}),
+            "run_sweep SWEEP.yaml --force --only experiment=evaluate --only strategy=For --only "
+            "cfg=1,2");
+}
+
 }  // namespace
 }  // namespace tarflow::analysis

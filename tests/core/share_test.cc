@@ -2,9 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <string>
+
+#include "framework/core/error.h"
 
 namespace tarflow {
 namespace {
@@ -22,6 +25,18 @@ TEST(Share, IsTheInstalledFolderWhereThereIsOneAndElseTheBuildFolders) {
 
 TEST(Share, FollowsLinksToTheProgram) {
   EXPECT_TRUE(fs::exists(program_folder() / fs::read_symlink("/proc/self/exe").filename()));
+}
+
+TEST(Share, ASiteFolderIsAnAbsolutePath) {
+  const char* const before = std::getenv("TARFLOW_SITE");
+  const std::string kept = before ? before : "";
+  ::setenv("TARFLOW_SITE", "site", 1);
+  EXPECT_THROW(site_folder(), Error) << "its models would depend on the working folder";
+  ::setenv("TARFLOW_SITE", "/data/site", 1);
+  EXPECT_EQ(site_folder(), "/data/site");
+  ::unsetenv("TARFLOW_SITE");
+  EXPECT_EQ(site_folder(), "/etc/tarflow");
+  if (before) ::setenv("TARFLOW_SITE", kept.c_str(), 1);
 }
 
 }  // namespace
