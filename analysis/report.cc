@@ -37,7 +37,7 @@ namespace {
 
 void add_pictures(Report& report, const std::vector<Point>& points,
                   const std::filesystem::path& folder) {
-  for (const SampleGrid& grid : sample_grids(points)) {
+  for (const SampleGrid& grid : sample_grids(points, report.problems)) {
     try {
       report.pictures.push_back(write_sample_grid(grid, folder));
       if (has_differences(grid)) report.pictures.push_back(write_difference_grid(grid, folder));
@@ -47,11 +47,14 @@ void add_pictures(Report& report, const std::vector<Point>& points,
   }
 }
 
-void add_strips(Report& report, const Strips& strips, const std::filesystem::path& folder) {
-  try {
-    report.pictures.push_back(write_strips(strips, folder));
-  } catch (const Error& error) {
-    report.problems.push_back(error.what());
+void add_strips(Report& report, const std::vector<Strips>& all,
+                const std::filesystem::path& folder) {
+  for (const Strips& strips : all) {
+    try {
+      report.pictures.push_back(write_strips(strips, folder));
+    } catch (const Error& error) {
+      report.problems.push_back(error.what());
+    }
   }
 }
 
@@ -92,60 +95,75 @@ void add_iterations(TableSet& tables, const TableSet& iterations) {
                          iterations.left_out.end());
 }
 
+// The tables of one experiment, its pictures added to the report. Nothing where only pictures show
+// it; `shown` tells whether there are any.
+std::optional<TableSet> tables_of(const std::string& experiment, const std::vector<Point>& own,
+                                  const Published* published, const std::filesystem::path& folder,
+                                  const ReportOptions& options, Report& report, bool& shown) {
+  std::vector<std::string>& problems = report.problems;
+  shown = true;
+  if (experiment == "igm_crm") return crm_tables(own, published, options.norm);
+  if (experiment == "bpd") return likelihood_tables(own);
+  if (experiment == "convergence") return convergence_tables(own);
+  if (experiment == "benchmark") return benchmark_tables(own, published);
+  if (experiment == "tune") return tuning_tables(own);
+  if (experiment == "device_error") return device_error_tables(own);
+  if (experiment == "evaluate") {
+    TableSet tables = speedup_tables(own, published);
+    add_iterations(tables, iteration_tables(own, published));
+    add_pictures(report, own, folder);
+    return tables;
+  }
+  if (experiment == "compare") {
+    add_strips(report, compare_strips(own, problems), folder);
+    return difference_tables(own);
+  }
+  if (experiment == "train") {
+    add_strips(report, training_strips(own, problems), folder);
+    return training_tables(own);
+  }
+  if (experiment == "trace") {
+    add_strips(report, trace_strips(own, problems), folder);
+  } else if (experiment == "sample") {
+    add_strips(report, sample_strips(own, problems), folder);
+  } else {
+    shown = false;
+  }
+  return std::nullopt;
+}
+
+void add_experiment(Report& report, const std::string& experiment, const std::vector<Point>& own,
+                    const Published* published, const std::filesystem::path& folder,
+                    const ReportOptions& options) {
+  bool shown = false;
+  auto tables = tables_of(experiment, own, published, folder, options, report, shown);
+  name_pictures(report, own);
+  if (!tables) {
+    const std::string name = experiment.empty() ? "unnamed experiment" : experiment;
+    report.coverage.push_back(
+        fmt::format("{}: {} with results{}.", name, plural(own.size(), "point"),
+                    shown ? ", shown in pictures" : "; this experiment has no table"));
+    return;
+  }
+  for (Table& table : tables->tables) {
+    if (table.section.empty()) table.section = section_of(experiment);
+  }
+  add_coverage(report, experiment, own.size(), *tables);
+  // The CRM tells which strategies to try, so it is read first.
+  const auto where = experiment == "igm_crm" ? report.tables.begin() : report.tables.end();
+  report.tables.insert(where, tables->tables.begin(), tables->tables.end());
+}
+
 void add_tables(Report& report, const std::vector<Point>& points, const Published* published,
                 const std::filesystem::path& folder, const ReportOptions& options) {
   std::map<std::string, std::vector<Point>> experiments;
   for (const Point& point : points) experiments[point.text("experiment")].push_back(point);
   for (const auto& [experiment, own] : experiments) {
-    TableSet tables;
-    if (experiment == "igm_crm") {
-      tables = crm_tables(own, published, options.norm);
-    } else if (experiment == "bpd") {
-      tables = likelihood_tables(own);
-    } else if (experiment == "evaluate") {
-      tables = speedup_tables(own, published);
-      add_iterations(tables, iteration_tables(own, published));
-      add_pictures(report, own, folder);
-    } else if (experiment == "convergence") {
-      tables = convergence_tables(own);
-    } else if (experiment == "trace") {
-      for (const Strips& strips : trace_strips(own)) add_strips(report, strips, folder);
-      report.coverage.push_back(
-          fmt::format("trace: {} with results, shown in pictures.", plural(own.size(), "point")));
-      name_pictures(report, own);
-      continue;
-    } else if (experiment == "sample") {
-      for (const Strips& strips : sample_strips(own)) add_strips(report, strips, folder);
-      report.coverage.push_back(
-          fmt::format("sample: {} with results, shown in pictures.", plural(own.size(), "point")));
-      continue;
-    } else if (experiment == "compare") {
-      tables = difference_tables(own);
-      for (const Strips& strips : compare_strips(own)) add_strips(report, strips, folder);
-    } else if (experiment == "benchmark") {
-      tables = benchmark_tables(own, published);
-    } else if (experiment == "tune") {
-      tables = tuning_tables(own);
-    } else if (experiment == "train") {
-      tables = training_tables(own);
-      for (const Strips& strips : training_strips(own)) add_strips(report, strips, folder);
-    } else if (experiment == "device_error") {
-      tables = device_error_tables(own);
-    } else {
-      report.coverage.push_back(fmt::format("{}: {} with results; this experiment has no table.",
-                                            experiment.empty() ? "unnamed experiment" : experiment,
-                                            plural(own.size(), "point")));
-      name_pictures(report, own);
-      continue;
+    try {
+      add_experiment(report, experiment, own, published, folder, options);
+    } catch (const Error& failure) {  // the others have their tables all the same
+      report.problems.push_back(fmt::format("{}: no tables: {}", experiment, failure.what()));
     }
-    for (Table& table : tables.tables) {
-      if (table.section.empty()) table.section = section_of(experiment);
-    }
-    add_coverage(report, experiment, own.size(), tables);
-    name_pictures(report, own);
-    // The CRM tells which strategies to try, so it is read first.
-    const auto where = experiment == "igm_crm" ? report.tables.begin() : report.tables.end();
-    report.tables.insert(where, tables.tables.begin(), tables.tables.end());
   }
   if (auto table = status_table(points)) {
     table->section = "Status";

@@ -81,6 +81,18 @@ const record::Array* Point::array(const std::string& path) const {
   return nullptr;
 }
 
+const record::Array* array_or_problem(const Point& point, const std::string& path,
+                                      std::vector<std::string>& problems) {
+  try {
+    return point.array(path);
+  } catch (const Error& failure) {
+    const std::string problem = failure.what();
+    if (std::find(problems.begin(), problems.end(), problem) == problems.end())
+      problems.push_back(problem);
+    return nullptr;
+  }
+}
+
 std::vector<std::string> Point::array_paths() const {
   std::vector<std::string> paths;
   if (!job) return paths;

@@ -59,6 +59,11 @@ struct Point {
   std::string content_sha256(const std::string& field) const;
 };
 
+// The point's array; nullptr where there is none, or where it cannot be read, which `problems` then
+// tells once.
+const record::Array* array_or_problem(const Point& point, const std::string& path,
+                                      std::vector<std::string>& problems);
+
 // Every measurement once, ordered by file, then point id. Copies (the same point of the same job
 // with equal cells) count once, wherever their files are; a point that was measured again is there
 // for each measurement.

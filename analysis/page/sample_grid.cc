@@ -17,11 +17,12 @@ namespace tarflow::analysis {
 namespace {
 
 // Points whose images are not another point's too.
-std::vector<Point> with_own_images(const std::vector<Point>& points) {
+std::vector<Point> with_own_images(const std::vector<Point>& points,
+                                   std::vector<std::string>& problems) {
   std::vector<Point> own;
   std::set<const record::Array*> seen;
   for (const Point& point : points) {
-    const record::Array* images = point.array(kSampledImages);
+    const record::Array* images = array_or_problem(point, kSampledImages, problems);
     if (images && seen.insert(images).second) own.push_back(point);
   }
   return own;
@@ -130,8 +131,9 @@ size_t write_rows(const std::vector<images::StripRow>& rows, const std::filesyst
 
 }  // namespace
 
-std::vector<SampleGrid> sample_grids(const std::vector<Point>& points) {
-  const std::vector<Point> own = with_own_images(points);
+std::vector<SampleGrid> sample_grids(const std::vector<Point>& points,
+                                     std::vector<std::string>& problems) {
+  const std::vector<Point> own = with_own_images(points, problems);
   const StrategyNames names = strategy_names(points);
   std::vector<std::string> titles = model_names(own);
   add_differing(titles, own, "seed");

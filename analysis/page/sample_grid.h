@@ -30,8 +30,10 @@ inline constexpr int64_t kGridColumns = 8;  // images a row at most
 inline constexpr size_t kGridRows = 64;     // rows at most; a larger picture shows nothing
 
 // One grid a model and seed, of all points of experiment evaluate that kept images; points that
-// share their sampling share a row. A single grid is named "grid", several "grid_<model>".
-std::vector<SampleGrid> sample_grids(const std::vector<Point>& points);
+// share their sampling share a row. A single grid is named "grid", several "grid_<model>". Here and
+// in strips.h `problems` tells which arrays cannot be read; their points are left out.
+std::vector<SampleGrid> sample_grids(const std::vector<Point>& points,
+                                     std::vector<std::string>& problems);
 
 // Writes folder/<name>.png. Throws Error naming it.
 Picture write_sample_grid(const SampleGrid& grid, const std::filesystem::path& folder);

@@ -12,9 +12,9 @@ namespace {
 constexpr size_t kMostRows = 24;
 
 // The first images of a point after self-denoising.
-std::vector<images::Image> final_images(const Point& point) {
+std::vector<images::Image> final_images(const Point& point, std::vector<std::string>& problems) {
   std::vector<images::Image> result;
-  const record::Array* array = point.array("images/final/" + point.id());
+  const record::Array* array = array_or_problem(point, "images/final/" + point.id(), problems);
   if (!array || array->shape.size() != 4) return result;
   const int64_t colours = array->shape[1];
   if (colours != 3 && colours != 1) return result;
@@ -31,9 +31,9 @@ std::vector<images::Image> final_images(const Point& point) {
 }
 
 // "class 3" of each of the first images; {} where the record holds no labels.
-std::vector<std::string> class_headings(const Point& point) {
+std::vector<std::string> class_headings(const Point& point, std::vector<std::string>& problems) {
   std::vector<std::string> headings;
-  const record::Array* labels = point.array("images/labels");
+  const record::Array* labels = array_or_problem(point, "images/labels", problems);
   if (!labels) return headings;
   for (const double label : record::to_doubles(*labels)) {
     if (static_cast<int64_t>(headings.size()) == kGridColumns) break;
@@ -44,7 +44,8 @@ std::vector<std::string> class_headings(const Point& point) {
 
 }  // namespace
 
-std::vector<Strips> sample_strips(const std::vector<Point>& points) {
+std::vector<Strips> sample_strips(const std::vector<Point>& points,
+                                  std::vector<std::string>& problems) {
   std::map<std::string, std::vector<Point>> models;
   const std::vector<std::string> names = model_names(points);
   for (size_t i = 0; i < points.size(); ++i) models[names[i]].push_back(points[i]);
@@ -54,11 +55,12 @@ std::vector<Strips> sample_strips(const std::vector<Point>& points) {
         distinct_names(own, {"strategy", "cfg", "attn_temp", "self_denoising_lr", "seed"});
     Strips strips;
     strips.name = file_name("sample_" + model);
-    strips.headings = class_headings(own.front());
+    strips.headings = class_headings(own.front(), problems);
     for (size_t i = 0; i < own.size() && strips.rows.size() < kMostRows; ++i) {
-      std::vector<images::Image> images = final_images(own[i]);
+      std::vector<images::Image> images = final_images(own[i], problems);
       if (images.empty()) continue;
-      if (class_headings(own[i]) != strips.headings || strips.headings.size() != images.size())
+      if (class_headings(own[i], problems) != strips.headings ||
+          strips.headings.size() != images.size())
         strips.headings.clear();
       strips.rows.push_back({labels[i], std::move(images)});
     }

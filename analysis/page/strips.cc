@@ -59,7 +59,8 @@ void add(std::vector<Strips>& all, Strips strips) {
 
 }  // namespace
 
-std::vector<Strips> trace_strips(const std::vector<Point>& points) {
+std::vector<Strips> trace_strips(const std::vector<Point>& points,
+                                 std::vector<std::string>& problems) {
   std::vector<Strips> all;
   for (const auto& [job, own] : by_job(points)) {
     const Point& first = own.front();
@@ -69,10 +70,11 @@ std::vector<Strips> trace_strips(const std::vector<Point>& points) {
         "Sampling of {}, from noise (left) through each block to the image (right). One row per "
         "strategy. Each state is scaled to its own range.",
         sampled(first));
-    if (const record::Array* states = first.array("trace/states"))
+    if (const record::Array* states = array_or_problem(first, "trace/states", problems))
       strips.headings = states->strings;
     for (const Point& point : own) {
-      const record::Array* array = point.array("trace/" + point.id() + "/images");
+      const record::Array* array =
+          array_or_problem(point, "trace/" + point.id() + "/images", problems);
       auto images = images_of(array, 5, array && array->shape.size() == 5 ? array->shape[1] : 0);
       if (images.empty() || strips.rows.size() >= kMostRows) continue;
       if (strips.headings.size() != images.size()) strips.headings.clear();
@@ -83,7 +85,8 @@ std::vector<Strips> trace_strips(const std::vector<Point>& points) {
   return all;
 }
 
-std::vector<Strips> compare_strips(const std::vector<Point>& points) {
+std::vector<Strips> compare_strips(const std::vector<Point>& points,
+                                   std::vector<std::string>& problems) {
   std::vector<Strips> all;
   for (const auto& [job, own] : by_job(points)) {
     const Point& first = own.front();
@@ -94,12 +97,13 @@ std::vector<Strips> compare_strips(const std::vector<Point>& points) {
         "Samples of {} by {} and by other strategies from the same noise, and their differences, "
         "{} times enlarged. Grey: no difference.",
         sampled(first), against, setting_text(first, "amplification"));
-    if (auto images = images_of(first.array("compare/against"), 4, kGridColumns); !images.empty())
+    const record::Array* exact = array_or_problem(first, "compare/against", problems);
+    if (auto images = images_of(exact, 4, kGridColumns); !images.empty())
       strips.rows.push_back({against, std::move(images)});
     for (const Point& point : own) {
       const std::string folder = "compare/" + point.id() + "/";
       for (const auto& [array, label] : {std::pair("images", ""), std::pair("difference", " - ")}) {
-        auto images = images_of(point.array(folder + array), 4, kGridColumns);
+        auto images = images_of(array_or_problem(point, folder + array, problems), 4, kGridColumns);
         if (images.empty() || strips.rows.size() >= kMostRows) continue;
         const std::string name = point.text("strategy");
         strips.rows.push_back({*label ? name + label + against : name, std::move(images)});

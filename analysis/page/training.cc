@@ -216,11 +216,12 @@ std::vector<Plot> training_plots(const std::vector<Point>& points) {
   return plots;
 }
 
-std::vector<Strips> training_strips(const std::vector<Point>& points) {
+std::vector<Strips> training_strips(const std::vector<Point>& points,
+                                    std::vector<std::string>& problems) {
   const std::vector<std::string> names = training_names(points);
   std::vector<Strips> all;
   for (size_t i = 0; i < points.size(); ++i) {
-    const record::Array* pixels = points[i].array("samples/pixels");
+    const record::Array* pixels = array_or_problem(points[i], "samples/pixels", problems);
     const std::vector<double> steps = values_of(points[i], "samples/step", 1);
     if (!pixels || pixels->type != record::ArrayType::kUInt8 || pixels->shape.size() != 5 ||
         pixels->shape[4] != 3 || pixels->shape[0] != static_cast<int64_t>(steps.size()) ||

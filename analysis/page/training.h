@@ -18,6 +18,7 @@ TableSet training_tables(const std::vector<Point>& points);
 std::vector<Plot> training_plots(const std::vector<Point>& points);
 
 // Of each point: samples from the same noise, a row each time they were looked at.
-std::vector<Strips> training_strips(const std::vector<Point>& points);
+std::vector<Strips> training_strips(const std::vector<Point>& points,
+                                    std::vector<std::string>& problems);
 
 }  // namespace tarflow::analysis

@@ -297,7 +297,8 @@ TEST(SampleGrids, ShareARowWhereTheSamplingIsShared) {
   cfg0["job"] = std::string("j2");
   cfg0["cfg"] = 0.0;
   const std::vector<Source> sources = {testing::make_source("s", {lr0, lr1, cfg0}, {job, other})};
-  const auto grids = sample_grids(points_of(sources));
+  std::vector<std::string> problems;
+  const auto grids = sample_grids(points_of(sources), problems);
   ASSERT_EQ(grids.size(), 1u);
   EXPECT_EQ(grids[0].name, "grid");
   ASSERT_EQ(grids[0].rows.size(), 2u);
@@ -317,7 +318,8 @@ TEST(SampleGrids, AreOneAModelAndSeed) {
     jobs.back().arrays = {testing::images_array(1, 2, std::vector<float>(12, 0.0f))};
   }
   const std::vector<Source> sources = {testing::make_source("s", rows, jobs)};
-  const auto grids = sample_grids(points_of(sources));
+  std::vector<std::string> problems;
+  const auto grids = sample_grids(points_of(sources), problems);
   ASSERT_EQ(grids.size(), 2u);
   EXPECT_EQ(grids[0].name, "grid_demo_seed_0");
   EXPECT_EQ(grids[1].name, "grid_demo_seed_1");

@@ -85,7 +85,8 @@ TEST(TrainingPlots, ShowMeansOfStretchesAndHeldOutLosses) {
 TEST(TrainingStrips, ShowSamplesOverTime) {
   const std::vector<Source> sources = {
       testing::make_source("s", {train_row("p1", 0)}, {training_job({"p1"})})};
-  const std::vector<Strips> strips = training_strips(points_of(sources));
+  std::vector<std::string> problems;
+  const std::vector<Strips> strips = training_strips(points_of(sources), problems);
   ASSERT_THAT(strips, SizeIs(1));
   ASSERT_THAT(strips[0].rows, SizeIs(3));
   EXPECT_EQ(strips[0].rows[2].label, "step 600");
@@ -96,7 +97,8 @@ TEST(TrainingPlots, NeedTheArrays) {
   const std::vector<Source> sources = {testing::make_source(
       "s", {train_row("p1", 0)}, {testing::make_job("j", "train", "", {"p1"})})};
   EXPECT_THAT(training_plots(points_of(sources)), IsEmpty());
-  EXPECT_THAT(training_strips(points_of(sources)), IsEmpty());
+  std::vector<std::string> problems;
+  EXPECT_THAT(training_strips(points_of(sources), problems), IsEmpty());
 }
 
 }  // namespace
