@@ -447,7 +447,7 @@ class Evaluation {
     context_.set_all("interrupted", int64_t{continued_});
     context_.set_all("foreign_cpu_share", foreign_share(uses_));
     context_.set_all("smoke", int64_t{!context_.job().smoke.is_null()});
-    report_work(context_, model_, settings_, totals_.work, totals_.sampling_seconds);
+    report_work(context_, model_, totals_.work, totals_.sampling_seconds);
     context_.add("images/before_denoising", {}, array_values(at::cat(totals_.kept)));
     add_labels(context_, labels_of(model_, settings_, {0, 0, totals_.kept_count}));
   }

@@ -137,7 +137,7 @@ class Samples {
     if (settings_.trace) context_.add("images/trace", {}, array_values(at::cat(traces_, 1)));
     for (size_t i = 0; i < rates_.size(); ++i)
       report_final(context_.point_id(i), at::cat(denoised_[i]));
-    report_work(context_, model_, settings_, work_, sampling_seconds_);
+    report_work(context_, model_, work_, sampling_seconds_);
   }
 
   void report_final(const std::string& point, const at::Tensor& images) {

@@ -333,8 +333,8 @@ std::vector<Column> work_columns() {
   return columns;
 }
 
-void report_work(JobContext& context, const Model& model, const SamplingSettings& settings,
-                 const WorkTotals& work, double sampling_seconds) {
+void report_work(JobContext& context, const Model& model, const WorkTotals& work,
+                 double sampling_seconds) {
   work.add_arrays(context);
   context.set_all("block_passes", work.block_passes());
   context.set_all("micro_batch", work.micro_batch());

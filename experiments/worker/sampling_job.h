@@ -109,7 +109,7 @@ ArrayInfo labels_array();
 std::vector<ArrayInfo> work_arrays();
 std::vector<Column> work_columns();
 // Their cells.
-void report_work(JobContext& context, const Model& model, const SamplingSettings& settings,
-                 const WorkTotals& work, double sampling_seconds);
+void report_work(JobContext& context, const Model& model, const WorkTotals& work,
+                 double sampling_seconds);
 
 }  // namespace tarflow::experiments

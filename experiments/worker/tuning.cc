@@ -136,9 +136,12 @@ class Tuner {
   }
 
   void say_tried(int block, const BlockTrials& own) const {
+    const auto key = [](const Trial& trial) {
+      return std::pair(!std::isfinite(trial.change), trial.seconds);
+    };
     const auto fastest =
         std::min_element(own.trials.begin(), own.trials.end(),
-                         [](const Trial& a, const Trial& b) { return a.seconds < b.seconds; });
+                         [&](const Trial& a, const Trial& b) { return key(a) < key(b); });
     std::string text = fmt::format("block {}: CRM {:.3g} %, sequential {:.3g} s", block,
                                    own.crm_percent, own.sequential_seconds);
     if (fastest != own.trials.end()) {
@@ -230,15 +233,30 @@ class Tuner {
                       : 0.5;
       }
     }
-    if (!best || tuning.rounds[*best].measured_seconds > tuning.sequential_seconds()) {
-      observer_.say(best ? "sequential sampling is faster than the choice"
-                         : fmt::format("no choice of {} deviates by at most {}: sequential "
-                                       "sampling is taken",
-                                       tuning.rounds.size(), request_.deviation));
-      measure(chosen_for(0));
-      best = tuning.rounds.size() - 1;
+    tuning.chosen = best && faster(tuning.rounds[*best]) ? *best : take_sequential(best);
+  }
+
+  bool faster(const Round& round) const {
+    return round.measured_seconds <= state_.tuning.sequential_seconds();
+  }
+
+  // Says why, and returns the round of sequential sampling, which is measured now unless it was.
+  size_t take_sequential(std::optional<size_t> best) {
+    const std::vector<Round>& rounds = state_.tuning.rounds;
+    Round sequential = chosen_for(0);
+    if (best && rounds[*best].strategy == sequential.strategy) {
+      observer_.say("no method is faster than sequential sampling, which is taken");
+      return *best;
     }
-    tuning.chosen = *best;
+    observer_.say(best ? fmt::format("the choice takes {:.3g} s, sequential sampling {:.3g} s: "
+                                     "sequential sampling is taken",
+                                     rounds[*best].measured_seconds,
+                                     state_.tuning.sequential_seconds())
+                       : fmt::format("none of {} choices deviates by at most {}: sequential "
+                                     "sampling is taken",
+                                     rounds.size(), request_.deviation));
+    measure(std::move(sequential));
+    return rounds.size() - 1;
   }
 
   bool within(const Round& round) const { return round.measured_deviation <= request_.deviation; }

@@ -75,6 +75,10 @@ struct TuningRequest {
   BatchOptions memory;
 };
 
+// Images that the tuning samples at once: request.batch, or fewer where memory does not hold them.
+// Throws Error where it does not hold one.
+int64_t tuning_batch(const Model& model, const TuningRequest& request);
+
 // Who watches a tuning.
 struct TuningObserver {
   std::function<void(const std::string&)> say;

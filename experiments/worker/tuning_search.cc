@@ -110,13 +110,16 @@ class Search {
     });
   }
 
+  // Of finite outputs where any width has them.
   int fastest_width() const {
     int width = widths_.front();
-    double least = INFINITY;
+    std::pair<bool, double> best{true, INFINITY};  // whether the outputs are not finite, seconds
     for (const Trial& trial : trials_) {
       const Window* const window = std::get_if<Window>(&trial.plan.method);
-      if (!window || trial.seconds >= least) continue;
-      least = trial.seconds;
+      if (!window) continue;
+      const std::pair own{!std::isfinite(trial.change), trial.seconds};
+      if (own >= best) continue;
+      best = own;
       width = window->width;
     }
     return width;

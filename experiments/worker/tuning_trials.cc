@@ -53,12 +53,16 @@ double evaluations_of(const BlockWork& work) {
 
 }  // namespace
 
+int64_t tuning_batch(const Model& model, const TuningRequest& request) {
+  const Strategy sequential{"For", std::vector<BlockPlan>(model.blocks.size())};
+  return images_that_fit(model, request.batch, request.guidance, sequential, request.memory);
+}
+
 TuningTrials::TuningTrials(const Model& model, const TuningRequest& request,
                            std::shared_ptr<const Calibration> calibration,
                            const TuningObserver& observer)
     : model_(model), request_(request), calibration_(std::move(calibration)), observer_(observer) {
-  const Strategy sequential{"For", std::vector<BlockPlan>(model.blocks.size())};
-  batch_ = images_that_fit(model, request.batch, request.guidance, sequential, request.memory);
+  batch_ = tuning_batch(model, request);
   batches_ = (kTuningImages + batch_ - 1) / batch_;
   images_ = batch_ * batches_;
   probes_ = std::min(images_, kTuningProbes);
@@ -154,8 +158,12 @@ std::vector<double> TuningTrials::crm_percent() const {
     sums.add(unpatchify(tokens, model_.shape.patch_size), part_of(labels_, first, part));
   }
   std::vector<double> percent;
-  for (const metrics::BlockMetrics& block : sums.result(metrics::MatrixNorm::kSpectral))
+  for (const metrics::BlockMetrics& block : sums.result(metrics::MatrixNorm::kSpectral)) {
+    if (!std::isfinite(block.crm_percent))
+      throw Error("the tuning fails: the CRM of a block is not finite",
+                  "check the checkpoint with `igm_crm`");
     percent.push_back(block.crm_percent);
+  }
   return percent;
 }
 

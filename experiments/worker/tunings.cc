@@ -30,10 +30,22 @@ constexpr const char* kTuning = "tuning";  // dataset and key of the environment
 // A tuning that was stopped is kept when this much time has passed since it was kept last.
 constexpr double kKeepSeconds = 20;
 
-Json identity_of(const JobContext& context, const TuningWish& wish, const Model& model) {
+TuningRequest request_of(JobContext& context, const TuningWish& wish) {
+  TuningRequest request;
+  request.deviation = wish.deviation;
+  request.batch = wish.batch;
+  request.guidance = {wish.cfg, wish.attn_temp};
+  request.memory = batch_options(context, wish.memory_limit, wish.self_denoising);
+  request.memory.say = {};
+  return request;
+}
+
+// What memory holds is part of it: the best methods for a divided batch are others.
+Json identity_of(JobContext& context, const TuningWish& wish, const Model& model) {
   Json identity = kept_identity(context, model, kTuningVersion);
   identity.update({{"threads", model.device.is_cpu() ? at::get_num_threads() : 0},
                    {"batch", wish.batch},
+                   {"fitting", tuning_batch(model, request_of(context, wish))},
                    {"cfg", wish.cfg},
                    {"attn_temp", wish.attn_temp},
                    {"deviation", wish.deviation}});
@@ -208,7 +220,8 @@ class Making {
       write_state(part, kept);
     };
     context_.prepares();
-    Tuning tuning = tuned(model_, request(), calibration_, observer, std::move(from));
+    Tuning tuning =
+        tuned(model_, request_of(context_, wish_), calibration_, observer, std::move(from));
     tuning.seconds = earlier + watch.seconds();
     context_.work_begins();
     part.remove();
@@ -223,16 +236,6 @@ class Making {
     Json identity = identity_;
     identity["part"] = true;
     return identity;
-  }
-
-  TuningRequest request() const {
-    TuningRequest request;
-    request.deviation = wish_.deviation;
-    request.batch = wish_.batch;
-    request.guidance = {wish_.cfg, wish_.attn_temp};
-    request.memory = batch_options(context_, wish_.memory_limit, wish_.self_denoising);
-    request.memory.say = {};
-    return request;
   }
 
   JobContext& context_;

@@ -25,11 +25,11 @@ struct KeptTuning {
 };
 
 // It is kept in the folder `cache` of the results by the checkpoint's content, the choice of its
-// weights, compute type, device, threads, batch, guidance and deviation, and made where none is
-// kept: by one job at a time, while others that need it wait. What was stopped goes on after the
-// last block that was done. All ranks of a job call this; rank 0 reads or makes it, and all receive
-// the same. What was chosen and what it took goes to the log and to the environment. To be called
-// before anything is timed. Throws Error, and Stopped.
+// weights, compute type, device, threads, batch, what of it memory holds, guidance and deviation,
+// and made where none is kept: by one job at a time, while others that need it wait. What was
+// stopped goes on after the last block that was done. All ranks of a job call this; rank 0 reads or
+// makes it, and all receive the same. What was chosen and what it took goes to the log and to the
+// environment. To be called before anything is timed. Throws Error, and Stopped.
 KeptTuning tuning_for(JobContext& context, const TuningWish& wish, const Model& model);
 
 // The strategy itself where it states its methods, else what the tuning chooses; that goes to the
