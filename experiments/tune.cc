@@ -3,13 +3,16 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <optional>
 
 #include "experiments/worker/device_share.h"
+#include "experiments/worker/distance_rise.h"
 #include "experiments/worker/registry.h"
 #include "experiments/worker/sampling_job.h"
 #include "experiments/worker/tunings.h"
 #include "framework/core/error.h"
 #include "framework/core/file.h"
+#include "framework/core/image_settings.h"
 #include "framework/core/strategy_yaml.h"
 #include "framework/tensor/device.h"
 
@@ -21,7 +24,8 @@ struct Settings {
   double deviation = 0.03, cfg = 0, attn_temp = 1;
   int64_t batch = 64;
   std::string device = "auto", compute_type = "auto";
-  double memory_limit = 0;
+  double memory_limit = 0, fd_rise = 0;
+  RiseSettings rise;
 
   void bind(Binder& binder) {
     binder.model(model, {.name = "model",
@@ -32,7 +36,8 @@ struct Settings {
                   {.name = "deviation",
                    .description = "What the images may deviate from those of sequential sampling: "
                                   "the median over images of the rms difference over the rms of "
-                                  "all images, before self-denoising.",
+                                  "all images, before self-denoising. With `fd_rise`: what the "
+                                  "search begins with.",
                    .minimum = 1e-6,
                    .maximum = 10,
                    .example = 0.01});
@@ -47,6 +52,42 @@ struct Settings {
                            .example = 128});
     bind_device(binder, device, compute_type);
     bind_memory_limit(binder, memory_limit);
+    bind_rise(binder);
+  }
+
+  void bind_rise(Binder& binder) {
+    binder.number(fd_rise, {.name = "fd_rise",
+                            .description = "What the Frechet distance may rise by over that of "
+                                           "sequential sampling of the same noise, as a share: "
+                                           "0.01 is 1 %. It takes the place of the deviation as "
+                                           "the bound; needs extractor and reference. 0: none.",
+                            .minimum = 0,
+                            .maximum = 10,
+                            .example = 0.01});
+    bind_extractor(binder, rise.extractor, /*required=*/false);
+    bind_extractor_precision(binder, rise.extractor_precision);
+    binder.path(rise.reference,
+                {.name = "reference",
+                 .description = "Real images or their statistics, as evaluate's `reference`; for "
+                                "`fd_rise`.",
+                 .example = "assets/cifar10",
+                 .identity = Identity::kContent,
+                 .file = FileKind::kReference});
+    bind_layout(binder, rise.layout, kLayout, "reference");
+    binder.integer(rise.images, {.name = "distance_images",
+                                 .description = "Images sampled for each distance of `fd_rise`.",
+                                 .minimum = 2,
+                                 .example = 5000});
+    bind_self_denoising(binder, rise.self_denoising_lr, /*shared=*/false);
+  }
+
+  void require_whole(const Model& model) const {
+    if (fd_rise == 0) return;
+    if (rise.extractor.empty() || rise.reference.empty()) {
+      throw Error("`fd_rise` needs both `extractor` and `reference`",
+                  "state both, or leave `fd_rise` out and state `deviation`");
+    }
+    require_noise_level(rise.self_denoising_lr, model.shape.noise_std);
   }
 };
 
@@ -116,6 +157,13 @@ void add_rounds(JobContext& context, const Tuning& tuning) {
   add("predicted_deviation", &Round::predicted_deviation);
   add("linear_deviation", &Round::linear_deviation);
   add("measured_deviation", &Round::measured_deviation);
+  std::vector<double> rises, errors;
+  for (const Round& round : tuning.rounds) {
+    rises.push_back(round.rise.value);
+    errors.push_back(round.rise.error);
+  }
+  context.add("tune/rounds/distance_rise", {}, array_values(rises));
+  context.add("tune/rounds/distance_rise_error", {}, array_values(errors));
 }
 
 // The strategy as a file that a sweep takes by `use:` or by copying.
@@ -138,6 +186,9 @@ void run(JobContext& context) {
   const Settings settings = read_settings<Settings>(context.settings());
   const at::Device device = context.device();
   const Model model = context.load_model(device, compute_type_from(settings.compute_type, device));
+  settings.require_whole(model);
+  std::optional<DistanceRise> rise;
+  if (settings.fd_rise > 0) rise.emplace(context, model, settings.rise);
   DeviceShare share(device);
   TuningWish wish;
   wish.deviation = settings.deviation;
@@ -145,6 +196,8 @@ void run(JobContext& context) {
   wish.cfg = settings.cfg;
   wish.attn_temp = settings.attn_temp;
   wish.memory_limit = settings.memory_limit;
+  wish.fd_rise = settings.fd_rise;
+  if (rise) wish.rise = &*rise;
   context.progress("tuning", 0, model.shape.blocks);
   const KeptTuning kept = tuning_for(context, wish, model);
   share.look();
@@ -160,6 +213,11 @@ void run(JobContext& context) {
   context.set_all("measured_seconds", result.measured_seconds);
   context.set_all("predicted_deviation", result.predicted_deviation);
   context.set_all("measured_deviation", result.measured_deviation);
+  if (rise) {
+    context.set_all("distance_name", rise->name());
+    context.set_all("distance_rise", result.rise.value);
+    context.set_all("distance_rise_error", result.rise.error);
+  }
   context.set_all("trials", static_cast<int64_t>(tuning.trial_count()));
   context.set_all("rounds", static_cast<int64_t>(tuning.rounds.size()));
   context.set_all("tuning_seconds", tuning.seconds);
@@ -191,6 +249,12 @@ std::vector<Column> columns() {
       chosen("predicted_deviation", ColumnType::kFloat64,
              "deviation by the strategy, from the trials of single blocks"),
       chosen("measured_deviation", ColumnType::kFloat64, "the same as measured"),
+      {"distance_name", ColumnType::kString, "", "of distance_rise: FID, or FD and the extractor"},
+      chosen(
+          "distance_rise", ColumnType::kFloat64,
+          "distance of the strategy's samples over that of sequential ones, less 1; with fd_rise"),
+      chosen("distance_rise_error", ColumnType::kFloat64,
+             "standard error of distance_rise by the jackknife; NaN below 10 chunks"),
       chosen("trials", ColumnType::kInt64, "methods tried, of all blocks together"),
       chosen("rounds", ColumnType::kInt64, "strategies that were measured"),
       seconds("tuning_seconds", "all of the tuning, whichever job did it"),
@@ -246,13 +310,17 @@ std::vector<ArrayInfo> arrays() {
       array("tune/rounds/predicted_deviation", kRound, "",
             "root of the sum of squares of the blocks' deviations"),
       array("tune/rounds/linear_deviation", kRound, "", "sum of the blocks' deviations"),
-      array("tune/rounds/measured_deviation", kRound, "", "as measured")};
+      array("tune/rounds/measured_deviation", kRound, "", "as measured"),
+      array("tune/rounds/distance_rise", kRound, "",
+            "rise of the distance over that of sequential sampling; NaN without fd_rise"),
+      array("tune/rounds/distance_rise_error", kRound, "", "its standard error; NaN: not known")};
 }
 
 const bool registered = register_experiment<Settings>(
     {.name = "tune",
      .description = "Measures which method serves each block best on the device and gives the "
-                    "fastest strategy whose images deviate no more than stated.",
+                    "fastest strategy whose images deviate, or whose distance rises, no more "
+                    "than stated.",
      .revision = 1,
      .timed = true,
      .fields = {},

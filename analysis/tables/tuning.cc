@@ -73,6 +73,18 @@ std::string error_text(const Point& point) {
                      100 * (*predicted / *measured - 1));
 }
 
+// "FID rises by +0.32 ± 0.20 %, at most 1 % was asked for. "; "" where the deviation is the bound.
+std::string rise_text(const Point& point) {
+  const auto rise = point.number("distance_rise"), error = point.number("distance_rise_error");
+  if (!rise) return "";
+  return fmt::format(
+      "{} of {} images rises by {:+.2f}{} % over sequential sampling, at most {:g} % "
+      "was asked for. ",
+      point.text("distance_name"), count_text(point.number("distance_images").value_or(0)),
+      100 * *rise, error ? fmt::format(" ± {:.2f}", 100 * *error) : "",
+      100 * point.number("fd_rise").value_or(0));
+}
+
 Table table_of(const Point& point, const std::string& model) {
   const Blocks blocks = blocks_of(point);
   Table table;
@@ -100,8 +112,8 @@ Table table_of(const Point& point, const std::string& model) {
   }
   table.rows.push_back(total_row(point, "all", decimals));
   table.footnotes = {
-      fmt::format("{}The deviation of the whole is {} as measured, {} as predicted.",
-                  error_text(point),
+      fmt::format("{}{}The deviation of the whole is {} as measured, {} as predicted.",
+                  error_text(point), rise_text(point),
                   deviation_text(point.number("measured_deviation").value_or(NAN)),
                   deviation_text(point.number("predicted_deviation").value_or(NAN))),
       "s: of a batch, sequential (For), by the method as predicted from its trial, and within the "

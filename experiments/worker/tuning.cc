@@ -62,6 +62,7 @@ class Tuner {
   void begin() {
     Tuning& tuning = state_.tuning;
     tuning.deviation = request_.deviation;
+    tuning.most_rise = request_.most_rise;
     tuning.batch = trials_.batch();
     tuning.images = trials_.images();
     tuning.probes = trials_.probes();
@@ -177,7 +178,9 @@ class Tuner {
     const std::vector<size_t> picked = fastest_within(options, budget * budget);
     Round round;
     round.budget = budget;
-    round.strategy.name = fmt::format("tuned {}", request_.deviation);
+    round.strategy.name = request_.most_rise > 0
+                              ? fmt::format("tuned FD {:+g} %", 100 * request_.most_rise)
+                              : fmt::format("tuned {}", request_.deviation);
     round.strategy.blocks.resize(picked.size());
     double squares = 0;
     for (size_t b = 0; b < picked.size(); ++b) {
@@ -197,12 +200,28 @@ class Tuner {
 
   void measure(Round round) {
     trials_.run(round.strategy, round);
+    if (request_.most_rise > 0) round.rise = request_.rise(round.strategy);
     observer_.say(fmt::format(
         "chosen for deviation {:.3g}: predicted {:.3g} s and {:.3g} (deviations of blocks summed "
-        "{:.3g}), measured {:.3g} s and {:.3g}: {}",
+        "{:.3g}), measured {:.3g} s and {:.3g}{}: {}",
         round.budget, round.predicted_seconds, round.predicted_deviation, round.linear_deviation,
-        round.measured_seconds, round.measured_deviation, describe(round.strategy)));
+        round.measured_seconds, round.measured_deviation, rise_text(round.rise),
+        describe(round.strategy)));
     state_.tuning.rounds.push_back(std::move(round));
+  }
+
+  static std::string rise_text(const Rise& rise) {
+    if (!std::isfinite(rise.value)) return "";
+    return fmt::format(", distance {:+.2f}{} %", 100 * rise.value,
+                       std::isfinite(rise.error) ? fmt::format(" ± {:.2f}", 100 * rise.error) : "");
+  }
+
+  // What was measured over what is allowed, in units of the deviation: the distance rises about
+  // with its square. NaN where what was measured is not finite.
+  double part_of_bound(const Round& round) const {
+    if (request_.most_rise <= 0) return round.measured_deviation / request_.deviation;
+    const double part = round.rise.value / request_.most_rise;
+    return part < 0 ? 0 : std::sqrt(part);  // a distance may fall by chance
   }
 
   void choose() {
@@ -220,24 +239,32 @@ class Tuner {
       }
       measure(std::move(round));
       const Round& now = tuning.rounds.back();
-      if (within(now)) {
+      const double part = part_of_bound(now);
+      if (part <= 1) {
         if (!best || now.measured_seconds < tuning.rounds[*best].measured_seconds)
           best = tuning.rounds.size() - 1;
-        if (i > 0 || now.measured_deviation > kFarBelow * request_.deviation) break;
-        budget *= std::min(kMostGrowth, request_.deviation / (now.measured_deviation + 1e-12));
+        if (i > 0 && !(grows_again() && part < kFarBelow)) break;
+        if (part > kFarBelow) break;
+        budget *= std::min(kMostGrowth, 1 / (part + 1e-12));
       } else if (best) {
         break;
       } else {
-        budget *= std::isfinite(now.measured_deviation)
-                      ? std::min(kMargin, kMargin * request_.deviation / now.measured_deviation)
-                      : 0.5;
+        budget *= std::isfinite(part) ? std::min(kMargin, kMargin / part) : 0.5;
       }
     }
     tuning.chosen = best && faster(tuning.rounds[*best]) ? *best : take_sequential(best);
   }
 
+  // Where the distance is the bound, the deviation is but a start and may be far from it.
+  bool grows_again() const { return request_.most_rise > 0; }
+
   bool faster(const Round& round) const {
     return round.measured_seconds <= state_.tuning.sequential_seconds();
+  }
+
+  std::string bound_text() const {
+    if (request_.most_rise <= 0) return fmt::format("the deviation {}", request_.deviation);
+    return fmt::format("a rise of the distance by {:g} %", 100 * request_.most_rise);
   }
 
   // Says why, and returns the round of sequential sampling, which is measured now unless it was.
@@ -252,14 +279,11 @@ class Tuner {
                                      "sequential sampling is taken",
                                      rounds[*best].measured_seconds,
                                      state_.tuning.sequential_seconds())
-                       : fmt::format("none of {} choices deviates by at most {}: sequential "
-                                     "sampling is taken",
-                                     rounds.size(), request_.deviation));
+                       : fmt::format("none of {} choices keeps {}: sequential sampling is taken",
+                                     rounds.size(), bound_text()));
     measure(std::move(sequential));
     return rounds.size() - 1;
   }
-
-  bool within(const Round& round) const { return round.measured_deviation <= request_.deviation; }
 
   const Model& model_;
   const TuningRequest& request_;

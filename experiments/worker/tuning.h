@@ -35,6 +35,12 @@ struct BlockTrials {
   std::vector<Trial> trials;
 };
 
+// The distance of a strategy's samples to real images over that of sequential ones, less 1.
+struct Rise {
+  double value = std::numeric_limits<double>::quiet_NaN();
+  double error = std::numeric_limits<double>::quiet_NaN();  // standard error; NaN: not known
+};
+
 // A choice and what it came to.
 struct Round {
   double budget = 0;  // the deviation it was chosen for
@@ -42,6 +48,7 @@ struct Round {
   double linear_deviation =
       0;  // the sum of the blocks' deviations, where the prediction is its rms
   double measured_seconds = 0, measured_deviation = 0;
+  Rise rise;                                                      // NaN where none was asked for
   std::vector<double> block_seconds;                              // measured, in checkpoint order
   std::vector<double> predicted_block_seconds, block_deviations;  // predicted, likewise
   Strategy strategy;
@@ -49,6 +56,7 @@ struct Round {
 
 struct Tuning {
   double deviation = 0;             // stated
+  double most_rise = 0;             // stated instead of it; 0: none
   int64_t batch = 0;                // images sampled at once
   int64_t images = 0, probes = 0;   // measured in all, and followed to the end
   std::vector<BlockTrials> blocks;  // in checkpoint order
@@ -69,7 +77,9 @@ Tuning tuning_from_json(const Json& json);  // throws Error
 double amplification(const BlockTrials& block);
 
 struct TuningRequest {
-  double deviation = 0.03;
+  double deviation = 0.03;  // at most; where `most_rise` is stated, what the search begins with
+  double most_rise = 0;     // what the distance may rise by, as a share; 0: the deviation counts
+  std::function<Rise(const Strategy&)> rise;  // measures it; needed where it is stated
   int64_t batch = 64;
   Guidance guidance;
   BatchOptions memory;

@@ -46,6 +46,8 @@ Json json_of(const Round& round) {
           {"linear_deviation", round.linear_deviation},
           {"measured_seconds", round.measured_seconds},
           {"measured_deviation", number(round.measured_deviation)},
+          {"rise", number(round.rise.value)},
+          {"rise_error", number(round.rise.error)},
           {"block_seconds", round.block_seconds},
           {"predicted_block_seconds", round.predicted_block_seconds},
           {"block_deviations", round.block_deviations},
@@ -60,6 +62,7 @@ Round round_from(const Json& json) {
   round.linear_deviation = json.at("linear_deviation").get<double>();
   round.measured_seconds = json.at("measured_seconds").get<double>();
   round.measured_deviation = number_from(json.at("measured_deviation"));
+  round.rise = {number_from(json.at("rise")), number_from(json.at("rise_error"))};
   round.block_seconds = json.at("block_seconds").get<std::vector<double>>();
   round.predicted_block_seconds = json.at("predicted_block_seconds").get<std::vector<double>>();
   round.block_deviations = json.at("block_deviations").get<std::vector<double>>();
@@ -90,16 +93,18 @@ Json to_json(const Tuning& tuning) {
                       {"trials", std::move(trials)}});
   }
   for (const Round& round : tuning.rounds) rounds.push_back(json_of(round));
-  return {{"deviation", tuning.deviation}, {"batch", tuning.batch},
-          {"images", tuning.images},       {"probes", tuning.probes},
-          {"blocks", std::move(blocks)},   {"rounds", std::move(rounds)},
-          {"chosen", tuning.chosen},       {"seconds", tuning.seconds}};
+  return {{"deviation", tuning.deviation}, {"most_rise", tuning.most_rise},
+          {"batch", tuning.batch},         {"images", tuning.images},
+          {"probes", tuning.probes},       {"blocks", std::move(blocks)},
+          {"rounds", std::move(rounds)},   {"chosen", tuning.chosen},
+          {"seconds", tuning.seconds}};
 }
 
 Tuning tuning_from_json(const Json& json) {
   try {
     Tuning tuning;
     tuning.deviation = json.at("deviation").get<double>();
+    tuning.most_rise = json.at("most_rise").get<double>();
     tuning.batch = json.at("batch").get<int64_t>();
     tuning.images = json.at("images").get<int64_t>();
     tuning.probes = json.at("probes").get<int64_t>();

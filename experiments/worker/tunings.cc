@@ -12,6 +12,7 @@
 
 #include "experiments/worker/arrays.h"
 #include "experiments/worker/calibration.h"
+#include "experiments/worker/distance_rise.h"
 #include "experiments/worker/kept.h"
 #include "experiments/worker/sampling_job.h"
 #include "framework/core/error.h"
@@ -37,7 +38,20 @@ TuningRequest request_of(JobContext& context, const TuningWish& wish) {
   request.guidance = {wish.cfg, wish.attn_temp};
   request.memory = batch_options(context, wish.memory_limit, wish.self_denoising);
   request.memory.say = {};
+  request.most_rise = wish.fd_rise;
   return request;
+}
+
+// What a rise of the distance is measured with; nothing where it is no bound.
+Json rise_identity(const JobContext& context, const TuningWish& wish) {
+  if (wish.fd_rise <= 0) return nullptr;
+  Json identity = {{"most", wish.fd_rise}};
+  for (const char* setting :
+       {"distance_images", "self_denoising_lr", "extractor_precision", "layout"})
+    identity[setting] = context.settings().value(setting, Json());
+  for (const char* content : {"extractor", "reference"})
+    identity[content] = context.job().contents.get().at(content);
+  return identity;
 }
 
 // What memory holds is part of it: the best methods for a divided batch are others.
@@ -48,7 +62,8 @@ Json identity_of(JobContext& context, const TuningWish& wish, const Model& model
                    {"fitting", tuning_batch(model, request_of(context, wish))},
                    {"cfg", wish.cfg},
                    {"attn_temp", wish.attn_temp},
-                   {"deviation", wish.deviation}});
+                   {"deviation", wish.deviation},
+                   {"rise", rise_identity(context, wish)}});
   return identity;
 }
 
@@ -220,8 +235,11 @@ class Making {
       write_state(part, kept);
     };
     context_.prepares();
-    Tuning tuning =
-        tuned(model_, request_of(context_, wish_), calibration_, observer, std::move(from));
+    TuningRequest request = request_of(context_, wish_);
+    request.rise = [&](const Strategy& strategy) {
+      return wish_.rise->of(strategy, request, calibration_);
+    };
+    Tuning tuning = tuned(model_, request, calibration_, observer, std::move(from));
     tuning.seconds = earlier + watch.seconds();
     context_.work_begins();
     part.remove();

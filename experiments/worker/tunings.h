@@ -10,12 +10,16 @@
 
 namespace tarflow::experiments {
 
+class DistanceRise;
+
 struct TuningWish {
   double deviation = 0.03;
   int64_t batch = 64;
   double cfg = 0, attn_temp = 1;
   double memory_limit = 0;  // GB, as the setting
   bool self_denoising = false;
+  double fd_rise = 0;            // as a share; 0: the deviation is the bound
+  DistanceRise* rise = nullptr;  // measures it; needed where it is stated
 };
 
 struct KeptTuning {

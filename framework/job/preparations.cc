@@ -154,6 +154,7 @@ Json tuning_identity(const Job& job, double deviation, const std::string& device
                    {"cfg", number_or(job.settings, "cfg", 0)},
                    {"attn_temp", number_or(job.settings, "attn_temp", 1)},
                    {"deviation", deviation}});
+  if (number_or(job.settings, "fd_rise", 0) == 0) identity["rise"] = nullptr;
   return identity;
 }
 

@@ -2,6 +2,7 @@
 // made anew for another model.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <torch/csrc/jit/api/module.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -176,6 +177,50 @@ TEST_F(Tunings, ThatAreDamagedAreMadeAnew) {
   damaged(4);
   fs::resize_file(file, fs::file_size(file) / 2);
   damaged(5);
+}
+
+class RiseTunings : public Tunings {
+ protected:
+  void SetUp() override {
+    Tunings::SetUp();
+    // Three features: the means of the colours.
+    torch::jit::Module module("__torch__.features");
+    module.define("def forward(self, x):\n    return x.float().flatten(2).mean(2)\n");
+    module.save((folder_ / "mean.pt").string());
+  }
+
+  std::string tune(const std::string& rise) const {
+    return tune_ + "0.1, distance_images: 24, extractor: mean.pt, reference: " +
+           asset("cifar10").string() + ", fd_rise: " + rise + "}\n";
+  }
+};
+
+TEST_F(RiseTunings, KeepTheDistance) {
+  const record::SweepRecord sweep = run(tune("0.5"));
+  const record::Row& row = sweep.rows.at(0);
+  EXPECT_LE(number(row, "distance_rise"), 0.5);
+  EXPECT_FALSE(row.contains("distance_rise_error")) << "6 chunks are too few groups";
+  EXPECT_EQ(text(row, "distance_name"), "FD(mean)");
+  const std::vector<double> rises =
+      doubles(sweep.jobs.begin()->second, "tune/rounds/distance_rise");
+  ASSERT_EQ(rises.size(), static_cast<size_t>(std::get<int64_t>(row.at("rounds"))));
+  EXPECT_THAT(rises, testing::Contains(number(row, "distance_rise")));
+  EXPECT_EQ(kept().size(), 1u);
+}
+
+TEST_F(RiseTunings, TakeSequentialSamplingWhereEverythingRises) {
+  // The least rise that can be stated is less than any that differs from 0.
+  const record::Row row = row_of(tune("1e-300"));
+  if (text(row, "tuned_strategy") == "blocks 1-0: sequential") {
+    EXPECT_EQ(number(row, "distance_rise"), 0);
+  } else {
+    EXPECT_LE(number(row, "distance_rise"), 1e-300) << "a distance may fall by chance";
+  }
+}
+
+TEST_F(RiseTunings, NeedWhatTheDistanceIsOf) {
+  EXPECT_NE(wait(start(tune_ + "0.1, fd_rise: 0.1}\n")), 0);
+  EXPECT_THAT(logs(), HasSubstr("`fd_rise` needs both `extractor` and `reference`"));
 }
 
 TEST_F(Tunings, RefuseWhatTheyCannotDo) {
