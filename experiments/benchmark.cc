@@ -58,6 +58,13 @@ Strategy Settings::forced(bool guided) const {
     windows = true;
     const auto all = static_cast<int64_t>(window->pattern.size()),
                full = std::count(window->pattern.begin(), window->pattern.end(), 'F');
+    if (guided && front_advance * all % full != 0) {
+      throw Error(fmt::format("`front_advance: {}` in a window of pattern {} takes {:.2f} tokens at "
+                              "each full evaluation",
+                              front_advance, window->pattern,
+                              static_cast<double>(front_advance * all) / static_cast<double>(full)),
+                  fmt::format("state a multiple of {}", full / std::gcd(all, full)));
+    }
     window->advance = static_cast<int>(guided ? front_advance * all / full : front_advance);
     if (window->advance > window->width) {
       throw Error(fmt::format("`front_advance: {}` takes {} tokens at each full evaluation, and a "

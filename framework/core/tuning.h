@@ -10,9 +10,9 @@ inline constexpr int kTuningVersion = 1;
 
 // In the folder `cache` of a sweep's results: tuning-HASH.h5. The attribute `identity` of the root
 // is a map with "version", "checkpoint" (SHA-256), "compute", "device" (its model), "threads" (0 on
-// a GPU), "batch", "fitting" (images of the batch that memory holds at once), "cfg", "attn_temp", "deviation", "rise" (null where the
-// deviation is the bound) and, of a file that holds several models,
-// "weights". A tuning that was stopped has a file of its own; its identity has "part" as well.
+// a GPU), "batch", "fitting" (images of the batch that memory holds at once), "cfg", "attn_temp",
+// "deviation", "rise" (null where the deviation is the bound) and, of a file that holds several
+// models, "weights". A tuning that was stopped has a file of its own; its identity has "part" as well.
 inline constexpr const char* kTuningFile = "tuning-";
 
 // Images that deviations are a median over, at least: smaller batches are measured several times.

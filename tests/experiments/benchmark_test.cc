@@ -65,6 +65,22 @@ TEST_F(Benchmark, AStatedLimitDividesTheBatchAndSaysSo) {
               HasSubstr("batches are divided"));
 }
 
+TEST_F(Benchmark, AForcedFrontMovesByWholeTokens) {
+  const auto said = [&](int advance) {
+    const int status = wait(start(fmt::format(
+        "  - benchmark: {{batch: 2, cfg: 1, warm_up: 0, repeats: 1, front_advance: {}, strategy: "
+        "{{blocks: {{else: {{window: 8, tolerance: 0.1, pattern: FFH}}}}}}}}\n",
+        advance)));
+    return std::pair(status, read_file(folder_ / "log"));
+  };
+  const auto [refused, why] = said(3);
+  EXPECT_NE(refused, 0);
+  EXPECT_THAT(why, HasSubstr("takes 4.50 tokens at each full evaluation"));
+  EXPECT_THAT(why, HasSubstr("state a multiple of 2"));
+  const auto [status, log] = said(4);
+  EXPECT_EQ(status, 0) << log;
+}
+
 TEST_F(Benchmark, DeviceErrorIsThatOfTheComputeType) {
   const record::SweepRecord sweep = run(
       "  - device_error:\n      model: drawn\n      num_images: 5\n      chunk: 3\n      cfg: 1\n"
