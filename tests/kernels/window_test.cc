@@ -20,47 +20,48 @@ struct Case {
 };
 void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
+// Of random z and a random linear model, the same on every device.
+WindowState state_of(const Case& c, const at::Device& device) {
+  at::manual_seed(5);
+  const auto random = [&](at::IntArrayRef shape, double scale) {
+    return at::randn(shape).mul_(scale).to(device);
+  };
+  const auto zeros = [&](at::IntArrayRef shape, at::ScalarType type = at::kFloat) {
+    return at::zeros(shape, at::TensorOptions(type).device(device));
+  };
+  WindowState state;
+  state.z = random({kImages, kTokens, c.depth}, 1);
+  state.x = state.z.clone();
+  if (c.held) state.held = zeros({kImages, kTokens, 2 * c.depth});
+  if (c.guided) state.delta = zeros({kImages, kTokens, 2 * c.depth});
+  state.lost = zeros({kImages}, at::kInt);
+  state.front = zeros({1}, at::kLong);
+  state.span = zeros({kSpan}, at::kLong);
+  state.log = zeros({200}, at::kLong);
+  state.change = zeros({c.width}, at::kInt);
+  state.theta = zeros({kImages, c.width, 2 * c.depth});
+  state.clip = at::full({1}, 3.0f).to(device);
+  state.row = kRow;
+  if (c.linear) {
+    state.j = random({4 * c.depth, 2 * c.depth}, 0.2 / static_cast<double>(c.depth));
+    state.j0 = random({2 * c.depth}, 0.1);
+    state.up = at::full({2 * c.depth}, 0.6f).to(device);
+    state.left = at::full({2 * c.depth}, 0.3f).to(device);
+    state.predicted = zeros({kImages, c.width, 2 * c.depth});
+    state.neighbours = zeros({kImages, c.width, 4 * c.depth});
+  }
+  state.sweeps = 3;
+  state.tolerance = 0.5;
+  state.cfg = 1.5;
+  return state;
+}
+
 class WindowTest : public testing::TestWithParam<Case> {
  protected:
-  // Of random z and a random linear model, the same on every device.
-  WindowState state(const at::Device& device) const {
-    const Case& c = GetParam();
-    at::manual_seed(5);
-    const auto random = [&](at::IntArrayRef shape, double scale) {
-      return at::randn(shape).mul_(scale).to(device);
-    };
-    const auto zeros = [&](at::IntArrayRef shape, at::ScalarType type = at::kFloat) {
-      return at::zeros(shape, at::TensorOptions(type).device(device));
-    };
-    WindowState state;
-    state.z = random({kImages, kTokens, c.depth}, 1);
-    state.x = state.z.clone();
-    if (c.held) state.held = zeros({kImages, kTokens, 2 * c.depth});
-    if (c.guided) state.delta = zeros({kImages, kTokens, 2 * c.depth});
-    state.lost = zeros({kImages}, at::kInt);
-    state.front = zeros({1}, at::kLong);
-    state.span = zeros({kSpan}, at::kLong);
-    state.log = zeros({200}, at::kLong);
-    state.change = zeros({c.width}, at::kInt);
-    state.theta = zeros({kImages, c.width, 2 * c.depth});
-    state.clip = at::full({1}, 3.0f).to(device);
-    state.row = kRow;
-    if (c.linear) {
-      state.j = random({4 * c.depth, 2 * c.depth}, 0.2 / static_cast<double>(c.depth));
-      state.j0 = random({2 * c.depth}, 0.1);
-      state.up = at::full({2 * c.depth}, 0.6f).to(device);
-      state.left = at::full({2 * c.depth}, 0.3f).to(device);
-      state.predicted = zeros({kImages, c.width, 2 * c.depth});
-      state.neighbours = zeros({kImages, c.width, 4 * c.depth});
-    }
-    state.sweeps = 3;
-    state.tolerance = 0.5;
-    state.cfg = 1.5;
-    return state;
-  }
+  WindowState state(const at::Device& device) const { return state_of(GetParam(), device); }
 
-  // The outputs of an evaluation: nearer to what is known already the later it comes, so that fronts
-  // move by different numbers of tokens.
+  // The outputs of an evaluation: nearer to what is known already the later it comes, so that
+  // fronts move by different numbers of tokens.
   at::Tensor outputs(int evaluation, int pass) const {
     const Case& c = GetParam();
     at::manual_seed(static_cast<uint64_t>(100 + 2 * (evaluation / 4) + pass));
@@ -134,14 +135,31 @@ TEST_P(WindowTest, AnImageThatIsLostHoldsNobodyBack) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    All, WindowTest,
-    testing::Values(Case{"z", 12, 5, false, false, true}, Case{"up", 12, 9, false, true, true},
-                    Case{"linear", 12, 9, true, true, true},
-                    Case{"linear_unguided", 12, 9, true, true, false},
-                    Case{"linear_all", 12, kTokens - 1, true, true, true},
-                    Case{"linear_wide_tokens", 192, 9, true, true, true}),
-    [](const auto& entry) { return std::string(entry.param.name); });
+// Tokens too wide for the memory of a block are predicted by a product, of bf16 where the evaluator
+// computes in bf16.
+TEST(WideWindow, GuessesInBfloat16AsInFloat32ButForRounding) {
+  if (!at::hasCUDA()) GTEST_SKIP() << "no GPU here";
+  use_exact_float32();
+  const Case wide{"", 192, 9, true, true, true};
+  const WindowState exact = state_of(wide, at::kCPU);
+  WindowState rounded = state_of(wide, at::kCUDA);
+  rounded.neighbours = rounded.neighbours.to(at::kBFloat16);
+  rounded.j_rounded = rounded.j.to(at::kBFloat16);
+  window_begin(exact);
+  window_begin(rounded);
+  const at::Tensor difference = (rounded.x.cpu() - exact.x).abs();
+  EXPECT_GT(difference.max().item<double>(), 0) << "nothing was rounded";
+  EXPECT_LE(difference.max().item<double>(), 0.05);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, WindowTest,
+                         testing::Values(Case{"z", 12, 5, false, false, true},
+                                         Case{"up", 12, 9, false, true, true},
+                                         Case{"linear", 12, 9, true, true, true},
+                                         Case{"linear_unguided", 12, 9, true, true, false},
+                                         Case{"linear_all", 12, kTokens - 1, true, true, true},
+                                         Case{"linear_wide_tokens", 192, 9, true, true, true}),
+                         [](const auto& entry) { return std::string(entry.param.name); });
 
 }  // namespace
 }  // namespace tarflow::kernels
