@@ -79,11 +79,11 @@ size_t done_count(const Plan& plan, const Job& job) {
                     [&](const JobPoint& point) { return is_done(plan, point); }));
 }
 
-constexpr size_t kShownJobs = 40;    // of a plan; --list-jobs shows all
+constexpr size_t kShownJobs = 40;    // of a plan; plan --list shows all
 constexpr size_t kShownPoints = 20;  // of a job, and of a list of points
 
 std::string and_more(size_t count, size_t shown, const char* noun) {
-  return count > shown ? fmt::format("  ... and {}; --list-jobs lists all jobs\n",
+  return count > shown ? fmt::format("  ... and {}; plan --list lists all jobs\n",
                                      counted(count - shown, noun))
                        : "";
 }

@@ -50,7 +50,7 @@ Plan make_plan(sweep::Sweep sweep, const ExperimentSchemas& schemas, const PlanO
 // "evaluate model=cifar10 strategy=For cfg=0, 2 points by self_denoising_lr".
 std::string job_label(const Plan& plan, const Job& job);
 
-// What --dry-run and --list-jobs print.
+// What `run_sweep plan` and `run_sweep plan --list` print.
 std::string describe(const Plan& plan, Estimator& estimator);
 // A line per job with a selected point: "hash  done|pending  points  label", and "(8 processes, one
 // a GPU)" where there are several.
