@@ -27,7 +27,7 @@ Look::Look(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOption
       name_(options.smoke ? job::smoke_name(sweep_.name) : sweep_.name),
       folder_(options.results / name_) {
   if (!options.smoke) return;
-  smoke_ = job::make_smoke(sweep_, schemas_, folder_, stand_in_on(profile_));
+  smoke_ = job::make_smoke(sweep_, schemas_, folder_, stand_in_on(profile_), job::Writes::kNo);
   sweep_ = std::move(smoke_->sweep);
   smoke_->sweep.name = sweep_.name;
   smoke_note_ = smoke_->replaced;
@@ -40,7 +40,9 @@ void Look::require_owner(bool deletes) const {
 }
 
 job::PlanOptions Look::plan_options() const {
-  return driver::plan_options(options_, profile_, smoke_note_);
+  job::PlanOptions plan = driver::plan_options(options_, profile_, smoke_note_);
+  if (smoke_) plan.to_be_made = smoke_->unwritten;
+  return plan;
 }
 
 job::Plan Look::plan() const {

@@ -376,6 +376,10 @@ Plan make_plan(sweep::Sweep sweep, const ExperimentSchemas& schemas, const PlanO
     plan.varying[schema.name] = varying_fields(sweep.points, schema);
   }
   Presence presence(sweep);
+  for (const auto& [path, identity] : options.to_be_made) {
+    hasher.assume(path, identity);
+    presence.add(path);
+  }
   add_made_files(sweep, schemas, presence);
   std::vector<sweep::Point> runnable;
   for (sweep::Point& point : sweep.points) {

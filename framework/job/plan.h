@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,6 +22,9 @@ struct PlanOptions {
   bool force = false;         // selected points are computed again though they are done
   bool retry_failed = false;  // only jobs whose last attempt failed
   std::optional<DeviceModels> devices = {};  // that jobs run on; nothing: this machine's
+  // Files that are absent and will be made before jobs run, each with what stands for its content:
+  // Smoke::unwritten.
+  std::map<std::filesystem::path, std::string> to_be_made = {};
 };
 
 struct Plan {
