@@ -107,6 +107,11 @@ class Parser {
     } else if (action != Action::kSchema) {
       add_sweeps(app, action);
     }
+    if (action == Action::kPlan || action == Action::kStatus || action == Action::kLog) {
+      app.add_flag(
+          "--json", options_.json,
+          "print one line of JSON per sweep and nothing else (docs/sweeps.md has its keys)");
+    }
     if (action == Action::kRun) add_run(app);
     if (action == Action::kPlan) add_plan(app);
     if (action == Action::kLog) add_log(app);
@@ -166,13 +171,17 @@ class Parser {
 
   void add_plan(CLI::App& app) {
     add_choice(app);
-    app.add_flag("--list", options_.list, "one line per job: id, done or pending, points, label");
+    app.add_flag("--list", options_.list, "one line per job: id, done or pending, points, label")
+        ->excludes(app.get_option("--json"));
   }
 
   void add_log(CLI::App& app) {
-    app.add_option("point", options_.point, "id of a point or a job, or how it begins")
-        ->type_name("POINT")
-        ->required();
+    app.add_option("point", options_.point,
+                   "id of a point or a job, or how it begins; not needed where one job has a log")
+        ->type_name("POINT");
+    app.add_flag("--follow", options_.follow,
+                 "print what is added, until the attempt ends or nobody works on it")
+        ->excludes(app.get_option("--json"));
   }
 
   RunOptions& options_;

@@ -23,6 +23,7 @@ struct JobStatus {
   JobState state = JobState::kWaiting;
   job::Attempts attempts;
   const slurm::ClusterJob* cluster = nullptr;  // where it is on a cluster; nullptr: nowhere
+  std::string why;                             // of one that waits or is queued: what for
 };
 
 // Of the plan's pending jobs; `alive` when somebody is at work in the folder. What the cluster does

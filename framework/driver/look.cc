@@ -19,6 +19,11 @@ int print(const std::string& text) {
   return kAllDone;
 }
 
+int print_json(const Json& value) {
+  // Names of files and logs may hold any bytes.
+  return print(value.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+}
+
 Look::Look(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOptions& options)
     : sweep_(std::move(sweep)),
       schemas_(schemas),

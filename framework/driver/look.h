@@ -5,6 +5,7 @@
 #include <string>
 
 #include "framework/core/experiment.h"
+#include "framework/core/json.h"
 #include "framework/driver/run.h"
 #include "framework/job/plan.h"
 #include "framework/job/smoke.h"
@@ -52,6 +53,11 @@ class Look {
 void complain(const std::string& text);
 // On stdout, at once. Returns kAllDone.
 int print(const std::string& text);
+
+// What --json prints of one sweep, on a line of its own. docs/sweeps.md has the keys; a key that
+// changes its meaning or goes raises the version.
+inline constexpr int kJsonVersion = 1;
+int print_json(const Json& value);
 
 // The subcommands, a file each. They return the exit status and throw Error.
 int plan_sweep(const Look& look);

@@ -46,11 +46,13 @@ struct RunOptions {
   std::filesystem::path config_folder;  // of the user, with cluster profiles; "": not looked into
   std::filesystem::path site_folder;    // of the site, likewise
   bool wait = false;                    // for jobs on a cluster
+  bool json = false;                    // for kPlan, kStatus, kLog: one line of JSON per sweep
   bool list = false;                    // for kPlan: one line per job
-  std::string point;                    // for kLog: the id of a point or job, or how it begins
-  bool yes = false;                     // for kClean: do not ask
-  std::filesystem::path cluster_task;   // a submission's folder: see slurm/task.h
-  std::string command;                  // as it was typed, for whoever finds the folder taken
+  bool follow = false;                  // for kLog: until the attempt ends
+  std::string point;  // for kLog: the id of a point or job, or how it begins; "": see log.cc
+  bool yes = false;   // for kClean: do not ask
+  std::filesystem::path cluster_task;  // a submission's folder: see slurm/task.h
+  std::string command;                 // as it was typed, for whoever finds the folder taken
 };
 
 // Runs what of one sweep is not done: the answer goes to stdout, progress and complaints to stderr.

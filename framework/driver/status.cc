@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 
 #include "framework/driver/look.h"
 #include "framework/job/job_folder.h"
@@ -48,26 +49,52 @@ std::string failed_lines(const job::Plan& plan, const JobStatus& status) {
                      folder_of(plan, *status.job).log().string());
 }
 
-// A line for all that wait for the same in one array.
-std::string queued_lines(const std::vector<JobStatus>& states) {
-  std::map<std::pair<std::string, std::string>, std::pair<size_t, size_t>> groups;
+// A line for all that wait for the same, of queued ones in one array.
+std::string waiting_lines(const std::vector<JobStatus>& states) {
+  std::map<std::tuple<JobState, std::string, std::string>, std::pair<size_t, size_t>> groups;
   for (const JobStatus& status : states) {
-    if (status.state != JobState::kQueued) continue;
-    const slurm::ClusterJob& cluster = *status.cluster;
-    const std::string array = cluster.task.substr(0, cluster.task.find('_'));
-    const std::string reason = cluster.what == slurm::Verdict::What::kRunning
-                                   ? "their tasks run other jobs"
-                                   : cluster.reason;
-    auto& [jobs, points] = groups[{array, reason}];
+    if (status.why.empty()) continue;
+    const bool queued = status.state == JobState::kQueued;
+    const std::string array =
+        queued ? status.cluster->task.substr(0, status.cluster->task.find('_')) : "";
+    auto& [jobs, points] = groups[{status.state, array, status.why}];
     ++jobs;
     points += status.job->points.size();
   }
   std::string text;
   for (const auto& [group, counts] : groups) {
-    text += fmt::format("  queued   {} ({}) in array {}: {}\n", job::counted(counts.first, "job"),
-                        job::counted(counts.second, "point"), group.first, group.second);
+    const auto& [state, array, why] = group;
+    text += fmt::format("  {:<8} {} ({}){}: {}\n", name_of(state),
+                        job::counted(counts.first, "job"), job::counted(counts.second, "point"),
+                        array.empty() ? "" : " in array " + array, why);
   }
   return text;
+}
+
+// Points that --only leaves, and how many of them are done.
+struct Selected {
+  size_t total = 0, done = 0;
+  bool all = true;
+
+  explicit Selected(const job::Plan& plan) {
+    for (const job::Job& job : plan.all) {
+      for (const job::JobPoint& point : job.points) {
+        all = all && point.selected;
+        total += point.selected;
+        done += point.selected && plan.done.by_key.contains(point.key);
+      }
+    }
+    for (const sweep::Point& point : plan.cannot_run) {
+      all = all && point.selected;
+      total += point.selected;
+    }
+  }
+};
+
+size_t cannot_run(const job::Plan& plan) {
+  return static_cast<size_t>(
+      std::count_if(plan.cannot_run.begin(), plan.cannot_run.end(),
+                    [](const sweep::Point& point) { return point.selected; }));
 }
 
 // "x: 2 of 6 points done, 1 job running, ...", and where jobs have several points, these as well.
@@ -77,22 +104,23 @@ std::string summary(const job::Plan& plan, const std::vector<JobStatus>& states)
     ++counts[status.state].first;
     counts[status.state].second += status.job->points.size();
   }
+  const Selected selected(plan);
   std::string text =
-      fmt::format("{}: {} of {} done", plan.sweep.name, plan.done.by_key.size(),
-                  job::counted(job::point_count(plan.all) + plan.cannot_run.size(), "point"));
+      fmt::format("{}: {} of {} done", plan.sweep.name, selected.done,
+                  job::counted(selected.total, selected.all ? "point" : "selected point"));
   for (const auto& [state, count] : counts) {
     text += fmt::format(", {} {}", job::counted(count.first, "job"), name_of(state));
   }
   if (plan.kept > 0)
     text += fmt::format(", {} in results that cannot be read", job::counted(plan.kept, "point"));
-  if (!plan.cannot_run.empty())
-    text += fmt::format(", {} cannot run", job::counted(plan.cannot_run.size(), "point"));
+  if (const size_t count = cannot_run(plan); count > 0)
+    text += fmt::format(", {} cannot run", job::counted(count, "point"));
   text += "\n";
   if (std::all_of(counts.begin(), counts.end(),
                   [](const auto& count) { return count.second.first == count.second.second; })) {
     return text;
   }
-  text += fmt::format("  points: {} done", plan.done.by_key.size());
+  text += fmt::format("  points: {} done", selected.done);
   for (const auto& [state, count] : counts)
     text += fmt::format(", {} {}", count.second, name_of(state));
   return text + "\n";
@@ -115,7 +143,7 @@ std::string status_text(const job::Plan& plan, const slurm::ClusterView& cluster
   for (const JobStatus& status : states) {
     if (status.state == JobState::kRunning) text += running_line(plan, status);
   }
-  text += queued_lines(states);
+  text += waiting_lines(states);
   for (const JobStatus& status : states) {
     const bool lost = status.cluster && status.state == JobState::kInterrupted;
     if (!lost && status.state != JobState::kFailed) continue;
@@ -129,12 +157,86 @@ std::string status_text(const job::Plan& plan, const slurm::ClusterView& cluster
   return text;
 }
 
+namespace {
+
+Json progress_json(const job::WorkerProgress& progress) {
+  const auto known = [](double value) { return value > 0 ? Json(value) : Json(); };
+  return {{"done", progress.done},
+          {"total", known(progress.total)},
+          {"phase", progress.phase},
+          {"images_per_second", known(progress.images_per_second)},
+          {"seconds_left", known(progress.seconds_left)}};
+}
+
+Json status_json(const job::Plan& plan, const JobStatus& status) {
+  Json points = Json::array();
+  for (const job::JobPoint& point : status.job->points) points.push_back(point.id);
+  const std::optional<job::Attempt>& last = status.attempts.last;
+  const slurm::ClusterJob* cluster = status.cluster;
+  const job::JobFolder folder = folder_of(plan, *status.job);
+  const bool over = status.state == JobState::kFailed || status.state == JobState::kInterrupted;
+  const std::string reason = !over ? "" : cluster ? cluster->reason : last ? last->reason : "";
+  Json json = {{"job", status.job->hash},
+               {"label", job::job_label(plan, *status.job)},
+               {"state", name_of(status.state)},
+               {"why", over ? reason : status.why},
+               {"points", std::move(points)},
+               {"attempts", status.attempts.count},
+               {"log", (over && cluster ? cluster->log : folder.log()).string()},
+               {"host", last ? Json(last->host) : Json()},
+               {"started", last ? Json(last->start) : Json()},
+               {"task", cluster ? Json(cluster->task) : Json()},
+               {"nodes", cluster ? Json(cluster->nodes) : Json()},
+               {"progress", Json()}};
+  if (status.state == JobState::kRunning)
+    json["progress"] = progress_json(job::read_progress(folder.progress()));
+  return json;
+}
+
+}  // namespace
+
+Json status_json(const job::Plan& plan, const slurm::ClusterView& cluster) {
+  const std::optional<process::LeaseHolder> holder = at_work(plan.folder);
+  const Selected selected(plan);
+  Json points = {{"total", selected.total},
+                 {"done", selected.done},
+                 {"kept", plan.kept},
+                 {"cannot_run", cannot_run(plan)}};
+  for (const JobState state : {JobState::kRunning, JobState::kQueued, JobState::kFailed,
+                               JobState::kInterrupted, JobState::kWaiting}) {
+    points[name_of(state)] = 0;
+  }
+  Json jobs = Json::array();
+  for (const JobStatus& status : job_states(plan, holder.has_value(), cluster)) {
+    Json& count = points[name_of(status.state)];
+    count = count.get<size_t>() + status.job->points.size();
+    jobs.push_back(status_json(plan, status));
+  }
+  const fs::path page = plan.folder / "report" / "report.html";
+  std::error_code absent;
+  return {{"version", kJsonVersion},
+          {"sweep", plan.sweep.name},
+          {"results", plan.folder.string()},
+          {"points", std::move(points)},
+          {"at_work", holder ? Json{{"host", holder->host},
+                                    {"pid", holder->pid},
+                                    {"since", holder->since},
+                                    {"command", holder->command}}
+                             : Json()},
+          {"on_cluster", cluster.open},
+          {"page", fs::exists(page, absent) ? Json(page.string()) : Json()},
+          {"notes", cluster.notes},
+          {"jobs", std::move(jobs)}};
+}
+
 int show_status(const Look& look) {
   // One look: nothing is submitted or given up because of it.
   slurm::Queue queue = queue_for(kPatience, std::chrono::milliseconds(0));
   // Before the plan, which sees what is done meanwhile.
   const slurm::ClusterView cluster = slurm::cluster_view(look.folder(), queue);
-  return print(status_text(look.plan(), cluster));
+  const job::Plan plan = look.plan();
+  return look.options().json ? print_json(status_json(plan, cluster))
+                             : print(status_text(plan, cluster));
 }
 
 }  // namespace tarflow::driver

@@ -1,4 +1,4 @@
-// How far a sweep is, in words.
+// How far a sweep is, in words and as JSON.
 #pragma once
 
 #include <string>
@@ -10,5 +10,8 @@ namespace tarflow::driver {
 // What `status` and `watch` print: a summary in which every point is counted, running jobs with
 // their progress, queued ones with what they wait for, failed ones with reason and log.
 std::string status_text(const job::Plan& plan, const slurm::ClusterView& cluster = {});
+
+// What `status --json` prints.
+Json status_json(const job::Plan& plan, const slurm::ClusterView& cluster);
 
 }  // namespace tarflow::driver

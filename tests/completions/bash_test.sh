@@ -36,9 +36,9 @@ offers _tarflow_sweep "$programs/run_sweep" - -- --set --only --smoke --status -
 offers _tarflow_sweep "$programs/run_sweep" "" -- sweeps c.yml run plan status watch log cancel clean check schema !d.h5 !cluster-task
 offers _tarflow_sweep "$programs/run_sweep" p -- plan !status
 offers _tarflow_sweep "$programs/run_sweep" status "" -- sweeps c.yml !plan
-offers _tarflow_sweep "$programs/run_sweep" status - -- --set --only --help !--force !--dry-run
-offers _tarflow_sweep "$programs/run_sweep" plan c.yml --f -- --force
-offers _tarflow_sweep "$programs/run_sweep" log c.yml --s -- --smoke !--status
+offers _tarflow_sweep "$programs/run_sweep" status - -- --json --only --help !--force !--dry-run
+offers _tarflow_sweep "$programs/run_sweep" plan c.yml --f -- --force !--follow
+offers _tarflow_sweep "$programs/run_sweep" log c.yml --f -- --follow !--force
 offers _tarflow_sweep "$programs/run_sweep" sweeps/ -- sweeps/a.yaml !sweeps/b.txt
 offers _tarflow_sweep "$programs/run_sweep" c.yml --results s -- sweeps !c.yml
 if compgen -G "$programs/../share/experiments.json" >/dev/null; then # of a build with the worker

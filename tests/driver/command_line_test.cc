@@ -73,6 +73,7 @@ TEST(CommandLine, WhatMeansNothingForASubcommandIsRefusedWithTheLineWithoutIt) {
   EXPECT_THAT(said_of({"a.yaml", "--status", "--wait"}),
               AllOf(HasSubstr("status has no option --wait: it belongs to run"),
                     HasSubstr("write run_sweep a.yaml --status")));
+  EXPECT_THAT(said_of({"a.yaml", "--json"}), HasSubstr("it belongs to plan, status, log"));
   EXPECT_THAT(said_of({"clean", "a.yaml", "--only", "cfg=1"}),
               AllOf(HasSubstr("would look unused"), HasSubstr("write run_sweep clean a.yaml")));
   EXPECT_THAT(said_of({"a.yaml", "--preview", "--smoke"}),
@@ -116,7 +117,7 @@ TEST(CommandLine, HelpNamesSubcommandsOlderFlagsAndExitStatuses) {
                           HasSubstr("3 another run_sweep"), HasSubstr("130 stopped")));
   const std::string status = read_command_line({"status", "--help"}, "bin").help;
   EXPECT_THAT(status,
-              AllOf(HasSubstr("run_sweep status"), HasSubstr("--only"), Not(HasSubstr("--force"))));
+              AllOf(HasSubstr("run_sweep status"), HasSubstr("--json"), Not(HasSubstr("--force"))));
 }
 
 TEST_F(RunSweep, SubcommandsAreTheOlderFlags) {
