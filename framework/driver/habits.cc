@@ -1,6 +1,7 @@
 #include "framework/driver/habits.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -8,6 +9,7 @@
 
 #include "framework/core/arguments.h"
 #include "framework/core/error.h"
+#include "framework/driver/subcommand_names.h"
 
 namespace tarflow::driver {
 namespace fs = std::filesystem;
@@ -16,7 +18,7 @@ namespace {
 // What an option of another program is called here.
 struct Habit {
   const char* option;
-  const char* here;  // in its place; "" for nothing
+  const char* here;  // in its place, or the subcommand for it; "" for nothing
   bool value;        // a value follows, which stays
   const char* why;
 };
@@ -28,11 +30,13 @@ constexpr const char* kLists = "a sweep file lists all of its points";
 constexpr const char* kOnly = "--only chooses points";
 constexpr const char* kSet = "--set gives a setting another value";
 constexpr const char* kSmoke = "--smoke tries the sweep with 2 images per point";
-constexpr const char* kPlan = "--dry-run shows what would be done";
-constexpr const char* kStop = "--cancel stops the running run_sweep";
+constexpr const char* kPlan = "plan shows what would be done";
+constexpr const char* kStatus = "status shows how far it is";
+constexpr const char* kLog = "log prints the log of a job";
+constexpr const char* kStop = "cancel stops the running run_sweep";
 constexpr const char* kRun = "settings of `run:` are given by --set; see --help run";
 constexpr const char* kCluster = "--cluster names a cluster profile; see docs/clusters.md";
-constexpr std::array<Habit, 37> kHabits{{{"--resume", "", false, kGoesOn},
+constexpr std::array<Habit, 40> kHabits{{{"--resume", "", false, kGoesOn},
                                          {"--continue", "", false, kGoesOn},
                                          {"--skip-existing", "", false, kGoesOn},
                                          {"--overwrite", "--force", false, kForce},
@@ -58,12 +62,15 @@ constexpr std::array<Habit, 37> kHabits{{{"--resume", "", false, kGoesOn},
                                          {"--test", "--smoke", false, kSmoke},
                                          {"--debug", "--smoke", false, kSmoke},
                                          {"--quick", "--smoke", false, kSmoke},
-                                         {"--plan", "--dry-run", false, kPlan},
-                                         {"--preview", "--dry-run", false, kPlan},
-                                         {"--dryrun", "--dry-run", false, kPlan},
-                                         {"-n", "--dry-run", false, kPlan},
-                                         {"--stop", "--cancel", false, kStop},
-                                         {"--kill", "--cancel", false, kStop},
+                                         {"--plan", "plan", false, kPlan},
+                                         {"--preview", "plan", false, kPlan},
+                                         {"--dryrun", "plan", false, kPlan},
+                                         {"-n", "plan", false, kPlan},
+                                         {"--why", "plan", false, kPlan},
+                                         {"--progress", "status", false, kStatus},
+                                         {"--logs", "log", false, kLog},
+                                         {"--stop", "cancel", false, kStop},
+                                         {"--kill", "cancel", false, kStop},
                                          {"--workers", "--set run.workers=", true, kRun},
                                          {"--jobs", "--set run.workers=", true, kRun},
                                          {"-j", "--set run.workers=", true, kRun},
@@ -81,6 +88,16 @@ std::string command_with(const std::vector<std::string>& arguments, size_t index
     if (i < index || i >= index + count) line += " " + shell_word(arguments[i]);
   }
   return line;
+}
+
+// The same as a command of `subcommand`.
+std::string command_of(const std::string& subcommand, std::vector<std::string> arguments,
+                       size_t index, size_t count) {
+  arguments.erase(arguments.begin() + static_cast<std::ptrdiff_t>(index),
+                  arguments.begin() + static_cast<std::ptrdiff_t>(index + count));
+  if (!arguments.empty() && subcommand_named(arguments[0]) != nullptr)
+    arguments.erase(arguments.begin());
+  return command_with(arguments, arguments.size(), 0, "").insert(9, " " + subcommand);
 }
 
 // An option, the value that is written behind it, and how many arguments both are.
@@ -101,14 +118,16 @@ Written written_at(const std::vector<std::string>& arguments, size_t index) {
 
 [[noreturn]] void answer(const std::vector<std::string>& arguments, size_t index,
                          const Habit& habit, const Written& written) {
+  const std::string what = fmt::format("run_sweep has no option {}: {}", written.option, habit.why);
+  if (subcommand_named(habit.here) != nullptr)
+    throw Error(what, "write " + command_of(habit.here, arguments, index, 1));
   const bool takes = habit.value && written.value;
   std::string words = habit.here;
   if (takes) {
     const bool joined = words.empty() || words.ends_with('=');
     words += (joined ? "" : " ") + shell_word(*written.value);
   }
-  throw Error(fmt::format("run_sweep has no option {}: {}", written.option, habit.why),
-              "write " + command_with(arguments, index, takes ? written.count : 1, words));
+  throw Error(what, "write " + command_with(arguments, index, takes ? written.count : 1, words));
 }
 
 // "--cfg" as a setting would be called; "" for what cannot be one.
@@ -140,6 +159,19 @@ std::string setting_named(const std::string& option) {
                           with("--set "), with("--only "), near.empty() ? "" : "\n  or " + near));
 }
 
+// Of an option that other subcommands have.
+[[noreturn]] void refuse_here(const std::vector<std::string>& arguments, size_t index,
+                              const Written& written, const OwnOptions& own) {
+  const std::vector<std::string>& owners = own.elsewhere.at(written.option);
+  std::string why = own.why_not ? own.why_not(own.subcommand, written.option) : "";
+  if (why.empty()) {
+    why = fmt::format("it belongs to {}", fmt::join(owners, ", "));
+  }
+  const size_t count = takes_value(written.option) ? written.count : 1;
+  throw Error(fmt::format("{} has no option {}: {}", own.subcommand, written.option, why),
+              "write " + command_with(arguments, index, count, ""));
+}
+
 // "cfg=1", "strategy!=For": what --only takes.
 bool is_condition(const std::string& word) {
   const size_t at = word.find_first_of("=<>!");
@@ -168,22 +200,53 @@ fs::path similar_file(const fs::path& file) {
 
 }  // namespace
 
-void require_own_options(const std::vector<std::string>& arguments,
-                         const std::vector<std::string>& options) {
-  for (size_t i = 0; i < arguments.size(); ++i) {
+bool takes_value(const std::string& option) {
+  return std::find(kWithValue.begin(), kWithValue.end(), option) != kWithValue.end();
+}
+
+std::optional<size_t> first_file(const std::vector<std::string>& words) {
+  for (size_t i = 0; i < words.size() && words[i] != "--"; ++i) {
+    if (takes_value(words[i])) {
+      ++i;
+    } else if (!words[i].starts_with('-')) {
+      return i;
+    }
+  }
+  return std::nullopt;
+}
+
+void require_own_options(const std::vector<std::string>& arguments, const OwnOptions& own) {
+  for (size_t i = 0; i < arguments.size() && arguments[i] != "--"; ++i) {
     const std::string& word = arguments[i];
-    if (std::find(kWithValue.begin(), kWithValue.end(), word) != kWithValue.end()) {
+    const bool there = std::find(own.names.begin(), own.names.end(), word) != own.names.end();
+    if (there && takes_value(word)) {
       ++i;
       continue;
     }
-    if (!word.starts_with('-') || word == "-" || word == "--") continue;
+    if (!word.starts_with('-') || word == "-") continue;
     const Written written = written_at(arguments, i);
-    if (std::find(options.begin(), options.end(), written.option) != options.end()) continue;
+    if (std::find(own.names.begin(), own.names.end(), written.option) != own.names.end()) continue;
+    const auto elsewhere = own.elsewhere.find(written.option);
+    if (elsewhere != own.elsewhere.end()) refuse_here(arguments, i, written, own);
     const auto habit = std::find_if(kHabits.begin(), kHabits.end(), [&](const Habit& known) {
       return written.option == known.option;
     });
     if (habit != kHabits.end()) answer(arguments, i, *habit, written);
-    refuse(arguments, i, written, options);
+    refuse(arguments, i, written, own.names);
+  }
+}
+
+void require_no_older_flag(const std::vector<std::string>& arguments) {
+  for (size_t i = 1; i < arguments.size() && arguments[i] != "--"; ++i) {
+    const OlderFlag* flag = older_flag_named(arguments[i]);
+    if (flag != nullptr) {
+      const std::string line = command_of(flag->subcommand, arguments, i,
+                                          flag->value && i + 1 < arguments.size() ? 2 : 1);
+      throw Error(fmt::format("{} has no option {}, which is the subcommand {}", arguments[0],
+                              flag->flag, flag->subcommand),
+                  fmt::format("write {}{}", line, flag->value ? " POINT" : ""));
+    }
+    if (takes_value(arguments[i])) ++i;
   }
 }
 
@@ -198,6 +261,10 @@ void require_sweep_files(const std::vector<std::string>& arguments,
     const auto with = [&](const std::string& words) {
       return command_with(arguments, index, 1, words);
     };
+    if (subcommand_named(word) != nullptr && files.size() > 1 && index > 0) {
+      throw Error(fmt::format("there is no file {}; the subcommand {} comes first", word, word),
+                  "write " + command_of(word, arguments, index, 1));
+    }
     if (is_condition(word)) {
       throw Error(
           fmt::format("`{}` is not a sweep file", word),

@@ -1,4 +1,4 @@
-// `run_sweep --help TOPIC` and `--print-schema`.
+// `run_sweep --help TOPIC` and `run_sweep schema`.
 #pragma once
 
 #include <string>

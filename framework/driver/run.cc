@@ -10,12 +10,9 @@
 
 #include "framework/core/aside.h"
 #include "framework/core/error.h"
-#include "framework/core/share.h"
+#include "framework/driver/job_states.h"
 #include "framework/driver/live_page.h"
-#include "framework/driver/look.h"
 #include "framework/driver/slurm_run.h"
-#include "framework/driver/status.h"
-#include "framework/job/file_facts.h"
 #include "framework/job/owner.h"
 #include "framework/job/plan.h"
 #include "framework/job/smoke.h"
@@ -43,9 +40,6 @@ void say_smoke(const std::string& banner, const job::Plan& plan, const Experimen
   }
   std::fflush(stdout);
 }
-
-// The files that workers and tables need, found from the folder with the programs.
-fs::path share_of(const RunOptions& options) { return share_folder(options.programs); }
 
 double job_cost(job::Estimator& estimator, const job::Job& job) {
   const job::Estimate estimate = estimator.estimate(job);
@@ -286,7 +280,9 @@ void set_damaged_aside(const job::DonePoints& done) {
   }
 }
 
-int run_one(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOptions& options) {
+}  // namespace
+
+int run_sweep(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOptions& options) {
   const slurm::ClusterProfile profile = profile_of(options);
   Json smoke_note;
   std::string banner;
@@ -319,60 +315,6 @@ int run_one(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOptio
     complain(fmt::format("error: {}", failure.what()));
     return kNotAllDone;
   }
-}
-
-std::vector<sweep::Sweep> load_all(const RunOptions& options, const ExperimentSchemas& schemas) {
-  sweep::LoadOptions load;
-  load.allow_missing = true;  // some points may run all the same
-  load.set = options.set;
-  load.only = options.only;
-  const fs::path shipped = share_of(options) / "sweeps";
-  load.preset_folders = {shipped, shipped / "presets"};
-  load.facts = job::file_facts(options.programs / "run_job", options.results / ".cache");
-  std::vector<sweep::Sweep> sweeps;
-  std::vector<Problem> problems;
-  std::set<std::string> names;
-  for (const fs::path& file : options.files) {
-    try {
-      sweeps.push_back(sweep::load_sweep(file, schemas, load));
-    } catch (const Error& failure) {
-      problems.insert(problems.end(), failure.problems().begin(), failure.problems().end());
-      continue;
-    }
-    for (const Problem& warning : sweeps.back().warnings) complain("warning: " + warning.str());
-    if (!names.insert(sweeps.back().name).second) {
-      problems.push_back({Place{file.string()},
-                          fmt::format("a second sweep is named {}", sweeps.back().name),
-                          "give it a `name:` of its own", ""});
-    }
-  }
-  if (!problems.empty()) throw Error(std::move(problems));
-  return sweeps;
-}
-
-}  // namespace
-
-int run_sweeps(const RunOptions& options) {
-  const ExperimentSchemas schemas = read_experiment_schemas(share_of(options) / "experiments.json");
-  if (options.action == Action::kClean && !(options.set.empty() && options.only.empty())) {
-    throw Error(
-        "--clean looks at the whole sweep: --set and --only would make results of its "
-        "other points look unused",
-        "run --clean without them");
-  }
-  int status = kAllDone;
-  for (sweep::Sweep& sweep : load_all(options, schemas)) {
-    int one = kHeld;
-    try {
-      one = options.action == Action::kRun ? run_one(std::move(sweep), schemas, options)
-                                           : look_at(std::move(sweep), schemas, options);
-    } catch (const process::LeaseHeld& held) {  // nothing is wrong with the input
-      complain(fmt::format("error: {}", held.what()));
-    }
-    if (one == kInterrupted) return one;
-    status = std::max(status, one);
-  }
-  return status;
 }
 
 }  // namespace tarflow::driver

@@ -5,6 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "framework/core/experiment.h"
+#include "framework/sweep/sweep.h"
+
 namespace tarflow::driver {
 
 // Exit statuses of run_sweep.
@@ -14,19 +17,22 @@ inline constexpr int kBadInput = 2;
 inline constexpr int kHeld = 3;           // another run_sweep is at work on the sweep
 inline constexpr int kInterrupted = 130;  // as shells have it for Ctrl-C
 
+// What is done with a sweep: a subcommand each.
 enum class Action {
   kRun,
-  kDryRun,    // say what would be done
-  kListJobs,  // one line a job
-  kStatus,    // how far it is
-  kWatch,     // the same again and again
-  kLog,       // of one job
-  kCancel,    // stop the run_sweep that is at work
-  kClean,     // remove job folders that no point of the sweep uses
+  kPlan,         // say what would run, and why
+  kStatus,       // how far it is
+  kWatch,        // the same again and again
+  kLog,          // of one job
+  kCancel,       // stop the run_sweep that is at work, and what a cluster has
+  kClean,        // delete job folders that no point of the sweep uses
+  kCheck,        // ask a cluster about its profile; no sweep is needed
+  kSchema,       // of sweep files; no sweep is needed
+  kClusterTask,  // the jobs of one task of a job array
 };
 
 struct RunOptions {
-  std::vector<std::filesystem::path> files;  // sweeps, run one after another
+  std::vector<std::filesystem::path> files;  // sweeps, one after another
   std::filesystem::path results = "results";
   // The folder with run_job and analyze; the share folder is found from it.
   std::filesystem::path programs;
@@ -40,14 +46,18 @@ struct RunOptions {
   std::filesystem::path config_folder;  // of the user, with cluster profiles; "": not looked into
   std::filesystem::path site_folder;    // of the site, likewise
   bool wait = false;                    // for jobs on a cluster
-  std::string point;                    // for kLog: the id of a point or job, or how it begins
-  bool yes = false;                     // for kClean: do not ask
-  std::filesystem::path cluster_task;   // a submission's folder: see slurm_task.h
-  std::string command;                  // as it was typed, for whoever finds the folder taken
+  bool json = false;                    // for kPlan, kStatus, kLog: one line of JSON per sweep
+  bool list = false;                    // for kPlan: one line per job
+  bool follow = false;                  // for kLog: until the attempt ends
+  std::string point;  // for kLog: the id of a point or job, or how it begins; "": see log.cc
+  bool yes = false;   // for kClean: do not ask
+  std::filesystem::path cluster_task;  // a submission's folder: see slurm/task.h
+  std::string command;                 // as it was typed, for whoever finds the folder taken
 };
 
-// Runs the sweeps: answers go to stdout, progress and complaints to stderr. Returns the exit
-// status. Throws Error for bad input, before anything runs.
-int run_sweeps(const RunOptions& options);
+// Runs what of one sweep is not done: the answer goes to stdout, progress and complaints to stderr.
+// Returns the exit status. Throws Error for bad input, before anything runs; LeaseHeld where
+// another run_sweep is at work.
+int run_sweep(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOptions& options);
 
 }  // namespace tarflow::driver

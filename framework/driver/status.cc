@@ -4,22 +4,17 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
+#include <tuple>
 
-#include "framework/core/aside.h"
-#include "framework/core/error.h"
+#include "framework/driver/look.h"
 #include "framework/job/job_folder.h"
-#include "framework/record/opened.h"
 
 namespace tarflow::driver {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr size_t kShown = 30;  // failed jobs
-
-job::JobFolder folder_of(const job::Plan& plan, const job::Job& job) {
-  return job::JobFolder{plan.jobs_folder() / job.hash};
-}
+constexpr size_t kShown = 30;                  // failed jobs
+constexpr std::chrono::seconds kPatience{10};  // with a Slurm that does not answer
 
 std::string running_line(const job::Plan& plan, const JobStatus& status) {
   const job::WorkerProgress progress = job::read_progress(folder_of(plan, *status.job).progress());
@@ -54,141 +49,53 @@ std::string failed_lines(const job::Plan& plan, const JobStatus& status) {
                      folder_of(plan, *status.job).log().string());
 }
 
-// A line for all that wait for the same in one array.
-std::string queued_lines(const std::vector<JobStatus>& states) {
-  std::map<std::pair<std::string, std::string>, std::pair<size_t, size_t>> groups;
+// A line for all that wait for the same, of queued ones in one array.
+std::string waiting_lines(const std::vector<JobStatus>& states) {
+  std::map<std::tuple<JobState, std::string, std::string>, std::pair<size_t, size_t>> groups;
   for (const JobStatus& status : states) {
-    if (status.state != JobState::kQueued) continue;
-    const slurm::ClusterJob& cluster = *status.cluster;
-    const std::string array = cluster.task.substr(0, cluster.task.find('_'));
-    const std::string reason = cluster.what == slurm::Verdict::What::kRunning
-                                   ? "their tasks run other jobs"
-                                   : cluster.reason;
-    auto& [jobs, points] = groups[{array, reason}];
+    if (status.why.empty()) continue;
+    const bool queued = status.state == JobState::kQueued;
+    const std::string array =
+        queued ? status.cluster->task.substr(0, status.cluster->task.find('_')) : "";
+    auto& [jobs, points] = groups[{status.state, array, status.why}];
     ++jobs;
     points += status.job->points.size();
   }
   std::string text;
   for (const auto& [group, counts] : groups) {
-    text += fmt::format("  queued   {} ({}) in array {}: {}\n", job::counted(counts.first, "job"),
-                        job::counted(counts.second, "point"), group.first, group.second);
+    const auto& [state, array, why] = group;
+    text += fmt::format("  {:<8} {} ({}){}: {}\n", name_of(state),
+                        job::counted(counts.first, "job"), job::counted(counts.second, "point"),
+                        array.empty() ? "" : " in array " + array, why);
   }
   return text;
 }
 
-double folder_bytes(const fs::path& folder) {
-  double bytes = 0;
-  std::error_code failed;
-  for (fs::recursive_directory_iterator entry(folder, failed), end; !failed && entry != end;
-       entry.increment(failed)) {
-    std::error_code ignored;
-    if (entry->is_regular_file(ignored)) bytes += static_cast<double>(entry->file_size(ignored));
-  }
-  return bytes;
-}
+// Points that --only leaves, and how many of them are done.
+struct Selected {
+  size_t total = 0, done = 0;
+  bool all = true;
 
-// Files that took work to make.
-bool has_work(const job::JobFolder& folder) {
-  std::error_code failed;
-  for (fs::directory_iterator entry(folder.path, failed), end; !failed && entry != end;
-       entry.increment(failed)) {
-    const std::string name = entry->path().filename().string();
-    const bool result = name.starts_with("result.h5") || name.starts_with("previous.h5");
-    if (result || name.starts_with("partial.h5")) return true;
-  }
-  return failed && !is_absent(folder.path);  // who knows
-}
-
-// The job of a folder: as job.json tells or, where it does not, a whole result. Throws Error.
-job::Job job_in(const job::JobFolder& folder) {
-  try {
-    job::Job job = job::read_job(folder.job());
-    if (!job.points.empty()) return job;
-  } catch (const Error&) {
-    if (is_absent(folder.result())) throw;
-  }
-  const record::OpenedSweep opened = record::open_sweep(folder.result());
-  if (opened.sweep.jobs.empty()) throw Error("not a job");
-  return job::job_from_json(opened.sweep.jobs.begin()->second.job);
-}
-
-std::string what_is_in(const job::JobFolder& folder, const job::Job& job) {
-  const bool whole = !is_absent(folder.result()) || !is_absent(folder.previous());
-  return fmt::format("{}, {} of {}", whole ? "finished" : "unfinished",
-                     job::counted(job.points.size(), "point"), job.experiment);
-}
-
-}  // namespace
-
-const char* name_of(JobState state) {
-  switch (state) {
-    case JobState::kDone:
-      return "done";
-    case JobState::kRunning:
-      return "running";
-    case JobState::kQueued:
-      return "queued";
-    case JobState::kFailed:
-      return "failed";
-    case JobState::kInterrupted:
-      return "interrupted";
-    case JobState::kWaiting:
-      return "waiting";
-  }
-  return "?";
-}
-
-namespace {
-
-// Whether the attempt began after the job was given to the cluster, and elsewhere.
-bool newer_elsewhere(const JobStatus& status, const slurm::ClusterJob& cluster) {
-  return status.attempts.last && status.attempts.last->start > cluster.submitted &&
-         status.attempts.last->place.empty();
-}
-
-JobState state_on_cluster(const JobStatus& status) {
-  const slurm::ClusterJob& cluster = *status.cluster;
-  const bool at_work = status.attempts.last && status.attempts.last->outcome.empty();
-  if (cluster.failed) return JobState::kFailed;
-  switch (cluster.what) {
-    case slurm::Verdict::What::kRunning:
-      return at_work ? JobState::kRunning : JobState::kQueued;
-    case slurm::Verdict::What::kWaiting:
-    case slurm::Verdict::What::kRequeue:
-      return JobState::kQueued;
-    case slurm::Verdict::What::kFailed:
-      return JobState::kFailed;
-    case slurm::Verdict::What::kDone:
-    case slurm::Verdict::What::kResubmit:
-      break;
-  }
-  return JobState::kInterrupted;
-}
-
-}  // namespace
-
-std::vector<JobStatus> job_states(const job::Plan& plan, bool alive,
-                                  const slurm::ClusterView& cluster) {
-  std::vector<JobStatus> states;
-  states.reserve(plan.pending.size());
-  for (const job::Job& job : plan.pending) {
-    JobStatus status{&job, JobState::kWaiting, job::read_attempts(folder_of(plan, job).attempts())};
-    const auto there = cluster.jobs.find(job.hash);
-    if (there != cluster.jobs.end() && !newer_elsewhere(status, there->second)) {
-      status.cluster = &there->second;
-      status.state = state_on_cluster(status);
-    } else if (status.attempts.last) {
-      const std::string& outcome = status.attempts.last->outcome;
-      status.state = outcome.empty() && alive   ? JobState::kRunning
-                     : status.attempts.failed() ? JobState::kFailed
-                                                : JobState::kInterrupted;
+  explicit Selected(const job::Plan& plan) {
+    for (const job::Job& job : plan.all) {
+      for (const job::JobPoint& point : job.points) {
+        all = all && point.selected;
+        total += point.selected;
+        done += point.selected && plan.done.by_key.contains(point.key);
+      }
     }
-    states.push_back(std::move(status));
+    for (const sweep::Point& point : plan.cannot_run) {
+      all = all && point.selected;
+      total += point.selected;
+    }
   }
-  return states;
-}
+};
 
-namespace {
+size_t cannot_run(const job::Plan& plan) {
+  return static_cast<size_t>(
+      std::count_if(plan.cannot_run.begin(), plan.cannot_run.end(),
+                    [](const sweep::Point& point) { return point.selected; }));
+}
 
 // "x: 2 of 6 points done, 1 job running, ...", and where jobs have several points, these as well.
 std::string summary(const job::Plan& plan, const std::vector<JobStatus>& states) {
@@ -197,22 +104,23 @@ std::string summary(const job::Plan& plan, const std::vector<JobStatus>& states)
     ++counts[status.state].first;
     counts[status.state].second += status.job->points.size();
   }
+  const Selected selected(plan);
   std::string text =
-      fmt::format("{}: {} of {} done", plan.sweep.name, plan.done.by_key.size(),
-                  job::counted(job::point_count(plan.all) + plan.cannot_run.size(), "point"));
+      fmt::format("{}: {} of {} done", plan.sweep.name, selected.done,
+                  job::counted(selected.total, selected.all ? "point" : "selected point"));
   for (const auto& [state, count] : counts) {
     text += fmt::format(", {} {}", job::counted(count.first, "job"), name_of(state));
   }
   if (plan.kept > 0)
     text += fmt::format(", {} in results that cannot be read", job::counted(plan.kept, "point"));
-  if (!plan.cannot_run.empty())
-    text += fmt::format(", {} cannot run", job::counted(plan.cannot_run.size(), "point"));
+  if (const size_t count = cannot_run(plan); count > 0)
+    text += fmt::format(", {} cannot run", job::counted(count, "point"));
   text += "\n";
   if (std::all_of(counts.begin(), counts.end(),
                   [](const auto& count) { return count.second.first == count.second.second; })) {
     return text;
   }
-  text += fmt::format("  points: {} done", plan.done.by_key.size());
+  text += fmt::format("  points: {} done", selected.done);
   for (const auto& [state, count] : counts)
     text += fmt::format(", {} {}", count.second, name_of(state));
   return text + "\n";
@@ -221,8 +129,8 @@ std::string summary(const job::Plan& plan, const std::vector<JobStatus>& states)
 }  // namespace
 
 std::string status_text(const job::Plan& plan, const slurm::ClusterView& cluster) {
-  const std::optional<process::LeaseHolder> holder = process::read_lease(plan.folder);
-  const bool alive = holder && process::life_of(*holder) != process::Life::kDead;
+  const std::optional<process::LeaseHolder> holder = at_work(plan.folder);
+  const bool alive = holder.has_value();
   const std::vector<JobStatus> states = job_states(plan, alive, cluster);
   std::string text = summary(plan, states);
   for (const std::string& note : cluster.notes) text += note + "\n";
@@ -235,7 +143,7 @@ std::string status_text(const job::Plan& plan, const slurm::ClusterView& cluster
   for (const JobStatus& status : states) {
     if (status.state == JobState::kRunning) text += running_line(plan, status);
   }
-  text += queued_lines(states);
+  text += waiting_lines(states);
   for (const JobStatus& status : states) {
     const bool lost = status.cluster && status.state == JobState::kInterrupted;
     if (!lost && status.state != JobState::kFailed) continue;
@@ -249,97 +157,86 @@ std::string status_text(const job::Plan& plan, const slurm::ClusterView& cluster
   return text;
 }
 
-fs::path find_log(const job::Plan& plan, const std::string& wanted) {
-  std::set<fs::path> logs;
-  for (const job::Jobs* jobs : {&plan.all, &plan.pending}) {
-    for (const job::Job& job : *jobs) {
-      const bool fits = job.hash.starts_with(wanted);
-      for (const job::JobPoint& point : job.points) {
-        if (!fits && !point.id.starts_with(wanted)) continue;
-        const auto done = plan.done.by_key.find(point.key);
-        const fs::path folder = done == plan.done.by_key.end() ? plan.jobs_folder() / job.hash
-                                                               : done->second.result.parent_path();
-        std::error_code ignored;
-        if (fs::exists(job::JobFolder{folder}.log(), ignored))
-          logs.insert(job::JobFolder{folder}.log());
-      }
-    }
-  }
-  if (logs.size() == 1) return *logs.begin();
-  if (logs.empty()) {
-    throw Error(
-        fmt::format("no job has run whose id, or a point of which, begins with `{}`", wanted),
-        "--list-jobs prints the jobs, --dry-run their points");
-  }
-  throw Error(fmt::format("{} jobs begin with `{}`", logs.size(), wanted), "state more of the id");
-}
-
 namespace {
 
-// Hashes of the jobs whose folders the plan uses. A job yet to be run may have something to go on
-// from.
-std::set<std::string> plan_hashes(const job::Plan& plan) {
-  std::set<std::string> used;
-  for (const auto& [key, point] : plan.done.by_key) used.insert(point.job);
-  for (const job::Jobs* jobs : {&plan.pending, &plan.all}) {
-    for (const job::Job& job : *jobs) used.insert(job.hash);
-  }
-  for (const job::BadResult& kept : plan.done.kept) {
-    used.insert(kept.folder.path.filename().string());
-  }
-  return used;
+Json progress_json(const job::WorkerProgress& progress) {
+  const auto known = [](double value) { return value > 0 ? Json(value) : Json(); };
+  return {{"done", progress.done},
+          {"total", known(progress.total)},
+          {"phase", progress.phase},
+          {"images_per_second", known(progress.images_per_second)},
+          {"seconds_left", known(progress.seconds_left)}};
 }
 
-// What the sweep has, whatever of it is done or can run.
-struct Points {
-  std::set<std::string> ids, keys;
-
-  explicit Points(const job::Plan& plan) {
-    for (const job::Job& job : plan.all) {
-      for (const job::JobPoint& point : job.points) {
-        ids.insert(point.id);
-        keys.insert(point.key);
-      }
-    }
-    for (const sweep::Point& point : plan.cannot_run) ids.insert(point.id);
-  }
-};
-
-// Why the folder of a job that no plan names must stay; "" when it need not.
-std::string why_spared(const job::Plan& plan, const Points& points, const job::Job& job) {
-  size_t here = 0, superseded = 0, others = 0;
-  for (const job::JobPoint& point : job.points) {
-    if (!points.ids.contains(point.id)) continue;
-    ++here;
-    superseded += plan.done.by_key.contains(point.key);
-    others += !points.keys.contains(point.key);
-  }
-  if (here == superseded) return "";  // another folder has these
-  return others > 0 ? "results of this sweep's points for another device or other files"
-                    : "points of this sweep, in a job divided otherwise";
+Json status_json(const job::Plan& plan, const JobStatus& status) {
+  Json points = Json::array();
+  for (const job::JobPoint& point : status.job->points) points.push_back(point.id);
+  const std::optional<job::Attempt>& last = status.attempts.last;
+  const slurm::ClusterJob* cluster = status.cluster;
+  const job::JobFolder folder = folder_of(plan, *status.job);
+  const bool over = status.state == JobState::kFailed || status.state == JobState::kInterrupted;
+  const std::string reason = !over ? "" : cluster ? cluster->reason : last ? last->reason : "";
+  Json json = {{"job", status.job->hash},
+               {"label", job::job_label(plan, *status.job)},
+               {"state", name_of(status.state)},
+               {"why", over ? reason : status.why},
+               {"points", std::move(points)},
+               {"attempts", status.attempts.count},
+               {"log", (over && cluster ? cluster->log : folder.log()).string()},
+               {"host", last ? Json(last->host) : Json()},
+               {"started", last ? Json(last->start) : Json()},
+               {"task", cluster ? Json(cluster->task) : Json()},
+               {"nodes", cluster ? Json(cluster->nodes) : Json()},
+               {"progress", Json()}};
+  if (status.state == JobState::kRunning)
+    json["progress"] = progress_json(job::read_progress(folder.progress()));
+  return json;
 }
 
 }  // namespace
 
-std::vector<Orphan> find_orphans(const job::Plan& plan, const std::set<std::string>& held) {
-  const std::set<std::string> used = plan_hashes(plan);
-  const Points points(plan);
-  std::vector<Orphan> orphans;
-  for (const job::JobFolder& folder : job::folders_in(plan.jobs_folder())) {
-    const std::string name = folder.path.filename().string();
-    if (used.contains(name)) continue;
-    Orphan orphan{folder.path, folder_bytes(folder.path), "not a job", ""};
-    try {
-      const job::Job job = job_in(folder);
-      orphan.what = what_is_in(folder, job);
-      orphan.spared = why_spared(plan, points, job);
-    } catch (const Error&) {
-      if (has_work(folder)) orphan.spared = "it cannot be told what it holds";
-    }
-    if (held.contains(name)) orphan.spared = "Slurm has its job";
-    orphans.push_back(std::move(orphan));
+Json status_json(const job::Plan& plan, const slurm::ClusterView& cluster) {
+  const std::optional<process::LeaseHolder> holder = at_work(plan.folder);
+  const Selected selected(plan);
+  Json points = {{"total", selected.total},
+                 {"done", selected.done},
+                 {"kept", plan.kept},
+                 {"cannot_run", cannot_run(plan)}};
+  for (const JobState state : {JobState::kRunning, JobState::kQueued, JobState::kFailed,
+                               JobState::kInterrupted, JobState::kWaiting}) {
+    points[name_of(state)] = 0;
   }
-  return orphans;
+  Json jobs = Json::array();
+  for (const JobStatus& status : job_states(plan, holder.has_value(), cluster)) {
+    Json& count = points[name_of(status.state)];
+    count = count.get<size_t>() + status.job->points.size();
+    jobs.push_back(status_json(plan, status));
+  }
+  const fs::path page = plan.folder / "report" / "report.html";
+  std::error_code absent;
+  return {{"version", kJsonVersion},
+          {"sweep", plan.sweep.name},
+          {"results", plan.folder.string()},
+          {"points", std::move(points)},
+          {"at_work", holder ? Json{{"host", holder->host},
+                                    {"pid", holder->pid},
+                                    {"since", holder->since},
+                                    {"command", holder->command}}
+                             : Json()},
+          {"on_cluster", cluster.open},
+          {"page", fs::exists(page, absent) ? Json(page.string()) : Json()},
+          {"notes", cluster.notes},
+          {"jobs", std::move(jobs)}};
+}
+
+int show_status(const Look& look) {
+  // One look: nothing is submitted or given up because of it.
+  slurm::Queue queue = queue_for(kPatience, std::chrono::milliseconds(0));
+  // Before the plan, which sees what is done meanwhile.
+  const slurm::ClusterView cluster = slurm::cluster_view(look.folder(), queue);
+  const job::Plan plan = look.plan();
+  return look.options().json ? print_json(status_json(plan, cluster))
+                             : print(status_text(plan, cluster));
 }
 
 }  // namespace tarflow::driver

@@ -79,11 +79,11 @@ size_t done_count(const Plan& plan, const Job& job) {
                     [&](const JobPoint& point) { return is_done(plan, point); }));
 }
 
-constexpr size_t kShownJobs = 40;    // of a plan; --list-jobs shows all
+constexpr size_t kShownJobs = 40;    // of a plan; plan --list shows all
 constexpr size_t kShownPoints = 20;  // of a job, and of a list of points
 
 std::string and_more(size_t count, size_t shown, const char* noun) {
-  return count > shown ? fmt::format("  ... and {}; --list-jobs lists all jobs\n",
+  return count > shown ? fmt::format("  ... and {}; plan --list lists all jobs\n",
                                      counted(count - shown, noun))
                        : "";
 }
@@ -108,10 +108,12 @@ std::string processes_text(const sweep::RunSettings& run) {
                                       run.processes(), where, run.processes_per_node(), run.nodes);
 }
 
-std::string describe_job(const Plan& plan, const Job& job, const Estimate& estimate) {
+std::string describe_job(const Plan& plan, const Job& job, const Estimate& estimate,
+                         const std::string& why) {
   std::string text =
       fmt::format("  job {}  {}{}\n", job.hash, job_label(plan, job), processes_text(*job.run));
   if (const std::string cost = estimate_text(estimate); !cost.empty()) text += "   " + cost + "\n";
+  text += fmt::format("    why: {}\n", why);
   const std::vector<std::string> names = shared_names(plan.varying.at(job.experiment), job);
   for (size_t i = 0; i < std::min(job.points.size(), kShownPoints); ++i) {
     const JobPoint& point = job.points[i];
@@ -376,6 +378,10 @@ Plan make_plan(sweep::Sweep sweep, const ExperimentSchemas& schemas, const PlanO
     plan.varying[schema.name] = varying_fields(sweep.points, schema);
   }
   Presence presence(sweep);
+  for (const auto& [path, identity] : options.to_be_made) {
+    hasher.assume(path, identity);
+    presence.add(path);
+  }
   add_made_files(sweep, schemas, presence);
   std::vector<sweep::Point> runnable;
   for (sweep::Point& point : sweep.points) {
@@ -414,7 +420,15 @@ std::string job_label(const Plan& plan, const Job& job) {
                      fmt::join(shared_names(fields, job), ", "));
 }
 
-std::string describe(const Plan& plan, Estimator& estimator) {
+std::vector<Estimate> estimates_of(const Plan& plan, Estimator& estimator, std::string& once) {
+  std::vector<Estimate> estimates;
+  for (const Job& job : plan.pending) estimates.push_back(estimator.estimate(job));
+  once = describe_preparations(plan, estimator, estimates);
+  return estimates;
+}
+
+std::string describe(const Plan& plan, Estimator& estimator,
+                     const std::function<std::string(const Job&)>& why) {
   const size_t total = point_count(plan.all) + plan.cannot_run.size();
   const size_t pending = point_count(plan.pending);
   std::string text = fmt::format("{}: {}, of which {} done", plan.sweep.name,
@@ -428,12 +442,11 @@ std::string describe(const Plan& plan, Estimator& estimator) {
   if (plan.left_out > 0) text += fmt::format(", {} left out", plan.left_out);
   text += fmt::format("\nto run: {} in {}\n", counted(pending, "point"),
                       counted(plan.pending.size(), "job"));
-  std::vector<Estimate> estimates;
-  for (const Job& job : plan.pending) estimates.push_back(estimator.estimate(job));
-  text += describe_preparations(plan, estimator, estimates);
-  text += totals(plan, estimates);
+  std::string once;
+  const std::vector<Estimate> estimates = estimates_of(plan, estimator, once);
+  text += once + totals(plan, estimates);
   for (size_t i = 0; i < std::min(plan.pending.size(), kShownJobs); ++i) {
-    text += describe_job(plan, plan.pending[i], estimates[i]);
+    text += describe_job(plan, plan.pending[i], estimates[i], why(plan.pending[i]));
   }
   text += and_more(plan.pending.size(), kShownJobs, "job");
   if (!plan.done.by_key.empty()) text += describe_done(plan);

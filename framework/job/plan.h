@@ -2,6 +2,8 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,6 +23,9 @@ struct PlanOptions {
   bool force = false;         // selected points are computed again though they are done
   bool retry_failed = false;  // only jobs whose last attempt failed
   std::optional<DeviceModels> devices = {};  // that jobs run on; nothing: this machine's
+  // Files that are absent and will be made before jobs run, each with what stands for its content:
+  // Smoke::unwritten.
+  std::map<std::filesystem::path, std::string> to_be_made = {};
 };
 
 struct Plan {
@@ -50,11 +55,17 @@ Plan make_plan(sweep::Sweep sweep, const ExperimentSchemas& schemas, const PlanO
 // "evaluate model=cifar10 strategy=For cfg=0, 2 points by self_denoising_lr".
 std::string job_label(const Plan& plan, const Job& job);
 
-// What --dry-run and --list-jobs print.
-std::string describe(const Plan& plan, Estimator& estimator);
+// What `run_sweep plan` and `run_sweep plan --list` print. `why` says in words why a pending job
+// runs.
+std::string describe(const Plan& plan, Estimator& estimator,
+                     const std::function<std::string(const Job&)>& why);
 // A line per job with a selected point: "hash  done|pending  points  label", and "(8 processes, one
 // a GPU)" where there are several.
 std::string job_list(const Plan& plan);
+
+// The estimates of plan.pending, in its order, with what is made once for several jobs in that of
+// the first which needs it; `once` gets a line for each such thing.
+std::vector<Estimate> estimates_of(const Plan& plan, Estimator& estimator, std::string& once);
 
 std::string counted(size_t count, const char* noun);  // "1 point", "2 points"
 size_t point_count(const Jobs& jobs);

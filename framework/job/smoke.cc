@@ -83,21 +83,24 @@ images::Image wave(int width, int height, int index) {
   return image;
 }
 
-// A folder of pictures a little larger than the model's images and not square, so that resizing and
-// cropping are run as well.
-fs::path write_pictures(const fs::path& folder, int size) {
-  const fs::path path = folder / "pictures" / fmt::format("{}px", size);
+fs::path picture_file(const fs::path& folder, int index) {
+  return folder / fmt::format("wave_{}.png", index);
+}
+
+// Pictures a little larger than the model's images and not square, so that resizing and cropping
+// are run as well.
+void write_pictures(const fs::path& folder, int size) {
   for (int i = 0; i < kPictures; ++i) {
-    images::write_png(path / fmt::format("wave_{}.png", i),
-                      wave(size + size / 2, size + size / 4, i));
+    images::write_png(picture_file(folder, i), wave(size + size / 2, size + size / 4, i));
   }
-  return path;
 }
 
 // What is replaced, said once each.
 struct Replacements {
+  Writes writes = Writes::kYes;
   std::set<std::string> untrained, small, pictures, dropped;
   std::vector<std::string> messages;
+  std::map<fs::path, std::string> unwritten;  // as in Smoke
 
   void note(std::set<std::string>& kind, const std::string& name, const std::string& message) {
     if (kind.insert(name).second) messages.push_back(message);
@@ -127,7 +130,11 @@ void replace_checkpoint(sweep::Model& model, const fs::path& folder, StandIn sta
   const fs::path name = small ? "small.pth" : model.checkpoint.filename();
   const fs::path path = folder / "untrained" / model.name / name;
   if (!usable(path, model.shape)) {
-    checkpoint::write_untrained(path, model.shape, kSeed, checkpoint::DType::kBFloat16);
+    if (replaced.writes == Writes::kYes) {
+      checkpoint::write_untrained(path, model.shape, kSeed, checkpoint::DType::kBFloat16);
+    } else {
+      replaced.unwritten[fs::absolute(path)] = "untrained " + model.shape.str();
+    }
   }
   if (small) replaced.small.insert(model.name);
   replaced.note(
@@ -169,8 +176,14 @@ void replace_path(const sweep::Sweep& sweep, const ExperimentSchema& schema, con
   if (field.name != "images" && field.file != FileKind::kImages) {
     throw Error(fmt::format("{} needs {}, which is absent and cannot be made up", name, path));
   }
-  const fs::path pictures = write_pictures(folder, picture_size(sweep, schema, settings));
-  settings.set(field.name, fs::absolute(pictures).string());
+  const int size = picture_size(sweep, schema, settings);
+  const fs::path pictures = fs::absolute(folder / "pictures" / fmt::format("{}px", size));
+  if (replaced.writes == Writes::kYes) {
+    write_pictures(pictures, size);
+  } else if (!fs::exists(picture_file(pictures, kPictures - 1), ignored)) {
+    replaced.unwritten[pictures] = fmt::format("pictures of {} pixels", size);
+  }
+  settings.set(field.name, pictures.string());
   // The made-up pictures lie in no class folders.
   settings.erase(layout_setting_of(field.name));
   const Json* labels = settings.find("labels");
@@ -247,13 +260,14 @@ bool replace_absent(sweep::Point& point, const ExperimentSchema& schema, Smoke& 
 std::string smoke_name(const std::string& sweep) { return sweep + "-smoke"; }
 
 Smoke make_smoke(const sweep::Sweep& sweep, const ExperimentSchemas& schemas,
-                 const fs::path& folder, StandIn stand_in) {
+                 const fs::path& folder, StandIn stand_in, Writes writes) {
   Smoke smoke{sweep, {}, {}};
   smoke.sweep.name = smoke_name(sweep.name);
   smoke.sweep.missing.clear();
   smoke.sweep.makers.clear();
   smoke.sweep.points.clear();
   Replacements replaced;
+  replaced.writes = writes;
   LeftOut left_out;
   std::set<std::string> ids;
   for (sweep::Point point : sweep.points) {
@@ -269,6 +283,7 @@ Smoke make_smoke(const sweep::Sweep& sweep, const ExperimentSchemas& schemas,
                     {"pictures", replaced.pictures},
                     {"dropped", replaced.dropped}};
   smoke.messages = std::move(replaced.messages);
+  smoke.unwritten = std::move(replaced.unwritten);
   for (const Problem& problem : left_out.problems)
     smoke.messages.push_back(problem.what + "; its points are left out");
   return smoke;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,14 @@ struct Smoke {
   // [fields]}: what is not as the sweep states it. Goes into every job.
   Json replaced;
   std::vector<std::string> messages;  // the same for people
+  // Stand-ins that are not there since nothing was to be written, absolute, each with what tells it
+  // from others.
+  std::map<std::filesystem::path, std::string> unwritten = {};
 };
+
+// Whether stand-ins are written. A look writes nothing: it takes those that a run has left, and
+// plans with the names of others.
+enum class Writes { kYes, kNo };
 
 // What stands in for an absent checkpoint.
 enum class StandIn {
@@ -36,7 +44,8 @@ std::string smoke_name(const std::string& sweep);  // "demo-smoke"
 // are dropped; points that require one are left out, which the messages say. Points that become
 // equal run once. Throws Error when no point is left.
 Smoke make_smoke(const sweep::Sweep& sweep, const ExperimentSchemas& schemas,
-                 const std::filesystem::path& folder, StandIn stand_in);
+                 const std::filesystem::path& folder, StandIn stand_in,
+                 Writes writes = Writes::kYes);
 
 // What is printed before a smoke run or a look at one: that it is one, and what was replaced.
 std::string smoke_banner(const Smoke& smoke, const std::filesystem::path& results);

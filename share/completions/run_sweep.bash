@@ -48,10 +48,15 @@ _tarflow_files() {
   done
 }
 
+# The subcommands of a program.
+_tarflow_subcommands() { "$1" --help 2>/dev/null | awk '/^Subcommands/ { on = 1; next } /^[^ ]/ || /^$/ { on = 0 } on && /^  [a-z]/ { print $1 }'; }
+
 _tarflow_sweep() {
-  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} program
+  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} program subcommands subcommand=
   COMPREPLY=()
   program=$(_tarflow_program "${COMP_WORDS[0]}") || { _tarflow_files "$word" yaml yml; return; }
+  subcommands=$(_tarflow_subcommands "$program")
+  ((COMP_CWORD > 1)) && grep -qxF -- "${COMP_WORDS[1]}" <<<"$subcommands" && subcommand=${COMP_WORDS[1]}
   case $before in
     --help | -h) COMPREPLY=($(compgen -W "$(_tarflow_topics "$program")" -- "$word")) ;;
     --set | --only)
@@ -61,8 +66,9 @@ _tarflow_sweep() {
     --log) ;;
     *)
       if [[ $word == -* ]]; then
-        COMPREPLY=($(compgen -W "$(_tarflow_options "$program")" -- "$word"))
+        COMPREPLY=($(compgen -W "$(_tarflow_options "$program" ${subcommand:+"$subcommand"})" -- "$word"))
       else
+        ((COMP_CWORD == 1)) && COMPREPLY=($(compgen -W "$subcommands" -- "$word"))
         _tarflow_files "$word" yaml yml
       fi ;;
   esac
@@ -73,7 +79,7 @@ _tarflow_analyze() {
   COMPREPLY=()
   program=$(_tarflow_program "${COMP_WORDS[0]}") || { _tarflow_files "$word" h5; return; }
   local subcommands
-  subcommands=$("$program" --help 2>/dev/null | awk '/^Subcommands:/ { on = 1; next } on && /^  [a-z]/ { print $1 }')
+  subcommands=$(_tarflow_subcommands "$program")
   ((COMP_CWORD > 1)) && grep -qxF -- "${COMP_WORDS[1]}" <<<"$subcommands" && subcommand=${COMP_WORDS[1]}
   if [[ $before == --* ]]; then
     COMPREPLY=($(compgen -W "$(_tarflow_values "$before" "$program" ${subcommand:+"$subcommand"})" -- "$word"))

@@ -22,12 +22,16 @@ _run_sweep() {
     --log) return ;;
     --published) _files -g '*.yaml'; return ;;
   esac
+  local -a subcommands subcommand
+  subcommands=(${(f)"$($program --help 2>/dev/null | awk '/^Subcommands/ { on = 1; next } /^[^ ]/ || /^$/ { on = 0 } on && /^  [a-z]/ { print $1 }')"})
+  (( CURRENT > 2 && ${subcommands[(Ie)${words[2]}]} )) && subcommand=(${words[2]})
   if [[ ${words[CURRENT]} == -* ]]; then
-    compadd -- ${(f)"$($program --help 2>/dev/null | awk '/^ +-/ { n = split($1, names, ","); for (i = 1; i <= n; ++i) print names[i] }')"}
+    compadd -- ${(f)"$($program $subcommand --help 2>/dev/null | awk '/^ +-/ { n = split($1, names, ","); for (i = 1; i <= n; ++i) print names[i] }')"}
   elif [[ ${program:t} == analyze ]]; then
-    compadd -- ${(f)"$($program --help 2>/dev/null | awk '/^Subcommands:/ { on = 1; next } on && /^  [a-z]/ { print $1 }')"}
+    compadd -- $subcommands
     _files -g '*.h5'
   else
+    (( CURRENT == 2 )) && compadd -- $subcommands
     _files -g '*.(yaml|yml)'
   fi
 }

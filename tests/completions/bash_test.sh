@@ -33,7 +33,12 @@ mkdir sweeps && touch sweeps/a.yaml sweeps/b.txt c.yml d.h5
 
 offers _tarflow_sweep "$programs/run_sweep" --d -- --dry-run !--smoke
 offers _tarflow_sweep "$programs/run_sweep" - -- --set --only --smoke --status --help -h
-offers _tarflow_sweep "$programs/run_sweep" "" -- sweeps c.yml !d.h5
+offers _tarflow_sweep "$programs/run_sweep" "" -- sweeps c.yml run plan status watch log cancel clean check schema !d.h5 !cluster-task
+offers _tarflow_sweep "$programs/run_sweep" p -- plan !status
+offers _tarflow_sweep "$programs/run_sweep" status "" -- sweeps c.yml !plan
+offers _tarflow_sweep "$programs/run_sweep" status - -- --json --only --help !--force !--dry-run
+offers _tarflow_sweep "$programs/run_sweep" plan c.yml --f -- --force !--follow
+offers _tarflow_sweep "$programs/run_sweep" log c.yml --f -- --follow !--force
 offers _tarflow_sweep "$programs/run_sweep" sweeps/ -- sweeps/a.yaml !sweeps/b.txt
 offers _tarflow_sweep "$programs/run_sweep" c.yml --results s -- sweeps !c.yml
 if compgen -G "$programs/../share/experiments.json" >/dev/null; then # of a build with the worker

@@ -17,7 +17,7 @@ const Words kOptions = {"--set", "--only", "--force", "--smoke", "--dry-run", "-
 // What is said of an option; "" when it is one of this program's.
 std::string said_of(const Words& arguments) {
   try {
-    require_own_options(arguments, kOptions);
+    require_own_options(arguments, {"run", kOptions});
   } catch (const Error& error) {
     return error.what();
   }

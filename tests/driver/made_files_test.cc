@@ -82,6 +82,22 @@ TEST_F(MadeFiles, AMakerRunsAgainWhenItsFileIsGoneAndWanted) {
   EXPECT_EQ(started_values(), (std::vector<double>{7, 1}));
 }
 
+TEST_F(MadeFiles, ReadersSayWhoseFileTheyWaitFor) {
+  const std::string status = run("status demo.yaml").out, plan = run("plan demo.yaml --list").out;
+  const size_t line = plan.find("gather");
+  const std::string maker = plan.substr(plan.rfind('\n', line) + 1, 16);
+  EXPECT_THAT(status,
+              HasSubstr(fmt::format(
+                  "  waiting  2 jobs (2 points): it reads a file that job {} makes", maker)));
+  EXPECT_THAT(status, HasSubstr("  waiting  2 jobs (2 points): no run_sweep is at work on it"));
+}
+
+TEST_F(MadeFiles, APlanSaysThatAFileIsToBeMadeAgain) {
+  ASSERT_EQ(run("demo.yaml --only value=7,3").status, 0);
+  EXPECT_THAT(run("plan demo.yaml --only value=1").out,
+              HasSubstr("    why: another point reads the file that it makes\n"));
+}
+
 TEST_F(MadeFiles, ReadersFailWithTheMaker) {
   const Finished finished = run("demo.yaml", "fail 7");
   EXPECT_EQ(finished.status, 1);

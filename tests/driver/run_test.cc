@@ -3,6 +3,7 @@
 namespace tarflow::driver {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::SizeIs;
@@ -352,6 +353,28 @@ TEST_F(RunSweep, NoSmokeRunIsMadeByLookingForOne) {
     EXPECT_THAT(none.err, HasSubstr("demo-smoke: no smoke run of this sweep was started here"));
   }
   EXPECT_FALSE(fs::exists(house_ / "results/demo-smoke"));
+}
+
+TEST_F(RunSweep, ALookAtASmokeRunWritesNoStandIns) {
+  write_file(
+      house_ / "demo.yaml",
+      "models:\n  tiny: {checkpoint: tiny_model_4_64_2_1_0.1.pth, image_size: 8, classes: 0}\n"
+      "experiments:\n  - look: {model: tiny, images: absent}\n");
+  const std::string plan = run("demo.yaml --smoke --dry-run").out;
+  EXPECT_THAT(plan, AllOf(HasSubstr("UNTRAINED"), HasSubstr("SYNTHETIC"),
+                          HasSubstr("demo-smoke: 1 point, of which 0 done\nto run: 1 point")));
+  EXPECT_THAT(run("demo.yaml --smoke --status").out, HasSubstr("demo-smoke: 0 of 1 point done"));
+  EXPECT_EQ(run("demo.yaml --smoke --watch").status, 0);
+  EXPECT_FALSE(fs::exists(house_ / "results/demo-smoke"));
+
+  ASSERT_EQ(run("demo.yaml --smoke").status, 0);
+  const fs::path picture = house_ / "results/demo-smoke/pictures/8px/wave_0.png";
+  const auto written = fs::last_write_time(picture);
+  EXPECT_THAT(run("demo.yaml --smoke --status").out, HasSubstr("demo-smoke: 1 of 1 point done"));
+  EXPECT_EQ(fs::last_write_time(picture), written) << "what the run has left is taken";
+  fs::remove_all(house_ / "results/demo-smoke/pictures");
+  EXPECT_THAT(run("demo.yaml --smoke --status").out, HasSubstr("demo-smoke: 0 of 1 point done"));
+  EXPECT_FALSE(fs::exists(picture));
 }
 
 TEST_F(RunSweep, HabitsOfOtherProgramsAreAnsweredWithTheLineHere) {

@@ -226,6 +226,11 @@ TEST_F(ClusterTasks, StatusTellsWhereJobsAreAndWhatTheyWaitFor) {
   EXPECT_THAT(status("7|0|PENDING||0:00|Priority\n"),
               AllOf(HasSubstr("0 of 6 points done, 3 jobs queued"), HasSubstr("6 queued"),
                     HasSubstr("3 jobs (6 points) in array 7: others come first")));
+  const Json json = Json::parse(wait(start("status demo.yaml --json", {{"PATH", path()}})).out);
+  EXPECT_EQ(json.at("points").at("queued"), 6);
+  EXPECT_EQ(json.at("on_cluster"), true);
+  EXPECT_EQ(json.at("jobs").at(0).at("task"), "7_0");
+  EXPECT_THAT(json.at("jobs").at(0).at("why").get<std::string>(), HasSubstr("others come first"));
   const pid_t task = start_task("stoppable 2");
   wait_for_worker();
   EXPECT_THAT(status("7|0|RUNNING|n1|1:05|None\n"),

@@ -1,0 +1,116 @@
+// run_sweep plan: what would run and why, without running it.
+#include <fmt/format.h>
+
+#include "framework/core/error.h"
+#include "framework/driver/look.h"
+#include "framework/driver/slurm_run.h"
+#include "framework/job/why.h"
+#include "framework/local/pool.h"
+
+namespace tarflow::driver {
+namespace {
+
+Json number_or_null(const std::optional<double>& number) { return number ? Json(*number) : Json(); }
+
+Json job_json(const job::Plan& plan, const job::Job& job, const job::Estimate& estimate,
+              const std::vector<job::Why>& whys) {
+  Json points = Json::array(), reasons = Json::array();
+  for (const job::JobPoint& point : job.points) {
+    points.push_back({{"point", point.id}, {"settings", point.settings.json()}});
+  }
+  for (const job::Why& why : whys) {
+    reasons.push_back({{"reason", why.reason}, {"text", why.text}, {"points", why.points}});
+  }
+  return {{"job", job.hash},
+          {"experiment", job.experiment},
+          {"label", job::job_label(plan, job)},
+          {"settings", job.settings.json()},
+          {"points", std::move(points)},
+          {"why", std::move(reasons)},
+          {"processes", job.run->processes()},
+          {"seconds", number_or_null(estimate.seconds)},
+          {"at_least", estimate.bound},
+          {"bytes", number_or_null(estimate.bytes)}};
+}
+
+Json plan_json(const Look& look, const job::Plan& plan, job::Estimator& estimator,
+               job::WhyRun& why) {
+  std::string once;
+  const std::vector<job::Estimate> estimates = estimates_of(plan, estimator, once);
+  Json jobs = Json::array(), done = Json::array(), cannot_run = Json::array(),
+       missing = Json::array();
+  for (size_t i = 0; i < plan.pending.size(); ++i) {
+    jobs.push_back(job_json(plan, plan.pending[i], estimates[i], why.of(plan.pending[i])));
+  }
+  for (const job::Job& job : plan.all) {
+    for (const job::JobPoint& point : job.points) {
+      const auto found = plan.done.by_key.find(point.key);
+      if (found == plan.done.by_key.end()) continue;
+      done.push_back({{"point", point.id}, {"job", found->second.job}});
+    }
+  }
+  for (const sweep::Point& point : plan.cannot_run) {
+    cannot_run.push_back({{"point", point.id},
+                          {"experiment", point.experiment},
+                          {"settings", point.settings.json()}});
+  }
+  for (const Problem& problem : plan.sweep.missing) missing.push_back(problem.str());
+  return {{"version", kJsonVersion},
+          {"sweep", plan.sweep.name},
+          {"file", plan.sweep.file.string()},
+          {"results", plan.folder.string()},
+          {"record", plan.record().string()},
+          {"device", plan.device},
+          {"cluster", look.profile().slurm() ? Json(look.profile().name) : Json()},
+          {"smoke", look.smoke() ? look.smoke()->replaced : Json()},
+          {"points",
+           {{"total", job::point_count(plan.all) + plan.cannot_run.size()},
+            {"done", plan.done.by_key.size()},
+            {"to_run", job::point_count(plan.pending)},
+            {"left_out", plan.left_out},
+            {"kept", plan.kept},
+            {"cannot_run", plan.cannot_run.size()}}},
+          {"jobs", std::move(jobs)},
+          {"done", std::move(done)},
+          {"cannot_run", std::move(cannot_run)},
+          {"missing", std::move(missing)}};
+}
+
+// What of this machine the jobs would not have.
+void say_what_is_beyond(const job::Plan& plan) {
+  const local::Machine machine = local::this_machine();
+  for (const std::string& note : machine.notes) complain(note);
+  for (const Problem& problem : local::beyond(machine, plan.pending)) complain(problem.str());
+}
+
+}  // namespace
+
+int plan_sweep(const Look& look) {
+  const RunOptions& options = look.options();
+  if (options.list) return print(job::job_list(look.plan()));
+  if (look.smoke() && !options.json) print(job::smoke_banner(*look.smoke(), options.results));
+  const job::Plan plan = look.plan();
+  job::Estimator estimator(look.schemas(), plan.device, plan.cache());
+  if (!plan.pending.empty() && !estimator.knows_device()) {
+    estimator.set_device_rate(
+        job::measured_rate(options.programs / "run_job", plan.device, plan.cache()));
+  }
+  job::WhyRun why(plan, look.schemas(), options.force);
+  const bool slurm = look.profile().slurm();
+  if (options.json) {
+    if (!slurm) say_what_is_beyond(plan);
+    return print_json(plan_json(look, plan, estimator, why));
+  }
+  print(describe(plan, estimator, [&](const job::Job& job) { return why_text(why.of(job)); }));
+  if (look.smoke() && !plan.pending.empty()) {
+    print(fmt::format("this smoke run {}\n",
+                      job::smoke_time_text(plan.pending, look.schemas(), on_cpu(look.profile()))));
+  }
+  if (!slurm) {
+    say_what_is_beyond(plan);
+    return kAllDone;
+  }
+  return print(dry_run_on_slurm(plan, look.schemas(), options, look.profile(), estimator));
+}
+
+}  // namespace tarflow::driver

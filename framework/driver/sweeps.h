@@ -1,0 +1,12 @@
+// Sweep files on their way to the subcommand.
+#pragma once
+
+#include "framework/driver/run.h"
+
+namespace tarflow::driver {
+
+// Reads all files and does with one sweep after another what `options` say. Returns the exit
+// status: the highest one. Throws Error for bad input, before anything runs.
+int act_on_sweeps(const RunOptions& options);
+
+}  // namespace tarflow::driver
