@@ -98,10 +98,10 @@ class Looker {
   job::Plan plan() { return plan_of(std::move(sweep_)); }
 
   job::Plan plan_of(sweep::Sweep sweep) const {
-    job::JobIndex index(folder_);
+    job::JobStore store(folder_);
     job::Plan plan = job::make_plan(std::move(sweep), schemas_,
-                                    plan_options(options_, profile_, smoke_note_), index, complain);
-    index.save();
+                                    plan_options(options_, profile_, smoke_note_), store, complain);
+    store.save();
     for (const job::BadResult& bad : plan.done.damaged) {
       Problem problem = bad.problem;
       problem.repair = "the next run keeps it under another name and computes its points again";

@@ -109,9 +109,9 @@ void write_progress(const job::Plan& plan, size_t done, bool over) {
 
 // What is done so far, merged, and its report. Nothing that fails here stops a sweep: the tables
 // at its end tell.
-void make_live_page(const job::Plan& plan, job::JobIndex& index, const fs::path& analyze) {
+void make_live_page(const job::Plan& plan, job::JobStore& store, const fs::path& analyze) {
   try {
-    const job::DonePoints done = index.find_done(plan.all);
+    const job::DonePoints done = store.find_done(plan.all);
     if (done.by_key.empty()) return;
     write_progress(plan, done.by_key.size(), false);
     merge_done(plan, done);
@@ -120,19 +120,19 @@ void make_live_page(const job::Plan& plan, job::JobIndex& index, const fs::path&
   }
 }
 
-LivePage live_page(const job::Plan& plan, job::JobIndex& index, const RunOptions& options) {
-  return {[&plan, &index, analyze = options.programs / "analyze"] {
-            make_live_page(plan, index, analyze);
+LivePage live_page(const job::Plan& plan, job::JobStore& store, const RunOptions& options) {
+  return {[&plan, &store, analyze = options.programs / "analyze"] {
+            make_live_page(plan, store, analyze);
           },
           kPageInterval};
 }
 
 // Runs what is pending. `lease` is kept alive meanwhile.
 local::Ran run_jobs(const job::Plan& plan, const ExperimentSchemas& schemas,
-                    const RunOptions& options, process::Lease& lease, job::JobIndex& index,
+                    const RunOptions& options, process::Lease& lease, job::JobStore& store,
                     job::Estimator& estimator) {
   const process::HeldSignals signals;
-  LivePage page = live_page(plan, index, options);
+  LivePage page = live_page(plan, store, options);
   const std::vector<local::Task> tasks = tasks_of(plan, schemas, estimator);
   double cost = 0;
   for (const local::Task& task : tasks) cost += task.cost;
@@ -226,13 +226,13 @@ void require_machine(const local::Machine& machine, const job::Jobs& jobs) {
 int run_plan_on_slurm(const job::Plan& plan, const slurm::Standing& standing,
                       const ExperimentSchemas& schemas, const RunOptions& options,
                       const slurm::ClusterProfile& profile, process::Lease& lease,
-                      job::JobIndex& index) {
+                      job::JobStore& store) {
   job::Estimator estimator(schemas, plan.device, plan.cache());
-  LivePage page = live_page(plan, index, options);
+  LivePage page = live_page(plan, store, options);
   const slurm::SlurmRan ran = run_on_slurm(plan, standing, schemas, options, profile, lease,
                                            estimator, [&] { page.job_ended(); });
-  const job::DonePoints done = index.find_done(plan.all);
-  index.save();
+  const job::DonePoints done = store.find_done(plan.all);
+  store.save();
   const bool any = !done.by_key.empty();
   const bool left_running = ran.interrupted || (!options.wait && ran.submitted + ran.held > 0);
   if (any) write_progress(plan, done.by_key.size(), !left_running);
@@ -243,7 +243,7 @@ int run_plan_on_slurm(const job::Plan& plan, const slurm::Standing& standing,
 }
 
 int run_plan(job::Plan plan, const ExperimentSchemas& schemas, const RunOptions& options,
-             const slurm::ClusterProfile& profile, process::Lease& lease, job::JobIndex& index) {
+             const slurm::ClusterProfile& profile, process::Lease& lease, job::JobStore& store) {
   const size_t wanted = job::point_count(plan.pending);
   const slurm::Standing standing = leave_to_slurm(plan, profile, lease);
   const size_t held = wanted - job::point_count(plan.pending);
@@ -251,39 +251,22 @@ int run_plan(job::Plan plan, const ExperimentSchemas& schemas, const RunOptions&
                        job::counted(plan.pending.size(), "job"), plan.done.by_key.size()));
   say_what_cannot_run(plan);
   if (profile.slurm()) {
-    return run_plan_on_slurm(plan, standing, schemas, options, profile, lease, index);
+    return run_plan_on_slurm(plan, standing, schemas, options, profile, lease, store);
   }
   job::Estimator estimator(schemas, plan.device, plan.cache());
-  const local::Ran ran = run_jobs(plan, schemas, options, lease, index, estimator);
+  const local::Ran ran = run_jobs(plan, schemas, options, lease, store, estimator);
   if (ran.aborted) {
     say_how_it_went(plan, ran);
     return kInterrupted;
   }
-  const job::DonePoints done = index.find_done(plan.all);
-  index.save();
+  const job::DonePoints done = store.find_done(plan.all);
+  store.save();
   if (fs::exists(plan.folder / "progress.json")) write_progress(plan, done.by_key.size(), true);
   const int status = merge_and_analyze(plan, done, options);
   say_how_it_went(plan, ran);
   if (ran.interrupted) return kInterrupted;
   const bool all = ran.failed + ran.cancelled + plan.kept + held == 0 && plan.cannot_run.empty();
   return all ? status : kNotAllDone;
-}
-
-// Damaged results out of the way of those that take their place. The caller holds the lease.
-void set_damaged_aside(const job::DonePoints& done) {
-  for (const job::BadResult& bad : done.damaged) {
-    Problem problem = bad.problem;
-    try {
-      const fs::path aside = set_aside(bad.file);
-      problem.repair =
-          fmt::format("it is kept as {}; its points are computed again", aside.string());
-      job::append_line(bad.folder.log(),
-                       fmt::format("{}; it is kept as {}", problem.what, aside.string()));
-    } catch (const Error& failure) {
-      problem.repair = failure.what();
-    }
-    complain(problem.str());
-  }
 }
 
 int run_one(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOptions& options) {
@@ -301,19 +284,19 @@ int run_one(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOptio
     smoke_note = std::move(smoke.replaced);
   }
   const fs::path file = sweep.file;
-  job::JobIndex index(folder);
+  job::JobStore store(folder);
   job::Plan plan = job::make_plan(std::move(sweep), schemas,
-                                  plan_options(options, profile, smoke_note), index, complain);
+                                  plan_options(options, profile, smoke_note), store, complain);
   const std::string points = job::points_digest(plan.all);
   if (!options.adopt) job::require_owner(folder, file, [&] { return points; });
   if (plan.all.empty()) throw Error(plan.sweep.missing);
   job::note_owner(folder, file, points, complain);
-  set_damaged_aside(plan.done);
+  for (const job::BadResult& bad : plan.done.damaged) complain(job::set_damaged_aside(bad).str());
   for (const job::BadResult& kept : plan.done.kept) complain(kept.problem.str());
   if (!profile.slurm()) require_machine(local::this_machine(), plan.pending);
   if (options.smoke) say_smoke(banner, plan, schemas, profile);
   try {
-    return run_plan(std::move(plan), schemas, options, profile, lease, index);
+    return run_plan(std::move(plan), schemas, options, profile, lease, store);
   } catch (const Error& failure) {
     // A full disk, say, or a lost lease: no fault of the input, and finished jobs are kept.
     complain(fmt::format("error: {}", failure.what()));

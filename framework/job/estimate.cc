@@ -15,6 +15,7 @@
 #include "framework/core/trained.h"
 #include "framework/images/folder.h"
 #include "framework/job/attempts.h"
+#include "framework/job/progress.h"
 #include "framework/process/process.h"
 
 namespace tarflow::job {

@@ -16,73 +16,7 @@ namespace {
 constexpr size_t kLogLines = 15;
 constexpr uintmax_t kLogTail = 64 << 10;  // bytes that surely hold the last lines worth showing
 
-// Sets a damaged result aside and says so in the job's log; returns where it is kept.
-fs::path set_result_aside(const JobFolder& folder, const Problem& problem) {
-  const fs::path aside = set_aside(folder.result());
-  append_line(folder.log(), fmt::format("{}; it is kept as {}", problem.what, aside.string()));
-  return aside;
-}
-
-// What is wrong with the result that a worker left; nothing when it is whole, "" when there is
-// none. A damaged one is set aside.
-std::optional<std::string> damage(const JobFolder& folder, const Job& job) {
-  const FoundResult found = find_result(folder, job);
-  switch (found.state) {
-    case FoundResult::State::kAbsent:
-      return "";
-    case FoundResult::State::kKept:
-      return found.problem.what;
-    case FoundResult::State::kWhole: {
-      std::error_code ignored;
-      fs::remove(folder.previous(), ignored);
-      return std::nullopt;
-    }
-    case FoundResult::State::kDamaged:
-      break;
-  }
-  try {
-    const fs::path aside = set_result_aside(folder, found.problem);
-    return fmt::format("{}; it is kept as {}", found.problem.what, aside.string());
-  } catch (const Error& failure) {
-    return fmt::format("{}; {}", found.problem.what, failure.problems().front().what);
-  }
-}
-
-// So that nothing is in the way of a new result.
-void make_way(const Job& job, const JobFolder& folder) {
-  const FoundResult found = find_result(folder, job);
-  if (found.state == FoundResult::State::kKept) throw Error(found.problem);
-  if (found.state == FoundResult::State::kDamaged) set_result_aside(folder, found.problem);
-  if (found.state != FoundResult::State::kWhole) return;
-  std::error_code failed;
-  fs::rename(folder.result(), folder.previous(), failed);
-  if (failed) {
-    throw Error(fmt::format("cannot rename {}: {}", folder.result().string(), failed.message()),
-                "see who may write there; finished jobs are kept");
-  }
-}
-
 }  // namespace
-
-void prepare_folder(const Job& job, const JobFolder& folder) {
-  std::error_code failed;
-  fs::create_directories(folder.path, failed);
-  if (failed) {
-    throw Error(
-        fmt::format("cannot make the folder {}: {}", folder.path.string(), failed.message()),
-        "make room on the disk, or see who may write there; finished jobs are kept");
-  }
-  // The old result holds until there is a new one. What an attempt of another generation left to go
-  // on from the worker knows and does not use.
-  make_way(job, folder);
-  fs::remove(folder.progress(), failed);
-  std::vector<fs::path> parts;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder.path, failed)) {
-    if (entry.path().extension() == ".part") parts.push_back(entry.path());
-  }
-  for (const fs::path& part : parts) fs::remove(part, failed);
-  write_json_file(folder.job(), to_json(job));
-}
 
 std::vector<std::string> last_lines(const fs::path& file, uintmax_t offset, size_t count) {
   std::error_code failed;
@@ -154,7 +88,7 @@ Outcome Attempting::finish(const process::Exit& exit) {
   outcome.seconds = attempt_.seconds = seconds();
   outcome.log = folder_.log();
   outcome.exit = exit;
-  const std::optional<std::string> fault = damage(folder_, *job_);
+  const std::optional<std::string> fault = settle_result(folder_, *job_);
   if (!fault) {
     outcome.kind = Outcome::Kind::kDone;
   } else if (stopping()) {
@@ -167,10 +101,6 @@ Outcome Attempting::finish(const process::Exit& exit) {
     if (const std::string more = explain_(exit); !more.empty()) outcome.reason += "; " + more;
   } else {
     outcome.reason = fault->empty() ? "the worker ended without a result" : *fault;
-  }
-  std::error_code ignored;
-  if (fault && is_absent(folder_.result())) {
-    fs::rename(folder_.previous(), folder_.result(), ignored);
   }
   attempt_.end = process::utc_now();
   attempt_.outcome = outcome.kind == Outcome::Kind::kDone      ? "done"

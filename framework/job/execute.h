@@ -13,6 +13,7 @@
 #include "framework/job/job.h"
 #include "framework/job/job_folder.h"
 #include "framework/job/progress.h"
+#include "framework/job/store.h"
 #include "framework/process/process.h"
 
 namespace tarflow::job {
@@ -43,12 +44,6 @@ struct Launch {
     return std::string();
   };
 };
-
-// Makes the job's folder ready for an attempt: job.json, and nothing half-written of earlier ones.
-// A whole result (a forced job's) becomes previous.h5 until the new one stands; a damaged one is
-// set aside, which the job's log says. Throws Error where a result must be kept (job_folder.h) or
-// the folder cannot be written.
-void prepare_folder(const Job& job, const JobFolder& folder);
 
 class Attempting {
  public:

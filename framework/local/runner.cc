@@ -100,11 +100,9 @@ void Runner::start(const Waiting& waiting, const Allocation& allocation) {
   ++next.attempts;
   const job::Job& job = *next.task.job;
   const job::JobFolder folder{options_.jobs_folder / job.hash};
-  const job::FoundResult found = job::find_result(folder, job);
-  const bool done =
-      found.state == job::FoundResult::State::kWhole && found.generation >= job.generation;
+  const job::Result found = job::find_result(folder, job);
   try {
-    if (!done && found.state != job::FoundResult::State::kKept) {
+    if (!found.done() && !found.kept()) {
       running_.push_back(
           {next, allocation,
            job::Attempting(job, folder, launch_for(next.task, allocation), signals_)});
@@ -118,7 +116,7 @@ void Runner::start(const Waiting& waiting, const Allocation& allocation) {
     cannot_start(next, allocation, failure.what());
     return;
   }
-  if (!done) return cannot_start(next, allocation, found.problem.str());
+  if (!found.done()) return cannot_start(next, allocation, found.problem.str());
   pool_.give_back(allocation);  // it could not be read before, say
   progress_.start_job(job.hash, next.task.label, next.task.cost);
   progress_.end_job(job.hash, "done", true);

@@ -11,7 +11,7 @@
 #include "framework/core/error.h"
 #include "framework/job/attempts.h"
 #include "framework/job/execute.h"
-#include "framework/job/job_folder.h"
+#include "framework/job/store.h"
 #include "framework/slurm/script.h"
 #include "framework/slurm/status.h"
 
@@ -342,13 +342,9 @@ void SlurmDriver::release(Tracked& tracked, const TaskStates& states, job::Progr
 // The result of its task, if it is there.
 bool SlurmDriver::take_result(Tracked& tracked, job::Progress& progress) {
   const job::JobFolder folder = folder_of(tracked);
-  const job::FoundResult found = job::find_result(folder, *tracked.job);
   // The task program looks at a damaged one as well, and sets it aside. What cannot be read now is
   // looked at again while its task is with Slurm.
-  if (found.state != job::FoundResult::State::kWhole ||
-      found.generation < tracked.job->generation) {
-    return false;
-  }
+  if (!job::find_result(folder, *tracked.job).done()) return false;
   const std::string& hash = tracked.job->hash;
   if (!tracked.shown) progress.start_job(hash, tracked.label, tracked.job->points.size());
   progress.update(hash, job::read_progress(folder.progress()));
@@ -371,9 +367,8 @@ const TaskEvidence& SlurmDriver::evidence_of(const Tracked& tracked, const TaskS
 
 // Its task is over without a result.
 void SlurmDriver::end(Tracked& tracked, const TaskStates& states, job::Progress& progress) {
-  const job::FoundResult found = job::find_result(folder_of(tracked), *tracked.job);
-  if (found.state == job::FoundResult::State::kKept)
-    return fail(tracked, found.problem.str(), progress);
+  const job::Result found = job::find_result(folder_of(tracked), *tracked.job);
+  if (found.kept()) return fail(tracked, found.problem.str(), progress);
   const std::vector<const Tracked*> before = makers(tracked);
   const bool ready = std::all_of(before.begin(), before.end(),
                                  [](const Tracked* maker) { return maker->state == State::kDone; });

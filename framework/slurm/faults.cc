@@ -11,7 +11,7 @@
 
 #include "framework/core/error.h"
 #include "framework/job/execute.h"
-#include "framework/job/job_folder.h"
+#include "framework/job/store.h"
 
 namespace tarflow::slurm {
 namespace fs = std::filesystem;

@@ -111,7 +111,9 @@ class ClusterTask {
     try {
       job = job::read_job_to_run(folder.job());
       job.run = run_;
-      if (is_done(job, folder)) return Result::kOver;
+      const job::Result found = job::find_result(folder, job);
+      if (found.kept()) throw Error(found.problem);
+      if (found.done()) return Result::kOver;
     } catch (const Error& failure) {
       fail(hash, fmt::format("its folder cannot be used: {}", failure.what()));
       return Result::kOver;
@@ -126,13 +128,6 @@ class ClusterTask {
       if (result != Result::kLeft || stopping()) return result;
       if (!pause(run_->backoff * std::pow(2.0, attempts - 1))) return Result::kLeft;
     }
-  }
-
-  // A result of an earlier generation is to be replaced.
-  static bool is_done(const job::Job& job, const job::JobFolder& folder) {
-    const job::FoundResult found = job::find_result(folder, job);
-    if (found.state == job::FoundResult::State::kKept) throw Error(found.problem);
-    return found.state == job::FoundResult::State::kWhole && found.generation >= job.generation;
   }
 
   void fail(const std::string& hash, const std::string& reason) {
