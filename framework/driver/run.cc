@@ -140,7 +140,7 @@ local::Ran run_jobs(const job::Plan& plan, const ExperimentSchemas& schemas,
   local::RunnerOptions runner;
   runner.jobs_folder = plan.jobs_folder();
   runner.worker = options.programs / "run_job";
-  runner.beat = [&] { lease.beat(); };
+  runner.beat = [&] { lease.check(); };
   runner.cancelled = process::cancel_asked(plan.folder, kCancelPoll);
   runner.answer = [&](const process::CancelAnswer& answer) {
     process::answer_cancel(plan.folder, answer);

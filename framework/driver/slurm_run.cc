@@ -33,7 +33,7 @@ slurm::Patience patience_of(process::Lease& lease, const slurm::ClusterProfile& 
   slurm::Patience patience;
   patience.second_look = slurm::second_look_of(profile);
   patience.notice = complain;
-  patience.beat = [&lease] { lease.beat(); };
+  patience.beat = [&lease] { lease.check(); };
   return patience;
 }
 
@@ -267,7 +267,7 @@ slurm::SlurmRan run_on_slurm(const job::Plan& plan, const slurm::Standing& stand
                              const slurm::ClusterProfile& profile, process::Lease& lease,
                              job::Estimator& estimator, const std::function<void()>& job_ended) {
   slurm::SlurmOptions slurm = slurm_options(plan, options, profile);
-  slurm.beat = [&lease] { lease.beat(); };
+  slurm.beat = [&lease] { lease.check(); };
   slurm.done = [&](const job::Job& job, double seconds) {
     estimator.learn_result(job, seconds, job::JobFolder{plan.jobs_folder() / job.hash});
     job_ended();
@@ -337,7 +337,7 @@ bool cancel_on_slurm(const fs::path& sweep_folder, const std::string& name,
   const auto end = std::chrono::steady_clock::now() + kGone;
   while (!standing.submissions.empty() && std::chrono::steady_clock::now() < end) {
     std::this_thread::sleep_for(poll);
-    lease.beat();
+    lease.check();
     standing = slurm::standing_of(sweep_folder, queue, patience, complain_of);
   }
   complain(fmt::format("{}: {}", name,

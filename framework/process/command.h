@@ -19,7 +19,7 @@ struct Said {
 using Variables = std::vector<std::string>;
 Variables own_variables();  // of this process
 
-inline constexpr std::chrono::milliseconds kCommandLimit{120'000};
+inline constexpr std::chrono::milliseconds kCommandLimit{60'000};
 
 // Its input is empty, and Ctrl-C does not reach it: half a submission helps nobody. The command and
 // its children are killed when the command takes longer than `limit`; a child that outlives the
