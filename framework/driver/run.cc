@@ -13,6 +13,7 @@
 #include "framework/core/share.h"
 #include "framework/driver/live_page.h"
 #include "framework/driver/look.h"
+#include "framework/driver/loop.h"
 #include "framework/driver/slurm_run.h"
 #include "framework/driver/status.h"
 #include "framework/job/file_facts.h"
@@ -47,17 +48,14 @@ void say_smoke(const std::string& banner, const job::Plan& plan, const Experimen
 // The files that workers and tables need, found from the folder with the programs.
 fs::path share_of(const RunOptions& options) { return share_folder(options.programs); }
 
-double job_cost(job::Estimator& estimator, const job::Job& job) {
-  const job::Estimate estimate = estimator.estimate(job);
-  return estimate.seconds.value_or(std::max(1.0, estimator.flops(job) / 1e9));
-}
-
-std::vector<local::Task> tasks_of(const job::Plan& plan, const ExperimentSchemas& schemas,
-                                  job::Estimator& estimator) {
-  std::vector<local::Task> tasks;
-  for (const job::Job& job : plan.pending) {
-    tasks.push_back({&job, job::job_label(plan, job), job::schema_of(schemas, job.experiment).timed,
-                     job_cost(estimator, job)});
+std::vector<job::Task> tasks_of(const job::Plan& plan, const ExperimentSchemas& schemas,
+                                job::Estimator& estimator) {
+  std::vector<job::Task> tasks;
+  for (size_t i = 0; i < plan.pending.size(); ++i) {
+    tasks.push_back(task_of(plan, plan.pending.shared(i), schemas));
+    tasks.back().cost =
+        estimator.estimate(plan.pending[i])
+            .seconds.value_or(std::max(1.0, estimator.flops(plan.pending[i]) / 1e9));
   }
   return tasks;
 }
@@ -127,29 +125,31 @@ LivePage live_page(const job::Plan& plan, job::JobStore& store, const RunOptions
           kPageInterval};
 }
 
-// Runs what is pending. `lease` is kept alive meanwhile.
-local::Ran run_jobs(const job::Plan& plan, const ExperimentSchemas& schemas,
-                    const RunOptions& options, process::Lease& lease, job::JobStore& store,
-                    job::Estimator& estimator) {
+// Runs what is pending. `lease` is held meanwhile.
+Ran run_jobs(const job::Plan& plan, const ExperimentSchemas& schemas, const RunOptions& options,
+             const process::Lease& lease, job::JobStore& store, job::Estimator& estimator) {
   const process::HeldSignals signals;
   LivePage page = live_page(plan, store, options);
-  const std::vector<local::Task> tasks = tasks_of(plan, schemas, estimator);
+  std::vector<job::Task> tasks = tasks_of(plan, schemas, estimator);
   double cost = 0;
-  for (const local::Task& task : tasks) cost += task.cost;
+  for (const job::Task& task : tasks) cost += task.cost;
   job::Progress progress(stderr, ::isatty(STDERR_FILENO) != 0, tasks.size(), cost);
-  local::RunnerOptions runner;
-  runner.jobs_folder = plan.jobs_folder();
-  runner.worker = options.programs / "run_job";
-  runner.beat = [&] { lease.check(); };
-  runner.cancelled = process::cancel_asked(plan.folder, kCancelPoll);
-  runner.answer = [&](const process::CancelAnswer& answer) {
+  LoopOptions loop_options;
+  loop_options.wait = [&](std::chrono::milliseconds time) { return signals.wait(time); };
+  loop_options.check = [&] { lease.check(); };
+  loop_options.cancelled = process::cancel_asked(plan.folder, kCancelPoll);
+  loop_options.answer = [&](const process::CancelAnswer& answer) {
     process::answer_cancel(plan.folder, answer);
   };
-  runner.done = [&](const job::Job& job, double seconds) {
+  loop_options.done = [&](const job::Job& job, double seconds) {
     estimator.learn_result(job, seconds, job::JobFolder{plan.jobs_folder() / job.hash});
     page.job_ended();
   };
-  return local::Runner(runner, local::Pool(local::this_machine()), signals, progress).run(tasks);
+  local::Runner runner({plan.jobs_folder(), options.programs / "run_job"},
+                       local::Pool(local::this_machine()), signals);
+  Loop loop(loop_options, runner, progress);
+  for (job::Task& task : tasks) loop.add(std::move(task));
+  return loop.run();
 }
 
 // Whether results became unreadable or damaged since the plan was made; it says which.
@@ -195,7 +195,7 @@ void say_what_cannot_run(const job::Plan& plan) {
   for (const Problem& problem : plan.sweep.missing) complain(problem.str());
 }
 
-void say_how_it_went(const job::Plan& plan, const local::Ran& ran) {
+void say_how_it_went(const job::Plan& plan, const Ran& ran) {
   if (ran.failed > 0) {
     complain(
         fmt::format("{}: {} of {} jobs failed; the same command tries them again, "
@@ -229,12 +229,13 @@ int run_plan_on_slurm(const job::Plan& plan, const slurm::Standing& standing,
                       job::JobStore& store) {
   job::Estimator estimator(schemas, plan.device, plan.cache());
   LivePage page = live_page(plan, store, options);
-  const slurm::SlurmRan ran = run_on_slurm(plan, standing, schemas, options, profile, lease,
-                                           estimator, [&] { page.job_ended(); });
+  const SlurmRan there = run_on_slurm(plan, standing, schemas, options, profile, lease, estimator,
+                                      [&] { page.job_ended(); });
+  const Ran& ran = there.ran;
   const job::DonePoints done = store.find_done(plan.all);
   store.save();
   const bool any = !done.by_key.empty();
-  const bool left_running = ran.interrupted || (!options.wait && ran.submitted + ran.held > 0);
+  const bool left_running = ran.interrupted || (!options.wait && there.jobs > 0);
   if (any) write_progress(plan, done.by_key.size(), !left_running);
   const int status = any ? merge_and_analyze(plan, done, options) : kAllDone;
   say_how_it_went(plan, {ran.failed, 0, false, false, ran.failed_fast});
@@ -254,7 +255,7 @@ int run_plan(job::Plan plan, const ExperimentSchemas& schemas, const RunOptions&
     return run_plan_on_slurm(plan, standing, schemas, options, profile, lease, store);
   }
   job::Estimator estimator(schemas, plan.device, plan.cache());
-  const local::Ran ran = run_jobs(plan, schemas, options, lease, store, estimator);
+  const Ran ran = run_jobs(plan, schemas, options, lease, store, estimator);
   if (ran.aborted) {
     say_how_it_went(plan, ran);
     return kInterrupted;
