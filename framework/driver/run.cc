@@ -22,6 +22,7 @@
 #include "framework/job/smoke.h"
 #include "framework/local/runner.h"
 #include "framework/process/cancel.h"
+#include "framework/process/command.h"
 #include "framework/process/host.h"
 #include "framework/process/lease.h"
 #include "framework/record/record.h"
@@ -113,7 +114,7 @@ void make_live_page(const job::Plan& plan, job::JobStore& store, const fs::path&
     if (done.by_key.empty()) return;
     write_progress(plan, done.by_key.size(), false);
     merge_done(plan, done);
-    process::output_of({analyze.string(), plan.record().string()});
+    process::output_of({analyze.string(), plan.record().string()}, std::chrono::minutes(10));
   } catch (const std::exception&) {
   }
 }
@@ -146,7 +147,7 @@ Ran run_jobs(const job::Plan& plan, const ExperimentSchemas& schemas, const RunO
     page.job_ended();
   };
   local::Runner runner({plan.jobs_folder(), options.programs / "run_job"},
-                       local::Pool(local::this_machine()), signals);
+                       local::Pool(local::this_machine()));
   Loop loop(loop_options, runner, progress);
   for (job::Task& task : tasks) loop.add(std::move(task));
   return loop.run();

@@ -32,8 +32,7 @@ std::vector<std::string> last_lines(const fs::path& file, uintmax_t offset, size
   return lines;
 }
 
-Attempting::Attempting(const Job& job, JobFolder folder, const Launch& launch,
-                       const process::HeldSignals& signals)
+Attempting::Attempting(const Job& job, JobFolder folder, const Launch& launch)
     : job_(&job),
       folder_(std::move(folder)),
       stop_signal_(launch.stop_signal),
@@ -51,7 +50,7 @@ Attempting::Attempting(const Job& job, JobFolder folder, const Launch& launch,
   command.insert(command.end(), {launch.worker.string(), folder_.path.string()});
   command.insert(command.end(), launch.arguments.begin(), launch.arguments.end());
   start_ = std::chrono::steady_clock::now();
-  pid_ = process::start_worker(command, launch.variables, folder_.log(), signals);
+  pid_ = process::start_worker(command, launch.variables, folder_.log());
   attempt_.pid = pid_;
   append_start(folder_.attempts(), attempt_);
 }

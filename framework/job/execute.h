@@ -50,8 +50,7 @@ class Attempting {
   // Starts `worker FOLDER arguments...`. The folder gets job.json, log.txt (appended) and a line
   // more in attempts.jsonl; what is there is treated as by prepare_folder. Throws Error when that
   // does or the worker cannot be started.
-  Attempting(const Job& job, JobFolder folder, const Launch& launch,
-             const process::HeldSignals& signals);
+  Attempting(const Job& job, JobFolder folder, const Launch& launch);
 
   // Nothing while it runs. A worker that fails, or whose result is not whole, is an Outcome and not
   // an error.

@@ -40,8 +40,8 @@ Event event_of(const job::Task& task, const job::Outcome& outcome) {
 
 }  // namespace
 
-Runner::Runner(RunnerOptions options, Pool pool, const process::HeldSignals& signals)
-    : options_(std::move(options)), pool_(std::move(pool)), signals_(signals) {}
+Runner::Runner(RunnerOptions options, Pool pool)
+    : options_(std::move(options)), pool_(std::move(pool)) {}
 
 std::vector<Event> Runner::submit(std::vector<job::Task> tasks) {
   for (job::Task& task : tasks) waiting_.emplace(task.turn, std::move(task));
@@ -98,7 +98,7 @@ Event Runner::start(const job::Task& task, const Allocation& allocation) {
   try {
     if (!found.kept()) {
       running_.push_back(
-          {task, allocation, job::Attempting(job, folder, launch_for(task, allocation), signals_)});
+          {task, allocation, job::Attempting(job, folder, launch_for(task, allocation))});
       refused_starts_ = 0;
       return {Event::What::kStarted, job.hash};
     }

@@ -24,7 +24,7 @@ struct RunnerOptions {
 
 class Runner : public job::Executor {
  public:
-  Runner(RunnerOptions options, Pool pool, const process::HeldSignals& signals);
+  Runner(RunnerOptions options, Pool pool);
 
   std::vector<job::Event> submit(std::vector<job::Task> tasks) override;
   // A job whose folder cannot be used fails alone; throws Error when several in a row do.
@@ -47,7 +47,6 @@ class Runner : public job::Executor {
 
   RunnerOptions options_;
   Pool pool_;
-  const process::HeldSignals& signals_;
   std::map<size_t, job::Task> waiting_;  // by their turns
   std::list<Running> running_;
   int refused_starts_ = 0;     // in a row

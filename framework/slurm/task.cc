@@ -149,7 +149,7 @@ class ClusterTask {
   // kLeft: it stopped, or is to be tried again. kElsewhere: again, but not on this node.
   Result attempt(const job::Job& job, const job::JobFolder& folder, int number) {
     const bool timed = submission_.timed.contains(job.hash);
-    job::Attempting attempting(job, folder, launch_of(submission_, place_, timed), signals_);
+    job::Attempting attempting(job, folder, launch_of(submission_, place_, timed));
     say(fmt::format("job {} of {} runs, log: {}", job.hash, job.experiment, folder.log().string()));
     std::optional<job::Outcome> outcome;
     while (!(outcome = attempting.poll())) look_after(attempting);

@@ -7,6 +7,7 @@
 #include "framework/core/file.h"
 #include "framework/record/record.h"
 #include "tests/support/house.h"
+#include "tests/support/results.h"
 
 namespace tarflow::job {
 namespace {
@@ -26,17 +27,7 @@ Job job_of(int64_t generation = 0) {
 
 class Store : public ::testing::Test {
  protected:
-  void write_result(const Job& job) {
-    fs::create_directories(folder_.path);
-    write_json_file(folder_.job(), to_json(job));
-    record::JobRecord record;
-    record.hash = job.hash;
-    record.job = to_json(job);
-    record.columns = {{"point", ColumnType::kString, "", ""}, {"result", ColumnType::kFloat64, "", ""}};
-    for (const JobPoint& point : job.points)
-      record.rows.push_back({{"point", point.id}, {"result", 1.0}});
-    record::write_job(folder_.result(), record);
-  }
+  void write_result(const Job& job) { tarflow::write_result(folder_, job); }
   void change_version() {
     std::string bytes = read_file(folder_.result());
     const std::string first = fmt::format("tarflow record {}\n", record::kRecordVersion);

@@ -253,8 +253,10 @@ TEST(Lease, IsRenewedByAThreadOfItsOwn) {
   };
   EXPECT_TRUE(comes([&] { return read_lease(folder.path())->beat >= 3; }));
   EXPECT_NO_THROW(lease.check());
-  write_foreign(folder.path());
+  fs::create_directory(folder / "other");
   EXPECT_TRUE(comes([&] {
+    write_foreign(folder / "other");  // again, where a beat that had begun wrote over it
+    fs::rename(folder / "other/lease.json", folder / "lease.json");
     try {
       lease.check();
       return false;
