@@ -7,6 +7,7 @@
 
 #include "framework/core/aside.h"
 #include "framework/core/error.h"
+#include "framework/job/claim.h"
 #include "framework/process/host.h"
 
 namespace tarflow::job {
@@ -14,6 +15,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr size_t kLogLines = 15;
+constexpr std::chrono::seconds kLook{5};  // at the claim, in a folder that may be a shared one
 constexpr uintmax_t kLogTail = 64 << 10;  // bytes that surely hold the last lines worth showing
 
 }  // namespace
@@ -37,7 +39,7 @@ Attempting::Attempting(const Job& job, JobFolder folder, const Launch& launch)
       folder_(std::move(folder)),
       stop_signal_(launch.stop_signal),
       explain_(launch.explain) {
-  prepare_folder(job, folder_);
+  claim_ = prepare_folder(job, folder_, launch.place);
   attempt_.number = read_attempts(folder_.attempts()).count + 1;
   attempt_.start = process::utc_now();
   attempt_.host = process::host_name();
@@ -49,8 +51,10 @@ Attempting::Attempting(const Job& job, JobFolder folder, const Launch& launch)
   std::vector<std::string> command = launch.before;
   command.insert(command.end(), {launch.worker.string(), folder_.path.string()});
   command.insert(command.end(), launch.arguments.begin(), launch.arguments.end());
-  start_ = std::chrono::steady_clock::now();
-  pid_ = process::start_worker(command, launch.variables, folder_.log());
+  start_ = looked_ = std::chrono::steady_clock::now();
+  std::map<std::string, std::string> variables = launch.variables;
+  variables[kClaimVariable] = claim_;
+  pid_ = process::start_worker(command, variables, folder_.log());
   attempt_.pid = pid_;
   append_start(folder_.attempts(), attempt_);
 }
@@ -76,9 +80,18 @@ void Attempting::kill() {
 
 std::optional<Outcome> Attempting::poll() {
   if (const std::optional<process::Exit> exit = process::poll_exit(pid_)) return finish(*exit);
-  if (stopping() && std::chrono::steady_clock::now() > kill_at_)
-    process::signal_group(pid_, SIGKILL);
+  const auto now = std::chrono::steady_clock::now();
+  if (now - looked_ >= kLook && claimant_.empty() && was_taken_over()) {
+    process::signal_group(pid_, SIGKILL);  // it may keep nothing any more
+  }
+  if (stopping() && now > kill_at_) process::signal_group(pid_, SIGKILL);
   return std::nullopt;
+}
+
+bool Attempting::was_taken_over() {
+  looked_ = std::chrono::steady_clock::now();
+  claimant_ = other_claimant(folder_.path, claim_).value_or("");
+  return !claimant_.empty();
 }
 
 // A whole result means that the work is done, even if the worker stumbled on its way out.
@@ -87,6 +100,11 @@ Outcome Attempting::finish(const process::Exit& exit) {
   outcome.seconds = attempt_.seconds = seconds();
   outcome.log = folder_.log();
   outcome.exit = exit;
+  if (was_taken_over()) {
+    outcome.taken_over = true;
+    outcome.reason = fmt::format("its folder was taken over by {}", claimant_);
+    return outcome;
+  }
   const std::optional<std::string> fault = settle_result(folder_, *job_);
   if (!fault) {
     outcome.kind = Outcome::Kind::kDone;

@@ -70,11 +70,12 @@ struct DonePoints {
 Result find_result(const JobFolder& folder, const Job& job);
 // Makes the folder ready for an attempt: job.json, and nothing half-written of earlier ones. A
 // whole result (a forced job's) becomes previous.h5 until the new one stands; a damaged one is set
-// aside, which the job's log says. Throws Error where a result must be kept or the folder cannot be
-// written.
-void prepare_folder(const Job& job, const JobFolder& folder);
-// Sets a damaged result aside, so that another may be written; what it did, "" for nothing. Throws
-// Error where the result must be kept.
+// aside, which the job's log says. Returns the claim that it took on the folder (claim.h): whoever
+// prepared it before writes nothing any more. Throws Error where a result must be kept or the
+// folder cannot be written.
+std::string prepare_folder(const Job& job, const JobFolder& folder, const std::string& place = "");
+// For the worker, before it writes a result: sets a damaged one aside; what it did, "" for nothing.
+// Throws Error where the result must be kept, or the folder was taken over (claim.h).
 std::string clear_place(const JobFolder& folder, const Job& job);
 // After an attempt: nothing when the job is done, else what is wrong with its result, "" when there
 // is none. A damaged result is set aside, and the previous one stands again where there is no new

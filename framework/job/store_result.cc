@@ -5,6 +5,7 @@
 
 #include "framework/core/aside.h"
 #include "framework/job/attempts.h"
+#include "framework/job/claim.h"
 #include "framework/job/store.h"
 #include "framework/record/job_file.h"
 
@@ -85,7 +86,7 @@ Problem kept_problem(const Error& failure) {
   return problem;
 }
 
-void prepare_folder(const Job& job, const JobFolder& folder) {
+std::string prepare_folder(const Job& job, const JobFolder& folder, const std::string& place) {
   std::error_code failed;
   fs::create_directories(folder.path, failed);
   if (failed) {
@@ -93,6 +94,7 @@ void prepare_folder(const Job& job, const JobFolder& folder) {
         fmt::format("cannot make the folder {}: {}", folder.path.string(), failed.message()),
         "make room on the disk, or see who may write there; finished jobs are kept");
   }
+  std::string claim = take_claim(folder.path, place);
   // The old result holds until there is a new one. What an attempt of another generation left to go
   // on from the worker knows and does not use.
   const Result found = find_result(folder, job);
@@ -108,9 +110,11 @@ void prepare_folder(const Job& job, const JobFolder& folder) {
   }
   for (const fs::path& part : parts) fs::remove(part, failed);
   write_json_file(folder.job(), to_json(job));
+  return claim;
 }
 
 std::string clear_place(const JobFolder& folder, const Job& job) {
+  require_claim(folder.path);
   const Result found = find_result(folder, job);
   if (found.kept()) throw Error(found.problem);
   if (found.state != Result::State::kDamaged) return "";

@@ -24,7 +24,7 @@ std::string log_text(const job::Outcome& outcome) {
 
 Event failure_of(const job::Task& task, const job::Outcome& outcome) {
   Event event{Event::What::kFailed, task.job->hash, outcome.reason};
-  event.left = task.job->run->retries - task.tries;
+  event.left = outcome.taken_over ? 0 : task.job->run->retries - task.tries;
   event.pause = task.job->run->backoff;
   event.detail = log_text(outcome);
   return event;

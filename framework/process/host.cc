@@ -8,6 +8,7 @@
 #include <ctime>
 #include <filesystem>
 #include <fstream>
+#include <random>
 
 namespace tarflow::process {
 namespace {
@@ -29,6 +30,11 @@ std::string host_name() {
 std::string boot_id() { return first_line("/proc/sys/kernel/random/boot_id"); }
 
 std::string machine_id() { return first_line("/etc/machine-id"); }
+
+std::string random_nonce() {
+  std::random_device device;
+  return fmt::format("{:08x}{:08x}{:08x}", device(), device(), device());
+}
 
 std::string utc_now() {
   return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));

@@ -8,7 +8,6 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <random>
 #include <sstream>
 #include <thread>
 #include <utility>
@@ -45,11 +44,6 @@ int64_t start_ticks(int64_t pid) {
   if (state == "Z" || state == "X") return 0;
   for (int i = 4; i <= 22; ++i) fields >> field;
   return fields ? std::strtoll(field.c_str(), nullptr, 10) : 0;
-}
-
-std::string random_nonce() {
-  std::random_device device;
-  return fmt::format("{:08x}{:08x}{:08x}", device(), device(), device());
 }
 
 [[noreturn]] void refuse(const fs::path& folder, const LeaseHolder& holder) {

@@ -153,6 +153,11 @@ class ClusterTask {
     say(fmt::format("job {} of {} runs, log: {}", job.hash, job.experiment, folder.log().string()));
     std::optional<job::Outcome> outcome;
     while (!(outcome = attempting.poll())) look_after(attempting);
+    if (outcome->taken_over) {
+      superseded_ = true;
+      say(fmt::format("job {}: {}; this task ends", job.hash, outcome->reason));
+      return Result::kLeft;
+    }
     worker_told_ = !stopping() && outcome->exit.code == job::kStoppedExit;
     Result result = Result::kLeft;
     TaskEvent ended = event("job", outcome->reason);
@@ -295,6 +300,11 @@ int run_cluster_task(const fs::path& path) {
   }
   if (!submission.wanted(place.task)) {
     say("this task was taken back; nothing is run");
+    return 0;
+  }
+  if (!submission.job_id.empty() && submission.job_id != place.array) {
+    say(fmt::format("this submission is array {}; array {}, which was given as well, runs nothing",
+                    submission.job_id, place.array));
     return 0;
   }
   return ClusterTask(folder, submission, place, signals).run();
