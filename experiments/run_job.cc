@@ -21,14 +21,13 @@
 #include "experiments/worker/rank_report.h"
 #include "experiments/worker/registry.h"
 #include "experiments/worker/stop_signals.h"
-#include "framework/core/aside.h"
 #include "framework/core/error.h"
 #include "framework/core/json.h"
 #include "framework/dist/connect.h"
 #include "framework/dist/rank_device.h"
 #include "framework/job/execute.h"
 #include "framework/job/job.h"
-#include "framework/job/job_folder.h"
+#include "framework/job/store.h"
 #include "framework/record/record.h"
 #include "framework/tensor/device.h"
 
@@ -95,11 +94,8 @@ record::JobRecord record_of(JobContext& context, const Environment& environment)
 // one is set aside.
 void require_place_for_result(JobContext& context) {
   const job::JobFolder folder{context.folder()};
-  const job::FoundResult found = job::find_result(folder, context.job());
-  if (found.state == job::FoundResult::State::kKept) throw Error(found.problem);
-  if (found.state != job::FoundResult::State::kDamaged) return;
-  context.log(
-      fmt::format("{}; it is kept as {}", found.problem.what, set_aside(folder.result()).string()));
+  const std::string moved = job::clear_place(folder, context.job());
+  if (!moved.empty()) context.log(moved);
 }
 
 // Returns the exit status.

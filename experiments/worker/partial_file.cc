@@ -10,6 +10,7 @@
 #include "framework/core/aside.h"
 #include "framework/core/error.h"
 #include "framework/core/hash.h"
+#include "framework/job/claim.h"
 #include "framework/record/fault.h"
 #include "framework/record/sealed_file.h"
 #include "framework/tensor/device.h"
@@ -100,6 +101,7 @@ bool PartialFile::due(size_t bytes) const {
 }
 
 bool PartialFile::write(std::vector<record::Array> arrays) {
+  job::require_claim(context_.folder());
   const Clock::time_point start = Clock::now();
   arrays.push_back(identity_array(identity_));
   bool written = true;

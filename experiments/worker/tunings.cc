@@ -5,8 +5,6 @@
 #include <fmt/format.h>
 
 #include <chrono>
-#include <condition_variable>
-#include <mutex>
 #include <optional>
 #include <thread>
 
@@ -132,29 +130,6 @@ void write_state(const KeptFile& file, const TuningState& state) {
              {});
 }
 
-// Tells the others that its holder lives, as long as it is there.
-class LivingLease {
- public:
-  LivingLease(const fs::path& folder, const std::function<void(const std::string&)>& notice)
-      : lease_(folder, "tuning", notice), beating_([this](const std::stop_token& stop) {
-          std::unique_lock lock(mutex_);
-          while (!wake_.wait_for(lock, stop, std::chrono::seconds(5), [] { return false; })) {
-            if (stop.stop_requested()) return;
-            try {
-              lease_.beat();
-            } catch (const Error&) {
-              return;  // another may begin: what is kept first holds
-            }
-          }
-        }) {}
-
- private:
-  process::Lease lease_;
-  std::mutex mutex_;
-  std::condition_variable_any wake_;
-  std::jthread beating_;  // last: it ends before what it uses
-};
-
 class Making {
  public:
   Making(JobContext& context, const TuningWish& wish, const Model& model,
@@ -189,9 +164,9 @@ class Making {
   std::optional<KeptTuning> with_lease(bool& told) {
     fs::path folder = file_.path();
     folder.replace_extension(".lease");
-    std::optional<LivingLease> lease;
+    std::optional<process::Lease> lease;
     try {
-      lease.emplace(folder, [&](const std::string& line) { context_.log(line); });
+      lease.emplace(folder, "tuning", [&](const std::string& line) { context_.log(line); });
     } catch (const process::LeaseHeld& held) {
       if (!told) context_.log("another job tunes for the same; waiting for it");
       told = true;

@@ -10,9 +10,8 @@
 #include "framework/core/error.h"
 #include "framework/driver/look.h"
 #include "framework/job/estimate.h"
-#include "framework/job/job_folder.h"
+#include "framework/job/store.h"
 #include "framework/process/lease.h"
-#include "framework/record/opened.h"
 #include "framework/slurm/cancel.h"
 
 namespace tarflow::driver {
@@ -49,19 +48,6 @@ bool has_work(const job::JobFolder& folder) {
     if (result || name.starts_with("partial.h5")) return true;
   }
   return failed && !is_absent(folder.path);  // who knows
-}
-
-// The job of a folder: as job.json tells or, where it does not, a whole result. Throws Error.
-job::Job job_in(const job::JobFolder& folder) {
-  try {
-    job::Job job = job::read_job(folder.job());
-    if (!job.points.empty()) return job;
-  } catch (const Error&) {
-    if (is_absent(folder.result())) throw;
-  }
-  const record::OpenedSweep opened = record::open_sweep(folder.result());
-  if (opened.sweep.jobs.empty()) throw Error("not a job");
-  return job::job_from_json(opened.sweep.jobs.begin()->second.job);
 }
 
 std::string what_is_in(const job::JobFolder& folder, const job::Job& job) {
@@ -125,7 +111,7 @@ std::vector<Orphan> find_orphans(const job::Plan& plan, const std::set<std::stri
     if (used.contains(name)) continue;
     Orphan orphan{folder.path, folder_bytes(folder.path), "not a job", ""};
     try {
-      const job::Job job = job_in(folder);
+      const job::Job job = job_in(folder, folder.result());
       orphan.what = what_is_in(folder, job);
       orphan.spared = why_spared(plan, points, job);
     } catch (const Error&) {

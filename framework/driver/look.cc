@@ -51,9 +51,9 @@ job::PlanOptions Look::plan_options() const {
 }
 
 job::Plan Look::plan() const {
-  job::JobIndex index(folder_);
-  job::Plan plan = job::make_plan(sweep_, schemas_, plan_options(), index, complain);
-  index.save();
+  job::JobStore store(folder_);
+  job::Plan plan = job::make_plan(sweep_, schemas_, plan_options(), store, complain);
+  store.save();
   for (const job::BadResult& bad : plan.done.damaged) {
     Problem problem = bad.problem;
     problem.repair = "the next run keeps it under another name and computes its points again";

@@ -12,12 +12,14 @@
 #include "framework/core/error.h"
 #include "framework/driver/job_states.h"
 #include "framework/driver/live_page.h"
+#include "framework/driver/loop.h"
 #include "framework/driver/slurm_run.h"
 #include "framework/job/owner.h"
 #include "framework/job/plan.h"
 #include "framework/job/smoke.h"
 #include "framework/local/runner.h"
 #include "framework/process/cancel.h"
+#include "framework/process/command.h"
 #include "framework/process/host.h"
 #include "framework/process/lease.h"
 #include "framework/record/record.h"
@@ -41,17 +43,14 @@ void say_smoke(const std::string& banner, const job::Plan& plan, const Experimen
   std::fflush(stdout);
 }
 
-double job_cost(job::Estimator& estimator, const job::Job& job) {
-  const job::Estimate estimate = estimator.estimate(job);
-  return estimate.seconds.value_or(std::max(1.0, estimator.flops(job) / 1e9));
-}
-
-std::vector<local::Task> tasks_of(const job::Plan& plan, const ExperimentSchemas& schemas,
-                                  job::Estimator& estimator) {
-  std::vector<local::Task> tasks;
-  for (const job::Job& job : plan.pending) {
-    tasks.push_back({&job, job::job_label(plan, job), job::schema_of(schemas, job.experiment).timed,
-                     job_cost(estimator, job)});
+std::vector<job::Task> tasks_of(const job::Plan& plan, const ExperimentSchemas& schemas,
+                                job::Estimator& estimator) {
+  std::vector<job::Task> tasks;
+  for (size_t i = 0; i < plan.pending.size(); ++i) {
+    tasks.push_back(task_of(plan, plan.pending.shared(i), schemas));
+    tasks.back().cost =
+        estimator.estimate(plan.pending[i])
+            .seconds.value_or(std::max(1.0, estimator.flops(plan.pending[i]) / 1e9));
   }
   return tasks;
 }
@@ -103,47 +102,49 @@ void write_progress(const job::Plan& plan, size_t done, bool over) {
 
 // What is done so far, merged, and its report. Nothing that fails here stops a sweep: the tables
 // at its end tell.
-void make_live_page(const job::Plan& plan, job::JobIndex& index, const fs::path& analyze) {
+void make_live_page(const job::Plan& plan, job::JobStore& store, const fs::path& analyze) {
   try {
-    const job::DonePoints done = index.find_done(plan.all);
+    const job::DonePoints done = store.find_done(plan.all);
     if (done.by_key.empty()) return;
     write_progress(plan, done.by_key.size(), false);
     merge_done(plan, done);
-    process::output_of({analyze.string(), plan.record().string()});
+    process::output_of({analyze.string(), plan.record().string()}, std::chrono::minutes(10));
   } catch (const std::exception&) {
   }
 }
 
-LivePage live_page(const job::Plan& plan, job::JobIndex& index, const RunOptions& options) {
-  return {[&plan, &index, analyze = options.programs / "analyze"] {
-            make_live_page(plan, index, analyze);
+LivePage live_page(const job::Plan& plan, job::JobStore& store, const RunOptions& options) {
+  return {[&plan, &store, analyze = options.programs / "analyze"] {
+            make_live_page(plan, store, analyze);
           },
           kPageInterval};
 }
 
-// Runs what is pending. `lease` is kept alive meanwhile.
-local::Ran run_jobs(const job::Plan& plan, const ExperimentSchemas& schemas,
-                    const RunOptions& options, process::Lease& lease, job::JobIndex& index,
-                    job::Estimator& estimator) {
+// Runs what is pending. `lease` is held meanwhile.
+Ran run_jobs(const job::Plan& plan, const ExperimentSchemas& schemas, const RunOptions& options,
+             const process::Lease& lease, job::JobStore& store, job::Estimator& estimator) {
   const process::HeldSignals signals;
-  LivePage page = live_page(plan, index, options);
-  const std::vector<local::Task> tasks = tasks_of(plan, schemas, estimator);
+  LivePage page = live_page(plan, store, options);
+  std::vector<job::Task> tasks = tasks_of(plan, schemas, estimator);
   double cost = 0;
-  for (const local::Task& task : tasks) cost += task.cost;
+  for (const job::Task& task : tasks) cost += task.cost;
   job::Progress progress(stderr, ::isatty(STDERR_FILENO) != 0, tasks.size(), cost);
-  local::RunnerOptions runner;
-  runner.jobs_folder = plan.jobs_folder();
-  runner.worker = options.programs / "run_job";
-  runner.beat = [&] { lease.beat(); };
-  runner.cancelled = process::cancel_asked(plan.folder, kCancelPoll);
-  runner.answer = [&](const process::CancelAnswer& answer) {
+  LoopOptions loop_options;
+  loop_options.wait = [&](std::chrono::milliseconds time) { return signals.wait(time); };
+  loop_options.check = [&] { lease.check(); };
+  loop_options.cancelled = process::cancel_asked(plan.folder, kCancelPoll);
+  loop_options.answer = [&](const process::CancelAnswer& answer) {
     process::answer_cancel(plan.folder, answer);
   };
-  runner.done = [&](const job::Job& job, double seconds) {
+  loop_options.done = [&](const job::Job& job, double seconds) {
     estimator.learn_result(job, seconds, job::JobFolder{plan.jobs_folder() / job.hash});
     page.job_ended();
   };
-  return local::Runner(runner, local::Pool(local::this_machine()), signals, progress).run(tasks);
+  local::Runner runner({plan.jobs_folder(), options.programs / "run_job"},
+                       local::Pool(local::this_machine()));
+  Loop loop(loop_options, runner, progress);
+  for (job::Task& task : tasks) loop.add(std::move(task));
+  return loop.run();
 }
 
 // Whether results became unreadable or damaged since the plan was made; it says which.
@@ -189,7 +190,7 @@ void say_what_cannot_run(const job::Plan& plan) {
   for (const Problem& problem : plan.sweep.missing) complain(problem.str());
 }
 
-void say_how_it_went(const job::Plan& plan, const local::Ran& ran) {
+void say_how_it_went(const job::Plan& plan, const Ran& ran) {
   if (ran.failed > 0) {
     complain(
         fmt::format("{}: {} of {} jobs failed; the same command tries them again, "
@@ -220,15 +221,16 @@ void require_machine(const local::Machine& machine, const job::Jobs& jobs) {
 int run_plan_on_slurm(const job::Plan& plan, const slurm::Standing& standing,
                       const ExperimentSchemas& schemas, const RunOptions& options,
                       const slurm::ClusterProfile& profile, process::Lease& lease,
-                      job::JobIndex& index) {
+                      job::JobStore& store) {
   job::Estimator estimator(schemas, plan.device, plan.cache());
-  LivePage page = live_page(plan, index, options);
-  const slurm::SlurmRan ran = run_on_slurm(plan, standing, schemas, options, profile, lease,
-                                           estimator, [&] { page.job_ended(); });
-  const job::DonePoints done = index.find_done(plan.all);
-  index.save();
+  LivePage page = live_page(plan, store, options);
+  const SlurmRan there = run_on_slurm(plan, standing, schemas, options, profile, lease, estimator,
+                                      [&] { page.job_ended(); });
+  const Ran& ran = there.ran;
+  const job::DonePoints done = store.find_done(plan.all);
+  store.save();
   const bool any = !done.by_key.empty();
-  const bool left_running = ran.interrupted || (!options.wait && ran.submitted + ran.held > 0);
+  const bool left_running = ran.interrupted || (!options.wait && there.jobs > 0);
   if (any) write_progress(plan, done.by_key.size(), !left_running);
   const int status = any ? merge_and_analyze(plan, done, options) : kAllDone;
   say_how_it_went(plan, {ran.failed, 0, false, false, ran.failed_fast});
@@ -237,7 +239,7 @@ int run_plan_on_slurm(const job::Plan& plan, const slurm::Standing& standing,
 }
 
 int run_plan(job::Plan plan, const ExperimentSchemas& schemas, const RunOptions& options,
-             const slurm::ClusterProfile& profile, process::Lease& lease, job::JobIndex& index) {
+             const slurm::ClusterProfile& profile, process::Lease& lease, job::JobStore& store) {
   const size_t wanted = job::point_count(plan.pending);
   const slurm::Standing standing = leave_to_slurm(plan, profile, lease);
   const size_t held = wanted - job::point_count(plan.pending);
@@ -245,39 +247,22 @@ int run_plan(job::Plan plan, const ExperimentSchemas& schemas, const RunOptions&
                        job::counted(plan.pending.size(), "job"), plan.done.by_key.size()));
   say_what_cannot_run(plan);
   if (profile.slurm()) {
-    return run_plan_on_slurm(plan, standing, schemas, options, profile, lease, index);
+    return run_plan_on_slurm(plan, standing, schemas, options, profile, lease, store);
   }
   job::Estimator estimator(schemas, plan.device, plan.cache());
-  const local::Ran ran = run_jobs(plan, schemas, options, lease, index, estimator);
+  const Ran ran = run_jobs(plan, schemas, options, lease, store, estimator);
   if (ran.aborted) {
     say_how_it_went(plan, ran);
     return kInterrupted;
   }
-  const job::DonePoints done = index.find_done(plan.all);
-  index.save();
+  const job::DonePoints done = store.find_done(plan.all);
+  store.save();
   if (fs::exists(plan.folder / "progress.json")) write_progress(plan, done.by_key.size(), true);
   const int status = merge_and_analyze(plan, done, options);
   say_how_it_went(plan, ran);
   if (ran.interrupted) return kInterrupted;
   const bool all = ran.failed + ran.cancelled + plan.kept + held == 0 && plan.cannot_run.empty();
   return all ? status : kNotAllDone;
-}
-
-// Damaged results out of the way of those that take their place. The caller holds the lease.
-void set_damaged_aside(const job::DonePoints& done) {
-  for (const job::BadResult& bad : done.damaged) {
-    Problem problem = bad.problem;
-    try {
-      const fs::path aside = set_aside(bad.file);
-      problem.repair =
-          fmt::format("it is kept as {}; its points are computed again", aside.string());
-      job::append_line(bad.folder.log(),
-                       fmt::format("{}; it is kept as {}", problem.what, aside.string()));
-    } catch (const Error& failure) {
-      problem.repair = failure.what();
-    }
-    complain(problem.str());
-  }
 }
 
 }  // namespace
@@ -297,19 +282,19 @@ int run_sweep(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOpt
     smoke_note = std::move(smoke.replaced);
   }
   const fs::path file = sweep.file;
-  job::JobIndex index(folder);
+  job::JobStore store(folder);
   job::Plan plan = job::make_plan(std::move(sweep), schemas,
-                                  plan_options(options, profile, smoke_note), index, complain);
+                                  plan_options(options, profile, smoke_note), store, complain);
   const std::string points = job::points_digest(plan.all);
   if (!options.adopt) job::require_owner(folder, file, [&] { return points; });
   if (plan.all.empty()) throw Error(plan.sweep.missing);
   job::note_owner(folder, file, points, complain);
-  set_damaged_aside(plan.done);
+  for (const job::BadResult& bad : plan.done.damaged) complain(job::set_damaged_aside(bad).str());
   for (const job::BadResult& kept : plan.done.kept) complain(kept.problem.str());
   if (!profile.slurm()) require_machine(local::this_machine(), plan.pending);
   if (options.smoke) say_smoke(banner, plan, schemas, profile);
   try {
-    return run_plan(std::move(plan), schemas, options, profile, lease, index);
+    return run_plan(std::move(plan), schemas, options, profile, lease, store);
   } catch (const Error& failure) {
     // A full disk, say, or a lost lease: no fault of the input, and finished jobs are kept.
     complain(fmt::format("error: {}", failure.what()));

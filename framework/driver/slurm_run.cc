@@ -14,6 +14,7 @@
 #include "framework/job/device.h"
 #include "framework/job/job_folder.h"
 #include "framework/process/cancel.h"
+#include "framework/process/process.h"
 #include "framework/slurm/check.h"
 #include "framework/slurm/cluster_profile_file.h"
 #include "framework/slurm/status.h"
@@ -29,11 +30,11 @@ void complain(const std::string& text) { std::fputs((text + "\n").c_str(), stder
 
 void complain_of(const Problem& problem) { complain(problem.str()); }
 
-slurm::Patience patience_of(process::Lease& lease, const slurm::ClusterProfile& profile) {
+slurm::Patience patience_of(const process::Lease& lease, const slurm::ClusterProfile& profile) {
   slurm::Patience patience;
   patience.second_look = slurm::second_look_of(profile);
   patience.notice = complain;
-  patience.beat = [&lease] { lease.beat(); };
+  patience.beat = [&lease] { lease.check(); };
   return patience;
 }
 
@@ -86,14 +87,53 @@ slurm::SlurmOptions slurm_options(const job::Plan& plan, const RunOptions& optio
                                   const slurm::ClusterProfile& profile) {
   slurm::SlurmOptions slurm;
   slurm.profile = profile;
+  slurm.sweep_folder = plan.folder;
   slurm.programs = fs::absolute(options.programs);
   slurm.poll = slurm::poll_of(profile);
-  slurm.say = complain;
-  slurm.cancelled = process::cancel_of_all_asked(
-      plan.folder, slurm.poll,
+  return slurm;
+}
+
+job::Task task_on_slurm(const job::Plan& plan, std::shared_ptr<const job::Job> job,
+                        const ExperimentSchemas& schemas, job::Estimator& estimator) {
+  job::Task task = task_of(plan, std::move(job), schemas);
+  const job::Estimate estimate = estimator.estimate(*task.job);
+  if (!estimate.bound) task.seconds = estimate.seconds;
+  task.cost = static_cast<double>(task.job->points.size());
+  return task;
+}
+
+// Those that Slurm has already. How many.
+size_t adopt(const job::Plan& plan, const slurm::Standing& standing,
+             const ExperimentSchemas& schemas, job::Estimator& estimator,
+             slurm::SlurmDriver& driver, Loop& loop) {
+  size_t jobs = 0;
+  for (const auto& [hash, held] : standing.held) {
+    try {
+      const auto job = std::make_shared<const job::Job>(
+          job::read_job(job::JobFolder{plan.jobs_folder() / hash}.job()));
+      job::Task task = task_on_slurm(plan, job, schemas, estimator);
+      task.turn = ++jobs;
+      driver.adopt(task, standing, held);
+      loop.add(std::move(task), /*given=*/true);
+    } catch (const Error&) {
+      // Its folder was removed: nothing of it can be waited for.
+    }
+  }
+  return jobs;
+}
+
+LoopOptions loop_options(const job::Plan& plan, const slurm::ClusterProfile& profile,
+                         const process::Lease& lease,
+                         const std::optional<process::HeldSignals>& signals) {
+  LoopOptions loop;
+  loop.wait = [&](std::chrono::milliseconds time) { return signals->wait(time); };
+  loop.check = [&lease] { lease.check(); };
+  const auto all = process::cancel_of_all_asked(
+      plan.folder, slurm::poll_of(profile),
       "run_sweep --wait is running and would submit these points again: end it (what Slurm has "
       "goes on), then give the same command again");
-  return slurm;
+  loop.cancelled = [all] { return all() ? std::optional(process::CancelRequest()) : std::nullopt; };
+  return loop;
 }
 
 // "" where the shell has none of them.
@@ -155,20 +195,19 @@ void say_changed_profile(const slurm::Standing& standing, const slurm::ClusterPr
   }
 }
 
-void say_submitted(const job::Plan& plan, const slurm::SlurmRan& ran) {
-  if (ran.submitted > 0) {
-    complain(fmt::format("{}: {} submitted to Slurm as array{} {}", plan.sweep.name,
-                         job::counted(ran.submitted, "job"), ran.arrays.size() == 1 ? "" : "s",
-                         fmt::join(ran.arrays, ", ")));
-  }
+void say_submitted(const job::Plan& plan, const slurm::SlurmDriver& driver) {
+  if (driver.submitted() == 0) return;
+  complain(fmt::format("{}: {} submitted to Slurm as array{} {}", plan.sweep.name,
+                       job::counted(driver.submitted(), "job"),
+                       driver.arrays().size() == 1 ? "" : "s", fmt::join(driver.arrays(), ", ")));
 }
 
-void say_how_to_watch(const job::Plan& plan, const slurm::SlurmRan& ran) {
-  if (ran.submitted + ran.held == 0) return;
+void say_how_to_watch(const job::Plan& plan, size_t jobs) {
+  if (jobs == 0) return;
   complain(fmt::format(
       "{}: {} with Slurm; --status shows how far they are, --cancel takes them back. The same "
       "command again gathers what is done, with --wait until all is",
-      plan.sweep.name, job::counted(ran.submitted + ran.held, "job")));
+      plan.sweep.name, job::counted(jobs, "job")));
 }
 
 }  // namespace
@@ -227,7 +266,7 @@ job::StandIn stand_in_on(const slurm::ClusterProfile& profile) {
 }
 
 slurm::Standing leave_to_slurm(job::Plan& plan, const slurm::ClusterProfile& profile,
-                               process::Lease& lease) {
+                               const process::Lease& lease) {
   slurm::Standing standing;
   try {
     slurm::Patience patience = patience_of(lease, profile);
@@ -262,32 +301,51 @@ slurm::Standing leave_to_slurm(job::Plan& plan, const slurm::ClusterProfile& pro
   return standing;
 }
 
-slurm::SlurmRan run_on_slurm(const job::Plan& plan, const slurm::Standing& standing,
-                             const ExperimentSchemas& schemas, const RunOptions& options,
-                             const slurm::ClusterProfile& profile, process::Lease& lease,
-                             job::Estimator& estimator, const std::function<void()>& job_ended) {
+job::Task task_of(const job::Plan& plan, std::shared_ptr<const job::Job> job,
+                  const ExperimentSchemas& schemas) {
+  job::Task task;
+  task.label = job::job_label(plan, *job);
+  task.timed = job::schema_of(schemas, job->experiment).timed;
+  task.job = std::move(job);
+  return task;
+}
+
+SlurmRan run_on_slurm(const job::Plan& plan, const slurm::Standing& standing,
+                      const ExperimentSchemas& schemas, const RunOptions& options,
+                      const slurm::ClusterProfile& profile, const process::Lease& lease,
+                      job::Estimator& estimator, const std::function<void()>& job_ended) {
   slurm::SlurmOptions slurm = slurm_options(plan, options, profile);
-  slurm.beat = [&lease] { lease.beat(); };
-  slurm.done = [&](const job::Job& job, double seconds) {
-    estimator.learn_result(job, seconds, job::JobFolder{plan.jobs_folder() / job.hash});
-    job_ended();
-  };
+  slurm.patience = patience_of(lease, profile);
   if (const std::string text = steering_text(profile); !text.empty() && !plan.pending.empty()) {
     complain(text);
   }
-  if (!plan.pending.empty()) require_fitting_example(profile, options, patience_of(lease, profile));
-  slurm::SlurmDriver driver(slurm, plan, schemas, estimator);
-  slurm::SlurmRan ran = driver.submit(plan.pending, standing);
-  say_submitted(plan, ran);
+  if (!plan.pending.empty()) require_fitting_example(profile, options, slurm.patience);
+  std::optional<process::HeldSignals> signals;  // while it waits
+  LoopOptions on = loop_options(plan, profile, lease, signals);
+  on.done = [&](const job::Job& job, double seconds) {
+    estimator.learn_result(job, seconds, job::JobFolder{plan.jobs_folder() / job.hash});
+    job_ended();
+  };
+  slurm::SlurmDriver driver(slurm);
+  const size_t most = standing.held.size() + plan.pending.size();
+  job::Progress progress(stderr, ::isatty(STDERR_FILENO) != 0, most, static_cast<double>(most));
+  Loop loop(on, driver, progress);
+  SlurmRan ran;
+  const size_t held = adopt(plan, standing, schemas, estimator, driver, loop);
+  for (size_t i = 0; i < plan.pending.size(); ++i) {
+    loop.add(task_on_slurm(plan, plan.pending.shared(i), schemas, estimator));
+  }
+  loop.submit();
+  say_submitted(plan, driver);
+  ran.jobs = driver.submitted() + held;
   if (!options.wait) {
-    say_how_to_watch(plan, ran);
+    say_how_to_watch(plan, ran.jobs);
+    ran.ran = loop.ran();
     return ran;
   }
-  const process::HeldSignals signals;
-  const auto jobs = static_cast<double>(ran.submitted + ran.held);
-  job::Progress progress(stderr, ::isatty(STDERR_FILENO) != 0, ran.submitted + ran.held, jobs);
-  ran = driver.wait(signals, progress);
-  if (ran.interrupted) {
+  signals.emplace();
+  ran.ran = loop.run();
+  if (ran.ran.interrupted) {
     progress.message(
         "no longer waiting; what Slurm has goes on. The same command waits again, "
         "--cancel takes the jobs back");
@@ -313,8 +371,16 @@ std::string dry_run_on_slurm(const job::Plan& plan, const ExperimentSchemas& sch
       !example.empty())
     text += fmt::format("{}; --check asks the cluster\n", example_text(profile, example));
   text += fmt::format("would be given to sbatch (profile {}):\n", profile.name);
-  slurm::SlurmDriver driver(slurm_options(plan, options, profile), plan, schemas, estimator);
-  return text + driver.dry_run(left.jobs);
+  slurm::SlurmOptions slurm = slurm_options(plan, options, profile);
+  slurm.rehearsal = true;
+  slurm::SlurmDriver driver(slurm);
+  job::Progress progress(stderr, false, left.jobs.size(), 0);
+  Loop loop({}, driver, progress);
+  for (size_t i = 0; i < left.jobs.size(); ++i) {
+    loop.add(task_on_slurm(plan, left.jobs.shared(i), schemas, estimator));
+  }
+  loop.submit();
+  return text + driver.scripts();
 }
 
 bool cancel_on_slurm(const fs::path& sweep_folder, const std::string& name,
@@ -337,7 +403,7 @@ bool cancel_on_slurm(const fs::path& sweep_folder, const std::string& name,
   const auto end = std::chrono::steady_clock::now() + kGone;
   while (!standing.submissions.empty() && std::chrono::steady_clock::now() < end) {
     std::this_thread::sleep_for(poll);
-    lease.beat();
+    lease.check();
     standing = slurm::standing_of(sweep_folder, queue, patience, complain_of);
   }
   complain(fmt::format("{}: {}", name,

@@ -4,6 +4,7 @@
 #include <functional>
 #include <string>
 
+#include "framework/driver/loop.h"
 #include "framework/driver/run.h"
 #include "framework/job/plan.h"
 #include "framework/job/smoke.h"
@@ -35,14 +36,23 @@ job::StandIn stand_in_on(const slurm::ClusterProfile& profile);
 // Takes from plan.pending what Slurm has already, so that nothing is computed twice, and says so.
 // Where Slurm cannot be asked, what was given to it counts as its. The caller holds the lease.
 slurm::Standing leave_to_slurm(job::Plan& plan, const slurm::ClusterProfile& profile,
-                               process::Lease& lease);
+                               const process::Lease& lease);
+
+struct SlurmRan {
+  Ran ran;          // failures are known after waiting only
+  size_t jobs = 0;  // that Slurm has or had: those submitted, and those that it had already
+};
+
+// What the loop and the user know of a job.
+job::Task task_of(const job::Plan& plan, std::shared_ptr<const job::Job> job,
+                  const ExperimentSchemas& schemas);
 
 // Submits plan.pending; with --wait, until everything has ended: `job_ended` is called after each
 // job that has its result.
-slurm::SlurmRan run_on_slurm(const job::Plan& plan, const slurm::Standing& standing,
-                             const ExperimentSchemas& schemas, const RunOptions& options,
-                             const slurm::ClusterProfile& profile, process::Lease& lease,
-                             job::Estimator& estimator, const std::function<void()>& job_ended);
+SlurmRan run_on_slurm(const job::Plan& plan, const slurm::Standing& standing,
+                      const ExperimentSchemas& schemas, const RunOptions& options,
+                      const slurm::ClusterProfile& profile, const process::Lease& lease,
+                      job::Estimator& estimator, const std::function<void()>& job_ended);
 
 // What --dry-run says beside the plan.
 std::string dry_run_on_slurm(const job::Plan& plan, const ExperimentSchemas& schemas,

@@ -199,6 +199,7 @@ VisibleGpus visible_gpus(const char* named, const GpuListing& listing) {
     for (size_t i = 0; i < listing.count; ++i) visible.names.push_back(std::to_string(i));
     return visible;
   }
+  visible.numbered = false;
   visible.names = names_in(named, listing);
   if (listing.count == 0) {
     visible.notes.push_back(fmt::format(

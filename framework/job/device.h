@@ -54,6 +54,7 @@ GpuListing list_gpus(const std::vector<std::string>& command, const std::filesys
 struct VisibleGpus {
   std::vector<std::string> names;  // empty: jobs run on the CPU
   std::vector<std::string> notes;  // for the user: GPUs are hidden, or could not be looked for
+  bool numbered = true;            // the names are numbers in the order of the bus, chosen here
 };
 // `named`: CUDA_VISIBLE_DEVICES, nullptr where it is not set; then all GPUs are visible. CUDA hides
 // the GPUs behind a name that it does not know, and a job that is given such a name would compute

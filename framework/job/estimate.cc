@@ -15,13 +15,15 @@
 #include "framework/core/trained.h"
 #include "framework/images/folder.h"
 #include "framework/job/attempts.h"
-#include "framework/process/process.h"
+#include "framework/job/progress.h"
+#include "framework/process/command.h"
 
 namespace tarflow::job {
 namespace {
 
-constexpr double kKeptImages = 64;         // in a record, as float32
-constexpr double kRecordBytes = 64 << 10;  // of everything else that is small
+constexpr std::chrono::minutes kMeasuring{10};  // the longest that a worker may take for it
+constexpr double kKeptImages = 64;              // in a record, as float32
+constexpr double kRecordBytes = 64 << 10;       // of everything else that is small
 // Of a training step, in forward passes: forward, each block forward once more, and backward, which
 // is two.
 constexpr double kTrainingPasses = 4;
@@ -133,7 +135,7 @@ double measured_rate(const std::filesystem::path& worker, const std::string& dev
     std::error_code ignored;
     if (std::filesystem::exists(file, ignored)) rates = read_json_file(file);
     if (rates.is_object() && rates.contains(device)) return rates.at(device).get<double>();
-    const std::string answer = process::output_of({worker.string(), "--measure-rate"});
+    const std::string answer = process::output_of({worker.string(), "--measure-rate"}, kMeasuring);
     const double rate = Json::parse(answer).at("gemm_flops").get<double>();
     rates[device] = rate;
     write_json_file(file, rates);

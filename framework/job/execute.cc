@@ -7,6 +7,7 @@
 
 #include "framework/core/aside.h"
 #include "framework/core/error.h"
+#include "framework/job/claim.h"
 #include "framework/process/host.h"
 
 namespace tarflow::job {
@@ -14,75 +15,10 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr size_t kLogLines = 15;
+constexpr std::chrono::seconds kLook{5};  // at the claim, in a folder that may be a shared one
 constexpr uintmax_t kLogTail = 64 << 10;  // bytes that surely hold the last lines worth showing
 
-// Sets a damaged result aside and says so in the job's log; returns where it is kept.
-fs::path set_result_aside(const JobFolder& folder, const Problem& problem) {
-  const fs::path aside = set_aside(folder.result());
-  append_line(folder.log(), fmt::format("{}; it is kept as {}", problem.what, aside.string()));
-  return aside;
-}
-
-// What is wrong with the result that a worker left; nothing when it is whole, "" when there is
-// none. A damaged one is set aside.
-std::optional<std::string> damage(const JobFolder& folder, const Job& job) {
-  const FoundResult found = find_result(folder, job);
-  switch (found.state) {
-    case FoundResult::State::kAbsent:
-      return "";
-    case FoundResult::State::kKept:
-      return found.problem.what;
-    case FoundResult::State::kWhole: {
-      std::error_code ignored;
-      fs::remove(folder.previous(), ignored);
-      return std::nullopt;
-    }
-    case FoundResult::State::kDamaged:
-      break;
-  }
-  try {
-    const fs::path aside = set_result_aside(folder, found.problem);
-    return fmt::format("{}; it is kept as {}", found.problem.what, aside.string());
-  } catch (const Error& failure) {
-    return fmt::format("{}; {}", found.problem.what, failure.problems().front().what);
-  }
-}
-
-// So that nothing is in the way of a new result.
-void make_way(const Job& job, const JobFolder& folder) {
-  const FoundResult found = find_result(folder, job);
-  if (found.state == FoundResult::State::kKept) throw Error(found.problem);
-  if (found.state == FoundResult::State::kDamaged) set_result_aside(folder, found.problem);
-  if (found.state != FoundResult::State::kWhole) return;
-  std::error_code failed;
-  fs::rename(folder.result(), folder.previous(), failed);
-  if (failed) {
-    throw Error(fmt::format("cannot rename {}: {}", folder.result().string(), failed.message()),
-                "see who may write there; finished jobs are kept");
-  }
-}
-
 }  // namespace
-
-void prepare_folder(const Job& job, const JobFolder& folder) {
-  std::error_code failed;
-  fs::create_directories(folder.path, failed);
-  if (failed) {
-    throw Error(
-        fmt::format("cannot make the folder {}: {}", folder.path.string(), failed.message()),
-        "make room on the disk, or see who may write there; finished jobs are kept");
-  }
-  // The old result holds until there is a new one. What an attempt of another generation left to go
-  // on from the worker knows and does not use.
-  make_way(job, folder);
-  fs::remove(folder.progress(), failed);
-  std::vector<fs::path> parts;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder.path, failed)) {
-    if (entry.path().extension() == ".part") parts.push_back(entry.path());
-  }
-  for (const fs::path& part : parts) fs::remove(part, failed);
-  write_json_file(folder.job(), to_json(job));
-}
 
 std::vector<std::string> last_lines(const fs::path& file, uintmax_t offset, size_t count) {
   std::error_code failed;
@@ -98,13 +34,12 @@ std::vector<std::string> last_lines(const fs::path& file, uintmax_t offset, size
   return lines;
 }
 
-Attempting::Attempting(const Job& job, JobFolder folder, const Launch& launch,
-                       const process::HeldSignals& signals)
+Attempting::Attempting(const Job& job, JobFolder folder, const Launch& launch)
     : job_(&job),
       folder_(std::move(folder)),
       stop_signal_(launch.stop_signal),
       explain_(launch.explain) {
-  prepare_folder(job, folder_);
+  claim_ = prepare_folder(job, folder_, launch.place);
   attempt_.number = read_attempts(folder_.attempts()).count + 1;
   attempt_.start = process::utc_now();
   attempt_.host = process::host_name();
@@ -116,8 +51,10 @@ Attempting::Attempting(const Job& job, JobFolder folder, const Launch& launch,
   std::vector<std::string> command = launch.before;
   command.insert(command.end(), {launch.worker.string(), folder_.path.string()});
   command.insert(command.end(), launch.arguments.begin(), launch.arguments.end());
-  start_ = std::chrono::steady_clock::now();
-  pid_ = process::start_worker(command, launch.variables, folder_.log(), signals);
+  start_ = looked_ = std::chrono::steady_clock::now();
+  std::map<std::string, std::string> variables = launch.variables;
+  variables[kClaimVariable] = claim_;
+  pid_ = process::start_worker(command, variables, folder_.log());
   attempt_.pid = pid_;
   append_start(folder_.attempts(), attempt_);
 }
@@ -143,9 +80,18 @@ void Attempting::kill() {
 
 std::optional<Outcome> Attempting::poll() {
   if (const std::optional<process::Exit> exit = process::poll_exit(pid_)) return finish(*exit);
-  if (stopping() && std::chrono::steady_clock::now() > kill_at_)
-    process::signal_group(pid_, SIGKILL);
+  const auto now = std::chrono::steady_clock::now();
+  if (now - looked_ >= kLook && claimant_.empty() && was_taken_over()) {
+    process::signal_group(pid_, SIGKILL);  // it may keep nothing any more
+  }
+  if (stopping() && now > kill_at_) process::signal_group(pid_, SIGKILL);
   return std::nullopt;
+}
+
+bool Attempting::was_taken_over() {
+  looked_ = std::chrono::steady_clock::now();
+  claimant_ = other_claimant(folder_.path, claim_).value_or("");
+  return !claimant_.empty();
 }
 
 // A whole result means that the work is done, even if the worker stumbled on its way out.
@@ -154,7 +100,12 @@ Outcome Attempting::finish(const process::Exit& exit) {
   outcome.seconds = attempt_.seconds = seconds();
   outcome.log = folder_.log();
   outcome.exit = exit;
-  const std::optional<std::string> fault = damage(folder_, *job_);
+  if (was_taken_over()) {
+    outcome.taken_over = true;
+    outcome.reason = fmt::format("its folder was taken over by {}", claimant_);
+    return outcome;
+  }
+  const std::optional<std::string> fault = settle_result(folder_, *job_);
   if (!fault) {
     outcome.kind = Outcome::Kind::kDone;
   } else if (stopping()) {
@@ -167,10 +118,6 @@ Outcome Attempting::finish(const process::Exit& exit) {
     if (const std::string more = explain_(exit); !more.empty()) outcome.reason += "; " + more;
   } else {
     outcome.reason = fault->empty() ? "the worker ended without a result" : *fault;
-  }
-  std::error_code ignored;
-  if (fault && is_absent(folder_.result())) {
-    fs::rename(folder_.previous(), folder_.result(), ignored);
   }
   attempt_.end = process::utc_now();
   attempt_.outcome = outcome.kind == Outcome::Kind::kDone      ? "done"

@@ -13,6 +13,7 @@
 #include "framework/job/job.h"
 #include "framework/job/job_folder.h"
 #include "framework/job/progress.h"
+#include "framework/job/store.h"
 #include "framework/process/process.h"
 
 namespace tarflow::job {
@@ -27,6 +28,7 @@ struct Outcome {
   double seconds = 0;
   std::filesystem::path log;
   std::vector<std::string> log_end;  // the last lines the worker printed in this attempt
+  bool taken_over = false;           // somebody else has claimed the folder; nothing was written
 };
 
 // How a worker is started for a job.
@@ -44,22 +46,15 @@ struct Launch {
   };
 };
 
-// Makes the job's folder ready for an attempt: job.json, and nothing half-written of earlier ones.
-// A whole result (a forced job's) becomes previous.h5 until the new one stands; a damaged one is
-// set aside, which the job's log says. Throws Error where a result must be kept (job_folder.h) or
-// the folder cannot be written.
-void prepare_folder(const Job& job, const JobFolder& folder);
-
 class Attempting {
  public:
   // Starts `worker FOLDER arguments...`. The folder gets job.json, log.txt (appended) and a line
   // more in attempts.jsonl; what is there is treated as by prepare_folder. Throws Error when that
   // does or the worker cannot be started.
-  Attempting(const Job& job, JobFolder folder, const Launch& launch,
-             const process::HeldSignals& signals);
+  Attempting(const Job& job, JobFolder folder, const Launch& launch);
 
-  // Nothing while it runs. A worker that fails, or whose result is not whole, is an Outcome and not
-  // an error.
+  // Nothing while it runs. A worker whose folder another has claimed is killed. One that fails, or
+  // whose result is not whole, is an Outcome and not an error.
   std::optional<Outcome> poll();
   // Asks the worker to end; it is killed when it has not done so within `grace`. `why` becomes the
   // reason, with `failed` for a time limit rather than a wish of the user's.
@@ -74,6 +69,7 @@ class Attempting {
 
  private:
   Outcome finish(const process::Exit& exit);
+  bool was_taken_over();
 
   const Job* job_;
   JobFolder folder_;
@@ -81,7 +77,8 @@ class Attempting {
   uintmax_t log_begin_ = 0;
   pid_t pid_ = 0;
   std::chrono::steady_clock::time_point start_, kill_at_{};
-  std::string stop_reason_;
+  std::string stop_reason_, claim_, claimant_;
+  std::chrono::steady_clock::time_point looked_;  // at the claim
   bool stop_is_failure_ = false;
   int stop_signal_ = SIGTERM;
   std::function<std::string(const process::Exit&)> explain_;

@@ -12,7 +12,7 @@
 #include "framework/images/batch_file.h"
 #include "framework/images/folder.h"
 #include "framework/job/content.h"
-#include "framework/process/process.h"
+#include "framework/process/command.h"
 #include "framework/record/dataset_file.h"
 
 namespace tarflow::job {
@@ -104,7 +104,8 @@ class Probes {
       if (!known_.contains(key)) {
         const Json answer = Json::parse(
             process::output_of({worker_.string(), "--probe-extractor", extractor.string(),
-                                "--image-size", fmt::format("{}", image_size)}));
+                                "--image-size", fmt::format("{}", image_size)},
+                               std::chrono::minutes(10)));
         known_[key] = answer.at("features").get<int64_t>();
         write_json_file(file_, known_);
       }

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "framework/job/file_facts.h"
-#include "framework/job/job_index.h"
+#include "framework/job/store.h"
 
 namespace tarflow::job {
 namespace {
@@ -47,7 +47,7 @@ bool is_as_made(const std::string& path, const std::string& key,
   maker.points.emplace_back().key = key;
   Jobs jobs;
   jobs.push_back(std::move(maker));
-  const DonePoints done = JobIndex(cache_folder.parent_path()).find_done(jobs);
+  const DonePoints done = JobStore(cache_folder.parent_path()).find_done(jobs);
   const auto found = done.by_key.find(key);
   return found == done.by_key.end() ||
          holds_what_was_made(path, found->second.result, found->second.job, cache_folder);

@@ -82,6 +82,7 @@ class Jobs {
   size_t size() const { return jobs_.size(); }
   bool empty() const { return jobs_.empty(); }
 
+  const std::shared_ptr<const Job>& shared(size_t index) const { return jobs_[index]; }
   void push_back(Job job) { jobs_.push_back(std::make_shared<const Job>(std::move(job))); }
   void share(const Jobs& others, size_t index) { jobs_.push_back(others.jobs_[index]); }
 

@@ -10,9 +10,10 @@
 #include "framework/job/attempts.h"
 #include "framework/job/device.h"
 #include "framework/job/file_facts.h"
-#include "framework/job/job_folder.h"
 #include "framework/job/preparations.h"
+#include "framework/job/progress.h"
 #include "framework/job/saved_images.h"
+#include "framework/job/store.h"
 #include "framework/sweep/made_files.h"
 
 namespace tarflow::job {
@@ -366,7 +367,7 @@ size_t point_count(const Jobs& jobs) {
 fs::path Plan::record() const { return folder.parent_path() / (sweep.name + ".h5"); }
 
 Plan make_plan(sweep::Sweep sweep, const ExperimentSchemas& schemas, const PlanOptions& options,
-               JobIndex& index, const std::function<void(const std::string&)>& notice) {
+               JobStore& store, const std::function<void(const std::string&)>& notice) {
   ContentHasher hasher(options.results / ".cache", [&](const fs::path& path) {
     notice(fmt::format("reading {} once to know its content ...", path.string()));
   });
@@ -392,7 +393,7 @@ Plan make_plan(sweep::Sweep sweep, const ExperimentSchemas& schemas, const PlanO
   plan.sweep = std::move(sweep);
   plan.all = plan_jobs(plan.sweep, schemas, devices, hasher, options.smoke);
   hasher.save();
-  plan.done = index.find_done(plan.all);
+  plan.done = store.find_done(plan.all);
   const std::unordered_set<std::string> without_images = keys_without_images(plan);
   plan.without_images = without_images.size();
   plan.pending = with_points(plan.all, [&](const JobPoint& point) {

@@ -12,7 +12,7 @@
 #include "framework/job/device.h"
 #include "framework/job/estimate.h"
 #include "framework/job/job.h"
-#include "framework/job/job_index.h"
+#include "framework/job/store.h"
 #include "framework/sweep/sweep.h"
 
 namespace tarflow::job {
@@ -48,9 +48,9 @@ struct Plan {
   std::filesystem::path cache() const { return folder.parent_path() / ".cache"; }
 };
 
-// `index` is of the sweep's folder; `notice` is called before much is read. Throws Error.
+// `store` is of the sweep's folder; `notice` is called before much is read. Throws Error.
 Plan make_plan(sweep::Sweep sweep, const ExperimentSchemas& schemas, const PlanOptions& options,
-               JobIndex& index, const std::function<void(const std::string&)>& notice);
+               JobStore& store, const std::function<void(const std::string&)>& notice);
 
 // "evaluate model=cifar10 strategy=For cfg=0, 2 points by self_denoising_lr".
 std::string job_label(const Plan& plan, const Job& job);

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "framework/core/error.h"
+
 namespace tarflow::job {
 namespace {
 
@@ -43,6 +45,16 @@ size_t terminal_width(std::FILE* out) {
 double WorkerProgress::fraction() const {
   if (preparing || total <= 0) return 0;
   return std::clamp((done + share * piece) / total, 0.0, 1.0);
+}
+
+WorkerProgress read_progress(const std::filesystem::path& file) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(file, ignored)) return {};
+  try {
+    return worker_progress_from_json(read_json_file(file));
+  } catch (const Error&) {
+    return {};  // half a line of progress is no reason to stop
+  }
 }
 
 WorkerProgress worker_progress_from_json(const Json& json) {

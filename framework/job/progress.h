@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
@@ -34,6 +35,9 @@ struct WorkerProgress {
 
 WorkerProgress worker_progress_from_json(
     const Json& json);  // what is absent or of a wrong type stays unknown
+
+// What the worker says of its progress; nothing is known where the file is absent or damaged.
+WorkerProgress read_progress(const std::filesystem::path& file);
 
 // "0.4 s", "1:05", "2:03:04".
 std::string duration(double seconds);

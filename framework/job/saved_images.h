@@ -2,6 +2,7 @@
 // missing.
 #pragma once
 
+#include "framework/job/job.h"
 #include "framework/job/job_folder.h"
 
 namespace tarflow::job {

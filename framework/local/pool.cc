@@ -27,7 +27,7 @@ Pool::Pool(Machine machine) : machine_(std::move(machine)), gpu_loads_(machine_.
 
 std::optional<Allocation> Pool::take(const sweep::RunSettings& settings, bool timed) {
   const bool alone = timed && settings.exclusive;
-  const bool on_gpu = !machine_.gpus.empty() && settings.gpus > 0;
+  const bool on_gpu = this->on_gpu(settings);
   const bool whole = alone || (on_gpu && settings.gpus > 1);
   const auto at_once = static_cast<double>(on_gpu ? settings.jobs_per_gpu : settings.workers);
   Allocation allocation;
@@ -66,6 +66,10 @@ bool Pool::take_gpus(size_t count, Allocation& allocation) {
   return true;
 }
 
+bool Pool::on_gpu(const sweep::RunSettings& settings) const {
+  return !machine_.gpus.empty() && settings.gpus > 0;
+}
+
 void Pool::give_back(const Allocation& allocation) {
   if (allocation.gpus.empty()) {
     cpu_load_ = std::max(0.0, cpu_load_ - allocation.load);
@@ -88,6 +92,7 @@ Machine this_machine() {
   job::VisibleGpus visible = job::visible_gpus();
   machine.gpus = std::move(visible.names);
   machine.notes = std::move(visible.notes);
+  machine.numbered = visible.numbered;
   machine.cores = process::usable_cores();
   return machine;
 }

@@ -17,6 +17,7 @@ struct Machine {
   std::vector<std::string> gpus;  // as CUDA_VISIBLE_DEVICES names them; empty: jobs run on the CPU
   int cores = 1;
   std::vector<std::string> notes = {};  // for the user, of the GPUs
+  bool numbered = true;  // the names are numbers in the order of the bus, not the user's own
 };
 
 // What a job takes of the machine while it runs.
@@ -37,6 +38,7 @@ class Pool {
   // several GPUs has them to itself.
   std::optional<Allocation> take(const sweep::RunSettings& settings, bool timed);
   void give_back(const Allocation& allocation);
+  bool on_gpu(const sweep::RunSettings& settings) const;  // whether it takes a GPU
 
   // Value of CUDA_VISIBLE_DEVICES for a worker; nothing where the machine has no GPUs.
   std::optional<std::string> visible_devices(const Allocation& allocation) const;

@@ -48,21 +48,6 @@ struct Pipe {
   }
 };
 
-[[noreturn]] void become(const std::vector<char*>& arguments, char* const* variables, int out,
-                         int err) {
-  ::setpgid(0, 0);
-  sigset_t none;
-  sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  ::signal(SIGPIPE, SIG_DFL);
-  const int nothing = ::open("/dev/null", O_RDONLY);
-  ::dup2(nothing, STDIN_FILENO);
-  ::dup2(out, STDOUT_FILENO);
-  ::dup2(err, STDERR_FILENO);
-  ::execvpe(arguments.front(), arguments.data(), variables);
-  ::_exit(kNoProgram);
-}
-
 // What can be read now; the end is closed when there will be no more.
 void drain(int& end, std::string& text) {
   char buffer[4096];
@@ -109,9 +94,9 @@ std::optional<int> status_of(pid_t child) {
   const auto end = std::chrono::steady_clock::now() + kAfterEnd;
   for (;;) {
     int status = 0;
-    const pid_t found = ::waitpid(child, &status, WNOHANG);
+    const pid_t found = wait_for_child(child, status, WNOHANG);
     if (found == child) return status;
-    if (found < 0 && errno != EINTR) return std::nullopt;
+    if (found < 0) return std::nullopt;
     if (std::chrono::steady_clock::now() >= end) return std::nullopt;
     std::this_thread::sleep_for(kTick);
   }
@@ -129,28 +114,13 @@ std::string Said::complaint() const {
   return fmt::format("it ended with status {}", status);
 }
 
-Variables own_variables() {
-  Variables variables;
-  for (char** variable = environ; *variable; ++variable) variables.emplace_back(*variable);
-  return variables;
-}
+namespace {
 
-Said run_command(const std::vector<std::string>& command, std::chrono::milliseconds limit,
-                 const Variables& variables) {
-  const auto pointers = [](const std::vector<std::string>& texts) {
-    std::vector<char*> all;
-    for (const std::string& text : texts) all.push_back(const_cast<char*>(text.c_str()));
-    all.push_back(nullptr);
-    return all;
-  };
-  const std::vector<char*> arguments = pointers(command), environment = pointers(variables);
+Said run(Start start, std::chrono::milliseconds limit) {
   Pipe out, err;
-  const pid_t child = ::fork();
-  if (child < 0) {
-    throw Error(fmt::format("cannot start {}: {}", command.front(), std::strerror(errno)));
-  }
-  if (child == 0) become(arguments, environment.data(), out.write, err.write);
-  ::setpgid(child, child);  // whoever comes first, so that its whole group can be killed
+  start.output = out.write;
+  start.errors = err.write;
+  const pid_t child = spawn(start);
   Pipe::close_end(out.write);
   Pipe::close_end(err.write);
   Said said;
@@ -163,6 +133,19 @@ Said run_command(const std::vector<std::string>& command, std::chrono::milliseco
     said.status = WIFEXITED(*status) ? WEXITSTATUS(*status) : 128 + WTERMSIG(*status);
   }
   return said;
+}
+
+}  // namespace
+
+Said run_command(const std::vector<std::string>& command, std::chrono::milliseconds limit,
+                 const Variables& variables) {
+  return run({.command = command, .variables = variables}, limit);
+}
+
+std::string output_of(const std::vector<std::string>& command, std::chrono::milliseconds limit) {
+  const Said said = run({.command = command, .bound = true}, limit);
+  if (!said.well()) throw Error(fmt::format("{} failed: {}", command.front(), said.complaint()));
+  return said.out;
 }
 
 }  // namespace tarflow::process

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "framework/process/process.h"
+
 namespace tarflow::process {
 
 struct Said {
@@ -15,11 +17,7 @@ struct Said {
   std::string complaint() const;  // what it printed as errors, on one line, or its status
 };
 
-// "NAME=value" of each variable.
-using Variables = std::vector<std::string>;
-Variables own_variables();  // of this process
-
-inline constexpr std::chrono::milliseconds kCommandLimit{120'000};
+inline constexpr std::chrono::milliseconds kCommandLimit{60'000};
 
 // Its input is empty, and Ctrl-C does not reach it: half a submission helps nobody. The command and
 // its children are killed when the command takes longer than `limit`; a child that outlives the
@@ -27,5 +25,9 @@ inline constexpr std::chrono::milliseconds kCommandLimit{120'000};
 Said run_command(const std::vector<std::string>& command,
                  std::chrono::milliseconds limit = kCommandLimit,
                  const Variables& variables = own_variables());
+
+// What a program prints to its standard output. It is killed when this process dies. Throws Error
+// when it cannot be started, fails or takes longer.
+std::string output_of(const std::vector<std::string>& command, std::chrono::milliseconds limit);
 
 }  // namespace tarflow::process

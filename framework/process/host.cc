@@ -8,19 +8,32 @@
 #include <ctime>
 #include <filesystem>
 #include <fstream>
+#include <random>
 
 namespace tarflow::process {
+namespace {
+
+std::string first_line(const char* path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+}  // namespace
 
 std::string host_name() {
   char name[256] = {};
   return ::gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
 }
 
-std::string boot_id() {
-  std::ifstream file("/proc/sys/kernel/random/boot_id");
-  std::string id;
-  std::getline(file, id);
-  return id;
+std::string boot_id() { return first_line("/proc/sys/kernel/random/boot_id"); }
+
+std::string machine_id() { return first_line("/etc/machine-id"); }
+
+std::string random_nonce() {
+  std::random_device device;
+  return fmt::format("{:08x}{:08x}{:08x}", device(), device(), device());
 }
 
 std::string utc_now() {

@@ -5,11 +5,13 @@
 
 namespace tarflow::process {
 
-std::string host_name();  // "unknown" where it cannot be told
-std::string boot_id();    // differs after each start of the machine; "" where it cannot be told
-std::string utc_now();    // "2026-01-02T03:04:05Z"
+std::string host_name();   // "unknown" where it cannot be told
+std::string boot_id();     // differs after each start of the machine; "" where it cannot be told
+std::string machine_id();  // of the installed system; "" where it cannot be told
+std::string utc_now();     // "2026-01-02T03:04:05Z"
 // Process numbers mean the same where this is the same: each container has its own.
 std::string pid_namespace();
-int usable_cores();  // of this process, by its CPU affinity
+std::string random_nonce();  // 24 letters and digits like no others
+int usable_cores();          // of this process, by its CPU affinity
 
 }  // namespace tarflow::process

@@ -4,10 +4,10 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <random>
 #include <sstream>
 #include <thread>
 #include <utility>
@@ -15,19 +15,20 @@
 #include "framework/core/aside.h"
 #include "framework/core/error.h"
 #include "framework/core/file.h"
-#include "framework/core/json_keys.h"
+#include "framework/process/command.h"
 #include "framework/process/host.h"
 
 namespace tarflow::process {
 namespace fs = std::filesystem;
+
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(LeaseHolder, host, machine_id, boot_id,
+                                                pid_namespace, nonce, pid, started_ticks, beat,
+                                                since, command)
+
 namespace {
 
-// Often enough for `patience`, and kind to shared file systems.
-constexpr std::chrono::seconds kBeat{15};
-constexpr std::chrono::milliseconds kLook{500};
-// After a beat that failed; and how long they may fail: others wait so long before they take over.
-constexpr std::chrono::seconds kBeatAgain{2};
-constexpr std::chrono::seconds kBeatPatience{90};
+// A command that the holder waits for ends before another would take its lease.
+static_assert(kCommandLimit < kLeasePatience);
 constexpr int kAttempts = 100;  // to take what others take and give back
 
 // Field 22 of /proc/PID/stat: when the process started, in ticks since boot; 0 when there is none,
@@ -43,37 +44,6 @@ int64_t start_ticks(int64_t pid) {
   if (state == "Z" || state == "X") return 0;
   for (int i = 4; i <= 22; ++i) fields >> field;
   return fields ? std::strtoll(field.c_str(), nullptr, 10) : 0;
-}
-
-std::string random_nonce() {
-  std::random_device device;
-  return fmt::format("{:08x}{:08x}{:08x}", device(), device(), device());
-}
-
-Json to_json(const LeaseHolder& holder) {
-  return {{"host", holder.host},
-          {"boot_id", holder.boot_id},
-          {"nonce", holder.nonce},
-          {"pid", holder.pid},
-          {"pid_namespace", holder.pid_namespace},
-          {"beat", holder.beat},
-          {"started_ticks", holder.started_ticks},
-          {"since", holder.since},
-          {"command", holder.command}};
-}
-
-LeaseHolder holder_from_json(const Json& json) {
-  LeaseHolder holder;
-  holder.host = required_value<std::string>(json, "host");
-  holder.boot_id = required_value<std::string>(json, "boot_id");
-  holder.pid_namespace = value_or(json, "pid_namespace", std::string());
-  holder.nonce = required_value<std::string>(json, "nonce");
-  holder.pid = required_value<int64_t>(json, "pid");
-  holder.beat = value_or(json, "beat", int64_t{0});
-  holder.started_ticks = value_or(json, "started_ticks", int64_t{0});
-  holder.since = value_or(json, "since", std::string());
-  holder.command = value_or(json, "command", std::string());
-  return holder;
 }
 
 [[noreturn]] void refuse(const fs::path& folder, const LeaseHolder& holder) {
@@ -103,17 +73,19 @@ Found find_holder(const fs::path& file) {
     return {State::kUnreadable, {}, failure.problems().front().what};
   }
   try {
-    return {State::kHeld, holder_from_json(Json::parse(text)), ""};
+    auto holder = Json::parse(text).get<LeaseHolder>();
+    if (!holder.nonce.empty()) return {State::kHeld, std::move(holder), ""};
   } catch (const std::exception&) {
-    return {State::kDamaged, {}, ""};
+    // No text of a lease.
   }
+  return {State::kDamaged, {}, ""};
 }
 
-// Waits until the holder gives a sign of life, or `patience` is over without one.
-bool silent(const fs::path& folder, const LeaseHolder& holder, std::chrono::milliseconds patience) {
-  const auto end = std::chrono::steady_clock::now() + patience;
-  while (std::chrono::steady_clock::now() < end) {
-    std::this_thread::sleep_for(kLook);
+// Waits until the holder gives a sign of life, or the patience is over without one.
+bool silent(const fs::path& folder, const LeaseHolder& holder, const LeasePace& pace) {
+  const auto end = pace.now() + pace.patience;
+  while (pace.now() < end) {
+    pace.sleep(pace.look);
     const Found now = find_holder(folder / "lease.json");
     if (now.state == Found::State::kAbsent) return true;  // it has ended
     if (now.state != Found::State::kHeld) continue;
@@ -123,21 +95,21 @@ bool silent(const fs::path& folder, const LeaseHolder& holder, std::chrono::mill
 }
 
 // Nobody knows whose an unreadable lease is. Waits until it can be read, or throws.
-void wait_for_readable(const fs::path& file, std::chrono::milliseconds patience,
-                       const std::function<void(const std::string&)>& notice) {
-  const auto end = std::chrono::steady_clock::now() + patience;
+void wait_for_readable(const fs::path& file, const LeasePace& pace,
+                       const LeaseFile::Notice& notice) {
+  const auto end = pace.now() + pace.patience;
   for (bool first = true;; first = false) {
     const Found found = find_holder(file);
     if (found.state != Found::State::kUnreadable) return;
-    if (std::chrono::steady_clock::now() >= end) {
+    if (pace.now() >= end) {
       throw Error(found.reason + ", so it is not known whether another run_sweep is running",
                   "make it readable, or remove it if none is; finished jobs are kept");
     }
     if (first) {
       notice(fmt::format("{}; it is read again for {} s at most", found.reason,
-                         patience.count() / 1000));
+                         pace.patience.count() / 1000));
     }
-    std::this_thread::sleep_for(kLook);
+    pace.sleep(pace.look);
   }
 }
 
@@ -153,7 +125,7 @@ enum class Made { kYes, kExists };
 // content or fails.
 Made make_exclusively(const fs::path& file, const LeaseHolder& holder) {
   const fs::path aside = file.parent_path() / (".aside." + holder.nonce);
-  write_file(aside, canonical(to_json(holder)) + "\n");
+  write_file(aside, canonical(holder) + "\n");
   const bool made = ::link(aside.c_str(), file.c_str()) == 0;
   const int reason = errno;
   std::error_code ignored;
@@ -164,7 +136,7 @@ Made make_exclusively(const fs::path& file, const LeaseHolder& holder) {
     throw Error(fmt::format("cannot write {}: {}", file.string(), std::strerror(reason)));
   }
   if (!is_absent(file)) return Made::kExists;  // a file system without hard links
-  write_file(file, canonical(to_json(holder)) + "\n");
+  write_file(file, canonical(holder) + "\n");
   return Made::kYes;
 }
 
@@ -196,10 +168,26 @@ std::string LeaseHolder::str() const {
   return fmt::format("process {} on {}, since {}", pid, host, since);
 }
 
-Life life_of(const LeaseHolder& holder) {
-  if (holder.host != host_name()) return Life::kUnknown;
-  if (holder.boot_id != boot_id()) return Life::kDead;
-  if (holder.pid_namespace != pid_namespace()) return Life::kUnknown;
+LeaseHolder this_holder(std::string command) {
+  return {host_name(),
+          machine_id(),
+          boot_id(),
+          pid_namespace(),
+          random_nonce(),
+          ::getpid(),
+          start_ticks(::getpid()),
+          0,
+          utc_now(),
+          std::move(command)};
+}
+
+Life life_of(const LeaseHolder& holder, const LeaseHolder& here) {
+  if (holder.boot_id.empty() || holder.boot_id != here.boot_id) {
+    const bool same_machine = holder.host == here.host && !holder.machine_id.empty() &&
+                              holder.machine_id == here.machine_id && !here.boot_id.empty();
+    return same_machine && !holder.boot_id.empty() ? Life::kDead : Life::kUnknown;
+  }
+  if (holder.pid_namespace != here.pid_namespace) return Life::kUnknown;
   if (holder.started_ticks == 0) return Life::kUnknown;  // not stated
   return start_ticks(holder.pid) == holder.started_ticks ? Life::kAlive : Life::kDead;
 }
@@ -208,19 +196,8 @@ std::optional<LeaseHolder> read_lease(const fs::path& folder) {
   return read_holder(folder / "lease.json");
 }
 
-Lease::Lease(fs::path folder, std::string command,
-             const std::function<void(const std::string&)>& notice,
-             std::chrono::milliseconds patience)
-    : folder_(std::move(folder)) {
-  self_ = {host_name(),
-           boot_id(),
-           pid_namespace(),
-           random_nonce(),
-           ::getpid(),
-           start_ticks(::getpid()),
-           0,
-           utc_now(),
-           std::move(command)};
+LeaseFile::LeaseFile(fs::path folder, std::string command, const Notice& notice, LeasePace pace)
+    : folder_(std::move(folder)), pace_(std::move(pace)), self_(this_holder(std::move(command))) {
   std::error_code failed;
   fs::create_directories(folder_, failed);
   if (failed) {
@@ -229,10 +206,10 @@ Lease::Lease(fs::path folder, std::string command,
   }
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     if (try_take()) {
-      last_beat_ = last_try_ = std::chrono::steady_clock::now();
+      last_beat_ = last_try_ = pace_.now();
       return;
     }
-    wait_for_readable(file(), patience, notice);
+    wait_for_readable(file(), pace_, notice);
     const std::optional<LeaseHolder> holder = read_lease(folder_);
     if (!holder) {
       remove_dead(file(), "", self_);  // damaged, or just given back
@@ -242,8 +219,8 @@ Lease::Lease(fs::path folder, std::string command,
     if (life == Life::kAlive) refuse(folder_, *holder);
     if (life == Life::kUnknown) {
       notice(fmt::format("{} has been taken by {}; looking whether it is alive, {} s at most",
-                         folder_.string(), holder->str(), patience.count() / 1000));
-      if (!silent(folder_, *holder, patience)) refuse(folder_, *holder);
+                         folder_.string(), holder->str(), pace_.patience.count() / 1000));
+      if (!silent(folder_, *holder, pace_)) refuse(folder_, *holder);
     }
     remove_dead(file(), holder->nonce, self_);
   }
@@ -251,7 +228,7 @@ Lease::Lease(fs::path folder, std::string command,
                   "end the other run_sweep processes that use it");
 }
 
-bool Lease::try_take() const {
+bool LeaseFile::try_take() const {
   try {
     return make_exclusively(file(), self_) == Made::kYes;
   } catch (const Error& failure) {
@@ -261,22 +238,24 @@ bool Lease::try_take() const {
   }
 }
 
-Lease::~Lease() {
+LeaseFile::~LeaseFile() {
   const std::optional<LeaseHolder> holder = read_lease(folder_);
   std::error_code ignored;
   if (holder && holder->nonce == self_.nonce) fs::remove(file(), ignored);
 }
 
-void Lease::beat(std::chrono::steady_clock::time_point now) {
+void LeaseFile::beat() {
+  const auto now = pace_.now();
   const bool failed = last_try_ > last_beat_;
-  if (now - last_try_ < (failed ? kBeatAgain : kBeat)) return;
+  if (now - last_try_ < (failed ? pace_.again : pace_.beat)) return;
   last_try_ = now;
   try {
-    renew(now);
+    renew();
+    last_beat_ = now;
   } catch (const LeaseHeld&) {
     throw;
   } catch (const Error& failure) {
-    if (now - last_beat_ < kBeatPatience) return;
+    if (now - last_beat_ < pace_.patience) return;
     throw Error(
         fmt::format("{} could not be renewed for {} s: {}", file().string(),
                     std::chrono::duration_cast<std::chrono::seconds>(now - last_beat_).count(),
@@ -285,7 +264,7 @@ void Lease::beat(std::chrono::steady_clock::time_point now) {
   }
 }
 
-void Lease::renew(std::chrono::steady_clock::time_point now) {
+void LeaseFile::renew() {
   const Found found = find_holder(file());
   if (found.state == Found::State::kUnreadable) throw Error(found.reason);
   const bool gone = found.state == Found::State::kAbsent;
@@ -300,9 +279,39 @@ void Lease::renew(std::chrono::steady_clock::time_point now) {
   missing_ = false;
   LeaseHolder next = self_;
   ++next.beat;
-  write_file(file(), canonical(to_json(next)) + "\n");
+  write_file(file(), canonical(next) + "\n");
   self_ = next;
-  last_beat_ = now;
+}
+
+Lease::Lease(fs::path folder, std::string command, const LeaseFile::Notice& notice,
+             const LeasePace& pace)
+    : file_(std::move(folder), std::move(command), notice, pace),
+      tick_(std::min(pace.beat, pace.again) / 2) {
+  // Signals are for the thread that waits for them (HeldSignals).
+  sigset_t all, before;
+  sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  thread_ = std::jthread([this](const std::stop_token& stop) { keep(stop); });
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+void Lease::keep(const std::stop_token& stop) {
+  try {
+    for (;;) {
+      file_.beat();
+      std::unique_lock lock(mutex_);
+      wake_.wait_for(lock, stop, tick_, [] { return false; });
+      if (stop.stop_requested()) return;
+    }
+  } catch (...) {
+    const std::lock_guard lock(mutex_);
+    lost_ = std::current_exception();
+  }
+}
+
+void Lease::check() const {
+  const std::lock_guard lock(mutex_);
+  if (lost_) std::rethrow_exception(lost_);
 }
 
 }  // namespace tarflow::process

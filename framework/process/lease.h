@@ -3,11 +3,16 @@
 #pragma once
 
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
+#include <exception>
 #include <filesystem>
 #include <functional>
+#include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string>
+#include <thread>
 
 #include "framework/core/error.h"
 #include "framework/core/json.h"
@@ -21,7 +26,7 @@ class LeaseHeld : public Error {
 };
 
 struct LeaseHolder {
-  std::string host, boot_id, pid_namespace, nonce;
+  std::string host, machine_id, boot_id, pid_namespace, nonce;
   int64_t pid = 0;
   int64_t started_ticks = 0;  // of the process, since boot: a pid may be used again
   int64_t beat = 0;           // grows while the holder lives
@@ -29,42 +34,87 @@ struct LeaseHolder {
 
   std::string str() const;  // "process 1234 on node7, since 2026-01-02T03:04:05Z"
 };
+// This process, with a nonce like no other.
+LeaseHolder this_holder(std::string command);
 
 enum class Life { kAlive, kDead, kUnknown };
 
-// Dead or alive where it can be told at once, which is on its own host.
-Life life_of(const LeaseHolder& holder);
+// Dead or alive where it can be told at once: by the process where `here` runs under the same
+// kernel, and by the start of the machine where it is the same machine. A name alone tells nothing,
+// since two machines may share one.
+Life life_of(const LeaseHolder& holder, const LeaseHolder& here = this_holder(""));
 
 // Who holds the folder, as the file says; nothing without a readable one.
 std::optional<LeaseHolder> read_lease(const std::filesystem::path& folder);
 
-class Lease {
+// So long a holder may be silent before another takes its place; it gives up itself by then.
+inline constexpr std::chrono::seconds kLeasePatience{90};
+
+// The rhythm of a lease, and the clock it goes by.
+struct LeasePace {
+  using Clock = std::chrono::steady_clock;
+  std::chrono::milliseconds patience = kLeasePatience;
+  std::chrono::milliseconds beat = std::chrono::seconds(15);        // kind to shared file systems
+  std::chrono::milliseconds again = std::chrono::seconds(2);        // after a beat that failed
+  std::chrono::milliseconds look = std::chrono::milliseconds(500);  // at another's lease
+  std::function<Clock::time_point()> now = Clock::now;
+  std::function<void(std::chrono::milliseconds)> sleep = [](std::chrono::milliseconds time) {
+    std::this_thread::sleep_for(time);
+  };
+};
+
+// The file of a lease, without a thread.
+class LeaseFile {
  public:
-  // Takes the folder, making it if need be. A holder that is dead, or on another host and silent
-  // for `patience`, is replaced; `notice` is called before waiting to find out. A lease that cannot
-  // be read now is somebody's; it is read again within `patience`. Throws LeaseHeld that names a
-  // living holder, Error when the folder cannot be written.
-  Lease(std::filesystem::path folder, std::string command,
-        const std::function<void(const std::string&)>& notice,
-        std::chrono::milliseconds patience = std::chrono::seconds(90));
-  ~Lease();
-  Lease(const Lease&) = delete;
-  Lease& operator=(const Lease&) = delete;
+  using Notice = std::function<void(const std::string&)>;
+
+  // Takes the folder, making it if need be. A holder that is dead, or of which that cannot be told
+  // and that is silent for the patience, is replaced; `notice` is called before waiting to find
+  // out. A lease that cannot be read now is somebody's; it is read again within the patience.
+  // Throws LeaseHeld that names a living holder, Error when the folder cannot be written.
+  LeaseFile(std::filesystem::path folder, std::string command, const Notice& notice,
+            LeasePace pace = {});
+  ~LeaseFile();
+  LeaseFile(const LeaseFile&) = delete;
+  LeaseFile& operator=(const LeaseFile&) = delete;
 
   // To be called often; writes when the last beat is old. Reading and writing may fail for some
   // time (a full disk, a file server that restarts). Throws Error when the lease is lost to
   // another, was deleted, or could not be renewed for so long that another may take it.
-  void beat(std::chrono::steady_clock::time_point now = std::chrono::steady_clock::now());
+  void beat();
 
  private:
-  void renew(std::chrono::steady_clock::time_point now);
+  void renew();
   std::filesystem::path file() const { return folder_ / "lease.json"; }
   bool try_take() const;
 
   std::filesystem::path folder_;
+  LeasePace pace_;
   LeaseHolder self_;
-  std::chrono::steady_clock::time_point last_beat_, last_try_;
+  LeasePace::Clock::time_point last_beat_, last_try_;
   bool missing_ = false;  // at the last look the file was gone
+};
+
+// A lease that a thread of its own renews, whatever its holder is busy with.
+class Lease {
+ public:
+  // As LeaseFile.
+  Lease(std::filesystem::path folder, std::string command, const LeaseFile::Notice& notice,
+        const LeasePace& pace = {});
+
+  // Throws Error when the lease was lost: see LeaseFile::beat. To be called often, since its holder
+  // has to end then.
+  void check() const;
+
+ private:
+  void keep(const std::stop_token& stop);
+
+  LeaseFile file_;
+  std::chrono::milliseconds tick_;
+  mutable std::mutex mutex_;
+  std::condition_variable_any wake_;
+  std::exception_ptr lost_;
+  std::jthread thread_;  // last: it ends before what it uses
 };
 
 }  // namespace tarflow::process

@@ -16,11 +16,11 @@ namespace {
 
 constexpr int kCannotStart = 127;  // as shells have it
 
-std::vector<char*> arguments_of(const std::vector<std::string>& command) {
-  std::vector<char*> arguments;
-  for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
-  arguments.push_back(nullptr);
-  return arguments;
+std::vector<char*> pointers_to(const std::vector<std::string>& texts) {
+  std::vector<char*> pointers;
+  for (const std::string& text : texts) pointers.push_back(const_cast<char*>(text.c_str()));
+  pointers.push_back(nullptr);
+  return pointers;
 }
 
 void require_program(const std::string& program) {
@@ -29,12 +29,29 @@ void require_program(const std::string& program) {
   }
 }
 
-[[noreturn]] void become(const std::vector<char*>& arguments, char* const* environment) {
+// In the child: only calls that are safe between fork and exec.
+[[noreturn]] void become(const Start& start, const std::vector<char*>& arguments,
+                         char* const* variables, pid_t parent) {
+  if (!start.foreground) ::setpgid(0, 0);
+  if (start.bound) {
+    // An orphan would keep the device busy and write into a folder that a resumed run uses as well.
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != parent) ::_exit(kCannotStart);
+  }
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
   ::signal(SIGPIPE, SIG_DFL);  // run_sweep ignores it while jobs run
-  ::execve(arguments[0], arguments.data(), environment);
-  // Only calls that are safe between fork and exec.
+  const int nothing = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  const int wished[3] = {start.input, start.output, start.errors};
+  for (int end = 0; end < 3; ++end) {
+    if (wished[end] != end) ::dup2(wished[end] < 0 ? nothing : wished[end], end);
+  }
+  ::execvpe(arguments.front(), arguments.data(), variables);
   constexpr char kMessage[] = "cannot start the program\n";
-  if (::write(STDERR_FILENO, kMessage, sizeof kMessage - 1) < 0) ::_exit(kCannotStart);
+  if (start.says && ::write(STDERR_FILENO, kMessage, sizeof kMessage - 1) < 0) {
+    ::_exit(kCannotStart);
+  }
   ::_exit(kCannotStart);
 }
 
@@ -47,17 +64,6 @@ Exit exit_of(int status) {
     exit.code = WEXITSTATUS(status);
   }
   return exit;
-}
-
-// The environment of this process with `variables` in it, as execve wants it.
-std::vector<std::string> environment_with(const std::map<std::string, std::string>& variables) {
-  std::vector<std::string> entries;
-  for (char** entry = environ; *entry; ++entry) {
-    const std::string text = *entry;
-    if (!variables.contains(text.substr(0, text.find('=')))) entries.push_back(text);
-  }
-  for (const auto& [name, value] : variables) entries.push_back(name + "=" + value);
-  return entries;
 }
 
 }  // namespace
@@ -92,45 +98,68 @@ std::string describe(const Exit& exit) {
   return text;
 }
 
+Variables own_variables() { return own_variables({}); }
+
+Variables own_variables(const std::map<std::string, std::string>& changes) {
+  Variables variables;
+  for (char** entry = environ; *entry; ++entry) {
+    const std::string text = *entry;
+    if (!changes.contains(text.substr(0, text.find('=')))) variables.push_back(text);
+  }
+  for (const auto& [name, value] : changes) variables.push_back(name + "=" + value);
+  return variables;
+}
+
+pid_t spawn(const Start& start) {
+  const std::vector<char*> arguments = pointers_to(start.command);
+  const std::vector<char*> variables = pointers_to(start.variables);
+  const pid_t parent = ::getpid();
+  const pid_t child = ::fork();
+  if (child == 0) become(start, arguments, variables.data(), parent);
+  if (child < 0) {
+    throw Error(fmt::format("cannot start {}: {}", start.command.front(), std::strerror(errno)));
+  }
+  // Whoever comes first, so that a signal to the group never misses it.
+  if (!start.foreground) ::setpgid(child, child);
+  return child;
+}
+
 pid_t start_worker(const std::vector<std::string>& command,
-                   const std::map<std::string, std::string>& variables,
-                   const std::filesystem::path& log, const HeldSignals& signals) {
+                   const std::map<std::string, std::string>& changes,
+                   const std::filesystem::path& log) {
   require_program(command.front());
   const int output = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  const int input = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-  if (output < 0 || input < 0) {
+  if (output < 0) {
     throw Error(fmt::format("cannot write {}: {}", log.string(), std::strerror(errno)));
   }
-  const std::vector<char*> arguments = arguments_of(command);
-  const std::vector<std::string> entries = environment_with(variables);
-  const std::vector<char*> environment = arguments_of(entries);
-  const pid_t driver = ::getpid();
-  const pid_t worker = ::fork();
-  if (worker == 0) {
-    ::setpgid(0, 0);
-    // An orphan would keep the device busy and write into a folder that a resumed run uses as well.
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (::getppid() != driver) ::_exit(kCannotStart);
-    ::pthread_sigmask(SIG_SETMASK, &signals.before(), nullptr);
-    ::dup2(input, STDIN_FILENO);
-    ::dup2(output, STDOUT_FILENO);
-    ::dup2(output, STDERR_FILENO);
-    become(arguments, environment.data());
+  try {
+    const pid_t worker = spawn({.command = command,
+                                .variables = own_variables(changes),
+                                .output = output,
+                                .errors = output,
+                                .bound = true,
+                                .says = true});
+    ::close(output);
+    return worker;
+  } catch (const Error&) {
+    ::close(output);
+    throw;
   }
-  const int reason = errno;
-  ::close(output);
-  ::close(input);
-  if (worker < 0)
-    throw Error(fmt::format("cannot start {}: {}", command.front(), std::strerror(reason)));
-  ::setpgid(worker, worker);  // whoever comes first, so that a signal to the group never misses it
-  return worker;
+}
+
+pid_t wait_for_child(pid_t child, int& status, int options) {
+  pid_t found = 0;
+  do {
+    found = ::waitpid(child, &status, options);
+  } while (found < 0 && errno == EINTR);
+  return found;
 }
 
 std::optional<Exit> poll_exit(pid_t worker) {
   int status = 0;
-  const pid_t found = ::waitpid(worker, &status, WNOHANG);
+  const pid_t found = wait_for_child(worker, status, WNOHANG);
   if (found == worker) return exit_of(status);
-  if (found < 0 && errno != EINTR) {
+  if (found < 0) {
     throw Error(fmt::format("cannot wait for process {}: {}", worker, std::strerror(errno)));
   }
   return std::nullopt;
@@ -138,49 +167,16 @@ std::optional<Exit> poll_exit(pid_t worker) {
 
 void signal_group(pid_t worker, int signal) { ::kill(-worker, signal); }
 
-std::string output_of(const std::vector<std::string>& command) {
-  require_program(command.front());
-  const std::vector<char*> arguments = arguments_of(command);
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) {
-    throw Error(fmt::format("cannot start {}: {}", command.front(), std::strerror(errno)));
-  }
-  const int nowhere = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-  const pid_t child = ::fork();
-  if (child == 0) {
-    ::dup2(nowhere, STDIN_FILENO);
-    ::dup2(ends[1], STDOUT_FILENO);
-    ::dup2(nowhere, STDERR_FILENO);
-    become(arguments, environ);
-  }
-  ::close(ends[1]);
-  ::close(nowhere);
-  std::string text;
-  char buffer[4096];
-  ssize_t count = 0;
-  while ((count = ::read(ends[0], buffer, sizeof buffer)) > 0 || (count < 0 && errno == EINTR)) {
-    if (count > 0) text.append(buffer, static_cast<size_t>(count));
-  }
-  ::close(ends[0]);
-  int status = 0;
-  while (child > 0 && ::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
-  if (child < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-    throw Error(fmt::format("{} failed", command.front()));
-  }
-  return text;
-}
-
 int run_program(const std::vector<std::string>& command) {
   require_program(command.front());
-  const std::vector<char*> arguments = arguments_of(command);
-  const pid_t child = ::fork();
-  if (child == 0) become(arguments, environ);
-  if (child < 0)
-    throw Error(fmt::format("cannot start {}: {}", command.front(), std::strerror(errno)));
+  const pid_t child = spawn({.command = command,
+                             .input = STDIN_FILENO,
+                             .output = STDOUT_FILENO,
+                             .errors = STDERR_FILENO,
+                             .foreground = true,
+                             .says = true});
   int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
+  wait_for_child(child, status, 0);
   const Exit exit = exit_of(status);
   return exit.signal ? 128 + exit.signal : exit.code;
 }

@@ -28,7 +28,6 @@ class HeldSignals {
 
   // A signal that asks to end, or nothing within the time or because a worker ended.
   std::optional<int> wait(std::chrono::milliseconds time) const;
-  const sigset_t& before() const { return before_; }  // the mask that children get back
 
  private:
   sigset_t held_;
@@ -43,12 +42,30 @@ struct Exit {
 // "ended with exit code 3", "was killed by signal 9 (Killed)".
 std::string describe(const Exit& exit);
 
-// Starts `command` (a path and its arguments) in a process group of its own, so that Ctrl-C reaches
-// run_sweep alone; both outputs are appended to `log`. `variables` are set in its environment. It
-// is killed when run_sweep dies, whatever the reason. Throws Error when it cannot be started.
+// "NAME=value" of each variable.
+using Variables = std::vector<std::string>;
+Variables own_variables();  // of this process
+// The same with these in their places.
+Variables own_variables(const std::map<std::string, std::string>& changes);
+
+// A child process in the making.
+struct Start {
+  std::vector<std::string> command;  // a program, looked for in PATH, and its arguments
+  Variables variables = own_variables();
+  int input = -1, output = -1, errors = -1;  // descriptors; -1: /dev/null
+  bool foreground = false;  // it shares this process's group, so that Ctrl-C reaches it
+  bool bound = false;       // it is killed when this process dies, whatever the reason
+  bool says = false;        // it prints that it could not be started
+};
+// No signal is blocked in the child, and SIGPIPE ends it. It ends with status 127 when its program
+// cannot be run. Throws Error when no process can be made.
+pid_t spawn(const Start& start);
+
+// Starts `command` (a path and its arguments), bound to this process, with `changes` in its
+// environment; both outputs are appended to `log`. Throws Error when it cannot be started.
 pid_t start_worker(const std::vector<std::string>& command,
-                   const std::map<std::string, std::string>& variables,
-                   const std::filesystem::path& log, const HeldSignals& signals);
+                   const std::map<std::string, std::string>& changes,
+                   const std::filesystem::path& log);
 
 // Whether the worker has ended, and how.
 std::optional<Exit> poll_exit(pid_t worker);
@@ -59,8 +76,7 @@ void signal_group(pid_t worker, int signal);
 // one ended it. Throws Error when it cannot be started.
 int run_program(const std::vector<std::string>& command);
 
-// What a program prints to its standard output; its errors are dropped. Throws Error when it cannot
-// be started or fails.
-std::string output_of(const std::vector<std::string>& command);
+// waitpid, as often as signals interrupt it.
+pid_t wait_for_child(pid_t child, int& status, int options);
 
 }  // namespace tarflow::process

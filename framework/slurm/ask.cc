@@ -5,14 +5,11 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
-#include <thread>
 
 #include "framework/core/error.h"
 
 namespace tarflow::slurm {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr int kNoProgram = 127;
 constexpr int kTooSlow = 124;
@@ -42,10 +39,10 @@ std::string_view name_of(std::string_view variable) {
 }  // namespace
 
 void wait_for(std::chrono::milliseconds time, const Patience& patience) {
-  for (const auto end = Clock::now() + time; Clock::now() < end;) {
+  for (const auto end = patience.now() + time; patience.now() < end;) {
     patience.beat();
-    std::this_thread::sleep_for(
-        std::min(kBeat, std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now())));
+    patience.sleep(
+        std::min(kBeat, std::chrono::ceil<std::chrono::milliseconds>(end - patience.now())));
   }
 }
 
@@ -105,19 +102,18 @@ bool is_away(const process::Said& said) {
 }
 
 process::Said ask_slurm(const std::vector<std::string>& command, const Patience& patience,
-                        const Ask& ask,
                         const std::function<bool(const process::Said&)>& is_answer) {
-  const auto begin = Clock::now();
+  const auto begin = patience.now();
   std::chrono::milliseconds pause = patience.pause;
   for (bool noticed = false;; noticed = true) {
-    const process::Said said = ask(command);
+    const process::Said said = patience.ask(command);
     if (said.status == kNoProgram) {
       throw Error(fmt::format("there is no `{}` here", command.front()),
                   "run this on a machine from which jobs are submitted, or with --cluster none to "
                   "use this machine alone");
     }
     if (is_answer(said)) return said;
-    const auto waited = Clock::now() - begin;
+    const auto waited = patience.now() - begin;
     if (waited + pause > patience.limit) {
       throw Error(
           fmt::format("{} got no answer from Slurm for {:.0f} s: {}", command.front(),

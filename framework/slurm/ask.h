@@ -5,13 +5,19 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "framework/process/command.h"
 
 namespace tarflow::slurm {
 
-// How long a controller that does not answer is waited for, and how it is told.
+// Runs a command: run_command, or what stands for it in a test.
+using Ask = std::function<process::Said(const std::vector<std::string>&)>;
+// With the caller's environment as slurm_variables() leaves it.
+process::Said ask_program(const std::vector<std::string>& command);
+
+// How Slurm is asked: how long a controller that does not answer is waited for, and how it is told.
 struct Patience {
   std::chrono::milliseconds pause = std::chrono::seconds(3);     // before asking again, doubled
   std::chrono::milliseconds longest = std::chrono::seconds(30);  // each time up to this
@@ -22,16 +28,16 @@ struct Patience {
   // A job that Slurm does not show counts as over when a second look, this much later, shows
   // nothing either: squeue may be empty for a moment, as while slurmctld restarts. 0: at once.
   std::chrono::milliseconds second_look = std::chrono::minutes(1);
+  // What is asked, and the clock: tests have their own.
+  Ask ask = ask_program;
   std::function<std::chrono::steady_clock::time_point()> now = std::chrono::steady_clock::now;
+  std::function<void(std::chrono::milliseconds)> sleep = [](std::chrono::milliseconds time) {
+    std::this_thread::sleep_for(time);
+  };
 };
 
 // Waits; `beat` is called meanwhile.
 void wait_for(std::chrono::milliseconds time, const Patience& patience);
-
-// Runs a command: run_command, or what stands for it in a test.
-using Ask = std::function<process::Said(const std::vector<std::string>&)>;
-// With the caller's environment as slurm_variables() leaves it.
-process::Said ask_program(const std::vector<std::string>& command);
 
 // A variable by which a user's shell, or the allocation that run_sweep itself runs in, changes what
 // Slurm's programs do or print: SBATCH_PARTITION, SQUEUE_STATES, SLURM_TIME_FORMAT. Those that say
@@ -54,7 +60,7 @@ bool is_away(const process::Said& said);
 // The first answer for which `is_answer` holds: by default anything but that the controller is
 // away. Throws Error when the program is not here or the patience ends.
 process::Said ask_slurm(
-    const std::vector<std::string>& command, const Patience& patience, const Ask& ask = ask_program,
+    const std::vector<std::string>& command, const Patience& patience,
     const std::function<bool(const process::Said&)>& is_answer = [](const process::Said& s) {
       return !is_away(s);
     });

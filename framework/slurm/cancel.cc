@@ -109,7 +109,7 @@ TakenBack cancel_some_on_slurm(const fs::path& sweep_folder, const std::string& 
   process::Lease lease(sweep_folder, command, complain);
   Patience patience;
   patience.notice = complain;
-  patience.beat = [&lease] { lease.beat(); };
+  patience.beat = [&lease] { lease.check(); };
   Queue queue(patience);
   const auto look = [&] {
     return standing_of(sweep_folder, queue, patience,
@@ -133,7 +133,7 @@ TakenBack cancel_some_on_slurm(const fs::path& sweep_folder, const std::string& 
   const auto end = std::chrono::steady_clock::now() + kGone;
   while (holds(standing, ended) && std::chrono::steady_clock::now() < end) {
     std::this_thread::sleep_for(poll);
-    lease.beat();
+    lease.check();
     standing = look();
   }
   if (holds(standing, ended)) {

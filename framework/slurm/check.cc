@@ -136,13 +136,13 @@ void check_partition(const ClusterProfile& profile, const std::string& name,
 
 // `sacctmgr` shows the accounts of the user, "account|partition|qos" a line.
 Finding check_account(const ClusterProfile& profile, const std::string& user,
-                      const Patience& patience, const Ask& ask) {
+                      const Patience& patience) {
   if (profile.account.empty()) return {Kind::kGood, "account: none stated", ""};
   process::Said said;
   try {
     said = ask_slurm({"sacctmgr", "--noheader", "--parsable2", "show", "assoc", "user=" + user,
                       "format=account,partition,qos"},
-                     patience, ask);
+                     patience);
   } catch (const Error&) {
     said.status = 1;
   }
@@ -185,9 +185,9 @@ std::string local_file_system(const fs::path& folder) {
 }  // namespace
 
 std::vector<Finding> check_profile(const ClusterProfile& profile, const std::string& user,
-                                   const Patience& patience, const Ask& ask) {
+                                   const Patience& patience) {
   const process::Said said =
-      ask_slurm({"sinfo", "--all", "--noheader", "--format=%P|%a|%l|%G|%c|%D"}, patience, ask);
+      ask_slurm({"sinfo", "--all", "--noheader", "--format=%P|%a|%l|%G|%c|%D"}, patience);
   if (!said.well())
     throw Error(fmt::format("sinfo does not tell what the cluster has: {}", said.complaint()));
   const std::vector<Nodes> all = nodes_in(said.out);
@@ -214,18 +214,18 @@ std::vector<Finding> check_profile(const ClusterProfile& profile, const std::str
                      fmt::format("partition {}: the cluster has none of that name", name),
                      fmt::format("it has {}", names_of(all))});
   }
-  found.push_back(check_account(profile, user, patience, ask));
+  found.push_back(check_account(profile, user, patience));
   return found;
 }
 
-Finding test_submission(const ClusterProfile& profile, const Patience& patience, const Ask& ask) {
+Finding test_submission(const ClusterProfile& profile, const Patience& patience) {
   Submission submission;
   submission.profile = profile;
   submission.run.gpus = 1;
   std::vector<std::string> command = {"sbatch", "--test-only"};
   for (const std::string& option : resource_options(submission)) command.push_back(option);
   command.insert(command.end(), {"--job-name=tarflow-check", "--wrap=true"});
-  const process::Said said = ask_slurm(command, patience, ask);
+  const process::Said said = ask_slurm(command, patience);
   std::string answer = said.complaint();
   if (said.well()) {
     const size_t at = said.err.find("to start at");

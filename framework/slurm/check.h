@@ -20,12 +20,11 @@ struct Finding {
 // Partition, GPUs, CPUs and time as `sinfo` shows them, and the account where there is accounting.
 // Throws Error when Slurm is not here or does not answer.
 std::vector<Finding> check_profile(const ClusterProfile& profile, const std::string& user,
-                                   const Patience& patience, const Ask& ask = ask_program);
+                                   const Patience& patience);
 
 // What sbatch says of a job of one process and one GPU as the profile asks for it, which it does
 // not queue (--test-only).
-Finding test_submission(const ClusterProfile& profile, const Patience& patience,
-                        const Ask& ask = ask_program);
+Finding test_submission(const ClusterProfile& profile, const Patience& patience);
 
 // Writes, renames and removes a file in the folder of results, and names the file system.
 std::vector<Finding> check_shared_folder(const std::filesystem::path& results);

@@ -11,7 +11,7 @@
 
 #include "framework/core/error.h"
 #include "framework/job/execute.h"
-#include "framework/job/job_folder.h"
+#include "framework/job/store.h"
 
 namespace tarflow::slurm {
 namespace fs = std::filesystem;
@@ -346,7 +346,7 @@ std::vector<std::string> bad_nodes(const std::vector<TaskEvidence>& tasks) {
 }
 
 std::string put_back(const TaskId& task, const std::vector<std::string>& without,
-                     const Patience& patience, const Ask& ask) {
+                     const Patience& patience) {
   std::vector<std::vector<std::string>> commands;
   if (!without.empty()) {
     commands.push_back({"scontrol", "update", "JobId=" + task.str(),
@@ -354,7 +354,7 @@ std::string put_back(const TaskId& task, const std::vector<std::string>& without
   }
   commands.push_back({"scontrol", "release", task.str()});
   for (const std::vector<std::string>& command : commands) {
-    const process::Said said = ask_slurm(command, patience, ask);
+    const process::Said said = ask_slurm(command, patience);
     if (!said.well()) return said.complaint();
   }
   return "";

@@ -65,6 +65,6 @@ std::vector<std::string> bad_nodes(const std::vector<TaskEvidence>& tasks);
 // Has Slurm run a task that it holds, but not on `without`. Returns Slurm's complaint, "" when it
 // went well. Throws Error when the controller is away.
 std::string put_back(const TaskId& task, const std::vector<std::string>& without,
-                     const Patience& patience, const Ask& ask = ask_program);
+                     const Patience& patience);
 
 }  // namespace tarflow::slurm

@@ -19,7 +19,7 @@ bool no_accounting(const process::Said& said) {
 
 }  // namespace
 
-Queue::Queue(Patience patience, Ask ask) : patience_(std::move(patience)), ask_(std::move(ask)) {}
+Queue::Queue(Patience patience) : patience_(std::move(patience)) {}
 
 // Whatever is not an answer about jobs, the controller is asked again: a state is told only when
 // Slurm told it.
@@ -29,7 +29,7 @@ TaskStates Queue::ask_queue(const std::vector<WantedArray>& arrays) const {
   const process::Said said = ask_slurm(
       {"squeue", "--array", "--noheader", "--states=all",
        fmt::format("--jobs={}", fmt::join(ids, ",")), fmt::format("--format={}", kQueueFormat)},
-      patience_, ask_, [](const process::Said& answer) {
+      patience_, [](const process::Said& answer) {
         // Of several clusters squeue may leave out one that is away, and end well.
         return answer.well() ? !says_away(answer.err) : unknown_job(answer);
       });
@@ -79,7 +79,7 @@ bool Queue::is_gone(const Absence& absence) const {
 // How tasks ended, which squeue does not tell.
 void Queue::ask_controller(const std::string& array, TaskStates& states) {
   const process::Said said =
-      ask_slurm({"scontrol", "show", "job", "--oneliner", array}, patience_, ask_,
+      ask_slurm({"scontrol", "show", "job", "--oneliner", array}, patience_,
                 [](const process::Said& answer) { return answer.well() || unknown_job(answer); });
   for (const auto& [id, state] : read_scontrol(said.well() ? said.out : "")) {
     const auto known = states.find(id);
@@ -92,9 +92,9 @@ void Queue::ask_accounting(const std::set<std::string>& arrays, const std::vecto
                            TaskStates& states) {
   TaskStates told;
   if (!no_accounting_) {
-    const process::Said said = ask_({"sacct", "--allocations", "--parsable2", "--noheader",
-                                     fmt::format("--jobs={}", fmt::join(arrays, ",")),
-                                     fmt::format("--format={}", kAccountFormat)});
+    const process::Said said = patience_.ask({"sacct", "--allocations", "--parsable2", "--noheader",
+                                              fmt::format("--jobs={}", fmt::join(arrays, ",")),
+                                              fmt::format("--format={}", kAccountFormat)});
     no_accounting_ = no_accounting(said);
     if (said.well()) told = read_sacct(said.out);
   }

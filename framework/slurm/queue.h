@@ -53,7 +53,7 @@ struct WantedArray {
 // counts as over only after Patience::second_look; until then it is told as COMPLETING.
 class Queue {
  public:
-  explicit Queue(Patience patience, Ask ask = ask_program);
+  explicit Queue(Patience patience);
 
   // The tasks of which Slurm knows anything. One that is absent left no trace: it was never there,
   // or has ended so long ago that only our own records tell how. Throws Error when the controller
@@ -75,7 +75,6 @@ class Queue {
                       TaskStates& states);
 
   Patience patience_;
-  Ask ask_;
   bool no_accounting_ = false;
   TaskStates over_;                   // with their ends in full
   std::map<TaskId, Absence> absent_;  // tasks that the controller does not know

@@ -36,22 +36,22 @@ bool is_number(const std::string& text) {
 }
 
 // The number of the array with this name; nothing when Slurm has none.
-std::optional<std::string> find_by_name(const std::string& name, const Patience& patience,
-                                        const Ask& ask) {
+std::optional<std::string> find_by_name(const std::string& name, const Patience& patience) {
   const auto last = [](const std::vector<std::string>& numbers) {
     return numbers.empty() ? std::nullopt : std::optional(numbers.back());
   };
-  const process::Said queue = ask_slurm(
-      {"squeue", "--noheader", "--states=all", "--name=" + name, "--format=%F"}, patience, ask,
-      [](const process::Said& said) { return !is_away(said) && !says_away(said.err); });
+  const process::Said queue =
+      ask_slurm({"squeue", "--noheader", "--states=all", "--name=" + name, "--format=%F"}, patience,
+                [](const process::Said& said) { return !is_away(said) && !says_away(said.err); });
   if (!queue.well()) {
     throw Error(
         fmt::format("squeue cannot tell whether {} is queued: {}", name, queue.complaint()));
   }
   if (const auto number = last(job_numbers(queue.out))) return number;
   // Long ended ones only accounting knows, where there is any.
-  const process::Said account = ask({"sacct", "--noheader", "--parsable2", "--allocations",
-                                     "--starttime=now-30days", "--name=" + name, "--format=JobID"});
+  const process::Said account =
+      patience.ask({"sacct", "--noheader", "--parsable2", "--allocations", "--starttime=now-30days",
+                    "--name=" + name, "--format=JobID"});
   if (!account.well()) return std::nullopt;
   std::string ids = account.out;  // "123_4" a line, "123_[5-9]"
   for (size_t at = 0; (at = ids.find('_', at)) != std::string::npos;) {
@@ -61,13 +61,12 @@ std::optional<std::string> find_by_name(const std::string& name, const Patience&
 }
 
 // The same; where it is not found, once more after Patience::second_look.
-std::optional<std::string> find_in_two_looks(const std::string& name, const Patience& patience,
-                                             const Ask& ask) {
-  if (const auto number = find_by_name(name, patience, ask)) return number;
+std::optional<std::string> find_in_two_looks(const std::string& name, const Patience& patience) {
+  if (const auto number = find_by_name(name, patience)) return number;
   patience.notice(fmt::format("Slurm shows no job {}; it is looked for again in {:.0f} s", name,
                               std::chrono::duration<double>(patience.second_look).count()));
   wait_for(patience.second_look, patience);
-  return find_by_name(name, patience, ask);
+  return find_by_name(name, patience);
 }
 
 // The controller may have it although sbatch got no answer.
@@ -155,36 +154,36 @@ std::vector<std::string> job_numbers(const std::string& text) {
 }
 
 void submit(const SubmissionFolder& folder, Submission& submission, const fs::path& working_folder,
-            const Patience& patience, const Ask& ask) {
+            const Patience& patience) {
   write_file(folder.script(), sbatch_text(submission, folder, working_folder));
   submission.submitted = process::utc_now();
   write_submission(folder, submission);
   // It may have it although its answer was lost: so it is looked for before it is given again.
   std::optional<std::string> number;
   std::optional<process::Said> before;
-  const Ask give = [&](const std::vector<std::string>& command) {
+  Patience giving = patience;
+  giving.ask = [&](const std::vector<std::string>& command) {
     if (before) {
-      number = may_be_taken(*before) ? find_in_two_looks(submission.job_name, patience, ask)
-                                     : find_by_name(submission.job_name, patience, ask);
+      number = may_be_taken(*before) ? find_in_two_looks(submission.job_name, patience)
+                                     : find_by_name(submission.job_name, patience);
     }
-    if (!number) before = ask(command);
+    if (!number) before = patience.ask(command);
     return number ? process::Said{} : *before;
   };
-  const process::Said said =
-      ask_slurm({"sbatch", "--parsable", folder.script().string()}, patience, give);
+  const process::Said said = ask_slurm({"sbatch", "--parsable", folder.script().string()}, giving);
   const std::vector<std::string> numbers = job_numbers(said.out);
   if (!number && said.well() && numbers.size() == 1) number = numbers.front();
   if (!number && said.well()) {
     submission.taken = true;
     write_submission(folder, submission);
-    number = find_in_two_looks(submission.job_name, patience, ask);
+    number = find_in_two_looks(submission.job_name, patience);
     if (!number) {
       throw_not_found(folder, submission,
                       fmt::format(" (sbatch printed `{}`)", said.out.substr(0, 200)));
     }
   }
   // A program around sbatch may fail after sbatch has done its work.
-  if (!number && !numbers.empty()) number = find_by_name(submission.job_name, patience, ask);
+  if (!number && !numbers.empty()) number = find_by_name(submission.job_name, patience);
   if (!number) {
     submission.given_up = "sbatch refused it: " + said.complaint();
     write_submission(folder, submission);
@@ -195,9 +194,8 @@ void submit(const SubmissionFolder& folder, Submission& submission, const fs::pa
   note_number(folder, submission, *number);
 }
 
-void recover(const SubmissionFolder& folder, Submission& submission, const Patience& patience,
-             const Ask& ask) {
-  if (const auto number = find_in_two_looks(submission.job_name, patience, ask)) {
+void recover(const SubmissionFolder& folder, Submission& submission, const Patience& patience) {
+  if (const auto number = find_in_two_looks(submission.job_name, patience)) {
     note_number(folder, submission, *number);
     return;
   }
@@ -206,19 +204,19 @@ void recover(const SubmissionFolder& folder, Submission& submission, const Patie
   write_submission(folder, submission);
 }
 
-void cancel(const Submission& submission, const Patience& patience, const Ask& ask) {
+void cancel(const Submission& submission, const Patience& patience) {
   if (submission.job_id.empty()) return;
-  const process::Said said = ask_slurm({"scancel", submission.job_id}, patience, ask);
+  const process::Said said = ask_slurm({"scancel", submission.job_id}, patience);
   // Whatever has ended meanwhile needs no cancelling.
   if (said.well() || said.err.find("Invalid job id") != std::string::npos) return;
   throw Error(fmt::format("scancel {}: {}", submission.job_id, said.complaint()));
 }
 
 void cancel_tasks(const Submission& submission, const std::set<size_t>& tasks,
-                  const Patience& patience, const Ask& ask) {
+                  const Patience& patience) {
   for (const size_t task : tasks) {
     const std::string name = fmt::format("{}_{}", submission.job_id, task);
-    const process::Said said = ask_slurm({"scancel", name}, patience, ask);
+    const process::Said said = ask_slurm({"scancel", name}, patience);
     if (said.well() || said.err.find("Invalid job id") != std::string::npos) continue;
     throw Error(fmt::format("scancel {}: {}", name, said.complaint()));
   }

@@ -33,19 +33,17 @@ std::vector<std::string> job_numbers(const std::string& text);
 // which is noted; when it does not answer, so that it is not known whether it has it and recover()
 // will tell; and when sbatch took it but its number cannot be found.
 void submit(const SubmissionFolder& folder, Submission& submission,
-            const std::filesystem::path& working_folder, const Patience& patience,
-            const Ask& ask = ask_program);
+            const std::filesystem::path& working_folder, const Patience& patience);
 
 // Of a submission whose number was never noted: looks for it in the queue by its name, twice where
 // the first look does not find it. Notes the number, or that Slurm does not have it. Throws Error
 // when Slurm does not answer, and when sbatch took it but the queue does not show it.
-void recover(const SubmissionFolder& folder, Submission& submission, const Patience& patience,
-             const Ask& ask = ask_program);
+void recover(const SubmissionFolder& folder, Submission& submission, const Patience& patience);
 
 // Ends all of its tasks, queued ones as well. Throws Error.
-void cancel(const Submission& submission, const Patience& patience, const Ask& ask = ask_program);
+void cancel(const Submission& submission, const Patience& patience);
 // Ends these of its tasks. Throws Error.
 void cancel_tasks(const Submission& submission, const std::set<size_t>& tasks,
-                  const Patience& patience, const Ask& ask = ask_program);
+                  const Patience& patience);
 
 }  // namespace tarflow::slurm

@@ -111,7 +111,9 @@ class ClusterTask {
     try {
       job = job::read_job_to_run(folder.job());
       job.run = run_;
-      if (is_done(job, folder)) return Result::kOver;
+      const job::Result found = job::find_result(folder, job);
+      if (found.kept()) throw Error(found.problem);
+      if (found.done()) return Result::kOver;
     } catch (const Error& failure) {
       fail(hash, fmt::format("its folder cannot be used: {}", failure.what()));
       return Result::kOver;
@@ -126,13 +128,6 @@ class ClusterTask {
       if (result != Result::kLeft || stopping()) return result;
       if (!pause(run_->backoff * std::pow(2.0, attempts - 1))) return Result::kLeft;
     }
-  }
-
-  // A result of an earlier generation is to be replaced.
-  static bool is_done(const job::Job& job, const job::JobFolder& folder) {
-    const job::FoundResult found = job::find_result(folder, job);
-    if (found.state == job::FoundResult::State::kKept) throw Error(found.problem);
-    return found.state == job::FoundResult::State::kWhole && found.generation >= job.generation;
   }
 
   void fail(const std::string& hash, const std::string& reason) {
@@ -154,10 +149,15 @@ class ClusterTask {
   // kLeft: it stopped, or is to be tried again. kElsewhere: again, but not on this node.
   Result attempt(const job::Job& job, const job::JobFolder& folder, int number) {
     const bool timed = submission_.timed.contains(job.hash);
-    job::Attempting attempting(job, folder, launch_of(submission_, place_, timed), signals_);
+    job::Attempting attempting(job, folder, launch_of(submission_, place_, timed));
     say(fmt::format("job {} of {} runs, log: {}", job.hash, job.experiment, folder.log().string()));
     std::optional<job::Outcome> outcome;
     while (!(outcome = attempting.poll())) look_after(attempting);
+    if (outcome->taken_over) {
+      superseded_ = true;
+      say(fmt::format("job {}: {}; this task ends", job.hash, outcome->reason));
+      return Result::kLeft;
+    }
     worker_told_ = !stopping() && outcome->exit.code == job::kStoppedExit;
     Result result = Result::kLeft;
     TaskEvent ended = event("job", outcome->reason);
@@ -300,6 +300,11 @@ int run_cluster_task(const fs::path& path) {
   }
   if (!submission.wanted(place.task)) {
     say("this task was taken back; nothing is run");
+    return 0;
+  }
+  if (!submission.job_id.empty() && submission.job_id != place.array) {
+    say(fmt::format("this submission is array {}; array {}, which was given as well, runs nothing",
+                    submission.job_id, place.array));
     return 0;
   }
   return ClusterTask(folder, submission, place, signals).run();

@@ -2,6 +2,7 @@
 // what it is asked.
 #include "framework/slurm/task.h"
 
+#include "framework/job/claim.h"
 #include "framework/process/host.h"
 #include "framework/slurm/allocation.h"
 #include "framework/slurm/events.h"
@@ -78,6 +79,7 @@ class ClusterTasks : public RunSweep {
 
   pid_t start_task(const std::string& behaviour, int restart = 0) {
     slurm::write_submission(folder_, submission_);
+    ::setenv("FAKE_WORKER_FILE", (house_ / "go").c_str(), 1);
     fs::remove(house_ / "started");
     return start("--cluster-task " + folder_.path.string(),
                  {{"FAKE_WORKER", behaviour},
@@ -220,6 +222,29 @@ TEST_F(ClusterTasks, AStartThatWasGivenUpEndsWhenAnotherHasTakenOver) {
   EXPECT_EQ(wait(task).status, 75);
   EXPECT_THAT(noted(), ElementsAre("start", "start", "job stopped", "end"));
   EXPECT_EQ(asked(), "");
+}
+
+TEST_F(ClusterTasks, ATaskWhoseJobAnotherHasClaimedWritesNothingBesideIt) {
+  const pid_t task = start_task("wait_for_file 1");
+  wait_for_worker();
+  job::take_claim(job_folder_of(1), "8_0");
+  const std::string attempts = read_file(job_folder_of(1) / "attempts.jsonl");
+  write_file(house_ / "go", "");
+  EXPECT_EQ(wait(task).status, 75);
+  EXPECT_THAT(noted(), ElementsAre("start", "end"));
+  EXPECT_FALSE(has_result(1));
+  EXPECT_EQ(read_file(job_folder_of(1) / "attempts.jsonl"), attempts);
+  EXPECT_EQ(started_jobs(), 1u) << "the other task has the other jobs as well";
+  EXPECT_EQ(asked(), "") << "it does not queue again";
+}
+
+TEST_F(ClusterTasks, ASecondArrayOfTheSameSubmissionRunsNothing) {
+  submission_.job_id = "6";
+  const Finished task = run_task();
+  EXPECT_EQ(task.status, 0);
+  EXPECT_THAT(task.out, HasSubstr("this submission is array 6; array 7"));
+  EXPECT_EQ(started_jobs(), 0u);
+  EXPECT_THAT(noted(), IsEmpty());
 }
 
 TEST_F(ClusterTasks, StatusTellsWhereJobsAreAndWhatTheyWaitFor) {

@@ -58,8 +58,8 @@ struct Bench {
 
   Plan make(PlanOptions options = {}) {
     options.results = folder / "results";
-    JobIndex index(folder / "results/demo");
-    return make_plan(sweep, schemas, options, index, [](const std::string&) {});
+    JobStore store(folder / "results/demo");
+    return make_plan(sweep, schemas, options, store, [](const std::string&) {});
   }
 
   Scratch folder;

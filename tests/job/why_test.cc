@@ -55,7 +55,7 @@ struct Bench {
     PlanOptions options;
     options.results = folder / "results";
     options.devices = DeviceModels(device);
-    JobIndex index(options.results / "demo");
+    JobStore index(options.results / "demo");
     return make_plan(sweep_of(points), schemas, options, index, [](const std::string&) {});
   }
 

@@ -7,6 +7,10 @@
 
 #include <thread>
 
+#include "framework/core/error.h"
+#include "framework/core/file.h"
+#include "tests/support/house.h"
+
 namespace tarflow::process {
 namespace {
 
@@ -55,6 +59,25 @@ TEST(Command, SeesTheVariablesItIsGiven) {
   EXPECT_EQ(
       run_command({"sh", "-c", "echo $A-$HOME"}, kCommandLimit, {"PATH=/usr/bin:/bin", "A=1"}).out,
       "1-\n");
+}
+
+// Of what run_sweep holds back for itself its children know nothing, however they are started.
+TEST(Command, NoChildHasSignalsBlocked) {
+  const Scratch folder;
+  const HeldSignals held;
+  const std::string show = "grep SigBlk /proc/self/status";
+  EXPECT_THAT(run_command({"sh", "-c", show}).out, HasSubstr("0000000000000000"));
+  EXPECT_THAT(output_of({"sh", "-c", show}, kCommandLimit), HasSubstr("0000000000000000"));
+  EXPECT_EQ(run_program({"/bin/sh", "-c", show + " | grep -q 0000000000000000"}), 0);
+  const pid_t worker = start_worker({"/bin/sh", "-c", show}, {}, folder / "log");
+  int status = 0;
+  ASSERT_EQ(wait_for_child(worker, status, 0), worker);
+  EXPECT_THAT(read_file(folder / "log"), HasSubstr("0000000000000000"));
+}
+
+TEST(Command, WhatTakesTooLongIsAnErrorWhereItsOutputIsWanted) {
+  EXPECT_THROW(output_of({"sh", "-c", "sleep 600"}, milliseconds(200)), Error);
+  EXPECT_THROW(output_of({"sh", "-c", "exit 3"}, kCommandLimit), Error);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 
 #include "framework/core/error.h"
 #include "framework/process/host.h"
+#include "framework/process/process.h"
 #include "tests/support/house.h"
 
 namespace tarflow::process {
@@ -21,9 +22,15 @@ constexpr std::chrono::milliseconds kShort{1200};
 
 const auto ignore = [](const std::string&) {};
 
-std::string refusal(const fs::path& folder, std::chrono::milliseconds patience = kShort) {
+LeasePace patient(std::chrono::milliseconds patience) {
+  LeasePace pace;
+  pace.patience = patience;
+  return pace;
+}
+
+std::string refusal(const fs::path& folder, const LeasePace& pace = patient(kShort)) {
   try {
-    const Lease lease(folder, "second", ignore, patience);
+    const LeaseFile lease(folder, "second", ignore, pace);
     return "";
   } catch (const Error& error) {
     return error.what();
@@ -62,7 +69,7 @@ TEST(Lease, ADeadHolderIsReplacedAtOnce) {
   ::waitpid(child, nullptr, 0);
   ASSERT_TRUE(read_lease(folder.path()));
   EXPECT_EQ(life_of(*read_lease(folder.path())), Life::kDead);
-  EXPECT_EQ(refusal(folder.path(), std::chrono::hours(1)), "") << "without waiting";
+  EXPECT_EQ(refusal(folder.path(), patient(std::chrono::hours(1))), "") << "without waiting";
 }
 
 TEST(Lease, AUsedAgainProcessNumberIsNotTheHolder) {
@@ -75,9 +82,20 @@ TEST(Lease, AUsedAgainProcessNumberIsNotTheHolder) {
   }
   holder.started_ticks -= 1;
   EXPECT_EQ(life_of(holder), Life::kDead);
-  holder.started_ticks += 1;
+}
+
+TEST(Lease, AMachineIsNotItsName) {
+  LeaseHolder here = this_holder(""), holder = here;
+  here.machine_id = holder.machine_id = "m";
   holder.boot_id = "before the last start of the machine";
-  EXPECT_EQ(life_of(holder), Life::kDead);
+  EXPECT_EQ(life_of(holder, here), Life::kDead);
+  holder.machine_id = "another machine of this name";
+  EXPECT_EQ(life_of(holder, here), Life::kUnknown);
+  here.machine_id = holder.machine_id = "";
+  EXPECT_EQ(life_of(holder, here), Life::kUnknown) << "neither says which machine it is";
+  holder = here;
+  holder.host = "a name it had before";
+  EXPECT_EQ(life_of(holder, here), Life::kAlive) << "the same process under the same kernel";
 }
 
 TEST(Lease, ASilentHolderOnAnotherHostIsReplaced) {
@@ -85,7 +103,7 @@ TEST(Lease, ASilentHolderOnAnotherHostIsReplaced) {
   write_foreign(folder.path());
   std::string said;
   const Lease lease(
-      folder.path(), "x", [&](const std::string& text) { said = text; }, kShort);
+      folder.path(), "x", [&](const std::string& text) { said = text; }, patient(kShort));
   EXPECT_THAT(said, HasSubstr("process 77 on elsewhere"));
   EXPECT_EQ(read_lease(folder.path())->host, host_name());
 }
@@ -97,7 +115,8 @@ TEST(Lease, ALivingHolderOnAnotherHostIsLeftAlone) {
     std::this_thread::sleep_for(std::chrono::milliseconds(300));
     write_foreign(folder.path(), {{"beat", 2}});
   });
-  EXPECT_THAT(refusal(folder.path(), std::chrono::hours(1)), HasSubstr("process 77 on elsewhere"));
+  EXPECT_THAT(refusal(folder.path(), patient(std::chrono::hours(1))),
+              HasSubstr("process 77 on elsewhere"));
   holder.join();
 }
 
@@ -118,7 +137,7 @@ void make_unreadable(const fs::path& folder) {
 TEST(Lease, AnUnreadableLeaseIsSomebodys) {
   const Scratch folder;
   make_unreadable(folder.path());
-  EXPECT_THAT(refusal(folder.path(), std::chrono::milliseconds(600)),
+  EXPECT_THAT(refusal(folder.path(), patient(std::chrono::milliseconds(600))),
               HasSubstr("is not known whether another run_sweep is running"));
   EXPECT_TRUE(fs::is_symlink(folder / "lease.json"));
 }
@@ -135,40 +154,133 @@ TEST(Lease, WithoutKeysOfToday) {
   }
 }
 
-TEST(Lease, BeatsMayFailForAWhile) {
-  using std::chrono::seconds;
+// A clock that sleeping sets forward, and what happens meanwhile.
+struct FakeTime {
+  using Clock = LeasePace::Clock;
+  Clock::time_point now = Clock::now();
+  std::function<void()> meanwhile = [] {};
+
+  LeasePace pace() {
+    LeasePace pace;
+    pace.now = [this] { return now; };
+    pace.sleep = [this](std::chrono::milliseconds time) {
+      now += time;
+      meanwhile();
+    };
+    return pace;
+  }
+  void advance(std::chrono::milliseconds time) { now += time; }
+};
+
+TEST(Lease, AHolderThatBeatsAsItShouldIsNeverReplaced) {
   const Scratch folder;
-  Lease lease(folder.path(), "x", ignore);
-  const auto start = std::chrono::steady_clock::now() + seconds(1);
-  const Json mine = read_json_file(folder / "lease.json");
-  const auto beat_of = [&] { return read_lease(folder.path())->beat; };
-  lease.beat(start + seconds(20));
-  EXPECT_EQ(beat_of(), 1);
-  make_unreadable(folder.path());
-  for (int i = 0; i < 10; ++i) lease.beat(start + seconds(40 + 5 * i));
-  write_json_file(folder / "lease.json", mine);
-  lease.beat(start + seconds(95));
-  EXPECT_EQ(beat_of(), 2) << "it goes on";
-  make_unreadable(folder.path());
-  lease.beat(start + seconds(115));
-  EXPECT_THROW(lease.beat(start + seconds(200)), Error) << "another may have taken it by now";
+  FakeTime time;
+  for (const int late : {15, 60}) {  // after some beats that failed as well
+    write_foreign(folder.path());
+    const auto begin = time.now;
+    time.meanwhile = [&] {
+      if (time.now - begin >= std::chrono::seconds(late))
+        write_foreign(folder.path(), {{"beat", 2}});
+    };
+    EXPECT_THAT(refusal(folder.path(), time.pace()), HasSubstr("process 77 on elsewhere")) << late;
+  }
 }
 
-TEST(Lease, ALeaseOfAnotherOrNoneIsLost) {
-  using std::chrono::seconds;
+TEST(Lease, ASilentHolderIsReplacedNotBeforeItHasGivenUpItself) {
   const Scratch folder;
-  Lease lease(folder.path(), "x", ignore);
-  const auto start = std::chrono::steady_clock::now() + seconds(1);
-  fs::remove(folder / "lease.json");
-  lease.beat(start + seconds(20));  // it may be being renamed
-  EXPECT_THROW(lease.beat(start + seconds(25)), LeaseHeld);
+  FakeTime time;
   write_foreign(folder.path());
-  EXPECT_THROW(lease.beat(start + seconds(30)), LeaseHeld);
+  const auto begin = time.now;
+  EXPECT_EQ(refusal(folder.path(), time.pace()), "");
+  EXPECT_GE(time.now - begin, kLeasePatience);
+  EXPECT_LE(time.now - begin, kLeasePatience + std::chrono::seconds(1));
+}
+
+class Beats : public ::testing::Test {
+ protected:
+  int64_t written() const { return read_lease(folder_.path())->beat; }
+  void after(int seconds) {
+    time_.advance(std::chrono::seconds(seconds));
+    lease_.beat();
+  }
+
+  Scratch folder_;
+  FakeTime time_;
+  LeaseFile lease_{folder_.path(), "x", ignore, time_.pace()};
+};
+
+TEST_F(Beats, ComeEveryFifteenSeconds) {
+  after(14);
+  EXPECT_EQ(written(), 0);
+  after(1);
+  EXPECT_EQ(written(), 1);
+}
+
+TEST_F(Beats, MayFailForAWhileAndAreTriedAgainSoon) {
+  const Json mine = read_json_file(folder_ / "lease.json");
+  make_unreadable(folder_.path());
+  for (int i = 0; i < 5; ++i) after(15);
+  write_json_file(folder_ / "lease.json", mine);
+  after(1);
+  EXPECT_EQ(written(), 0) << "not at once";
+  after(1);
+  EXPECT_EQ(written(), 1) << "two seconds after the last that failed";
+  make_unreadable(folder_.path());
+  after(89);
+  EXPECT_THROW(after(2), Error) << "another may have taken it by now";
+}
+
+TEST_F(Beats, EndWithALeaseOfAnotherOrNone) {
+  fs::remove(folder_ / "lease.json");
+  after(20);  // it may be being renamed
+  EXPECT_THROW(after(5), LeaseHeld);
+  write_foreign(folder_.path());
+  EXPECT_THROW(after(5), LeaseHeld);
+}
+
+// While its holder is in one long call.
+TEST(Lease, IsRenewedByAThreadOfItsOwn) {
+  const Scratch folder;
+  LeasePace pace;
+  pace.beat = pace.again = std::chrono::milliseconds(2);
+  const Lease lease(folder.path(), "x", ignore, pace);
+  const auto comes = [](const auto& is_so) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (!is_so() && std::chrono::steady_clock::now() < end) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    return is_so();
+  };
+  EXPECT_TRUE(comes([&] { return read_lease(folder.path())->beat >= 3; }));
+  EXPECT_NO_THROW(lease.check());
+  fs::create_directory(folder / "other");
+  EXPECT_TRUE(comes([&] {
+    write_foreign(folder / "other");  // again, where a beat that had begun wrote over it
+    fs::rename(folder / "other/lease.json", folder / "lease.json");
+    try {
+      lease.check();
+      return false;
+    } catch (const LeaseHeld&) {
+      return true;
+    }
+  }));
+}
+
+// Ctrl-C ends the whole program where the thread of the lease takes it from who waits for it.
+TEST(Lease, ItsThreadTakesNoSignals) {
+  const Scratch folder;
+  const Lease lease(folder.path(), "x", ignore);
+  const HeldSignals signals;
+  ::kill(::getpid(), SIGINT);
+  EXPECT_EQ(signals.wait(std::chrono::seconds(60)), SIGINT);
 }
 
 TEST(Lease, OfManyAtOnceOneGetsIt) {
   const Scratch folder;
-  write_foreign(folder.path(), {{"host", host_name()}, {"boot_id", "old"}});  // a dead one to evict
+  write_foreign(folder.path(), {{"host", host_name()},
+                                {"started_ticks", 1},
+                                {"boot_id", boot_id()},
+                                {"pid_namespace", pid_namespace()}});  // a dead one to evict
   int ends[2];
   ASSERT_EQ(::pipe(ends), 0);
   std::vector<pid_t> children;
@@ -177,7 +289,7 @@ TEST(Lease, OfManyAtOnceOneGetsIt) {
     if (children.back() == 0) {
       ::close(ends[1]);
       try {
-        const Lease lease(folder.path(), "x", ignore, kShort);
+        const Lease lease(folder.path(), "x", ignore, patient(kShort));
         char byte;
         if (::read(ends[0], &byte, 1) < 0) ::_exit(2);  // until all have tried
         ::_exit(0);

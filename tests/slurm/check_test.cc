@@ -38,13 +38,18 @@ class Check : public ::testing::Test {
     said_["sbatch"] = {0, "", "sbatch: Job 7 to start at 2026-01-02T03:04:05 using 8 processors\n"};
   }
 
+  Patience asking() {
+    Patience patience = patience_;
+    patience.ask = ask();
+    return patience;
+  }
   Ask ask() {
     return [this](const std::vector<std::string>& command) {
       asked_ = command;
       return said_.at(command.front());
     };
   }
-  std::string check() { return findings_text(check_profile(profile_, "ann", patience_, ask())); }
+  std::string check() { return findings_text(check_profile(profile_, "ann", asking())); }
 
   ClusterProfile profile_;
   Patience patience_;
@@ -115,14 +120,14 @@ TEST_F(Check, SbatchIsAskedAsAJobWouldBe) {
   profile_.gpu_type = "a100";
   profile_.time = 3600;
   profile_.extra = {"--nice=10"};
-  const Finding good = test_submission(profile_, patience_, ask());
+  const Finding good = test_submission(profile_, asking());
   EXPECT_EQ(good.kind, Finding::Kind::kGood);
   EXPECT_THAT(good.text, HasSubstr("to start at 2026-01-02T03:04:05"));
   EXPECT_THAT(asked_, AllOf(Contains("--test-only"), Contains("--partition=gpu"),
                             Contains("--account=vision"), Contains("--gres=gpu:a100:1"),
                             Contains("--time=01:00:00"), Contains("--nice=10")));
   said_["sbatch"] = {1, "", "sbatch: error: Batch job submission failed: Invalid account\n"};
-  const Finding bad = test_submission(profile_, patience_, ask());
+  const Finding bad = test_submission(profile_, asking());
   EXPECT_EQ(bad.kind, Finding::Kind::kBad);
   EXPECT_THAT(bad.text, HasSubstr("Invalid account"));
 }

@@ -170,11 +170,12 @@ TEST(SlurmFaults, WhatSlurmHoldsAfterAFailedStartIsPutBack) {
             What::kRequeue);
   EXPECT_EQ(judged(untouched(), state("REQUEUE_HOLD")).what, What::kRequeue);
   std::vector<std::vector<std::string>> asked;
-  const Ask ask = [&](const std::vector<std::string>& command) {
+  Patience patience;
+  patience.ask = [&](const std::vector<std::string>& command) {
     asked.push_back(command);
     return process::Said{};
   };
-  EXPECT_EQ(put_back({"7", 3}, {"n1", "n2"}, {}, ask), "");
+  EXPECT_EQ(put_back({"7", 3}, {"n1", "n2"}, patience), "");
   EXPECT_THAT(asked,
               ElementsAre(ElementsAre("scontrol", "update", "JobId=7_3", "ExcNodeList=n1,n2"),
                           ElementsAre("scontrol", "release", "7_3")));

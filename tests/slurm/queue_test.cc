@@ -131,6 +131,10 @@ class Answers {
   void add(const std::string& program, const process::Said& said) {
     said_[program].push_back(said);
   }
+  Patience asked_with(Patience patience) {
+    patience.ask = ask();
+    return patience;
+  }
   Ask ask() {
     return [this](const std::vector<std::string>& command) {
       ++asked[command.front()];
@@ -179,7 +183,7 @@ TEST(SlurmQueue, AControllerThatIsAwayIsWaitedForAndToldOnce) {
   patience.limit = std::chrono::hours(1);
   std::vector<std::string> notices;
   patience.notice = [&](const std::string& text) { notices.push_back(text); };
-  const TaskStates states = Queue(patience, answers.ask()).query({{"1", 1}});
+  const TaskStates states = Queue(answers.asked_with(patience)).query({{"1", 1}});
   EXPECT_TRUE(states.at({"1", 0}).running());
   ASSERT_THAT(notices, SizeIs(1));
   EXPECT_THAT(notices[0], HasSubstr("Unable to contact slurm controller"));
@@ -188,7 +192,7 @@ TEST(SlurmQueue, AControllerThatIsAwayIsWaitedForAndToldOnce) {
 TEST(SlurmQueue, AControllerThatStaysAwayIsAnErrorAndNoState) {
   Answers answers;
   answers.add("squeue", kAway);
-  Queue queue(short_patience(), answers.ask());
+  Queue queue(answers.asked_with(short_patience()));
   EXPECT_THAT([&] { queue.query({{"1", 1}}); }, ThrowsMessage<Error>(HasSubstr("no answer")));
   EXPECT_GT(answers.asked["squeue"], 3);
 }
@@ -196,7 +200,7 @@ TEST(SlurmQueue, AControllerThatStaysAwayIsAnErrorAndNoState) {
 TEST(SlurmQueue, WithoutSlurmItSaysSo) {
   Answers answers;
   answers.add("squeue", {127, "", ""});
-  Queue queue(short_patience(), answers.ask());
+  Queue queue(answers.asked_with(short_patience()));
   EXPECT_THAT([&] { queue.query({{"1", 1}}); }, ThrowsMessage<Error>(HasSubstr("no `squeue`")));
 }
 
@@ -204,7 +208,7 @@ TEST(SlurmQueue, HowATaskEndedIsAskedOnce) {
   Answers answers;
   answers.add("squeue", {0, "1|1|FAILED|n1|0:00|NonZeroExitCode\n1|0|RUNNING|n1|0:05|None\n", ""});
   answers.add("scontrol", {0, kShown, ""});
-  Queue queue(short_patience(), answers.ask());
+  Queue queue(answers.asked_with(short_patience()));
   for (int i = 0; i < 3; ++i) EXPECT_EQ(queue.query({{"1", 2}}).at({"1", 1}).exit_code, 3);
   EXPECT_EQ(answers.asked["scontrol"], 1);
 }
@@ -215,7 +219,7 @@ TEST(SlurmQueue, AnEndThatTheControllerForgetsIsRemembered) {
   answers.add("squeue", kUnknown);
   answers.add("sacct", kNoAccounting);
   answers.add("scontrol", {0, kShown, ""});
-  Queue queue(short_patience(), answers.ask());
+  Queue queue(answers.asked_with(short_patience()));
   queue.query({{"1", 2}});
   EXPECT_EQ(queue.query({{"1", 2}}).at({"1", 1}).exit_code, 3);
 }
@@ -226,7 +230,7 @@ TEST(SlurmQueue, AnEndedTaskThatIsQueuedAgainIsNotOver) {
   answers.add("squeue", {0, "1|1|PENDING||0:00|BeginTime\n", ""});
   answers.add("sacct", kNoAccounting);
   answers.add("scontrol", {0, kShown, ""});
-  Queue queue(short_patience(), answers.ask());
+  Queue queue(answers.asked_with(short_patience()));
   EXPECT_TRUE(queue.query({{"1", 2}}).at({"1", 1}).over());
   EXPECT_TRUE(queue.query({{"1", 2}}).at({"1", 1}).waiting());
 }
@@ -235,7 +239,7 @@ TEST(SlurmQueue, ThatThereIsNoAccountingIsRemembered) {
   Answers answers;
   answers.add("squeue", kUnknown);
   answers.add("sacct", kNoAccounting);
-  Queue queue(short_patience(), answers.ask());
+  Queue queue(answers.asked_with(short_patience()));
   for (int i = 0; i < 3; ++i) EXPECT_THAT(queue.query({{"1", 1}}), IsEmpty());
   EXPECT_EQ(answers.asked["sacct"], 1);
 }
@@ -244,7 +248,7 @@ TEST(SlurmQueue, AccountingKnowsWhatTheControllerForgot) {
   Answers answers;
   answers.add("squeue", kUnknown);
   answers.add("sacct", {0, kAccount, ""});
-  Queue queue(short_patience(), answers.ask());
+  Queue queue(answers.asked_with(short_patience()));
   EXPECT_EQ(queue.query({{"1", 3}}).at({"1", 2}).state, "NODE_FAIL");
 }
 
@@ -254,7 +258,7 @@ TEST(SlurmQueue, AccountingThatLagsIsAskedAgainBeforeATaskIsGivenUp) {
   answers.add("sacct", {0, "1_0|RUNNING|0:0|n1|5|None\n", ""});
   answers.add("sacct", {1, "", "Problem talking to the database: Connection refused"});
   answers.add("sacct", {0, "1_0|COMPLETED|0:0|n1|9|None\n", ""});
-  Queue queue(short_patience(), answers.ask());
+  Queue queue(answers.asked_with(short_patience()));
   EXPECT_TRUE(queue.query({{"1", 1}}).at({"1", 0}).running());
   EXPECT_TRUE(queue.query({{"1", 1}}).at({"1", 0}).running());
   EXPECT_EQ(queue.query({{"1", 1}}).at({"1", 0}).state, "COMPLETED");
@@ -264,7 +268,7 @@ TEST(SlurmQueue, ATaskOfWhichNobodyKnowsIsAbsentInTheEnd) {
   Answers answers;
   answers.add("squeue", kUnknown);
   answers.add("sacct", {0, "", ""});
-  Queue queue(short_patience(), answers.ask());
+  Queue queue(answers.asked_with(short_patience()));
   int queries = 0;
   while (!queue.query({{"1", 1}}).empty()) ASSERT_LT(++queries, 20);
   EXPECT_THAT(queue.query({{"1", 1}}), IsEmpty());
@@ -291,7 +295,7 @@ TEST(SlurmQueue, ATaskThatIsNotShownForAMomentIsNotOver) {
     answers.add("squeue", {0, text, ""});
   }
   answers.add("sacct", kNoAccounting);
-  Queue queue(clock.patience(), answers.ask());
+  Queue queue(answers.asked_with(clock.patience()));
   EXPECT_TRUE(queue.query({{"1", 1}}).at({"1", 0}).running());
   EXPECT_FALSE(queue.unsure());
   for (int look = 0; look < 2; ++look) {
@@ -314,7 +318,7 @@ TEST(SlurmQueue, OneLookIsNeverEnoughHoweverLate) {
   Answers answers;
   answers.add("squeue", kUnknown);
   answers.add("sacct", kNoAccounting);
-  Queue queue(clock.patience(), answers.ask());
+  Queue queue(answers.asked_with(clock.patience()));
   clock.now += std::chrono::hours(1);
   EXPECT_FALSE(queue.query({{"1", 1}}).empty());
   clock.now += std::chrono::minutes(1);
@@ -326,7 +330,7 @@ TEST(SlurmQueue, WhatAccountingSaysOfAnEndNeedsNoSecondLook) {
   Answers answers;
   answers.add("squeue", {0, "", ""});
   answers.add("sacct", {0, "Welcome to the cluster\n1_0|COMPLETED|0:0|n1|9|None\n", ""});
-  Queue queue(clock.patience(), answers.ask());
+  Queue queue(answers.asked_with(clock.patience()));
   EXPECT_TRUE(queue.query({{"1", 1}}).at({"1", 0}).over());
   EXPECT_FALSE(queue.unsure());
 }
@@ -336,7 +340,7 @@ TEST(SlurmQueue, AClusterThatIsAwayIsNotAnEmptyQueue) {
   answers.add("squeue",
               {0, "CLUSTER: far\n", "slurm_load_jobs error: Unable to contact slurm controller"});
   answers.add("squeue", {0, "CLUSTER: far\n1|0|RUNNING|n1|0:05|None\n", ""});
-  Queue queue(short_patience(), answers.ask());
+  Queue queue(answers.asked_with(short_patience()));
   EXPECT_TRUE(queue.query({{"1", 1}}).at({"1", 0}).running());
 }
 

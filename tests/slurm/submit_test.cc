@@ -41,6 +41,11 @@ class Submitting : public ::testing::Test {
   }
 
   // What each program answers, in order, the last again and again.
+  Patience asking() {
+    Patience patience = patience_;
+    patience.ask = ask();
+    return patience;
+  }
   Ask ask() {
     return [this](const std::vector<std::string>& command) {
       asked_[command.front()] += 1;
@@ -51,8 +56,8 @@ class Submitting : public ::testing::Test {
       return said;
     };
   }
-  void submit() { slurm::submit(folder_, submission_, house_.path(), patience_, ask()); }
-  void recover() { slurm::recover(folder_, submission_, patience_, ask()); }
+  void submit() { slurm::submit(folder_, submission_, house_.path(), asking()); }
+  void recover() { slurm::recover(folder_, submission_, asking()); }
 
   Scratch house_;
   SubmissionFolder folder_{house_ / "results/sweep/slurm/one"};

@@ -1,4 +1,4 @@
-#include "framework/job/job_index.h"
+#include "framework/job/store.h"
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -41,23 +41,6 @@ bool names_points(const Job& job) {
                       [](const JobPoint& point) { return point.id.empty() || point.key.empty(); });
 }
 
-// The job of an undamaged result.
-Job job_of(const JobFolder& folder, const fs::path& result) {
-  try {
-    Job job = read_job(folder.job());
-    if (names_points(job)) return job;
-  } catch (const Error&) {
-    // The result has it as well.
-  }
-  const record::OpenedSweep opened = record::open_sweep(result);
-  if (opened.sweep.jobs.size() == 1) {
-    Job job = job_from_json(opened.sweep.jobs.begin()->second.job);
-    if (names_points(job)) return job;
-  }
-  throw Error(fmt::format("neither {} nor {} tells which points it has", folder.job().string(),
-                          result.string()));
-}
-
 std::vector<std::string> keys_in(const JobFolder& folder) {
   std::vector<std::string> keys;
   try {
@@ -82,6 +65,22 @@ void add_bad(DonePoints& done, BadResult bad, record::Fault fault) {
 
 }  // namespace
 
+Job job_in(const JobFolder& folder, const fs::path& result) {
+  try {
+    Job job = read_job(folder.job());
+    if (names_points(job)) return job;
+  } catch (const Error&) {
+    // The result has it as well.
+  }
+  const record::OpenedSweep opened = record::open_sweep(result);
+  if (opened.sweep.jobs.size() == 1) {
+    Job job = job_from_json(opened.sweep.jobs.begin()->second.job);
+    if (names_points(job)) return job;
+  }
+  throw Error(fmt::format("neither {} nor {} tells which points it has", folder.job().string(),
+                          result.string()));
+}
+
 std::vector<JobFolder> folders_in(const fs::path& jobs_folder) {
   std::vector<JobFolder> folders;
   std::error_code failed;
@@ -98,7 +97,7 @@ std::vector<JobFolder> folders_in(const fs::path& jobs_folder) {
   return folders;
 }
 
-JobIndex::JobIndex(fs::path folder) : folder_(std::move(folder)) {
+JobStore::JobStore(fs::path folder) : folder_(std::move(folder)) {
   std::error_code ignored;
   if (!fs::exists(folder_ / "index.json", ignored)) return;
   try {
@@ -121,7 +120,7 @@ JobIndex::JobIndex(fs::path folder) : folder_(std::move(folder)) {
   }
 }
 
-void JobIndex::save() const {
+void JobStore::save() const {
   if (!changed_) return;
   Json jobs = Json::object();
   for (const auto& [name, known] : known_) {
@@ -141,7 +140,7 @@ void JobIndex::save() const {
 }
 
 // Of an undamaged file. Throws Error, NotRead where the file's state is the reason.
-const JobIndex::Known* JobIndex::read(const JobFolder& folder, const fs::path& result) {
+const JobStore::Known* JobStore::read(const JobFolder& folder, const fs::path& result) {
   const std::string name = folder.path.filename().string();
   const Stamp written = stamp_of(result), job = stamp_of(folder.job());
   const auto found = known_.find(name);
@@ -150,7 +149,7 @@ const JobIndex::Known* JobIndex::read(const JobFolder& folder, const fs::path& r
     return &found->second;
   }
   Known known{job.text, written.text, record::verify(result), 0, {}};
-  const Job content = job_of(folder, result);
+  const Job content = job_in(folder, result);
   known.generation = content.generation;
   for (const JobPoint& point : content.points) known.points.emplace_back(point.id, point.key);
   if (written.settled && job.settled) {
@@ -161,7 +160,7 @@ const JobIndex::Known* JobIndex::read(const JobFolder& folder, const fs::path& r
   return &(known_[name] = std::move(known));
 }
 
-JobIndex::Seen JobIndex::look(const JobFolder& folder) {
+JobStore::Seen JobStore::look(const JobFolder& folder) {
   Seen seen;
   // A forced run that was killed leaves the old result.
   for (const fs::path& result : {folder.result(), folder.previous()}) {
@@ -188,7 +187,7 @@ JobIndex::Seen JobIndex::look(const JobFolder& folder) {
   return seen;
 }
 
-DonePoints JobIndex::find_done(const Jobs& jobs) {
+DonePoints JobStore::find_done(const Jobs& jobs) {
   std::unordered_set<std::string_view> wanted;
   for (const Job& job : jobs) {
     for (const JobPoint& point : job.points) wanted.insert(point.key);

@@ -1,0 +1,265 @@
+// Jobs on a Slurm that is made of answers, on a clock of its own.
+#include "framework/slurm/driver.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "framework/core/file.h"
+#include "framework/slurm/events.h"
+#include "tests/support/house.h"
+#include "tests/support/results.h"
+
+namespace tarflow::slurm {
+namespace {
+
+namespace fs = std::filesystem;
+using job::Event;
+using std::chrono::seconds;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+// Arrays and the states of their tasks, as the test sets them.
+struct FakeSlurm {
+  std::map<int, std::vector<std::string>> arrays;
+  std::vector<std::string> cancelled;
+  int asked = 0, next = 7;
+  std::string refusal;  // of sbatch
+
+  process::Said operator()(const std::vector<std::string>& command) {
+    ++asked;
+    const std::string& program = command.front();
+    if (program == "sbatch") return take(command.back());
+    if (program == "squeue") return {0, queue(), ""};
+    if (program == "scancel") cancelled.push_back(command.back());
+    if (program == "scontrol" && command[1] == "show" && command[2] == "config") {
+      return {0, "ClusterName = far\nMaxArraySize = 1001\n", ""};
+    }
+    if (program == "scontrol" && command[1] == "show") return {0, shown(command.back()), ""};
+    if (program == "sacct") return {1, "", "Slurm accounting storage is disabled"};
+    return {0, "", ""};
+  }
+
+  process::Said take(const std::string& script) {
+    if (!refusal.empty()) return {1, "", refusal};
+    const Submission submission = read_submission({fs::path(script).parent_path()});
+    arrays[next] = std::vector<std::string>(submission.tasks.size(), "PENDING");
+    return {0, fmt::format("{}\n", next++), ""};
+  }
+  std::string queue() const {
+    std::string text;
+    for (const auto& [number, tasks] : arrays) {
+      for (size_t i = 0; i < tasks.size(); ++i) {
+        const bool waits = tasks[i] == "PENDING";
+        text += fmt::format("{}|{}|{}|{}|0:01|{}\n", number, i, tasks[i], waits ? "" : "n1",
+                            waits ? "Priority" : "None");
+      }
+    }
+    return text;
+  }
+  std::string shown(const std::string& number) const {
+    std::string text;
+    const std::vector<std::string>& tasks = arrays.at(std::stoi(number));
+    for (size_t i = 0; i < tasks.size(); ++i) {
+      text += fmt::format(
+          "JobId=9{} ArrayJobId={} ArrayTaskId={} JobState={} Reason=None NodeList=n1\n", i, number,
+          i, tasks[i]);
+    }
+    return text;
+  }
+};
+
+class Driver : public ::testing::Test {
+ protected:
+  SlurmOptions options() {
+    SlurmOptions options;
+    options.profile.executor = Executor::kSlurm;
+    options.profile.partition = "main";
+    options.profile.max_resubmissions = 2;
+    options.sweep_folder = house_ / "results/demo";
+    options.programs = "/programs";
+    options.poll = seconds(15);
+    options.patience.ask = [this](const std::vector<std::string>& command) {
+      return slurm_(command);
+    };
+    options.patience.now = [this] { return now_; };
+    options.patience.sleep = [this](std::chrono::milliseconds time) { now_ += time; };
+    return options;
+  }
+
+  static job::Task task(const std::string& hash, int64_t tries = 0) {
+    job::Job job;
+    job.hash = hash;
+    job.experiment = "measure";
+    job.points.push_back({"p" + hash, "k" + hash, {}, {}, true});
+    job::Task task;
+    task.job = std::make_shared<const job::Job>(std::move(job));
+    task.turn = static_cast<size_t>(hash.back());
+    task.tries = tries;
+    return task;
+  }
+  job::JobFolder folder(const std::string& hash) { return {house_ / "results/demo/jobs" / hash}; }
+  void finish(const std::string& hash) { write_result(folder(hash), *task(hash).job); }
+
+  // "done a", "failed b", ...: what a look shows, progress left out.
+  std::vector<std::string> look() {
+    now_ += seconds(15);
+    last_ = driver_.poll();
+    std::vector<std::string> words;
+    for (const Event& event : last_) {
+      static const std::map<Event::What, std::string> kNames = {
+          {Event::What::kStarted, "started"}, {Event::What::kQueued, "queued"},
+          {Event::What::kDone, "done"},       {Event::What::kFailed, "failed"},
+          {Event::What::kStopped, "stopped"}, {Event::What::kReturned, "returned"},
+          {Event::What::kRemark, "remark"}};
+      const auto name = kNames.find(event.what);
+      if (name != kNames.end()) words.push_back(name->second + " " + event.hash);
+    }
+    return words;
+  }
+  // Until something is concluded.
+  std::vector<std::string> look_until_told() {
+    for (int i = 0; i < 20; ++i) {
+      if (const std::vector<std::string> words = look(); !words.empty()) return words;
+    }
+    return {};
+  }
+  std::vector<Submission> submissions() {
+    std::vector<Problem> problems;
+    std::vector<Submission> all;
+    for (const KnownSubmission& known : read_submissions(house_ / "results/demo", problems)) {
+      all.push_back(known.submission);
+    }
+    return all;
+  }
+
+  Scratch house_;
+  FakeSlurm slurm_;
+  std::chrono::steady_clock::time_point now_ = std::chrono::steady_clock::now();
+  SlurmDriver driver_{options()};
+  std::vector<Event> last_;
+};
+
+TEST_F(Driver, JobsAreFollowedFromTheQueueToTheirResults) {
+  EXPECT_THAT(driver_.submit({task("a"), task("b")}), IsEmpty());
+  EXPECT_THAT(driver_.arrays(), ElementsAre("7"));
+  EXPECT_TRUE(fs::exists(folder("a").job()));
+  EXPECT_THAT(look(), IsEmpty());
+  slurm_.arrays[7] = {"RUNNING", "PENDING"};
+  EXPECT_THAT(look(), ElementsAre("started a"));
+  EXPECT_EQ(last_.front().text, "n1");
+  finish("a");
+  slurm_.arrays[7] = {"COMPLETED", "RUNNING"};
+  EXPECT_THAT(look(), ElementsAre("done a", "started b"));
+  slurm_.arrays[7][1] = "PENDING";
+  EXPECT_THAT(look(), ElementsAre("queued b")) << "preempted, say";
+  finish("b");
+  EXPECT_THAT(look(), ElementsAre("done b"));
+}
+
+TEST_F(Driver, SlurmIsAskedNoMoreOftenThanThePollSays) {
+  driver_.submit({task("a")});
+  look();
+  const int asked = slurm_.asked;
+  now_ += seconds(14);
+  EXPECT_THAT(driver_.poll(), IsEmpty());
+  EXPECT_EQ(slurm_.asked, asked);
+  now_ += seconds(1);
+  driver_.poll();
+  EXPECT_GT(slurm_.asked, asked);
+}
+
+TEST_F(Driver, ATaskThatIsLostMayBeGivenAgainAsOftenAsTheProfileSays) {
+  for (int64_t tries = 0; tries <= 2; ++tries) {
+    driver_.submit({task("a", tries)});
+    slurm_.arrays.rbegin()->second = {"NODE_FAIL"};
+    ASSERT_THAT(look_until_told(), ElementsAre("failed a")) << tries;
+    EXPECT_EQ(last_.back().left, 2 - tries);
+  }
+  EXPECT_EQ(submissions().back().profile.exclude, "n1") << "where it was lost";
+}
+
+TEST_F(Driver, AJobThatFailedInItsTaskIsNotGivenAgain) {
+  driver_.submit({task("a")});
+  const SubmissionFolder where{house_ / "results/demo/slurm" / submissions().front().name};
+  for (const char* what : {"start", "job", "end"}) {
+    TaskEvent event;
+    event.what = what;
+    event.time = event.host = "x";
+    event.failed = 1;
+    if (event.what == "job") {
+      event.job = "a";
+      event.outcome = "failed";
+      event.text = "the worker ended with exit code 3";
+    }
+    append_event(where, event);
+  }
+  write_file(folder("a").log(), "its last words\n");
+  slurm_.arrays[7] = {"FAILED"};
+  ASSERT_THAT(look_until_told(), ElementsAre("failed a"));
+  EXPECT_EQ(last_.back().left, 0);
+  EXPECT_THAT(last_.back().text, HasSubstr("exit code 3"));
+  EXPECT_THAT(last_.back().detail, HasSubstr("| its last words"));
+}
+
+TEST_F(Driver, ReadersWaitInSlurmForTheirMakersAndComeBackWithoutThem) {
+  job::Task maker = task("a"), reader = task("b");
+  maker.awaited = true;
+  driver_.submit({maker});
+  reader.after = {"a"};
+  driver_.submit({reader});
+  ASSERT_EQ(submissions().size(), 2u);
+  EXPECT_THAT(submissions()[1].after, ElementsAre("7_0"));
+  slurm_.arrays[7] = {"FAILED"};
+  slurm_.arrays.erase(8);  // Slurm ended it with what it depends on
+  std::vector<std::string> told;
+  for (int i = 0; i < 20; ++i) {
+    for (const std::string& word : look()) told.push_back(word);
+  }
+  EXPECT_THAT(told, ::testing::IsSupersetOf({"failed a", "returned b"}));
+}
+
+TEST_F(Driver, AFolderThatCannotBeUsedCostsItsJobAlone) {
+  fs::create_directories(house_ / "results/demo/jobs");
+  write_file(house_ / "results/demo/jobs/a", "a file in the place of its folder");
+  const std::vector<Event> events = driver_.submit({task("a"), task("b")});
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].what, Event::What::kFailed);
+  EXPECT_EQ(events[0].hash, "a");
+  EXPECT_EQ(slurm_.arrays.at(7).size(), 1u) << "the other one";
+}
+
+TEST_F(Driver, CancelledTasksAreNotedAndTakenBack) {
+  driver_.submit({task("a"), task("b")});
+  driver_.cancel({"a"}, "");
+  EXPECT_THAT(slurm_.cancelled, ElementsAre("7_0"));
+  EXPECT_TRUE(submissions().front().taken_back(0));
+  EXPECT_FALSE(submissions().front().taken_back(1));
+  driver_.cancel({"a", "b"}, "");
+  EXPECT_EQ(slurm_.cancelled.back(), "7") << "all at once";
+}
+
+TEST_F(Driver, WhatSlurmRefusesIsAnError) {
+  slurm_.refusal = "sbatch: error: invalid partition specified: nowhere";
+  try {
+    driver_.submit({task("a")});
+    FAIL() << "it was taken";
+  } catch (const Error& failure) {
+    EXPECT_THAT(failure.what(), HasSubstr("invalid partition"));
+  }
+}
+
+TEST_F(Driver, ARehearsalGivesNothing) {
+  SlurmOptions rehearsal = options();
+  rehearsal.rehearsal = true;
+  SlurmDriver driver(rehearsal);
+  driver.submit({task("a")});
+  EXPECT_THAT(slurm_.arrays, IsEmpty());
+  EXPECT_THAT(driver.scripts(), HasSubstr("#SBATCH --array"));
+  EXPECT_THAT(submissions(), IsEmpty());
+}
+
+}  // namespace
+}  // namespace tarflow::slurm
