@@ -9,9 +9,9 @@
 
 #include "framework/core/error.h"
 #include "framework/core/share.h"
-#include "framework/driver/habits.h"
 #include "framework/driver/help.h"
 #include "framework/driver/subcommand_names.h"
+#include "framework/driver/unknown_options.h"
 #include "framework/slurm/cluster_profile_file.h"
 
 namespace tarflow::driver {

@@ -16,6 +16,7 @@
 #include "framework/process/cancel.h"
 #include "framework/slurm/check.h"
 #include "framework/slurm/cluster_profile_file.h"
+#include "framework/slurm/profile_difference.h"
 #include "framework/slurm/status.h"
 
 namespace tarflow::driver {
@@ -134,23 +135,17 @@ void require_fitting_example(const slurm::ClusterProfile& profile, const RunOpti
 void say_changed_profile(const slurm::Standing& standing, const slurm::ClusterProfile& profile,
                          const std::string& sweep) {
   if (!profile.slurm()) return;
-  const Json now = to_json(profile);
   std::map<std::string, size_t> changes;  // text -> jobs
   for (const auto& [hash, held] : standing.held) {
     if (held.running) continue;
-    const Json then = to_json(standing.submissions.at(held.submission).submission.profile);
-    std::vector<std::string> differing;
-    for (const auto& [key, value] : now.items()) {
-      if (key == "name" || key == "poll" || then.value(key, Json()) == value) continue;
-      differing.push_back(
-          fmt::format("{} {}, now {}", key, then.value(key, Json()).dump(), value.dump()));
-    }
+    const std::vector<std::string> differing = slurm::profile_differences(
+        standing.submissions.at(held.submission).submission.profile, profile);
     if (!differing.empty()) ++changes[fmt::format("{}", fmt::join(differing, "; "))];
   }
   for (const auto& [text, jobs] : changes) {
     complain(fmt::format(
-        "{}: {} in the queue with an older cluster profile ({}). They keep it; to submit them with "
-        "the new one: --cancel, then the same command again",
+        "{}: {} in the queue with an older cluster profile ({}). They keep it. To submit them with "
+        "the new one: run_sweep cancel, then the same command again",
         sweep, job::counted(jobs, "job"), text));
   }
 }
@@ -180,7 +175,7 @@ fs::path shipped_profiles(const RunOptions& options) {
 int check_cluster(const RunOptions& options) {
   const slurm::ClusterProfile profile = profile_of(options);
   if (!profile.slurm()) {
-    throw Error("--check asks a cluster, and no profile of one is chosen",
+    throw Error("check asks a cluster about its profile, and no profile of a cluster is chosen",
                 "add --cluster NAME, or write ~/.config/tarflow/cluster.yaml");
   }
   slurm::Patience patience;
