@@ -8,6 +8,7 @@
 #include "framework/core/error.h"
 #include "framework/core/experiment.h"
 #include "framework/core/share.h"
+#include "framework/driver/subcommand_names.h"
 #include "framework/slurm/cluster_profile_file.h"
 #include "framework/sweep/help_topics.h"
 
@@ -82,6 +83,12 @@ std::string help_on(const std::string& topic, const RunOptions& options) {
   for (const sweep::HelpTopic& known : sweep::help_topics()) {
     if (listed(known.name, known.title)) return fmt::format("{}\n\n{}", known.title, known.text);
   }
+  std::string subcommands;
+  for (const Subcommand& known : kSubcommands) {
+    if (*known.what)
+      subcommands += fmt::format("{}{}", subcommands.empty() ? "" : ", ", known.name);
+  }
+  listed(kSubcommandsTopic, subcommands);
   if (listed("clusters", kClusters)) return clusters_text();
   for (const ExperimentSchema& schema : schemas_of(options)) {
     if (listed(schema.name, schema.description)) return experiment_text(schema);

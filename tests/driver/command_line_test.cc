@@ -115,6 +115,7 @@ TEST(CommandLine, HelpNamesSubcommandsOlderFlagsAndExitStatuses) {
   }
   EXPECT_THAT(help, AllOf(Not(HasSubstr("cluster-task")), HasSubstr("--retry-failed"),
                           HasSubstr("3 another run_sweep"), HasSubstr("130 stopped")));
+  EXPECT_EQ(read_command_line({"--help", "subcommands"}, "bin").help, help);
   const std::string status = read_command_line({"status", "--help"}, "bin").help;
   EXPECT_THAT(status,
               AllOf(HasSubstr("run_sweep status"), HasSubstr("--json"), Not(HasSubstr("--force"))));
