@@ -161,17 +161,23 @@ std::string setting_named(const std::string& option) {
                           with("--set "), with("--only "), near.empty() ? "" : "\n  or " + near));
 }
 
-// Of an option that other subcommands have.
+// Of an option that other subcommands have: the line without it or, where no subcommand was named,
+// the lines of those that have it.
 [[noreturn]] void refuse_here(const std::vector<std::string>& arguments, size_t index,
                               const Written& written, const OwnOptions& own) {
   const std::vector<std::string>& owners = own.elsewhere.at(written.option);
   std::string why = own.why_not ? own.why_not(own.subcommand, written.option) : "";
-  if (why.empty()) {
-    why = fmt::format("it belongs to {}", fmt::join(owners, ", "));
-  }
+  if (why.empty()) why = fmt::format("it belongs to {}", fmt::join(owners, ", "));
   const size_t count = takes_value(written.option) ? written.count : 1;
+  std::string lines = command_with(arguments, index, count, "");
+  if (own.subcommand == "run" && subcommand_named(arguments[0]) == nullptr) {
+    lines.clear();
+    for (const std::string& owner : owners) {
+      lines += (lines.empty() ? "" : "\n  or ") + command_of(owner, arguments, arguments.size(), 0);
+    }
+  }
   throw Error(fmt::format("{} has no option {}: {}", own.subcommand, written.option, why),
-              "write " + command_with(arguments, index, count, ""));
+              "write " + lines);
 }
 
 // "cfg=1", "strategy!=For": what --only takes.

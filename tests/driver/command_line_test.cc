@@ -73,7 +73,10 @@ TEST(CommandLine, WhatMeansNothingForASubcommandIsRefusedWithTheLineWithoutIt) {
   EXPECT_THAT(said_of({"a.yaml", "--status", "--wait"}),
               AllOf(HasSubstr("status has no option --wait: it belongs to run"),
                     HasSubstr("write run_sweep a.yaml --status")));
-  EXPECT_THAT(said_of({"a.yaml", "--json"}), HasSubstr("it belongs to plan, status, log"));
+  EXPECT_THAT(said_of({"a.yaml", "--json"}),
+              AllOf(HasSubstr("it belongs to plan, status, log"),
+                    HasSubstr("write run_sweep plan a.yaml --json\n"),
+                    HasSubstr("or run_sweep status a.yaml --json\n")));
   EXPECT_THAT(said_of({"clean", "a.yaml", "--only", "cfg=1"}),
               AllOf(HasSubstr("would look unused"), HasSubstr("write run_sweep clean a.yaml")));
   EXPECT_THAT(said_of({"a.yaml", "--preview", "--smoke"}),
