@@ -8,6 +8,7 @@
 
 #include "framework/driver/look.h"
 #include "framework/job/job_folder.h"
+#include "framework/job/progress.h"
 
 namespace tarflow::driver {
 namespace fs = std::filesystem;
