@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "framework/core/arguments.h"
+#include "framework/driver/check.h"
 #include "framework/driver/command_line.h"
 #include "framework/driver/dispatch.h"
 #include "framework/driver/help.h"
-#include "framework/driver/slurm_run.h"
 #include "framework/slurm/task.h"
 
 namespace tarflow::driver {

@@ -28,7 +28,8 @@ TEST_F(Checks, AShippedExampleThatDoesNotFitIsNotSubmitted) {
                     HasSubstr("shipped example `lab`")));
   sweep("trial_sweep", 8, "{strategy: [For]}");
   EXPECT_NE(run("trial_sweep.yaml --cluster lab", "trial_sweep"), 0);
-  EXPECT_THAT(printed(), AllOf(HasSubstr("WRONG  partition gpu"), HasSubstr("--check asks again")));
+  EXPECT_THAT(printed(),
+              AllOf(HasSubstr("WRONG  partition gpu"), HasSubstr("run_sweep check asks again")));
   EXPECT_EQ(queue(), "");
 }
 
