@@ -77,10 +77,10 @@ bool ask_driver(const Look& look, const process::LeaseHolder& holder,
     taken.refused.push_back(slurm::shared_reason(hash));
   if (!answer->refused.empty()) taken.refused.push_back(answer->refused);
   if (slurm::named_with_slurm(look.folder(), request.points) > 0) {
-    taken.refused.push_back(
-        fmt::format("what Slurm has of these points goes on while {} is running; end that, and "
-                    "give the same command again",
-                    holder.str()));
+    taken.refused.push_back(fmt::format(
+        "the jobs of these points in Slurm's queue go on while {} is running: end it, and "
+        "then repeat this command",
+        holder.str()));
   }
   return true;
 }

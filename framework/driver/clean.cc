@@ -96,7 +96,7 @@ std::string why_spared(const job::Plan& plan, const Points& points, const job::J
   }
   if (here == superseded) return "";  // another folder has these
   return others > 0 ? "results of this sweep's points for another device or other files"
-                    : "points of this sweep, in a job divided otherwise";
+                    : "points of this sweep, in a job that is divided differently";
 }
 
 // Spared are folders with points that the sweep has (of another device, of files that have changed
@@ -115,7 +115,7 @@ std::vector<Orphan> find_orphans(const job::Plan& plan, const std::set<std::stri
       orphan.what = what_is_in(folder, job);
       orphan.spared = why_spared(plan, points, job);
     } catch (const Error&) {
-      if (has_work(folder)) orphan.spared = "it cannot be told what it holds";
+      if (has_work(folder)) orphan.spared = "its contents cannot be identified";
     }
     if (held.contains(name)) orphan.spared = "Slurm has its job";
     orphans.push_back(std::move(orphan));
@@ -138,7 +138,7 @@ int remove_all(const std::vector<Orphan>& orphans, double bytes) {
 
 bool confirmed() {
   if (::isatty(STDIN_FILENO) == 0) {
-    complain("this deletes results; add --yes where nobody can be asked");
+    complain("this deletes results, and there is no terminal to ask: add --yes");
     return false;
   }
   fmt::print("delete them? [y/N] ");
@@ -170,7 +170,7 @@ int clean_sweep(const Look& look) {
     fmt::print("  {}  {}  {}\n", orphan.folder.string(), job::bytes_text(orphan.bytes),
                orphan.what);
   }
-  fmt::print("{}: {} of no point of the sweep as it is now, {} in all\n", look.name(),
+  fmt::print("{}: no point of the sweep uses {}, {} in all\n", look.name(),
              job::counted(orphans.size(), "job folder"), job::bytes_text(bytes));
   if (!look.options().yes && !confirmed()) {
     complain("nothing was deleted");

@@ -9,9 +9,9 @@
 
 #include "framework/core/error.h"
 #include "framework/core/share.h"
-#include "framework/driver/habits.h"
 #include "framework/driver/help.h"
 #include "framework/driver/subcommand_names.h"
+#include "framework/driver/unknown_options.h"
 #include "framework/slurm/cluster_profile_file.h"
 
 namespace tarflow::driver {
@@ -212,7 +212,7 @@ std::string help_text(const Words& words, const std::string& topic, const Parser
   const Subcommand* of = subcommand_named(topic.empty() ? words[0] : topic);
   // `--help run` is the topic of that name: what stands under `run:` in a sweep.
   if (of != nullptr && topic != "run") return parser.help_of(of->name);
-  return topic.empty() ? parser.help() : help_on(topic, options);
+  return topic.empty() || topic == kSubcommandsTopic ? parser.help() : help_on(topic, options);
 }
 
 // What a subcommand does not take though others do, and why.

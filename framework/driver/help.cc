@@ -8,16 +8,12 @@
 #include "framework/core/error.h"
 #include "framework/core/experiment.h"
 #include "framework/core/share.h"
+#include "framework/driver/subcommand_names.h"
 #include "framework/slurm/cluster_profile_file.h"
 #include "framework/sweep/help_topics.h"
-#include "framework/sweep/json_schema.h"
 
 namespace tarflow::driver {
 namespace {
-
-ExperimentSchemas schemas_of(const RunOptions& options) {
-  return read_experiment_schemas(share_folder(options.programs) / "experiments.json");
-}
 
 std::string range_text(const Field& field) {
   if (field.minimum && field.maximum)
@@ -58,9 +54,11 @@ constexpr const char* kClusters = "cluster profiles: --cluster";
 
 std::string clusters_text() {
   std::string text = fmt::format(
-      "{}\n\nA YAML file that says how jobs are put on a cluster: cluster.yaml in {} for every "
-      "sweep, clusters/NAME.yaml there or among the shipped ones for --cluster NAME, any file for "
-      "--cluster FILE. --cluster none is this machine.\n\n",
+      "{0}\n\nA profile is a YAML file that says how to submit jobs to a cluster.\n"
+      "  without --cluster   {1}/cluster.yaml, else that of the site, else this machine\n"
+      "  --cluster NAME      {1}/clusters/NAME.yaml, else that of the site or a shipped one\n"
+      "  --cluster ./FILE    this file\n"
+      "  --cluster none      this machine\n\nIts keys:\n",
       kClusters, slurm::config_folder().string());
   for (const slurm::ProfileKey& key : slurm::profile_keys()) {
     text += fmt::format("  {}: {}\n", key.name, key.description);
@@ -69,6 +67,10 @@ std::string clusters_text() {
 }
 
 }  // namespace
+
+ExperimentSchemas schemas_of(const RunOptions& options) {
+  return read_experiment_schemas(share_folder(options.programs) / "experiments.json");
+}
 
 std::string help_on(const std::string& topic, const RunOptions& options) {
   std::string list = "topics: this list\n";
@@ -81,16 +83,18 @@ std::string help_on(const std::string& topic, const RunOptions& options) {
   for (const sweep::HelpTopic& known : sweep::help_topics()) {
     if (listed(known.name, known.title)) return fmt::format("{}\n\n{}", known.title, known.text);
   }
+  std::string subcommands;
+  for (const Subcommand& known : kSubcommands) {
+    if (*known.what)
+      subcommands += fmt::format("{}{}", subcommands.empty() ? "" : ", ", known.name);
+  }
+  listed(kSubcommandsTopic, subcommands);
   if (listed("clusters", kClusters)) return clusters_text();
   for (const ExperimentSchema& schema : schemas_of(options)) {
     if (listed(schema.name, schema.description)) return experiment_text(schema);
   }
   if (topic == "topics") return list;
   throw Error(fmt::format("there is no help on `{}`", topic), did_you_mean(topic, names));
-}
-
-std::string schema_text(const RunOptions& options) {
-  return sweep::sweep_json_schema(schemas_of(options)).dump(2) + "\n";
 }
 
 }  // namespace tarflow::driver

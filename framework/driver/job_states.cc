@@ -104,7 +104,19 @@ class Makers {
   std::unordered_map<std::string, const job::Job*> by_key_;
 };
 
-std::string why_it_waits(const JobStatus& status, const Makers& makers, bool alive) {
+// For what a job that nothing holds back waits.
+std::string wait_for_device(const job::Plan& plan, bool alive) {
+  if (!alive) return "no run_sweep is at work on it";
+  const std::optional<process::LeaseHolder> holder = process::read_lease(plan.folder);
+  for (const char* choice : {" --only", " --retry-failed"}) {
+    if (holder && holder->command.find(choice) != std::string::npos)
+      return "no device is free, or the running run_sweep was told to leave it out";
+  }
+  return "no device is free";
+}
+
+std::string why_it_waits(const JobStatus& status, const Makers& makers,
+                         const std::string& for_device) {
   if (status.state == JobState::kQueued) {
     const slurm::ClusterJob& cluster = *status.cluster;
     return cluster.what == slurm::Verdict::What::kRunning ? "its task runs other jobs first"
@@ -115,7 +127,7 @@ std::string why_it_waits(const JobStatus& status, const Makers& makers, bool ali
     return fmt::format("it reads a file that job {} makes ({})", maker->hash,
                        job::job_label(makers.plan(), *maker));
   }
-  return alive ? "no device is free" : "no run_sweep is at work on it";
+  return for_device;
 }
 
 }  // namespace
@@ -123,6 +135,7 @@ std::string why_it_waits(const JobStatus& status, const Makers& makers, bool ali
 std::vector<JobStatus> job_states(const job::Plan& plan, bool alive,
                                   const slurm::ClusterView& cluster) {
   const Makers makers(plan);
+  const std::string for_device = wait_for_device(plan, alive);
   std::vector<JobStatus> states;
   states.reserve(plan.pending.size());
   for (const job::Job& job : plan.pending) {
@@ -138,7 +151,7 @@ std::vector<JobStatus> job_states(const job::Plan& plan, bool alive,
                      : status.attempts.failed() ? JobState::kFailed
                                                 : JobState::kInterrupted;
     }
-    status.why = why_it_waits(status, makers, alive);
+    status.why = why_it_waits(status, makers, for_device);
     states.push_back(std::move(status));
   }
   return states;

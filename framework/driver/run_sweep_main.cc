@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "framework/core/arguments.h"
+#include "framework/driver/check.h"
 #include "framework/driver/command_line.h"
+#include "framework/driver/dispatch.h"
 #include "framework/driver/help.h"
-#include "framework/driver/slurm_run.h"
-#include "framework/driver/sweeps.h"
 #include "framework/slurm/task.h"
 
 namespace tarflow::driver {
@@ -36,8 +36,7 @@ int main_of(int argc, char** argv) {
   line.options.command = typed(argc, argv);
   switch (line.options.action) {
     case Action::kSchema:
-      fmt::print("{}", schema_text(line.options));
-      return kAllDone;
+      return print_schema(line.options);
     case Action::kCheck:
       return check_cluster(line.options);
     case Action::kClusterTask:
@@ -49,7 +48,7 @@ int main_of(int argc, char** argv) {
     default:
       break;
   }
-  return act_on_sweeps(line.options);
+  return dispatch(line.options);
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <pwd.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -11,12 +10,13 @@
 
 #include "framework/core/error.h"
 #include "framework/core/share.h"
+#include "framework/driver/check.h"
 #include "framework/job/device.h"
 #include "framework/job/job_folder.h"
 #include "framework/process/cancel.h"
 #include "framework/process/process.h"
-#include "framework/slurm/check.h"
 #include "framework/slurm/cluster_profile_file.h"
+#include "framework/slurm/profile_difference.h"
 #include "framework/slurm/status.h"
 
 namespace tarflow::driver {
@@ -146,51 +146,21 @@ std::string steering_text(const slurm::ClusterProfile& profile) {
                              fmt::join(names, ", "), profile.name);
 }
 
-std::string user_name() {
-  const passwd* user = ::getpwuid(::getuid());
-  return user ? user->pw_name : std::to_string(::getuid());
-}
-
-std::string example_text(const slurm::ClusterProfile& profile, const std::string& example) {
-  return fmt::format(
-      "profile {} is the shipped example `{}` as it is: partition `{}`{} need not be yours",
-      profile.name, example, profile.partition,
-      profile.account.empty() ? "" : fmt::format(" and account `{}`", profile.account));
-}
-
-// A shipped example is submitted with only where the cluster has what it names.
-void require_fitting_example(const slurm::ClusterProfile& profile, const RunOptions& options,
-                             const slurm::Patience& patience) {
-  const std::string example = slurm::example_of(profile, shipped_profiles(options));
-  if (example.empty()) return;
-  const std::vector<slurm::Finding> found = slurm::check_profile(profile, user_name(), patience);
-  if (!slurm::any_bad(found)) return complain("note: " + example_text(profile, example));
-  throw Error(fmt::format("{}\n{}", example_text(profile, example), slurm::findings_text(found)),
-              "copy it to ~/.config/tarflow/cluster.yaml and correct what is WRONG; --check asks "
-              "again without submitting anything");
-}
-
 // Jobs that wait in the queue keep what they were submitted with.
 void say_changed_profile(const slurm::Standing& standing, const slurm::ClusterProfile& profile,
                          const std::string& sweep) {
   if (!profile.slurm()) return;
-  const Json now = to_json(profile);
   std::map<std::string, size_t> changes;  // text -> jobs
   for (const auto& [hash, held] : standing.held) {
     if (held.running) continue;
-    const Json then = to_json(standing.submissions.at(held.submission).submission.profile);
-    std::vector<std::string> differing;
-    for (const auto& [key, value] : now.items()) {
-      if (key == "name" || key == "poll" || then.value(key, Json()) == value) continue;
-      differing.push_back(
-          fmt::format("{} {}, now {}", key, then.value(key, Json()).dump(), value.dump()));
-    }
+    const std::vector<std::string> differing = slurm::profile_differences(
+        standing.submissions.at(held.submission).submission.profile, profile);
     if (!differing.empty()) ++changes[fmt::format("{}", fmt::join(differing, "; "))];
   }
   for (const auto& [text, jobs] : changes) {
     complain(fmt::format(
-        "{}: {} in the queue with an older cluster profile ({}). They keep it; to submit them with "
-        "the new one: --cancel, then the same command again",
+        "{}: {} in the queue with an older cluster profile ({}). They keep it. To submit them with "
+        "the new one: run_sweep cancel, then the same command again",
         sweep, job::counted(jobs, "job"), text));
   }
 }
@@ -214,26 +184,6 @@ void say_how_to_watch(const job::Plan& plan, size_t jobs) {
 
 fs::path shipped_profiles(const RunOptions& options) {
   return share_folder(options.programs) / "sweeps" / "clusters";
-}
-
-int check_cluster(const RunOptions& options) {
-  const slurm::ClusterProfile profile = profile_of(options);
-  if (!profile.slurm()) {
-    throw Error("--check asks a cluster, and no profile of one is chosen",
-                "add --cluster NAME, or write ~/.config/tarflow/cluster.yaml");
-  }
-  slurm::Patience patience;
-  patience.limit = std::chrono::minutes(1);
-  patience.notice = complain;
-  std::vector<slurm::Finding> found = slurm::check_profile(profile, user_name(), patience);
-  found.push_back(slurm::test_submission(profile, patience));
-  for (slurm::Finding& finding : slurm::check_shared_folder(options.results))
-    found.push_back(std::move(finding));
-  if (const std::string example = slurm::example_of(profile, shipped_profiles(options));
-      !example.empty())
-    found.push_back({slurm::Finding::Kind::kUnknown, example_text(profile, example), ""});
-  fmt::print("cluster profile {}\n{}", profile.name, slurm::findings_text(found));
-  return slurm::any_bad(found) ? kNotAllDone : kAllDone;
 }
 
 slurm::ClusterProfile profile_of(const RunOptions& options) {
@@ -369,7 +319,7 @@ std::string dry_run_on_slurm(const job::Plan& plan, const ExperimentSchemas& sch
   }
   if (const std::string example = slurm::example_of(profile, shipped_profiles(options));
       !example.empty())
-    text += fmt::format("{}; --check asks the cluster\n", example_text(profile, example));
+    text += fmt::format("{}; run_sweep check asks the cluster\n", example_text(profile, example));
   text += fmt::format("would be given to sbatch (profile {}):\n", profile.name);
   slurm::SlurmOptions slurm = slurm_options(plan, options, profile);
   slurm.rehearsal = true;

@@ -24,10 +24,6 @@ job::PlanOptions plan_options(const RunOptions& options, const slurm::ClusterPro
 // The folder of the profiles that come with the program.
 std::filesystem::path shipped_profiles(const RunOptions& options);
 
-// `run_sweep --check`: prints what can be known of the profile before anything is submitted.
-// Returns the exit status. Throws Error when Slurm is not here or does not answer.
-int check_cluster(const RunOptions& options);
-
 // Whether jobs compute on CPUs, here or on that cluster, as far as that can be told.
 bool on_cpu(const slurm::ClusterProfile& profile);
 // For a smoke run there.

@@ -137,7 +137,7 @@ std::string status_text(const job::Plan& plan, const slurm::ClusterView& cluster
   if (alive) text += fmt::format("run_sweep is running: {}\n", holder->str());
   const fs::path page = plan.folder / "report" / "report.html";
   if (std::error_code absent; fs::exists(page, absent))
-    text += fmt::format("what is done so far: {}\n", page.string());
+    text += fmt::format("page of the results so far: {}\n", page.string());
   size_t failed = 0;
   bool selectable = true;  // all of them, by --retry-failed
   for (const JobStatus& status : states) {
@@ -152,8 +152,8 @@ std::string status_text(const job::Plan& plan, const slurm::ClusterView& cluster
   }
   if (failed > kShown) text += fmt::format("  ... and {} more\n", failed - kShown);
   if (failed > 0 && !alive)
-    text += selectable ? "run them again with --retry-failed, or everything without it\n"
-                       : "the same command runs them again\n";
+    text += selectable ? "repeat the command to run them again, with --retry-failed only them\n"
+                       : "repeat the command to run them again\n";
   return text;
 }
 

@@ -305,7 +305,8 @@ std::map<std::filesystem::path, std::string> keys_of_makers(const sweep::Sweep& 
       maker = open.erase(maker);
     }
     if (open.size() == before) {
-      throw Error(fmt::format("{} is made of what is made of it", open.begin()->first.string()),
+      throw Error(fmt::format("the experiment that writes {} needs that file itself",
+                              open.begin()->first.string()),
                   "give one of the experiments another `output`");
     }
   }

@@ -18,6 +18,8 @@ namespace tarflow::job {
 namespace {
 
 constexpr size_t kShownValues = 3;
+constexpr size_t kCompared = 256;    // earlier points of which more than one setting is compared
+constexpr size_t kMostSettings = 3;  // that may differ from an earlier point which tells something
 
 // A point with everything that tells it from others.
 struct Known {
@@ -129,10 +131,14 @@ class WhyRun::Earlier {
                           more ? " or another" : ""),
               1};
     }
-    return {"new", "new", 1};
+    return compare_some(now, parts);
   }
 
  private:
+  struct Compared {
+    size_t point;
+    Parts parts;
+  };
   struct Rest {
     size_t field;
     uint64_t sum;
@@ -158,10 +164,34 @@ class WhyRun::Earlier {
     }
     const Parts parts(point);
     by_sum_.insert(parts.sum);
+    if (compared_.size() < kCompared) compared_.push_back({number, parts});
     for (size_t f = 0; f < parts.parts.size(); ++f) {
       if (point.schema->fields[f].identity == Identity::kNone) continue;
       by_rest_[{f, parts.sum - parts.parts[f]}].push_back(number);
     }
+  }
+
+  // With a few earlier points, for the nearest of them.
+  Why compare_some(const Known& now, const Parts& parts) const {
+    std::vector<size_t> fields;  // that differ from it
+    const Known* nearest = nullptr;
+    for (const Compared& other : compared_) {
+      if (points_[other.point].schema != now.schema) continue;
+      std::vector<size_t> differ;
+      for (size_t f = 0; f < parts.parts.size() && differ.size() <= kMostSettings; ++f) {
+        if (parts.parts[f] != other.parts.parts[f]) differ.push_back(f);
+      }
+      if (differ.size() > kMostSettings || (nearest && differ.size() >= fields.size())) continue;
+      nearest = &points_[other.point];
+      fields = std::move(differ);
+    }
+    if (!nearest) return {"new", "new", 1};
+    std::vector<std::string> texts;
+    for (const size_t f : fields) {
+      const Field& field = now.schema->fields[f];
+      texts.push_back(fmt::format("{} was {}", field.name, value_text(field, nearest->settings)));
+    }
+    return {"setting", fmt::format("{}", fmt::join(texts, ", ")), 1};
   }
 
   Why compare_contents(const Known& now, const std::vector<size_t>& others) const {
@@ -181,6 +211,7 @@ class WhyRun::Earlier {
   std::unordered_set<std::string> ids_;  // that the sweep has
   std::unordered_map<std::string, std::vector<size_t>> by_id_;
   std::unordered_set<uint64_t> by_sum_;
+  std::vector<Compared> compared_;
   std::unordered_map<Rest, std::vector<size_t>, HashRest> by_rest_;
 };
 

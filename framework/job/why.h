@@ -15,7 +15,7 @@ namespace tarflow::job {
 // A reason, with how many points of a job have it.
 struct Why {
   // "new": no earlier result is of a point like it
-  // "setting": an earlier point, which the sweep no longer has, differs in this one setting
+  // "setting": an earlier point, which the sweep no longer has, differs in these few settings
   // "content": the same point was planned with other contents of a file
   // "revision": the experiment's numbers have changed, so that results of before do not count
   // "device": the same point was planned for another model of device, and times count

@@ -231,8 +231,8 @@ constexpr const char* kOverrides =
   --set evaluate.num_images=100     in one experiment
   --set models.afhq.checkpoint=x.pth   --set run.retries=2   --set name=trial
 
---only CONDITION runs the points that match. Several conditions must all hold. Points without
-the setting do not match.
+--only CONDITION chooses the points that match, for run, plan, status, watch, log and cancel.
+Several conditions must all hold. Points without the setting do not match.
 
   --only cfg=2   --only cfg=0,2   --only 'cfg>=1'   --only 'cfg!=1'
   --only 'strategy=[7-8-32-10]'   --only experiment=evaluate   --only model=afhq

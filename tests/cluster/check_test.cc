@@ -28,7 +28,8 @@ TEST_F(Checks, AShippedExampleThatDoesNotFitIsNotSubmitted) {
                     HasSubstr("shipped example `lab`")));
   sweep("trial_sweep", 8, "{strategy: [For]}");
   EXPECT_NE(run("trial_sweep.yaml --cluster lab", "trial_sweep"), 0);
-  EXPECT_THAT(printed(), AllOf(HasSubstr("WRONG  partition gpu"), HasSubstr("--check asks again")));
+  EXPECT_THAT(printed(),
+              AllOf(HasSubstr("WRONG  partition gpu"), HasSubstr("run_sweep check asks again")));
   EXPECT_EQ(queue(), "");
 }
 
@@ -39,9 +40,9 @@ TEST_F(Checks, AProfileThatChangedAfterSubmittingIsTold) {
   profile("partition: main\ngpu_request: none\nextra: [--hold]\ntime: 20 min\n");
   run("trial_sweep.yaml --cluster trial.yaml", "again");
   EXPECT_THAT(printed("again"),
-              AllOf(HasSubstr("1 job in the queue with an older cluster profile (time 600.0, now "
-                              "1200.0)"),
-                    HasSubstr("--cancel, then the same command again")));
+              AllOf(HasSubstr("1 job in the queue with an older cluster profile (time was 10:00, "
+                              "is 20:00)"),
+                    HasSubstr("run_sweep cancel, then the same command again")));
   EXPECT_EQ(run("trial_sweep.yaml --cluster trial.yaml --cancel", "cancel"), 0)
       << printed("cancel");
 }

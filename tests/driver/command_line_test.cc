@@ -73,7 +73,10 @@ TEST(CommandLine, WhatMeansNothingForASubcommandIsRefusedWithTheLineWithoutIt) {
   EXPECT_THAT(said_of({"a.yaml", "--status", "--wait"}),
               AllOf(HasSubstr("status has no option --wait: it belongs to run"),
                     HasSubstr("write run_sweep a.yaml --status")));
-  EXPECT_THAT(said_of({"a.yaml", "--json"}), HasSubstr("it belongs to plan, status, log"));
+  EXPECT_THAT(said_of({"a.yaml", "--json"}),
+              AllOf(HasSubstr("it belongs to plan, status, log"),
+                    HasSubstr("write run_sweep plan a.yaml --json\n"),
+                    HasSubstr("or run_sweep status a.yaml --json\n")));
   EXPECT_THAT(said_of({"clean", "a.yaml", "--only", "cfg=1"}),
               AllOf(HasSubstr("would look unused"), HasSubstr("write run_sweep clean a.yaml")));
   EXPECT_THAT(said_of({"a.yaml", "--preview", "--smoke"}),
@@ -115,6 +118,7 @@ TEST(CommandLine, HelpNamesSubcommandsOlderFlagsAndExitStatuses) {
   }
   EXPECT_THAT(help, AllOf(Not(HasSubstr("cluster-task")), HasSubstr("--retry-failed"),
                           HasSubstr("3 another run_sweep"), HasSubstr("130 stopped")));
+  EXPECT_EQ(read_command_line({"--help", "subcommands"}, "bin").help, help);
   const std::string status = read_command_line({"status", "--help"}, "bin").help;
   EXPECT_THAT(status,
               AllOf(HasSubstr("run_sweep status"), HasSubstr("--json"), Not(HasSubstr("--force"))));

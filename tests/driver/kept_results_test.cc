@@ -234,7 +234,7 @@ TEST_F(KeptResults, CleanSparesWhatItCannotTellAndWhatSlurmHolds) {
   fs::remove_all(house_ / "results/demo/slurm");
   write_file(other / "job.json", "{");
   flip_a_byte(other / "result.h5");
-  EXPECT_THAT(run("demo.yaml --clean --yes").out, HasSubstr("it cannot be told what it holds"));
+  EXPECT_THAT(run("demo.yaml --clean --yes").out, HasSubstr("its contents cannot be identified"));
   EXPECT_TRUE(fs::exists(other / "result.h5"));
 }
 

@@ -157,7 +157,7 @@ TEST_F(Life, StatusNeedsNoLeaseAndTellsEveryState) {
   EXPECT_THAT(run("demo.yaml --status").out, Not(HasSubstr("report.html"))) << "there is none yet";
   write_file(house_ / "results/demo/report/report.html", "made between two jobs");
   const Finished after = run("demo.yaml --status");
-  EXPECT_THAT(after.out, HasSubstr("what is done so far: results/demo/report/report.html"));
+  EXPECT_THAT(after.out, HasSubstr("page of the results so far: results/demo/report/report.html"));
   EXPECT_THAT(after.out, HasSubstr("4 of 6 points done, 1 job failed"));
   EXPECT_THAT(after.out, AllOf(HasSubstr("ended with exit code 3 (1 attempt"), HasSubstr("log.txt"),
                                HasSubstr("--retry-failed")));

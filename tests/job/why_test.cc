@@ -88,7 +88,11 @@ TEST(WhyRun, ANearestEarlierPointTellsTheSetting) {
   bench.leave({kPlain});
   EXPECT_THAT(bench.whys({{{"num_images", 128}}}), ElementsAre("num_images was 64"));
   EXPECT_THAT(bench.whys({{{"cfg", 1.0}}}), ElementsAre("cfg was 0"));
-  EXPECT_THAT(bench.whys({{{"cfg", 1.0}, {"num_images", 128}}}), ElementsAre("new"));
+  EXPECT_THAT(bench.whys({{{"cfg", 1.0}, {"num_images", 128}}}),
+              ElementsAre("cfg was 0, num_images was 64"));
+  bench.leave({{{"cfg", 2.0}, {"num_images", 128}}});
+  EXPECT_THAT(bench.whys({{{"cfg", 1.0}, {"num_images", 128}}}), ElementsAre("cfg was 2"))
+      << "the nearest one";
 }
 
 TEST(WhyRun, APointThatTheSweepStillHasIsNotTakenForAnother) {

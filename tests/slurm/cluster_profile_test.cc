@@ -5,6 +5,7 @@
 
 #include "framework/core/error.h"
 #include "framework/slurm/cluster_profile_file.h"
+#include "framework/slurm/profile_difference.h"
 #include "tests/support/house.h"
 
 namespace tarflow::slurm {
@@ -73,6 +74,21 @@ poll: 30
   EXPECT_THAT(profile.setup, ElementsAre("module load cuda", "export A=\"b c\""));
   EXPECT_FALSE(profile.requeue);
   EXPECT_EQ(profile_from_json(to_json(profile)), profile);
+}
+
+TEST_F(Profiles, DifferencesAreReadable) {
+  const ClusterProfile then =
+      read("executor: slurm\npartition: gpu\ntime: 10 min\ngpu_type: a100\npoll: 20 s\n");
+  const ClusterProfile now = read(
+      "executor: slurm\npartition: gpu\ntime: 1 d\naccount: tp0\nextra: [--hold, --nice=5]\n"
+      "requeue: false\nmax_parallel: 4\nsignal_lead: 0\n");
+  EXPECT_THAT(
+      profile_differences(then, now),
+      ElementsAre("account was not stated, is tp0", "extra was not stated, is --hold, --nice=5",
+                  "gpu_type was a100, is not stated", "max_parallel was not stated, is 4",
+                  "requeue was true, is false", "signal_lead was 2:00, is never",
+                  "time was 10:00, is 24:00:00"));
+  EXPECT_THAT(profile_differences(then, then), ElementsAre());
 }
 
 TEST_F(Profiles, TimesHaveUnitsOrAreAsSlurmWritesThem) {

@@ -1,4 +1,4 @@
-#include "framework/driver/habits.h"
+#include "framework/driver/unknown_options.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -33,12 +33,12 @@ std::string said_of_files(const Words& arguments, const std::filesystem::path& f
   return "";
 }
 
-TEST(Habits, OwnOptionsAndTheirValuesAreLeftAlone) {
+TEST(UnknownOptions, OwnOptionsAndTheirValuesAreLeftAlone) {
   EXPECT_EQ(said_of({"a.yaml", "--set", "--resume", "--only", "-x", "--dry-run", "--results=r"}),
             "");
 }
 
-TEST(Habits, OptionsOfOthersAreAnsweredWithTheWholeLine) {
+TEST(UnknownOptions, OptionsOfOthersAreAnsweredWithTheWholeLine) {
   EXPECT_THAT(said_of({"a.yaml", "--resume"}), HasSubstr("write run_sweep a.yaml"));
   EXPECT_THAT(said_of({"a.yaml", "--overwrite", "--set", "cfg=[0, 1]"}),
               HasSubstr("write run_sweep a.yaml --force --set 'cfg=[0, 1]'"));
@@ -49,7 +49,7 @@ TEST(Habits, OptionsOfOthersAreAnsweredWithTheWholeLine) {
               HasSubstr("write run_sweep a.yaml --set run.workers=4"));
 }
 
-TEST(Habits, AnUnknownOptionWithAValueIsASetting) {
+TEST(UnknownOptions, AnUnknownOptionWithAValueIsASetting) {
   const std::string said = said_of({"a.yaml", "--num-images", "5"});
   EXPECT_THAT(said, HasSubstr("run_sweep has no option --num-images"));
   EXPECT_THAT(said, HasSubstr("run_sweep a.yaml --set num_images=5"));
@@ -58,14 +58,14 @@ TEST(Habits, AnUnknownOptionWithAValueIsASetting) {
   EXPECT_THAT(said_of({"a.yaml", "--whatever"}), HasSubstr("run_sweep --help lists them"));
 }
 
-TEST(Habits, AConditionAmongTheFilesIsASelection) {
+TEST(UnknownOptions, AConditionAmongTheFilesIsASelection) {
   const std::string said = said_of_files({"a.yaml", "strategy=[7-8-4-4]"}, "strategy=[7-8-4-4]");
   EXPECT_THAT(said, HasSubstr("`strategy=[7-8-4-4]` is not a sweep file"));
   EXPECT_THAT(said, HasSubstr("run_sweep a.yaml --only 'strategy=[7-8-4-4]'"));
   EXPECT_THAT(said, HasSubstr("run_sweep a.yaml --set 'strategy=[7-8-4-4]'"));
 }
 
-TEST(Habits, AFileOfNearlyThatNameIsNamed) {
+TEST(UnknownOptions, AFileOfNearlyThatNameIsNamed) {
   const Scratch folder;
   write_file(folder / "demo.yaml", "");
   for (const char* name : {"demo.yml", "demo"}) {

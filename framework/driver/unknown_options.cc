@@ -1,4 +1,4 @@
-#include "framework/driver/habits.h"
+#include "framework/driver/unknown_options.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 namespace {
 
 // What an option of another program is called here.
-struct Habit {
+struct ForeignOption {
   const char* option;
   const char* here;  // in its place, or the subcommand for it; "" for nothing
   bool value;        // a value follows, which stays
@@ -36,46 +36,47 @@ constexpr const char* kLog = "log prints the log of a job";
 constexpr const char* kStop = "cancel stops the running run_sweep";
 constexpr const char* kRun = "settings of `run:` are given by --set; see --help run";
 constexpr const char* kCluster = "--cluster names a cluster profile; see docs/clusters.md";
-constexpr std::array<Habit, 40> kHabits{{{"--resume", "", false, kGoesOn},
-                                         {"--continue", "", false, kGoesOn},
-                                         {"--skip-existing", "", false, kGoesOn},
-                                         {"--overwrite", "--force", false, kForce},
-                                         {"--rerun", "--force", false, kForce},
-                                         {"--recompute", "--force", false, kForce},
-                                         {"--restart", "--force", false, kForce},
-                                         {"--output", "--results", true, kResults},
-                                         {"--output-dir", "--results", true, kResults},
-                                         {"--outdir", "--results", true, kResults},
-                                         {"--out", "--results", true, kResults},
-                                         {"-o", "--results", true, kResults},
-                                         {"--config", "", true, kFile},
-                                         {"--config-file", "", true, kFile},
-                                         {"--file", "", true, kFile},
-                                         {"-c", "", true, kFile},
-                                         {"-f", "", true, kFile},
-                                         {"--multirun", "", false, kLists},
-                                         {"-m", "", false, kLists},
-                                         {"--filter", "--only", true, kOnly},
-                                         {"--select", "--only", true, kOnly},
-                                         {"--where", "--only", true, kOnly},
-                                         {"--override", "--set", true, kSet},
-                                         {"--test", "--smoke", false, kSmoke},
-                                         {"--debug", "--smoke", false, kSmoke},
-                                         {"--quick", "--smoke", false, kSmoke},
-                                         {"--plan", "plan", false, kPlan},
-                                         {"--preview", "plan", false, kPlan},
-                                         {"--dryrun", "plan", false, kPlan},
-                                         {"-n", "plan", false, kPlan},
-                                         {"--why", "plan", false, kPlan},
-                                         {"--progress", "status", false, kStatus},
-                                         {"--logs", "log", false, kLog},
-                                         {"--stop", "cancel", false, kStop},
-                                         {"--kill", "cancel", false, kStop},
-                                         {"--workers", "--set run.workers=", true, kRun},
-                                         {"--jobs", "--set run.workers=", true, kRun},
-                                         {"-j", "--set run.workers=", true, kRun},
-                                         {"--gpus", "--set run.gpus=", true, kRun},
-                                         {"--slurm", "--cluster", true, kCluster}}};
+constexpr std::array<ForeignOption, 40> kForeignOptions{
+    {{"--resume", "", false, kGoesOn},
+     {"--continue", "", false, kGoesOn},
+     {"--skip-existing", "", false, kGoesOn},
+     {"--overwrite", "--force", false, kForce},
+     {"--rerun", "--force", false, kForce},
+     {"--recompute", "--force", false, kForce},
+     {"--restart", "--force", false, kForce},
+     {"--output", "--results", true, kResults},
+     {"--output-dir", "--results", true, kResults},
+     {"--outdir", "--results", true, kResults},
+     {"--out", "--results", true, kResults},
+     {"-o", "--results", true, kResults},
+     {"--config", "", true, kFile},
+     {"--config-file", "", true, kFile},
+     {"--file", "", true, kFile},
+     {"-c", "", true, kFile},
+     {"-f", "", true, kFile},
+     {"--multirun", "", false, kLists},
+     {"-m", "", false, kLists},
+     {"--filter", "--only", true, kOnly},
+     {"--select", "--only", true, kOnly},
+     {"--where", "--only", true, kOnly},
+     {"--override", "--set", true, kSet},
+     {"--test", "--smoke", false, kSmoke},
+     {"--debug", "--smoke", false, kSmoke},
+     {"--quick", "--smoke", false, kSmoke},
+     {"--plan", "plan", false, kPlan},
+     {"--preview", "plan", false, kPlan},
+     {"--dryrun", "plan", false, kPlan},
+     {"-n", "plan", false, kPlan},
+     {"--why", "plan", false, kPlan},
+     {"--progress", "status", false, kStatus},
+     {"--logs", "log", false, kLog},
+     {"--stop", "cancel", false, kStop},
+     {"--kill", "cancel", false, kStop},
+     {"--workers", "--set run.workers=", true, kRun},
+     {"--jobs", "--set run.workers=", true, kRun},
+     {"-j", "--set run.workers=", true, kRun},
+     {"--gpus", "--set run.gpus=", true, kRun},
+     {"--slurm", "--cluster", true, kCluster}}};
 constexpr std::array<const char*, 7> kWithValue{
     "--set", "--only", "--log", "--cluster", "--results", "--programs", "--cluster-task"};
 
@@ -117,12 +118,13 @@ Written written_at(const std::vector<std::string>& arguments, size_t index) {
 }
 
 [[noreturn]] void answer(const std::vector<std::string>& arguments, size_t index,
-                         const Habit& habit, const Written& written) {
-  const std::string what = fmt::format("run_sweep has no option {}: {}", written.option, habit.why);
-  if (subcommand_named(habit.here) != nullptr)
-    throw Error(what, "write " + command_of(habit.here, arguments, index, 1));
-  const bool takes = habit.value && written.value;
-  std::string words = habit.here;
+                         const ForeignOption& foreign, const Written& written) {
+  const std::string what =
+      fmt::format("run_sweep has no option {}: {}", written.option, foreign.why);
+  if (subcommand_named(foreign.here) != nullptr)
+    throw Error(what, "write " + command_of(foreign.here, arguments, index, 1));
+  const bool takes = foreign.value && written.value;
+  std::string words = foreign.here;
   if (takes) {
     const bool joined = words.empty() || words.ends_with('=');
     words += (joined ? "" : " ") + shell_word(*written.value);
@@ -159,17 +161,23 @@ std::string setting_named(const std::string& option) {
                           with("--set "), with("--only "), near.empty() ? "" : "\n  or " + near));
 }
 
-// Of an option that other subcommands have.
+// Of an option that other subcommands have: the line without it or, where no subcommand was named,
+// the lines of those that have it.
 [[noreturn]] void refuse_here(const std::vector<std::string>& arguments, size_t index,
                               const Written& written, const OwnOptions& own) {
   const std::vector<std::string>& owners = own.elsewhere.at(written.option);
   std::string why = own.why_not ? own.why_not(own.subcommand, written.option) : "";
-  if (why.empty()) {
-    why = fmt::format("it belongs to {}", fmt::join(owners, ", "));
-  }
+  if (why.empty()) why = fmt::format("it belongs to {}", fmt::join(owners, ", "));
   const size_t count = takes_value(written.option) ? written.count : 1;
+  std::string lines = command_with(arguments, index, count, "");
+  if (own.subcommand == "run" && subcommand_named(arguments[0]) == nullptr) {
+    lines.clear();
+    for (const std::string& owner : owners) {
+      lines += (lines.empty() ? "" : "\n  or ") + command_of(owner, arguments, arguments.size(), 0);
+    }
+  }
   throw Error(fmt::format("{} has no option {}: {}", own.subcommand, written.option, why),
-              "write " + command_with(arguments, index, count, ""));
+              "write " + lines);
 }
 
 // "cfg=1", "strategy!=For": what --only takes.
@@ -228,10 +236,10 @@ void require_own_options(const std::vector<std::string>& arguments, const OwnOpt
     if (std::find(own.names.begin(), own.names.end(), written.option) != own.names.end()) continue;
     const auto elsewhere = own.elsewhere.find(written.option);
     if (elsewhere != own.elsewhere.end()) refuse_here(arguments, i, written, own);
-    const auto habit = std::find_if(kHabits.begin(), kHabits.end(), [&](const Habit& known) {
-      return written.option == known.option;
-    });
-    if (habit != kHabits.end()) answer(arguments, i, *habit, written);
+    const auto foreign =
+        std::find_if(kForeignOptions.begin(), kForeignOptions.end(),
+                     [&](const ForeignOption& known) { return written.option == known.option; });
+    if (foreign != kForeignOptions.end()) answer(arguments, i, *foreign, written);
     refuse(arguments, i, written, own.names);
   }
 }

@@ -7,6 +7,6 @@ namespace tarflow::driver {
 
 // Reads all files and does with one sweep after another what `options` say. Returns the exit
 // status: the highest one. Throws Error for bad input, before anything runs.
-int act_on_sweeps(const RunOptions& options);
+int dispatch(const RunOptions& options);
 
 }  // namespace tarflow::driver

@@ -1,4 +1,5 @@
-// Arguments as other programs take them, each answered with the line that does it here.
+// Options and words that a subcommand does not take, each answered with the line that does it here:
+// those of other subcommands, of other programs, and slips.
 #pragma once
 
 #include <filesystem>

@@ -1,4 +1,4 @@
-#include "framework/driver/sweeps.h"
+#include "framework/driver/dispatch.h"
 
 #include <fmt/format.h>
 
@@ -7,6 +7,7 @@
 
 #include "framework/core/error.h"
 #include "framework/core/share.h"
+#include "framework/driver/help.h"
 #include "framework/driver/look.h"
 #include "framework/job/file_facts.h"
 #include "framework/process/lease.h"
@@ -37,7 +38,7 @@ std::vector<sweep::Sweep> load_all(const RunOptions& options, const ExperimentSc
     for (const Problem& warning : sweeps.back().warnings) complain("warning: " + warning.str());
     if (!names.insert(sweeps.back().name).second) {
       problems.push_back({Place{file.string()},
-                          fmt::format("a second sweep is named {}", sweeps.back().name),
+                          fmt::format("two of the sweeps are named {}", sweeps.back().name),
                           "give it a `name:` of its own", ""});
     }
   }
@@ -47,9 +48,9 @@ std::vector<sweep::Sweep> load_all(const RunOptions& options, const ExperimentSc
 
 }  // namespace
 
-int act_on_sweeps(const RunOptions& options) {
+int dispatch(const RunOptions& options) {
   const fs::path share = share_folder(options.programs);
-  const ExperimentSchemas schemas = read_experiment_schemas(share / "experiments.json");
+  const ExperimentSchemas schemas = schemas_of(options);
   int status = kAllDone;
   for (sweep::Sweep& sweep : load_all(options, schemas, share)) {
     int one = kHeld;

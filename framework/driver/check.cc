@@ -1,0 +1,64 @@
+// run_sweep check: does the cluster have what the profile asks for?
+#include "framework/driver/check.h"
+
+#include <fmt/format.h>
+#include <pwd.h>
+#include <unistd.h>
+
+#include "framework/core/error.h"
+#include "framework/driver/look.h"
+#include "framework/driver/slurm_run.h"
+#include "framework/slurm/check.h"
+#include "framework/slurm/cluster_profile_file.h"
+
+namespace tarflow::driver {
+namespace {
+
+std::string user_name() {
+  const passwd* user = ::getpwuid(::getuid());
+  return user ? user->pw_name : std::to_string(::getuid());
+}
+
+}  // namespace
+
+std::string example_text(const slurm::ClusterProfile& profile, const std::string& example) {
+  return fmt::format(
+      "profile {} is the shipped example `{}` as it is: partition `{}`{} need not be yours",
+      profile.name, example, profile.partition,
+      profile.account.empty() ? "" : fmt::format(" and account `{}`", profile.account));
+}
+
+// A shipped example is submitted with only where the cluster has what it names.
+void require_fitting_example(const slurm::ClusterProfile& profile, const RunOptions& options,
+                             const slurm::Patience& patience) {
+  const std::string example = slurm::example_of(profile, shipped_profiles(options));
+  if (example.empty()) return;
+  const std::vector<slurm::Finding> found = slurm::check_profile(profile, user_name(), patience);
+  if (!slurm::any_bad(found)) return complain("note: " + example_text(profile, example));
+  throw Error(
+      fmt::format("{}\n{}", example_text(profile, example), slurm::findings_text(found)),
+      "copy it to ~/.config/tarflow/cluster.yaml and correct what is WRONG; run_sweep check asks "
+      "again without submitting anything");
+}
+
+int check_cluster(const RunOptions& options) {
+  const slurm::ClusterProfile profile = profile_of(options);
+  if (!profile.slurm()) {
+    throw Error("check asks a cluster about its profile, and no profile of a cluster is chosen",
+                "add --cluster NAME, or write ~/.config/tarflow/cluster.yaml");
+  }
+  slurm::Patience patience;
+  patience.limit = std::chrono::minutes(1);
+  patience.notice = complain;
+  std::vector<slurm::Finding> found = slurm::check_profile(profile, user_name(), patience);
+  found.push_back(slurm::test_submission(profile, patience));
+  for (slurm::Finding& finding : slurm::check_shared_folder(options.results))
+    found.push_back(std::move(finding));
+  if (const std::string example = slurm::example_of(profile, shipped_profiles(options));
+      !example.empty())
+    found.push_back({slurm::Finding::Kind::kUnknown, example_text(profile, example), ""});
+  fmt::print("cluster profile {}\n{}", profile.name, slurm::findings_text(found));
+  return slurm::any_bad(found) ? kNotAllDone : kAllDone;
+}
+
+}  // namespace tarflow::driver
