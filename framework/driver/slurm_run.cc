@@ -313,7 +313,7 @@ job::Task task_of(const job::Plan& plan, std::shared_ptr<const job::Job> job,
 SlurmRan run_on_slurm(const job::Plan& plan, const slurm::Standing& standing,
                       const ExperimentSchemas& schemas, const RunOptions& options,
                       const slurm::ClusterProfile& profile, const process::Lease& lease,
-                      job::Estimator& estimator, const std::function<void()>& job_ended) {
+                      job::Estimator& estimator, LivePage& page) {
   slurm::SlurmOptions slurm = slurm_options(plan, options, profile);
   slurm.patience = patience_of(lease, profile);
   if (const std::string text = steering_text(profile); !text.empty() && !plan.pending.empty()) {
@@ -324,8 +324,9 @@ SlurmRan run_on_slurm(const job::Plan& plan, const slurm::Standing& standing,
   LoopOptions on = loop_options(plan, profile, lease, signals);
   on.done = [&](const job::Job& job, double seconds) {
     estimator.learn_result(job, seconds, job::JobFolder{plan.jobs_folder() / job.hash});
-    job_ended();
+    page.job_ended();
   };
+  on.page = [&](bool quiet) { return page.look(quiet); };
   slurm::SlurmDriver driver(slurm);
   const size_t most = standing.held.size() + plan.pending.size();
   job::Progress progress(stderr, ::isatty(STDERR_FILENO) != 0, most, static_cast<double>(most));

@@ -97,13 +97,16 @@ std::vector<JobFolder> folders_in(const fs::path& jobs_folder) {
   return folders;
 }
 
-JobStore::JobStore(fs::path folder) : folder_(std::move(folder)) {
+JobStore::JobStore(fs::path folder) : folder_(std::move(folder)) { reload(); }
+
+void JobStore::reload() {
   std::error_code ignored;
   if (!fs::exists(folder_ / "index.json", ignored)) return;
   try {
     const Json json = read_json_file(folder_ / "index.json");
     if (json.at("version") != kIndexVersion) return;
-    known_.reserve(json.at("jobs").size());
+    std::unordered_map<std::string, Known> all;
+    all.reserve(json.at("jobs").size());
     for (const auto& [name, entry] : json.at("jobs").items()) {
       Known known{entry.at("job").get<std::string>(),
                   entry.at("result").get<std::string>(),
@@ -113,10 +116,11 @@ JobStore::JobStore(fs::path folder) : folder_(std::move(folder)) {
       for (const Json& point : entry.at("points")) {
         known.points.emplace_back(point.at(0).get<std::string>(), point.at(1).get<std::string>());
       }
-      known_.emplace(name, std::move(known));
+      all.emplace(name, std::move(known));
     }
+    known_ = std::move(all);
   } catch (const std::exception&) {
-    known_.clear();
+    // What is known stays; without that, results are read again.
   }
 }
 

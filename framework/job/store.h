@@ -101,6 +101,8 @@ class JobStore {
   // would be taken for undone.
   DonePoints find_done(const Jobs& jobs);
 
+  // Takes what another process learnt and saved meanwhile.
+  void reload();
   // Keeps what was learnt, if anything. An index that cannot be written costs time and nothing
   // else.
   void save() const;
