@@ -109,9 +109,10 @@ class JobStore {
 
  private:
   struct Known {
-    std::string job_stamp, result_stamp, sha256;
+    std::string job, result, sha256;  // stamps of its files, and the hash of the result
     int64_t generation = 0;
     std::vector<std::pair<std::string, std::string>> points;  // id, key
+    NLOHMANN_DEFINE_TYPE_INTRUSIVE(Known, job, result, sha256, generation, points)
   };
 
   struct Bad {
