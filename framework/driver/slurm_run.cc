@@ -339,6 +339,12 @@ SlurmRan run_on_slurm(const job::Plan& plan, const slurm::Standing& standing,
   loop.submit();
   say_submitted(plan, driver);
   ran.jobs = driver.submitted() + held;
+  if (driver.waiting() > 0) {
+    complain(
+        fmt::format("{}: {} not submitted yet, since max_queued or Slurm has no room for more; "
+                    "--wait submits them as others end",
+                    plan.sweep.name, job::counted(driver.waiting(), "job")));
+  }
   if (!options.wait) {
     say_how_to_watch(plan, ran.jobs);
     ran.ran = loop.ran();

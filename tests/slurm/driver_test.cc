@@ -241,6 +241,58 @@ TEST_F(Driver, CancelledTasksAreNotedAndTakenBack) {
   EXPECT_EQ(slurm_.cancelled.back(), "7") << "all at once";
 }
 
+TEST_F(Driver, TheQueueIsToppedUpAsItEmpties) {
+  SlurmOptions few = options();
+  few.profile.max_queued = 2;
+  SlurmDriver driver(few);
+  driver.submit({task("a"), task("b"), task("c"), task("d")});
+  EXPECT_EQ(slurm_.arrays.at(7).size(), 2u);
+  EXPECT_EQ(driver.waiting(), 2u);
+  now_ += seconds(15);
+  driver.poll();
+  EXPECT_EQ(slurm_.arrays.size(), 1u) << "it is full";
+  finish("a");
+  finish("b");
+  slurm_.arrays[7] = {"COMPLETED", "COMPLETED"};
+  now_ += seconds(15);
+  driver.poll();
+  EXPECT_EQ(slurm_.arrays.at(8).size(), 2u);
+  EXPECT_EQ(driver.waiting(), 0u);
+}
+
+TEST_F(Driver, ReadersDoNotOvertakeMakersThatWaitForRoom) {
+  SlurmOptions few = options();
+  few.profile.max_queued = 1;
+  SlurmDriver driver(few);
+  job::Task reader = task("a");  // its turn comes first
+  reader.after = {"c"};
+  driver.submit({task("b"), task("c")});
+  driver.submit({reader});
+  EXPECT_EQ(driver.waiting(), 2u);
+  finish("b");
+  slurm_.arrays[7] = {"COMPLETED"};
+  now_ += seconds(15);
+  driver.poll();
+  ASSERT_EQ(submissions().size(), 2u);
+  EXPECT_THAT(submissions()[1].tasks, ElementsAre(ElementsAre("c")));
+}
+
+TEST_F(Driver, ALimitOfSlurmsIsWaitedFor) {
+  driver_.submit({task("a")});
+  slurm_.refusal =
+      "sbatch: error: AssocMaxSubmitJobLimit\nsbatch: error: Batch job submission "
+      "failed: Job violates accounting/QOS policy (job submit limit, user's size "
+      "and/or time limits)";
+  driver_.submit({task("b")});
+  EXPECT_EQ(driver_.waiting(), 1u);
+  slurm_.refusal.clear();
+  finish("a");
+  slurm_.arrays[7] = {"COMPLETED"};
+  look();
+  EXPECT_EQ(driver_.waiting(), 0u);
+  EXPECT_EQ(slurm_.arrays.size(), 2u);
+}
+
 TEST_F(Driver, WhatSlurmRefusesIsAnError) {
   slurm_.refusal = "sbatch: error: invalid partition specified: nowhere";
   try {
