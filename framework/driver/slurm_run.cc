@@ -113,6 +113,8 @@ size_t adopt(const job::Plan& plan, const slurm::Standing& standing,
           job::read_job(job::JobFolder{plan.jobs_folder() / hash}.job()));
       job::Task task = task_on_slurm(plan, job, schemas, estimator);
       task.turn = ++jobs;
+      const auto& tries = standing.submissions.at(held.submission).submission.tries;
+      if (const auto before = tries.find(hash); before != tries.end()) task.tries = before->second;
       driver.adopt(task, standing, held);
       loop.add(std::move(task), /*given=*/true);
     } catch (const Error&) {

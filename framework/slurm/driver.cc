@@ -56,6 +56,7 @@ void SlurmDriver::adopt(const job::Task& task, const Standing& standing, const H
                               State::kQueued,
                               known.folder,
                               {known.submission.job_id, static_cast<int64_t>(held.task)}};
+  avoided_.insert(known.submission.avoided.begin(), known.submission.avoided.end());
 }
 
 const ClusterFacts& SlurmDriver::facts() {
@@ -152,7 +153,9 @@ std::vector<std::string> SlurmDriver::open_arrays() const {
 std::vector<std::string> SlurmDriver::nodes_to_avoid() const {
   std::vector<TaskEvidence> ended;
   for (const auto& [task, evidence] : evidence_) ended.push_back(evidence);
-  return bad_nodes(ended);
+  std::set<std::string> nodes = avoided_;
+  for (std::string& node : bad_nodes(ended)) nodes.insert(std::move(node));
+  return {nodes.begin(), nodes.end()};
 }
 
 Submission SlurmDriver::submission_of(const TaskArray& array, Turns::Turn turn) const {
@@ -163,7 +166,8 @@ Submission SlurmDriver::submission_of(const TaskArray& array, Turns::Turn turn) 
   submission.behind = std::move(turn.behind);
   submission.profile = options_.profile;
   submission.profile.max_parallel = turn.parallel;
-  for (const std::string& node : nodes_to_avoid()) {
+  submission.avoided = nodes_to_avoid();
+  for (const std::string& node : submission.avoided) {
     std::string& exclude = submission.profile.exclude;
     exclude += (exclude.empty() ? "" : ",") + node;
   }
@@ -172,6 +176,8 @@ Submission SlurmDriver::submission_of(const TaskArray& array, Turns::Turn turn) 
     std::vector<std::string>& hashes = submission.tasks.emplace_back();
     for (const QueuedJob& job : task) {
       hashes.push_back(job.job->hash);
+      const int64_t tries = tracked_.at(hashes.back()).task.tries;
+      if (tries > 0) submission.tries[hashes.back()] = tries;
       if (job.timed) submission.timed.insert(job.job->hash);
     }
   }

@@ -83,6 +83,7 @@ class SlurmDriver : public job::Executor {
   std::string scripts_;
   std::map<std::string, Tracked> tracked_;   // by the job's hash
   std::map<TaskId, TaskEvidence> evidence_;  // of tasks that have ended
+  std::set<std::string> avoided_;            // nodes that an earlier run_sweep found to be bad
   TaskStates ends_;  // how tasks ended; Slurm is not asked again about a submission that is over
   Queue queue_;
   std::chrono::steady_clock::time_point next_look_ = {};

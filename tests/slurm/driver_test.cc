@@ -181,6 +181,21 @@ TEST_F(Driver, ATaskThatIsLostMayBeGivenAgainAsOftenAsTheProfileSays) {
   EXPECT_EQ(submissions().back().profile.exclude, "n1") << "where it was lost";
 }
 
+TEST_F(Driver, ANewDriverKnowsTheTriesAndBadNodesOfTheLast) {
+  driver_.submit({task("a")});
+  slurm_.arrays[7] = {"NODE_FAIL"};
+  ASSERT_THAT(look_until_told(), ElementsAre("failed a"));
+  driver_.submit({task("a", 1)});
+  EXPECT_EQ(submissions().back().tries.at("a"), 1);
+  SlurmDriver next(options());
+  Queue queue(options().patience);
+  const Standing standing =
+      standing_of(house_ / "results/demo", queue, options().patience, [](const Problem&) {});
+  next.adopt(task("a", 1), standing, standing.held.at("a"));
+  next.submit({task("b")});
+  EXPECT_EQ(submissions().back().profile.exclude, "n1");
+}
+
 TEST_F(Driver, AJobThatFailedInItsTaskIsNotGivenAgain) {
   driver_.submit({task("a")});
   const SubmissionFolder where{house_ / "results/demo/slurm" / submissions().front().name};
