@@ -16,6 +16,7 @@
 #include <sstream>
 #include <thread>
 
+#include "framework/core/cores.h"
 #include "framework/core/error.h"
 #include "framework/core/file.h"
 
@@ -112,7 +113,7 @@ std::vector<std::string> draw_plots(const std::vector<Plot>& plots, const fs::pa
     Clock::time_point end;
   };
   std::map<pid_t, Drawing> running;
-  const size_t at_once = std::max(1U, std::thread::hardware_concurrency());
+  const auto at_once = static_cast<size_t>(usable_cores());
   const auto finish_one = [&] {
     for (;; std::this_thread::sleep_for(kTick)) {
       for (auto& [process, drawing] : running) {

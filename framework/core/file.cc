@@ -30,9 +30,7 @@ void sync_path(const fs::path& path, int flags) {
   }
 }
 
-fs::path aside_of(const fs::path& path) {
-  return path.parent_path() / fmt::format(".{}.{}.part", path.filename().string(), ::getpid());
-}
+fs::path aside_of(const fs::path& path) { return tarflow::aside_of(path, ::getpid()); }
 
 void make_folder(const fs::path& folder) {
   std::error_code failed;
@@ -58,6 +56,10 @@ void write_bytes(const fs::path& to, const fs::path& named, std::string_view con
 }
 
 }  // namespace
+
+fs::path aside_of(const fs::path& path, int64_t process) {
+  return path.parent_path() / fmt::format(".{}.{}.part", path.filename().string(), process);
+}
 
 std::string read_file(const fs::path& path) {
   const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);

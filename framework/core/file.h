@@ -1,6 +1,7 @@
 // Files written so that a crash or a full disk never leaves half of one.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -17,6 +18,8 @@ std::string read_file(const std::filesystem::path& path);
 // the temporary file is removed and nothing changes. Throws Error when the file system refuses.
 void write_aside(const std::filesystem::path& path,
                  const std::function<void(const std::filesystem::path&)>& write);
+// That path: what a process leaves behind when it is killed meanwhile.
+std::filesystem::path aside_of(const std::filesystem::path& path, int64_t process);
 void write_file(const std::filesystem::path& path, std::string_view content);
 
 // Many files of one folder, by name and content. Each is written as by write_file, and the folder

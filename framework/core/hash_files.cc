@@ -4,6 +4,7 @@
 #include <atomic>
 #include <thread>
 
+#include "framework/core/cores.h"
 #include "framework/core/error.h"
 #include "framework/core/hash.h"
 
@@ -21,7 +22,7 @@ std::vector<std::string> sha256_files(std::span<const std::string> paths) {
     }
   };
   std::vector<std::jthread> threads;
-  const size_t cores = std::max(1u, std::thread::hardware_concurrency());
+  const auto cores = static_cast<size_t>(usable_cores());
   for (size_t i = 1; i < std::min(cores, paths.size()); ++i) threads.emplace_back(work);
   work();
   threads.clear();

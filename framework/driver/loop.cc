@@ -91,6 +91,12 @@ void Loop::submit() {
 
 bool Loop::goes_on() const { return !left_ && (running_ > 0 || (open_ > 0 && !stopping_)); }
 
+bool Loop::quiet() const {
+  return executor_.outlives() || std::none_of(entries_.begin(), entries_.end(), [](const Entry& e) {
+           return e.running && e.task.timed;
+         });
+}
+
 Ran Loop::run() {
   try {
     while (goes_on()) step();
@@ -108,6 +114,7 @@ void Loop::step() {
   drop_dependents();
   answer_when_stopped();
   if (!goes_on()) return;
+  executor_.hold_timed(options_.page(quiet()));
   progress_.redraw();
   const auto tick = ended ? std::chrono::milliseconds(0) : kTick;
   if (const std::optional<int> signal = options_.wait(tick)) react(*signal);

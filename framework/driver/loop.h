@@ -26,6 +26,9 @@ struct LoopOptions {
   std::function<std::optional<process::CancelRequest>()> cancelled = [] { return std::nullopt; };
   std::function<void(const process::CancelAnswer&)> answer = [](const process::CancelAnswer&) {};
   std::function<void(const job::Job&, double seconds)> done = [](const job::Job&, double) {};
+  // Called some times a second; `quiet`: no job runs here whose time counts. While it returns true
+  // none begins.
+  std::function<bool(bool quiet)> page = [](bool) { return false; };
 };
 
 struct Ran {
@@ -65,6 +68,7 @@ class Loop {
   };
 
   bool goes_on() const;
+  bool quiet() const;
   void step();
   std::vector<const Entry*> makers(const Entry& entry) const;
   bool may_give(const Entry& entry) const;

@@ -10,6 +10,7 @@
 
 #include "framework/core/aside.h"
 #include "framework/core/error.h"
+#include "framework/core/file.h"
 #include "framework/driver/job_states.h"
 #include "framework/driver/live_page.h"
 #include "framework/driver/loop.h"
@@ -103,20 +104,34 @@ void write_progress(const job::Plan& plan, size_t done, bool over) {
 // What is done so far, merged, and its report. Nothing that fails here stops a sweep: the tables
 // at its end tell.
 void make_live_page(const job::Plan& plan, job::JobStore& store, const fs::path& analyze) {
-  try {
-    const job::DonePoints done = store.find_done(plan.all);
-    if (done.by_key.empty()) return;
-    write_progress(plan, done.by_key.size(), false);
-    merge_done(plan, done);
-    process::output_of({analyze.string(), plan.record().string()}, std::chrono::minutes(10));
-  } catch (const std::exception&) {
-  }
+  const job::DonePoints done = store.find_done(plan.all);
+  if (done.by_key.empty()) return;
+  store.save();
+  write_progress(plan, done.by_key.size(), false);
+  merge_done(plan, done);
+  process::run_program({analyze.string(), plan.record().string()});
 }
 
 LivePage live_page(const job::Plan& plan, job::JobStore& store, const RunOptions& options) {
-  return {[&plan, &store, analyze = options.programs / "analyze"] {
-            make_live_page(plan, store, analyze);
-          },
+  const auto maker = std::make_shared<pid_t>(0);
+  return {{.begin =
+               [=, &plan, &store, analyze = options.programs / "analyze"] {
+                 *maker = process::run_aside([&] { make_live_page(plan, store, analyze); });
+               },
+           .ended =
+               [=, &store] {
+                 if (!process::poll_exit(*maker)) return false;
+                 store.reload();  // what the other process learnt
+                 return true;
+               },
+           .stop =
+               [=, &plan] {
+                 int status = 0;
+                 process::signal_group(*maker, SIGKILL);
+                 process::wait_for_child(*maker, status, 0);
+                 std::error_code ignored;
+                 fs::remove(aside_of(plan.record(), *maker), ignored);
+               }},
           kPageInterval};
 }
 
@@ -140,6 +155,7 @@ Ran run_jobs(const job::Plan& plan, const ExperimentSchemas& schemas, const RunO
     estimator.learn_result(job, seconds, job::JobFolder{plan.jobs_folder() / job.hash});
     page.job_ended();
   };
+  loop_options.page = [&](bool quiet) { return page.look(quiet); };
   local::Runner runner({plan.jobs_folder(), options.programs / "run_job"},
                        local::Pool(local::this_machine()));
   Loop loop(loop_options, runner, progress);
@@ -224,8 +240,8 @@ int run_plan_on_slurm(const job::Plan& plan, const slurm::Standing& standing,
                       job::JobStore& store) {
   job::Estimator estimator(schemas, plan.device, plan.cache());
   LivePage page = live_page(plan, store, options);
-  const SlurmRan there = run_on_slurm(plan, standing, schemas, options, profile, lease, estimator,
-                                      [&] { page.job_ended(); });
+  const SlurmRan there =
+      run_on_slurm(plan, standing, schemas, options, profile, lease, estimator, page);
   const Ran& ran = there.ran;
   const job::DonePoints done = store.find_done(plan.all);
   store.save();

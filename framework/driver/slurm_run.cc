@@ -113,6 +113,8 @@ size_t adopt(const job::Plan& plan, const slurm::Standing& standing,
           job::read_job(job::JobFolder{plan.jobs_folder() / hash}.job()));
       job::Task task = task_on_slurm(plan, job, schemas, estimator);
       task.turn = ++jobs;
+      const auto& tries = standing.submissions.at(held.submission).submission.tries;
+      if (const auto before = tries.find(hash); before != tries.end()) task.tries = before->second;
       driver.adopt(task, standing, held);
       loop.add(std::move(task), /*given=*/true);
     } catch (const Error&) {
@@ -263,7 +265,7 @@ job::Task task_of(const job::Plan& plan, std::shared_ptr<const job::Job> job,
 SlurmRan run_on_slurm(const job::Plan& plan, const slurm::Standing& standing,
                       const ExperimentSchemas& schemas, const RunOptions& options,
                       const slurm::ClusterProfile& profile, const process::Lease& lease,
-                      job::Estimator& estimator, const std::function<void()>& job_ended) {
+                      job::Estimator& estimator, LivePage& page) {
   slurm::SlurmOptions slurm = slurm_options(plan, options, profile);
   slurm.patience = patience_of(lease, profile);
   if (const std::string text = steering_text(profile); !text.empty() && !plan.pending.empty()) {
@@ -274,8 +276,9 @@ SlurmRan run_on_slurm(const job::Plan& plan, const slurm::Standing& standing,
   LoopOptions on = loop_options(plan, profile, lease, signals);
   on.done = [&](const job::Job& job, double seconds) {
     estimator.learn_result(job, seconds, job::JobFolder{plan.jobs_folder() / job.hash});
-    job_ended();
+    page.job_ended();
   };
+  on.page = [&](bool quiet) { return page.look(quiet); };
   slurm::SlurmDriver driver(slurm);
   const size_t most = standing.held.size() + plan.pending.size();
   job::Progress progress(stderr, ::isatty(STDERR_FILENO) != 0, most, static_cast<double>(most));
@@ -288,6 +291,12 @@ SlurmRan run_on_slurm(const job::Plan& plan, const slurm::Standing& standing,
   loop.submit();
   say_submitted(plan, driver);
   ran.jobs = driver.submitted() + held;
+  if (driver.waiting() > 0) {
+    complain(
+        fmt::format("{}: {} not submitted yet, since max_queued or Slurm has no room for more; "
+                    "--wait submits them as others end",
+                    plan.sweep.name, job::counted(driver.waiting(), "job")));
+  }
   if (!options.wait) {
     say_how_to_watch(plan, ran.jobs);
     ran.ran = loop.ran();

@@ -1,9 +1,9 @@
 // What run_sweep does where a cluster profile has jobs run by Slurm.
 #pragma once
 
-#include <functional>
 #include <string>
 
+#include "framework/driver/live_page.h"
 #include "framework/driver/loop.h"
 #include "framework/driver/run.h"
 #include "framework/job/plan.h"
@@ -43,12 +43,11 @@ struct SlurmRan {
 job::Task task_of(const job::Plan& plan, std::shared_ptr<const job::Job> job,
                   const ExperimentSchemas& schemas);
 
-// Submits plan.pending; with --wait, until everything has ended: `job_ended` is called after each
-// job that has its result.
+// Submits plan.pending; with --wait, until everything has ended, and `page` is made meanwhile.
 SlurmRan run_on_slurm(const job::Plan& plan, const slurm::Standing& standing,
                       const ExperimentSchemas& schemas, const RunOptions& options,
                       const slurm::ClusterProfile& profile, const process::Lease& lease,
-                      job::Estimator& estimator, const std::function<void()>& job_ended);
+                      job::Estimator& estimator, LivePage& page);
 
 // What --dry-run says beside the plan.
 std::string dry_run_on_slurm(const job::Plan& plan, const ExperimentSchemas& schemas,

@@ -11,6 +11,7 @@
 #include <thread>
 #include <utility>
 
+#include "framework/core/cores.h"
 #include "framework/core/error.h"
 #include "framework/images/batch_file.h"
 #include "framework/images/decode.h"
@@ -113,7 +114,7 @@ class Decoders {
 };
 
 int thread_count(int asked, size_t files) {
-  const int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  const int cores = usable_cores();
   return static_cast<int>(std::min<size_t>(asked > 0 ? asked : cores, std::max<size_t>(files, 1)));
 }
 

@@ -65,6 +65,8 @@ class Executor {
   virtual void cancel(const std::set<std::string>& hashes, const std::string& why) = 0;
   // Ends at once what cancel() told to end.
   virtual void kill() {}
+  // While `held`, no job begins here whose time counts.
+  virtual void hold_timed(bool /*held*/) {}
   // What it was given goes on when this process ends, and it keeps Task::after itself.
   virtual bool outlives() const { return false; }
 };

@@ -97,43 +97,24 @@ std::vector<JobFolder> folders_in(const fs::path& jobs_folder) {
   return folders;
 }
 
-JobStore::JobStore(fs::path folder) : folder_(std::move(folder)) {
+JobStore::JobStore(fs::path folder) : folder_(std::move(folder)) { reload(); }
+
+void JobStore::reload() {
   std::error_code ignored;
   if (!fs::exists(folder_ / "index.json", ignored)) return;
   try {
     const Json json = read_json_file(folder_ / "index.json");
     if (json.at("version") != kIndexVersion) return;
-    known_.reserve(json.at("jobs").size());
-    for (const auto& [name, entry] : json.at("jobs").items()) {
-      Known known{entry.at("job").get<std::string>(),
-                  entry.at("result").get<std::string>(),
-                  entry.at("sha256").get<std::string>(),
-                  entry.at("generation").get<int64_t>(),
-                  {}};
-      for (const Json& point : entry.at("points")) {
-        known.points.emplace_back(point.at(0).get<std::string>(), point.at(1).get<std::string>());
-      }
-      known_.emplace(name, std::move(known));
-    }
+    known_ = json.at("jobs").get<std::unordered_map<std::string, Known>>();
   } catch (const std::exception&) {
-    known_.clear();
+    // What is known stays; without that, results are read again.
   }
 }
 
 void JobStore::save() const {
   if (!changed_) return;
-  Json jobs = Json::object();
-  for (const auto& [name, known] : known_) {
-    Json points = Json::array();
-    for (const auto& [id, key] : known.points) points.push_back(Json::array({id, key}));
-    jobs[name] = {{"job", known.job_stamp},
-                  {"result", known.result_stamp},
-                  {"sha256", known.sha256},
-                  {"generation", known.generation},
-                  {"points", std::move(points)}};
-  }
   try {
-    write_json_file(folder_ / "index.json", {{"version", kIndexVersion}, {"jobs", jobs}});
+    write_json_file(folder_ / "index.json", {{"version", kIndexVersion}, {"jobs", known_}});
   } catch (const Error&) {
     // The next run looks again; the results themselves say when the folder cannot be written.
   }
@@ -144,8 +125,8 @@ const JobStore::Known* JobStore::read(const JobFolder& folder, const fs::path& r
   const std::string name = folder.path.filename().string();
   const Stamp written = stamp_of(result), job = stamp_of(folder.job());
   const auto found = known_.find(name);
-  if (found != known_.end() && !written.text.empty() && found->second.job_stamp == job.text &&
-      found->second.result_stamp == written.text) {
+  if (found != known_.end() && !written.text.empty() && found->second.job == job.text &&
+      found->second.result == written.text) {
     return &found->second;
   }
   Known known{job.text, written.text, record::verify(result), 0, {}};
@@ -155,7 +136,7 @@ const JobStore::Known* JobStore::read(const JobFolder& folder, const fs::path& r
   if (written.settled && job.settled) {
     changed_ = true;
   } else {
-    known.result_stamp.clear();  // to be looked at again
+    known.result.clear();  // to be looked at again
   }
   return &(known_[name] = std::move(known));
 }

@@ -101,15 +101,18 @@ class JobStore {
   // would be taken for undone.
   DonePoints find_done(const Jobs& jobs);
 
+  // Takes what another process learnt and saved meanwhile.
+  void reload();
   // Keeps what was learnt, if anything. An index that cannot be written costs time and nothing
   // else.
   void save() const;
 
  private:
   struct Known {
-    std::string job_stamp, result_stamp, sha256;
+    std::string job, result, sha256;  // stamps of its files, and the hash of the result
     int64_t generation = 0;
     std::vector<std::pair<std::string, std::string>> points;  // id, key
+    NLOHMANN_DEFINE_TYPE_INTRUSIVE(Known, job, result, sha256, generation, points)
   };
 
   struct Bad {

@@ -2,16 +2,15 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <cmath>
 #include <set>
 #include <utility>
 
+#include "framework/core/cores.h"
 #include "framework/core/error.h"
 #include "framework/job/device.h"
-#include "framework/process/host.h"
 
 namespace tarflow::local {
 namespace {
@@ -93,7 +92,7 @@ Machine this_machine() {
   machine.gpus = std::move(visible.names);
   machine.notes = std::move(visible.notes);
   machine.numbered = visible.numbered;
-  machine.cores = process::usable_cores();
+  machine.cores = usable_cores();
   return machine;
 }
 

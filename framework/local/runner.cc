@@ -74,7 +74,9 @@ void Runner::start_what_fits(std::vector<Event>& events) {
     const job::Task& task = next->second;
     const bool on_gpu = pool_.on_gpu(*task.job->run);
     const std::optional<Allocation> allocation =
-        full.contains(on_gpu) ? std::nullopt : pool_.take(*task.job->run, task.timed);
+        full.contains(on_gpu) || (task.timed && timed_held_)
+            ? std::nullopt
+            : pool_.take(*task.job->run, task.timed);
     if (!allocation) {
       full.insert(on_gpu);
       ++next;

@@ -31,6 +31,7 @@ class Runner : public job::Executor {
   std::vector<job::Event> poll() override;
   void cancel(const std::set<std::string>& hashes, const std::string& why) override;
   void kill() override;
+  void hold_timed(bool held) override { timed_held_ = held; }
 
  private:
   struct Running {
@@ -49,6 +50,7 @@ class Runner : public job::Executor {
   Pool pool_;
   std::map<size_t, job::Task> waiting_;  // by their turns
   std::list<Running> running_;
+  bool timed_held_ = false;
   int refused_starts_ = 0;     // in a row
   std::exception_ptr broken_;  // why nothing can go on
 };

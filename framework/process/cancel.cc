@@ -3,10 +3,14 @@
 #include "framework/core/aside.h"
 #include "framework/core/error.h"
 #include "framework/core/file.h"
-#include "framework/core/json_keys.h"
+#include "framework/core/json.h"
 
 namespace tarflow::process {
 namespace fs = std::filesystem;
+
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(CancelRequest, id, points)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(CancelAnswer, id, stopped, dropped, shared, refused)
+
 namespace {
 
 fs::path answer_file(const fs::path& sweep_folder) { return sweep_folder / "cancel_answer.json"; }
@@ -18,9 +22,8 @@ std::optional<CancelRequest> read_request(const fs::path& sweep_folder) {
     const Json json =
         Json::parse(read_file(cancel_file(sweep_folder)), nullptr, /*allow_exceptions=*/false);
     if (!json.is_object()) return CancelRequest{};
-    return CancelRequest{required_value<std::string>(json, "id"),
-                         required_value<std::set<std::string>>(json, "points")};
-  } catch (const Error&) {
+    return json.get<CancelRequest>();
+  } catch (const std::exception&) {
     return std::nullopt;
   }
 }
@@ -33,20 +36,16 @@ void ask_to_cancel(const fs::path& sweep_folder, const CancelRequest& request) {
   if (request.all()) {
     write_file(cancel_file(sweep_folder), "requested by run_sweep --cancel\n");
   } else {
-    write_json_file(cancel_file(sweep_folder), {{"id", request.id}, {"points", request.points}});
+    write_json_file(cancel_file(sweep_folder), request);
   }
 }
 
 std::optional<CancelAnswer> cancel_answer(const fs::path& sweep_folder, const std::string& id) {
   if (is_absent(answer_file(sweep_folder))) return std::nullopt;
   try {
-    const Json json = read_json_file(answer_file(sweep_folder));
-    CancelAnswer answer{required_value<std::string>(json, "id"),
-                        value_or(json, "stopped", size_t{0}), value_or(json, "dropped", size_t{0}),
-                        value_or(json, "shared", std::vector<std::string>()),
-                        value_or(json, "refused", std::string())};
+    auto answer = read_json_file(answer_file(sweep_folder)).get<CancelAnswer>();
     if (answer.id == id) return answer;
-  } catch (const Error&) {
+  } catch (const std::exception&) {
     // Read again later.
   }
   return std::nullopt;
@@ -56,11 +55,7 @@ void answer_cancel(const fs::path& sweep_folder, const CancelAnswer& answer) {
   std::error_code ignored;
   fs::remove(cancel_file(sweep_folder), ignored);
   try {
-    write_json_file(answer_file(sweep_folder), {{"id", answer.id},
-                                                {"stopped", answer.stopped},
-                                                {"dropped", answer.dropped},
-                                                {"shared", answer.shared},
-                                                {"refused", answer.refused}});
+    write_json_file(answer_file(sweep_folder), answer);
   } catch (const Error&) {
     // Who asked says that there was no answer.
   }

@@ -2,7 +2,6 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <sched.h>
 #include <unistd.h>
 
 #include <ctime>
@@ -43,12 +42,6 @@ std::string utc_now() {
 std::string pid_namespace() {
   std::error_code failed;
   return std::filesystem::read_symlink("/proc/self/ns/pid", failed).string();
-}
-
-int usable_cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  return ::sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
 }  // namespace tarflow::process

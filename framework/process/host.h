@@ -12,6 +12,5 @@ std::string utc_now();     // "2026-01-02T03:04:05Z"
 // Process numbers mean the same where this is the same: each container has its own.
 std::string pid_namespace();
 std::string random_nonce();  // 24 letters and digits like no others
-int usable_cores();          // of this process, by its CPU affinity
 
 }  // namespace tarflow::process

@@ -29,9 +29,8 @@ void require_program(const std::string& program) {
   }
 }
 
-// In the child: only calls that are safe between fork and exec.
-[[noreturn]] void become(const Start& start, const std::vector<char*>& arguments,
-                         char* const* variables, pid_t parent) {
+// In the child, with calls alone that are safe between fork and exec.
+void settle(const Start& start, pid_t parent) {
   if (!start.foreground) ::setpgid(0, 0);
   if (start.bound) {
     // An orphan would keep the device busy and write into a folder that a resumed run uses as well.
@@ -47,6 +46,11 @@ void require_program(const std::string& program) {
   for (int end = 0; end < 3; ++end) {
     if (wished[end] != end) ::dup2(wished[end] < 0 ? nothing : wished[end], end);
   }
+}
+
+[[noreturn]] void become(const Start& start, const std::vector<char*>& arguments,
+                         char* const* variables, pid_t parent) {
+  settle(start, parent);
   ::execvpe(arguments.front(), arguments.data(), variables);
   constexpr char kMessage[] = "cannot start the program\n";
   if (start.says && ::write(STDERR_FILENO, kMessage, sizeof kMessage - 1) < 0) {
@@ -121,6 +125,23 @@ pid_t spawn(const Start& start) {
   }
   // Whoever comes first, so that a signal to the group never misses it.
   if (!start.foreground) ::setpgid(child, child);
+  return child;
+}
+
+pid_t run_aside(const std::function<void()>& work) {
+  const pid_t parent = ::getpid();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    settle({.command = {}, .variables = {}, .bound = true}, parent);
+    try {
+      work();
+    } catch (const std::exception&) {
+      ::_exit(1);
+    }
+    ::_exit(0);
+  }
+  if (child < 0) throw Error(fmt::format("cannot make a process: {}", std::strerror(errno)));
+  ::setpgid(child, child);
   return child;
 }
 

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <initializer_list>
 #include <map>
 #include <optional>
@@ -66,6 +67,10 @@ pid_t spawn(const Start& start);
 pid_t start_worker(const std::vector<std::string>& command,
                    const std::map<std::string, std::string>& changes,
                    const std::filesystem::path& log);
+
+// Runs `work` in a process of its own, in a group of its own, that ends with this one and whose
+// outputs nobody sees. What it throws is lost. Throws Error when no process can be made.
+pid_t run_aside(const std::function<void()>& work);
 
 // Whether the worker has ended, and how.
 std::optional<Exit> poll_exit(pid_t worker);

@@ -10,8 +10,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "framework/core/cores.h"
 #include "framework/core/error.h"
-#include "framework/process/host.h"
 #include "framework/slurm/queue.h"
 
 namespace tarflow::slurm {
@@ -48,7 +48,7 @@ int64_t threads_of(const Submission& submission, const Allocated& place) {
   if (submission.run.threads > 0) return submission.run.threads;
   if (place.cpus > 0) return place.cpus;
   const int64_t ranks = submission.run.processes_per_node();
-  return std::max<int64_t>(1, process::usable_cores() / ranks);
+  return std::max<int64_t>(1, usable_cores() / ranks);
 }
 
 // "oom_kill 3" in a file of a control group.

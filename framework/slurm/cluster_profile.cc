@@ -44,6 +44,7 @@ Json to_json(const ClusterProfile& profile) {
           {"signal_lead", profile.signal_lead},
           {"max_parallel", profile.max_parallel},
           {"max_array", profile.max_array},
+          {"max_queued", profile.max_queued},
           {"jobs_per_allocation", profile.jobs_per_allocation},
           {"pack_time", profile.pack_time},
           {"extra", profile.extra},
@@ -95,6 +96,7 @@ ClusterProfile profile_from_json(const Json& json) {
   read("signal_lead", profile.signal_lead);
   read("max_parallel", profile.max_parallel);
   read("max_array", profile.max_array);
+  read("max_queued", profile.max_queued);
   read("jobs_per_allocation", profile.jobs_per_allocation);
   read("pack_time", profile.pack_time);
   read("extra", profile.extra);

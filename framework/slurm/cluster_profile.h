@@ -29,6 +29,7 @@ struct ClusterProfile {
   double signal_lead = 120;         // seconds before that at which USR2 is sent; 0: never
   int64_t max_parallel = 0;         // tasks of a sweep at once; 0: no limit
   int64_t max_array = 0;            // tasks of an array; 0: what Slurm allows
+  int64_t max_queued = 0;           // tasks of a sweep in the queue at once; 0: no limit
   int64_t jobs_per_allocation = 1;  // one after another, at most
   double pack_time =
       0;  // seconds: so many jobs as are expected to take no longer; 0: not looked at

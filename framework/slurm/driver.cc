@@ -21,6 +21,14 @@ using job::Event;
 constexpr int kLooksBeforeGone = 3;
 constexpr size_t kLogLines = 15;
 
+// sbatch refused since the user, the account or the cluster has as many jobs as it may have.
+bool says_full(const std::string& refusal) {
+  return refusal.find("job submit limit") != std::string::npos ||
+         refusal.find("MaxSubmit") != std::string::npos ||
+         refusal.find("Job violates accounting/QOS policy") != std::string::npos ||
+         refusal.find("slurm_submit_batch_job: Resource temporarily") != std::string::npos;
+}
+
 }  // namespace
 
 std::chrono::milliseconds poll_of(const ClusterProfile& profile) {
@@ -48,6 +56,7 @@ void SlurmDriver::adopt(const job::Task& task, const Standing& standing, const H
                               State::kQueued,
                               known.folder,
                               {known.submission.job_id, static_cast<int64_t>(held.task)}};
+  avoided_.insert(known.submission.avoided.begin(), known.submission.avoided.end());
 }
 
 const ClusterFacts& SlurmDriver::facts() {
@@ -64,17 +73,59 @@ const ClusterFacts& SlurmDriver::facts() {
 
 std::vector<Event> SlurmDriver::submit(std::vector<job::Task> tasks) {
   Events events;
-  Turns turns(options_.profile.max_parallel, open_arrays());
-  std::vector<QueuedJob> ready;
   for (job::Task& task : tasks) {
     Tracked& tracked = tracked_[task.job->hash];
     tracked.task = std::move(task);
-    ready.push_back(queued(tracked));
+    tracked.state = State::kWaiting;
   }
-  for (const TaskArray& array : arrays_of(ready, options_.profile, facts().most_tasks)) {
-    give(array, turns, events);
-  }
+  top_up(events);
   return events;
+}
+
+void SlurmDriver::top_up(Events& events) {
+  // Not by single tasks: each array that is added waits for its turn under max_parallel.
+  const auto most = static_cast<size_t>(options_.profile.max_queued);
+  if (waiting() == 0 || (most > 0 && 2 * open_tasks() > most)) return;
+  Turns turns(options_.profile.max_parallel, open_arrays());
+  for (TaskArray& array : arrays_of(ready(), options_.profile, facts().most_tasks)) {
+    if (most > 0) {
+      const size_t open = open_tasks();
+      if (open >= most) return;
+      array.tasks.resize(std::min(array.tasks.size(), most - open));
+    }
+    if (!give(array, turns, events)) return;
+  }
+}
+
+// In their turns. Those that read what others make that wait come after these.
+std::vector<QueuedJob> SlurmDriver::ready() const {
+  std::map<size_t, QueuedJob> in_turn;
+  for (const auto& [hash, tracked] : tracked_) {
+    if (tracked.state != State::kWaiting) continue;
+    const std::vector<std::string>& after = tracked.task.after;
+    const bool waits = std::any_of(after.begin(), after.end(), [&](const std::string& maker) {
+      const auto known = tracked_.find(maker);
+      return known != tracked_.end() && known->second.state == State::kWaiting;
+    });
+    if (!waits) in_turn.emplace(tracked.task.turn, queued(tracked));
+  }
+  std::vector<QueuedJob> jobs;
+  for (auto& [turn, job] : in_turn) jobs.push_back(std::move(job));
+  return jobs;
+}
+
+size_t SlurmDriver::waiting() const {
+  return static_cast<size_t>(std::count_if(tracked_.begin(), tracked_.end(), [](const auto& entry) {
+    return entry.second.state == State::kWaiting;
+  }));
+}
+
+size_t SlurmDriver::open_tasks() const {
+  std::set<TaskId> open;
+  for (const auto& [hash, tracked] : tracked_) {
+    if (tracked.state == State::kQueued) open.insert(tracked.id);
+  }
+  return open.size();
 }
 
 QueuedJob SlurmDriver::queued(const Tracked& tracked) const {
@@ -102,7 +153,9 @@ std::vector<std::string> SlurmDriver::open_arrays() const {
 std::vector<std::string> SlurmDriver::nodes_to_avoid() const {
   std::vector<TaskEvidence> ended;
   for (const auto& [task, evidence] : evidence_) ended.push_back(evidence);
-  return bad_nodes(ended);
+  std::set<std::string> nodes = avoided_;
+  for (std::string& node : bad_nodes(ended)) nodes.insert(std::move(node));
+  return {nodes.begin(), nodes.end()};
 }
 
 Submission SlurmDriver::submission_of(const TaskArray& array, Turns::Turn turn) const {
@@ -113,7 +166,8 @@ Submission SlurmDriver::submission_of(const TaskArray& array, Turns::Turn turn) 
   submission.behind = std::move(turn.behind);
   submission.profile = options_.profile;
   submission.profile.max_parallel = turn.parallel;
-  for (const std::string& node : nodes_to_avoid()) {
+  submission.avoided = nodes_to_avoid();
+  for (const std::string& node : submission.avoided) {
     std::string& exclude = submission.profile.exclude;
     exclude += (exclude.empty() ? "" : ",") + node;
   }
@@ -122,13 +176,15 @@ Submission SlurmDriver::submission_of(const TaskArray& array, Turns::Turn turn) 
     std::vector<std::string>& hashes = submission.tasks.emplace_back();
     for (const QueuedJob& job : task) {
       hashes.push_back(job.job->hash);
+      const int64_t tries = tracked_.at(hashes.back()).task.tries;
+      if (tries > 0) submission.tries[hashes.back()] = tries;
       if (job.timed) submission.timed.insert(job.job->hash);
     }
   }
   return submission;
 }
 
-void SlurmDriver::give(const TaskArray& array, Turns& turns, Events& events) {
+bool SlurmDriver::give(const TaskArray& array, Turns& turns, Events& events) {
   Submission submission = submission_of(array, turns.next(array.tasks.size()));
   SubmissionFolder folder;
   if (options_.rehearsal) {
@@ -144,12 +200,18 @@ void SlurmDriver::give(const TaskArray& array, Turns& turns, Events& events) {
                     [&](const std::string& hash) { return !prepare(tracked_.at(hash), events); });
     }
     std::erase_if(submission.tasks, [](const auto& task) { return task.empty(); });
-    if (submission.tasks.empty()) return;
+    if (submission.tasks.empty()) return true;
     folder = new_submission(fs::absolute(options_.sweep_folder), submission);
-    slurm::submit(folder, submission, fs::current_path(), options_.patience);
+    try {
+      slurm::submit(folder, submission, fs::current_path(), options_.patience);
+    } catch (const Error& failure) {
+      if (open_tasks() == 0 || !says_full(failure.what())) throw;
+      return false;  // with the end of others there will be room
+    }
   }
   turns.given(submission.job_id);
   note(submission, folder);
+  return true;
 }
 
 // Whether its folder is ready; one that is not costs this job alone.
@@ -159,6 +221,7 @@ bool SlurmDriver::prepare(Tracked& tracked, Events& events) {
     job::prepare_folder(*tracked.task.job, folder_of(tracked));
     return true;
   } catch (const Error& failure) {
+    tracked.state = State::kOver;
     events.push_back({Event::What::kFailed, tracked.task.job->hash, failure.what()});
     return false;
   }
@@ -182,6 +245,7 @@ std::vector<Event> SlurmDriver::poll() {
   Events events;
   if (options_.patience.now() < next_look_) return events;
   look(events);
+  top_up(events);
   next_look_ = options_.patience.now() + options_.poll;
   return events;
 }
@@ -322,7 +386,9 @@ void SlurmDriver::cancel(const std::set<std::string>& hashes, const std::string&
   std::map<fs::path, std::set<size_t>> tasks;
   for (const std::string& hash : hashes) {
     const auto tracked = tracked_.find(hash);
-    if (tracked == tracked_.end() || tracked->second.state != State::kQueued) continue;
+    if (tracked == tracked_.end()) continue;
+    if (tracked->second.state == State::kWaiting) tracked->second.state = State::kOver;
+    if (tracked->second.state != State::kQueued) continue;
     tasks[tracked->second.submission.path].insert(static_cast<size_t>(tracked->second.id.index));
   }
   std::vector<std::pair<Submission, std::set<size_t>>> ends;

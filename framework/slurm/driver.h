@@ -36,13 +36,14 @@ class SlurmDriver : public job::Executor {
   void cancel(const std::set<std::string>& hashes, const std::string& why) override;
   bool outlives() const override { return true; }
 
+  size_t waiting() const;                                             // jobs, for room in the queue
   size_t submitted() const { return submitted_; }                     // jobs
   const std::vector<std::string>& arrays() const { return arrays_; }  // numbers of those submitted
   // Of a rehearsal: what would be given to sbatch, file by file.
   const std::string& scripts() const { return scripts_; }
 
  private:
-  enum class State { kQueued, kDone, kOver };
+  enum class State { kWaiting, kQueued, kDone, kOver };  // kWaiting: for room in the queue
   struct Tracked {
     job::Task task;
     State state = State::kOver;
@@ -56,10 +57,15 @@ class SlurmDriver : public job::Executor {
   using Events = std::vector<job::Event>;
 
   const ClusterFacts& facts();
+  // Submits what waits, as far as the profile and Slurm allow.
+  void top_up(Events& events);
+  std::vector<QueuedJob> ready() const;
+  size_t open_tasks() const;
   QueuedJob queued(const Tracked& tracked) const;
   std::vector<std::string> open_arrays() const;
   Submission submission_of(const TaskArray& array, Turns::Turn turn) const;
-  void give(const TaskArray& array, Turns& turns, Events& events);
+  // Whether Slurm had room for it.
+  bool give(const TaskArray& array, Turns& turns, Events& events);
   bool prepare(Tracked& tracked, Events& events);
   void note(const Submission& submission, const SubmissionFolder& folder);
   void look(Events& events);
@@ -77,6 +83,7 @@ class SlurmDriver : public job::Executor {
   std::string scripts_;
   std::map<std::string, Tracked> tracked_;   // by the job's hash
   std::map<TaskId, TaskEvidence> evidence_;  // of tasks that have ended
+  std::set<std::string> avoided_;            // nodes that an earlier run_sweep found to be bad
   TaskStates ends_;  // how tasks ended; Slurm is not asked again about a submission that is over
   Queue queue_;
   std::chrono::steady_clock::time_point next_look_ = {};

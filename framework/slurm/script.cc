@@ -195,6 +195,8 @@ std::string sbatch_text(const Submission& submission, const SubmissionFolder& fo
   lines.option("output", without_patterns((folder.path / "task-").string()) + "%a.out");
   lines.comment("A task that is started again goes on in the same file.");
   lines.option("--open-mode=append");
+  lines.comment("The environment of whoever submits, whatever the cluster's default.");
+  lines.option("--export=ALL");
   lines.blank();
   add_place(lines, submission.profile);
   add_needs(lines, submission.profile, submission.run);

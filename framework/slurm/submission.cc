@@ -48,6 +48,8 @@ Json to_json(const Submission& submission) {
           {"run", to_json(submission.run)},
           {"profile", to_json(submission.profile)},
           {"programs", submission.programs.string()},
+          {"tries", submission.tries},
+          {"avoided", submission.avoided},
           {"given_up", submission.given_up},
           {"taken", submission.taken},
           {"cancelled", submission.cancelled},
@@ -70,6 +72,8 @@ Submission submission_from_json(const Json& json) {
   submission.run = run_settings_from_json(value_or(json, "run", Json::object()));
   submission.profile = profile_from_json(value_or(json, "profile", Json::object()));
   submission.programs = value_or(json, "programs", std::string());
+  submission.tries = value_or(json, "tries", std::map<std::string, int64_t>());
+  submission.avoided = value_or(json, "avoided", std::vector<std::string>());
   submission.given_up = value_or(json, "given_up", std::string());
   submission.taken = value_or(json, "taken", false);
   submission.cancelled = value_or(json, "cancelled", false);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -29,7 +30,9 @@ struct Submission {
   std::set<std::string> timed;                  // of these, those that measure time
   sweep::RunSettings run;                       // of all its jobs
   ClusterProfile profile;
-  std::filesystem::path programs;  // folder with run_job and run_sweep
+  std::filesystem::path programs;             // folder with run_job and run_sweep
+  std::map<std::string, int64_t> tries = {};  // of jobs that were submitted before and lost
+  std::vector<std::string> avoided = {};      // nodes that were found to be bad before
   // Why it was given up before Slurm took it (sbatch refused it, it was cancelled); "": it was not.
   std::string given_up;
   // sbatch ended well, but the number is not known: it may be queued, and is never given again.

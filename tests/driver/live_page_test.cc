@@ -7,32 +7,62 @@ namespace {
 
 using std::chrono::seconds;
 
-TEST(LivePage, IsMadeNowAndThenOnly) {
+struct Bench {
   LivePage::Clock::time_point now{};
-  int made = 0;
-  seconds takes{1};
-  LivePage page(
-      [&] {
-        ++made;
-        now += takes;
-      },
-      seconds(60), [&] { return now; });
+  int begun = 0, stopped = 0;
+  bool ended = false;
+
+  LivePage page() {
+    return {{[this] { ++begun; }, [this] { return std::exchange(ended, false); },
+             [this] { ++stopped; }},
+            seconds(60),
+            [this] { return now; }};
+  }
+};
+
+TEST(LivePage, IsMadeNowAndThenOnly) {
+  Bench bench;
+  LivePage page = bench.page();
   page.job_ended();
-  EXPECT_EQ(made, 0);  // a short sweep needs none
-  now += seconds(60);
+  EXPECT_FALSE(page.look(true)) << "a short sweep needs none";
+  bench.now += seconds(60);
+  EXPECT_TRUE(page.look(true));
+  bench.now += seconds(10);
+  EXPECT_TRUE(page.look(true)) << "it is being made";
+  bench.ended = true;
   page.job_ended();
+  EXPECT_FALSE(page.look(true));
+  bench.now += seconds(199);
+  EXPECT_FALSE(page.look(true)) << "what takes long is made more rarely";
+  bench.now += seconds(1);
+  EXPECT_TRUE(page.look(true));
+  EXPECT_EQ(bench.begun, 2);
+  bench.ended = true;
+  EXPECT_FALSE(page.look(true));
+  bench.now += seconds(1000);
+  EXPECT_FALSE(page.look(true)) << "no job has ended since";
+}
+
+TEST(LivePage, IsNotMadeBesideAJobWhoseTimeCounts) {
+  Bench bench;
+  LivePage page = bench.page();
+  bench.now += seconds(60);
   page.job_ended();
-  EXPECT_EQ(made, 1);
-  now += seconds(60);
-  takes = seconds(10);
-  page.job_ended();
-  EXPECT_EQ(made, 2);
-  now += seconds(199);
-  page.job_ended();
-  EXPECT_EQ(made, 2);  // what takes long is made more rarely
-  now += seconds(1);
-  page.job_ended();
-  EXPECT_EQ(made, 3);
+  EXPECT_FALSE(page.look(false));
+  EXPECT_TRUE(page.look(true));
+  EXPECT_TRUE(page.look(false));
+}
+
+TEST(LivePage, EndsWithTheSweep) {
+  Bench bench;
+  bench.now += seconds(60);
+  {
+    LivePage page = bench.page();
+    bench.now += seconds(60);
+    page.job_ended();
+    page.look(true);
+  }
+  EXPECT_EQ(bench.stopped, 1);
 }
 
 }  // namespace

@@ -91,12 +91,16 @@ class Loops : public ::testing::Test {
     options.check = [this] {
       if (lost_) throw Error("the lease is lost");
     };
+    options.page = [this](bool quiet) {
+      quiet_.push_back(quiet);
+      return false;
+    };
     options.cancelled = [this] { return std::exchange(request_, std::nullopt); };
     options.answer = [this](const process::CancelAnswer& answer) { answer_ = answer; };
     std::FILE* nowhere = std::fopen("/dev/null", "w");
     job::Progress progress(nowhere, false, tasks_.size(), 1);
     Loop loop(options, executor_, progress);
-    for (const auto& job : tasks_) loop.add({job, job->hash});
+    for (const auto& job : tasks_) loop.add({job, job->hash, timed_});
     const auto close = [&] { std::fclose(nowhere); };
     try {
       const Ran ran = loop.run();
@@ -122,7 +126,8 @@ class Loops : public ::testing::Test {
   std::optional<int> signal_;
   std::optional<process::CancelRequest> request_;
   std::optional<process::CancelAnswer> answer_;
-  bool lost_ = false;
+  bool lost_ = false, timed_ = false;
+  std::vector<bool> quiet_;  // at each look
   Clock::time_point now_ = Clock::now();
 };
 
@@ -283,6 +288,17 @@ TEST_F(Loops, ABrokenExecutorLeavesNoWorkerBehind) {
   then([this] { executor_.broken = true; });
   EXPECT_THROW(run(), Error);
   EXPECT_THAT(executor_.cancelled, ElementsAre("a"));
+}
+
+TEST_F(Loops, ThePageIsMadeWhileNoTimedJobRuns) {
+  timed_ = true;
+  add("a");
+  add("b", {"a"});
+  then([this] { executor_.done("a"); });
+  then([] {});
+  then([this] { executor_.done("b"); });
+  run();
+  EXPECT_THAT(quiet_, ElementsAre(false, true, false)) << "between the two";
 }
 
 TEST_F(Loops, SomePointsAreTakenBackWithTheirReaders) {

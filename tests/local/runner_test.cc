@@ -88,6 +88,20 @@ TEST_F(Runners, AJobThatDoesNotFitWaitsAloneForItsDevice) {
   EXPECT_THAT(runner_->poll(), ::testing::IsEmpty()) << "b and d were dropped";
 }
 
+TEST_F(Runners, WhileThePageIsMadeNoTimedJobBegins) {
+  start_with("exec sleep 600\n", {{"0"}, 4});
+  job::Task timed = task("a", 1);
+  timed.timed = true;
+  runner_->submit({timed, task("b", 0)});
+  runner_->hold_timed(true);
+  EXPECT_THAT(of(Event::What::kStarted, runner_->poll()), ElementsAre("b"));
+  runner_->hold_timed(false);
+  EXPECT_THAT(of(Event::What::kStarted, runner_->poll()), ElementsAre("a"));
+  runner_->cancel({"a", "b"}, "enough");
+  ended();
+  ended();
+}
+
 TEST_F(Runners, TheOrderOfNumbersIsSetWhereWeChoseThem) {
   for (const bool numbered : {true, false}) {
     start_with("env > $1/env\nexit 1\n", {{"1"}, 4, {}, numbered});

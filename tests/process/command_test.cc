@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/wait.h>
 
 #include <thread>
 
@@ -73,6 +74,23 @@ TEST(Command, NoChildHasSignalsBlocked) {
   int status = 0;
   ASSERT_EQ(wait_for_child(worker, status, 0), worker);
   EXPECT_THAT(read_file(folder / "log"), HasSubstr("0000000000000000"));
+}
+
+TEST(Command, WorkAsideEndsBySomeStatusAndIsNotHeard) {
+  const Scratch folder;
+  const HeldSignals held;
+  int status = 0;
+  const pid_t good = run_aside([&] { write_file(folder / "made", "x"); });
+  ASSERT_EQ(wait_for_child(good, status, 0), good);
+  EXPECT_EQ(status, 0);
+  EXPECT_TRUE(std::filesystem::exists(folder / "made"));
+  const pid_t bad = run_aside([] { throw Error("no"); });
+  ASSERT_EQ(wait_for_child(bad, status, 0), bad);
+  EXPECT_EQ(WEXITSTATUS(status), 1);
+  const pid_t endless = run_aside([] { run_program({"/bin/sleep", "600"}); });
+  signal_group(endless, SIGTERM);
+  ASSERT_EQ(wait_for_child(endless, status, 0), endless);
+  EXPECT_EQ(WTERMSIG(status), SIGTERM) << "no signal is blocked there";
 }
 
 TEST(Command, WhatTakesTooLongIsAnErrorWhereItsOutputIsWanted) {

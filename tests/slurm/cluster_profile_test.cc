@@ -52,6 +52,7 @@ time: 1-12:00:00
 signal_lead: 5 min
 max_parallel: 20
 max_array: 500
+max_queued: 40
 jobs_per_allocation: 4
 pack_time: 1 h
 extra: ["--mail-type=FAIL", "#SBATCH --nice=10"]

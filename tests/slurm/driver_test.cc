@@ -181,6 +181,21 @@ TEST_F(Driver, ATaskThatIsLostMayBeGivenAgainAsOftenAsTheProfileSays) {
   EXPECT_EQ(submissions().back().profile.exclude, "n1") << "where it was lost";
 }
 
+TEST_F(Driver, ANewDriverKnowsTheTriesAndBadNodesOfTheLast) {
+  driver_.submit({task("a")});
+  slurm_.arrays[7] = {"NODE_FAIL"};
+  ASSERT_THAT(look_until_told(), ElementsAre("failed a"));
+  driver_.submit({task("a", 1)});
+  EXPECT_EQ(submissions().back().tries.at("a"), 1);
+  SlurmDriver next(options());
+  Queue queue(options().patience);
+  const Standing standing =
+      standing_of(house_ / "results/demo", queue, options().patience, [](const Problem&) {});
+  next.adopt(task("a", 1), standing, standing.held.at("a"));
+  next.submit({task("b")});
+  EXPECT_EQ(submissions().back().profile.exclude, "n1");
+}
+
 TEST_F(Driver, AJobThatFailedInItsTaskIsNotGivenAgain) {
   driver_.submit({task("a")});
   const SubmissionFolder where{house_ / "results/demo/slurm" / submissions().front().name};
@@ -239,6 +254,58 @@ TEST_F(Driver, CancelledTasksAreNotedAndTakenBack) {
   EXPECT_FALSE(submissions().front().taken_back(1));
   driver_.cancel({"a", "b"}, "");
   EXPECT_EQ(slurm_.cancelled.back(), "7") << "all at once";
+}
+
+TEST_F(Driver, TheQueueIsToppedUpAsItEmpties) {
+  SlurmOptions few = options();
+  few.profile.max_queued = 2;
+  SlurmDriver driver(few);
+  driver.submit({task("a"), task("b"), task("c"), task("d")});
+  EXPECT_EQ(slurm_.arrays.at(7).size(), 2u);
+  EXPECT_EQ(driver.waiting(), 2u);
+  now_ += seconds(15);
+  driver.poll();
+  EXPECT_EQ(slurm_.arrays.size(), 1u) << "it is full";
+  finish("a");
+  finish("b");
+  slurm_.arrays[7] = {"COMPLETED", "COMPLETED"};
+  now_ += seconds(15);
+  driver.poll();
+  EXPECT_EQ(slurm_.arrays.at(8).size(), 2u);
+  EXPECT_EQ(driver.waiting(), 0u);
+}
+
+TEST_F(Driver, ReadersDoNotOvertakeMakersThatWaitForRoom) {
+  SlurmOptions few = options();
+  few.profile.max_queued = 1;
+  SlurmDriver driver(few);
+  job::Task reader = task("a");  // its turn comes first
+  reader.after = {"c"};
+  driver.submit({task("b"), task("c")});
+  driver.submit({reader});
+  EXPECT_EQ(driver.waiting(), 2u);
+  finish("b");
+  slurm_.arrays[7] = {"COMPLETED"};
+  now_ += seconds(15);
+  driver.poll();
+  ASSERT_EQ(submissions().size(), 2u);
+  EXPECT_THAT(submissions()[1].tasks, ElementsAre(ElementsAre("c")));
+}
+
+TEST_F(Driver, ALimitOfSlurmsIsWaitedFor) {
+  driver_.submit({task("a")});
+  slurm_.refusal =
+      "sbatch: error: AssocMaxSubmitJobLimit\nsbatch: error: Batch job submission "
+      "failed: Job violates accounting/QOS policy (job submit limit, user's size "
+      "and/or time limits)";
+  driver_.submit({task("b")});
+  EXPECT_EQ(driver_.waiting(), 1u);
+  slurm_.refusal.clear();
+  finish("a");
+  slurm_.arrays[7] = {"COMPLETED"};
+  look();
+  EXPECT_EQ(driver_.waiting(), 0u);
+  EXPECT_EQ(slurm_.arrays.size(), 2u);
 }
 
 TEST_F(Driver, WhatSlurmRefusesIsAnError) {

@@ -33,6 +33,7 @@ Json submission_json() {
   submission.job_id = "1001";
   submission.tasks = {{"a", "b"}, {"c"}};
   submission.cancelled_tasks = {1};
+  submission.avoided = {"n1"};
   submission.profile.executor = Executor::kSlurm;
   return to_json(submission);
 }
