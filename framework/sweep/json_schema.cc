@@ -133,8 +133,8 @@ Json group_of(const ExperimentSchema& schema, const Names& names) {
     Json lists = Json::array({list_of(item), to("used")});
     // A product of strategies, or its name, is a list by itself.
     if (field.type == FieldType::kStrategy) lists.push_back(item);
-    axes[field.name] = described({{"title", field.name}, {"anyOf", std::move(lists)}},
-                                 description_of(field));
+    axes[field.name] =
+        described({{"title", field.name}, {"anyOf", std::move(lists)}}, description_of(field));
   }
   axes["grid"] = to(names.group);
   axes["zip"] = to(names.group);
@@ -288,6 +288,13 @@ Json run_schema() {
       }
       value = {{"anyOf", Json::array({std::move(numbers), std::move(text)})},
                {"examples", Json::array({"30 s", "10 min", "2 h"})}};
+    }
+    if (key.type == RunType::kBytes) {
+      value = {
+          {"anyOf",
+           Json::array({{{"const", 0}},
+                        {{"type", "string"}, {"pattern", "^([0-9.eE+-]+ *(B|kB|MB|GB|TB)|0)$"}}})},
+          {"examples", Json::array({"500 MB", "1 GB", "2 TB"})}};
     }
     Json property = described(or_reference(std::move(value)),
                               fmt::format("{} Default: {}.", key.description, run_default(key)));

@@ -140,6 +140,8 @@ TEST(JsonSchema, AcceptsTheLanguage) {
         "      run: {time_limit: 2 h, retries: 1}\n",
         "      run: {time_limit: 0, backoff: 5}\n",
         "      run: {time_limit: 86400}\n",
+        "      run: {merge_limit: 0}\n",
+        "      run: {merge_limit: 500 MB}\n",
         "      images: {path: a, published: b}\n",
         "      classes_kept: [1, 2]\n",
         "      use: [a.yaml#b, c.yaml]\n"}) {
@@ -169,6 +171,8 @@ TEST(JsonSchema, RejectsTypicalMistakes) {
                                "      run: {retrys: 1}\n",
                                "      run: {time_limit: soon}\n",
                                "      run: {time_limit: 120}\n",
+                               "      run: {merge_limit: 5}\n",
+                               "      run: {merge_limit: 5 gb}\n",
                                "      run: {time_limit: \"120\"}\n",
                                "      when: {cfg: 1}\n",
                                "      classes_kept: 3\n",
