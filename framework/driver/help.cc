@@ -90,7 +90,7 @@ std::string help_on(const std::string& topic, const RunOptions& options) {
 }
 
 std::string schema_text(const RunOptions& options) {
-  return sweep::sweep_json_schema(schemas_of(options)).dump(2) + "\n";
+  return sweep::sweep_json_schema(schemas_of(options)).dump() + "\n";
 }
 
 }  // namespace tarflow::driver
