@@ -16,6 +16,7 @@
 #include "framework/process/cancel.h"
 #include "framework/slurm/check.h"
 #include "framework/slurm/cluster_profile_file.h"
+#include "framework/slurm/kept_programs.h"
 #include "framework/slurm/status.h"
 
 namespace tarflow::driver {
@@ -275,7 +276,10 @@ slurm::SlurmRan run_on_slurm(const job::Plan& plan, const slurm::Standing& stand
   if (const std::string text = steering_text(profile); !text.empty() && !plan.pending.empty()) {
     complain(text);
   }
-  if (!plan.pending.empty()) require_fitting_example(profile, options, patience_of(lease, profile));
+  if (!plan.pending.empty()) {
+    require_fitting_example(profile, options, patience_of(lease, profile));
+    slurm.programs = slurm::keep_programs(slurm.programs, fs::absolute(plan.cache()) / "programs");
+  }
   slurm::SlurmDriver driver(slurm, plan, schemas, estimator);
   slurm::SlurmRan ran = driver.submit(plan.pending, standing);
   say_submitted(plan, ran);

@@ -27,8 +27,10 @@ Json to_json(const std::vector<Column>& columns) {
 ColumnList columns_from(const Json& list) {
   std::vector<Column> columns;
   for (const Json& column : list) {
-    columns.push_back({column.at(0).get<std::string>(),
-                       static_cast<ColumnType>(column.at(1).get<int>()),
+    const int type = column.at(1).get<int>();
+    if (type < 0 || type > static_cast<int>(ColumnType::kString))
+      throw Error("its /sources are not complete");
+    columns.push_back({column.at(0).get<std::string>(), static_cast<ColumnType>(type),
                        column.at(2).get<std::string>(), column.at(3).get<std::string>(),
                        column.at(4).get<bool>()});
   }
