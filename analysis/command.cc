@@ -42,6 +42,7 @@ struct Arguments {
   std::vector<std::filesystem::path> documents{"docs"};
   bool check = false;
   std::filesystem::path condense_in, condense_out;
+  std::filesystem::path bundle_in, bundle_out;
   CondenseOptions condense;
   CompareOptions compare;
   std::string format = "text";
@@ -138,7 +139,7 @@ int print_digests(const Arguments& arguments, std::ostream& out, std::ostream& e
   int status = 0;
   for (const std::filesystem::path& file : arguments.digest_files) {
     try {
-      out << record::digest(record::read_sweep(file));
+      out << record::digest(file);
       if (arguments.digest_files.size() > 1) out << "  " << file.string();
       out << "\n";
     } catch (const std::exception& error) {
@@ -271,6 +272,15 @@ void add_condense(CLI::App& app, Arguments& arguments) {
       ->capture_default_str();
 }
 
+void add_bundle(CLI::App& app, Arguments& arguments) {
+  CLI::App* bundle = app.add_subcommand(
+      "bundle",
+      "write a record that holds all of its arrays, also those that a large sweep's record has in "
+      "the files of its jobs");
+  bundle->add_option("IN", arguments.bundle_in, "a sweep's record")->required();
+  bundle->add_option("OUT", arguments.bundle_out, "the record to be written")->required();
+}
+
 void add_compare(CLI::App& app, Arguments& arguments) {
   CLI::App* compare =
       app.add_subcommand("compare",
@@ -319,6 +329,7 @@ int analyze(int argc, const char* const* argv, std::ostream& out, std::ostream& 
   add_compare(app, arguments);
   add_regenerate(app, arguments);
   add_condense(app, arguments);
+  add_bundle(app, arguments);
   add_export(app, arguments);
   add_best(app, arguments);
   add_images(app, arguments);
@@ -337,6 +348,10 @@ int analyze(int argc, const char* const* argv, std::ostream& out, std::ostream& 
     if (app.got_subcommand("export")) return export_points(arguments, out, err);
     if (app.got_subcommand("condense")) {
       condense(arguments.condense_in, arguments.condense_out, arguments.condense);
+      return 0;
+    }
+    if (app.got_subcommand("bundle")) {
+      record::bundle(arguments.bundle_in, arguments.bundle_out);
       return 0;
     }
     if (app.got_subcommand("regenerate")) return regenerate_documents(arguments, out, err);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "framework/core/error.h"
+#include "framework/record/opened.h"
 #include "framework/record/record.h"
 
 namespace tarflow::analysis {
@@ -117,7 +118,8 @@ class Parts {
 }  // namespace
 
 void condense(const fs::path& in, const fs::path& out, const CondenseOptions& options) {
-  record::SweepRecord sweep = record::read_sweep(in);
+  record::OpenedSweep opened = record::open_sweep(in);
+  record::SweepRecord& sweep = opened.sweep;
   if (sweep.rows.empty()) throw Error(fmt::format("{} holds no points", in.string()));
   give_rows(sweep);
   int64_t smallest = std::numeric_limits<int64_t>::max();
@@ -125,8 +127,11 @@ void condense(const fs::path& in, const fs::path& out, const CondenseOptions& op
     smallest = std::min(smallest, seed_of(job).value_or(0));
   const Parts parts(out);
   std::vector<fs::path> files;
-  for (auto& [hash, job] : sweep.jobs) {
-    if (job.rows.empty()) continue;
+  for (auto& [hash, known] : sweep.jobs) {
+    if (known.rows.empty()) continue;
+    record::JobRecord job = opened.stored->read(hash);
+    job.columns = std::move(known.columns);
+    job.rows = std::move(known.rows);
     const bool shown = seed_of(job).value_or(smallest) == smallest;
     condense_job(job, shown ? options.images : 0);
     files.push_back(parts.file(hash));

@@ -54,16 +54,31 @@ class Sweep:
         """Path -> (shape, meaning), of this point or of its whole job."""
         found = {}
 
-        def visit(path, item):
-            if isinstance(item, h5py.Dataset) and _text(item.attrs.get("point", "")) in ("", point):
-                found[path] = item.shape, _text(item.attrs.get("meaning", ""))
+        def visit(group, prefix):  # visititems() leaves out links to the files of jobs
+            for name in group:
+                path = prefix + name
+                item = self._item(group, name)
+                if isinstance(item, h5py.Group):
+                    visit(item, path + "/")
+                elif _text(item.attrs.get("point", "")) in ("", point):
+                    found[path] = item.shape, _text(item.attrs.get("meaning", ""))
         with h5py.File(self.path) as file:
-            self._job(file, point).visititems(visit)
+            visit(self._job(file, point), "")
         return found
+
+    def _item(self, group, path):
+        try:
+            return group[path]
+        except (KeyError, OSError):
+            link = group.get(path, getlink=True)
+            if not isinstance(link, h5py.ExternalLink):
+                raise
+            raise FileNotFoundError(f"{self.path} has {path} in {link.filename}, which cannot be read: keep the folder of results "
+                                    "beside the record, or write a whole one with `analyze bundle IN OUT`") from None
 
     def array(self, point, path):
         with h5py.File(self.path) as file:
-            values = self._job(file, point)[path][()]
+            values = self._item(self._job(file, point), path)[()]
         return numpy.array([_text(v) for v in values]) if values.dtype.kind in "SO" else values
 
     def images(self, point):

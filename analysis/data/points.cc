@@ -72,6 +72,7 @@ const record::Array* Point::array(const std::string& path) const {
   if (!job) return nullptr;
   const std::string own = id();
   if (source && source->stored) {
+    if (source->stored->is_lost(job->hash, path)) return nullptr;
     const record::Array* array = source->stored->array(job->hash, path);
     return array && (array->point.empty() || array->point == own) ? array : nullptr;
   }

@@ -44,8 +44,9 @@ struct Point {
   std::string id() const { return text("point"); }
   // "FILE#JOB/POINT": tells this measurement from others of the same point in other files.
   std::string origin() const;
-  // An array of the job that belongs to this point or to the whole job; nullptr when there is none.
-  // Throws Error when it cannot be read.
+  // An array of the job that belongs to this point or to the whole job; nullptr when there is none,
+  // or when it is in another file that cannot be read, which read_sources() has said. Throws Error
+  // when it cannot be read.
   const record::Array* array(const std::string& path) const;
   std::vector<std::string> array_paths() const;  // all of its job's, sorted
   Json environment() const;                      // of its job; null where it is not known

@@ -64,6 +64,16 @@ void require_whole(Source& source) {
   }
 }
 
+// Arrays of a large record are in the files of its jobs: what is shown without those that are lost.
+void say_broken_links(const Source& source, std::vector<std::string>& problems) {
+  const std::vector<Problem> broken = source.stored->broken_links();
+  if (broken.empty()) return;
+  Problem problem = broken.front();
+  if (broken.size() > 1) problem.what += fmt::format(", and so in {} more", broken.size() - 1);
+  problem.what += "; tables and pictures that need these arrays lack them";
+  problems.push_back(problem.str());
+}
+
 }  // namespace
 
 std::string what_it_does(const Json& job) {
@@ -90,6 +100,7 @@ std::vector<Source> read_sources(const std::vector<std::filesystem::path>& files
       record::OpenedSweep opened = record::open_sweep(file);
       Source source{file, std::move(opened.sweep), std::move(opened.stored)};
       require_whole(source);
+      say_broken_links(source, problems);
       sources.push_back(std::move(source));
     } catch (const std::exception& error) {
       problems.push_back(error.what());

@@ -11,7 +11,8 @@ namespace tarflow::analysis {
 
 // Reads what can be read. Files that cannot (absent, empty, damaged, of a newer version or another
 // program, without points, or half merged: rows without their job), and why, are added to
-// `problems`; nothing of them is shown. A file named twice is read once.
+// `problems`; nothing of them is shown. So are links to files of jobs that cannot be read: all else
+// of such a file is shown. A file named twice is read once.
 std::vector<Source> read_sources(const std::vector<std::filesystem::path>& files,
                                  std::vector<std::string>& problems);
 

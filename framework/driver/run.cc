@@ -74,10 +74,13 @@ std::vector<record::JobFile> files_to_merge(const job::DonePoints& done) {
 
 // All done points into results/<sweep>.h5. What is wrong with job files, which it says.
 std::vector<Problem> merge_done(const job::Plan& plan, const job::DonePoints& done) {
-  std::vector<std::string> order;
-  for (const sweep::Point& point : plan.sweep.points) order.push_back(point.id);
+  record::MergeOptions options;
+  for (const sweep::Point& point : plan.sweep.points) {
+    options.order.push_back(point.id);
+    options.limit = static_cast<uint64_t>(point.run->merge_limit);  // the same of all points
+  }
   record::Merged merged =
-      record::merge(plan.record(), plan.sweep.name, files_to_merge(done), order);
+      record::merge(plan.record(), plan.sweep.name, files_to_merge(done), options);
   if (!merged.aside.empty()) {
     complain(fmt::format("{} was damaged; it is kept as {} and was made again",
                          plan.record().string(), merged.aside.string()));

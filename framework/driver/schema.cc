@@ -6,7 +6,7 @@
 namespace tarflow::driver {
 
 int print_schema(const RunOptions& options) {
-  return print(sweep::sweep_json_schema(schemas_of(options)).dump(2) + "\n");
+  return print(sweep::sweep_json_schema(schemas_of(options)).dump() + "\n");
 }
 
 }  // namespace tarflow::driver

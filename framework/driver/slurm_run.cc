@@ -16,6 +16,7 @@
 #include "framework/process/cancel.h"
 #include "framework/process/process.h"
 #include "framework/slurm/cluster_profile_file.h"
+#include "framework/slurm/kept_programs.h"
 #include "framework/slurm/profile_difference.h"
 #include "framework/slurm/status.h"
 
@@ -271,7 +272,10 @@ SlurmRan run_on_slurm(const job::Plan& plan, const slurm::Standing& standing,
   if (const std::string text = steering_text(profile); !text.empty() && !plan.pending.empty()) {
     complain(text);
   }
-  if (!plan.pending.empty()) require_fitting_example(profile, options, slurm.patience);
+  if (!plan.pending.empty()) {
+    require_fitting_example(profile, options, slurm.patience);
+    slurm.programs = slurm::keep_programs(slurm.programs, fs::absolute(plan.cache()) / "programs");
+  }
   std::optional<process::HeldSignals> signals;  // while it waits
   LoopOptions on = loop_options(plan, profile, lease, signals);
   on.done = [&](const job::Job& job, double seconds) {

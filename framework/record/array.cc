@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <functional>
+#include <map>
 
 #include "framework/record/hdf5.h"
 
@@ -133,12 +134,17 @@ Array read_opened(hid_t dataset, const std::string& path) {
   return array;
 }
 
-// Calls `take` with each dataset below: its group, its name there and its path.
+// Calls `take` with each dataset below, which may be a link: its group, its name there and its
+// path.
 using TakeDataset = std::function<void(hid_t, const std::string&, const std::string&)>;
 
 void each_below(hid_t group, const std::string& prefix, const TakeDataset& take) {
   for (const std::string& name : member_names(group)) {
     const std::string path = prefix + name;
+    if (link_at(group, name)) {
+      take(group, name, path);
+      continue;
+    }
     H5O_info_t info;
     check(H5Oget_info_by_name(group, name.c_str(), &info, H5P_DEFAULT),
           fmt::format("cannot read `{}`", path));
@@ -147,6 +153,57 @@ void each_below(hid_t group, const std::string& prefix, const TakeDataset& take)
     } else {
       take(group, name, path);
     }
+  }
+}
+
+Handle open_dataset(hid_t group, const std::string& name, const std::string& path,
+                    const OpenLinked& linked) {
+  const std::string what = fmt::format("cannot read the array `{}`", path);
+  const std::optional<Link> link = link_at(group, name);
+  if (!link) return own(H5Dopen2(group, name.c_str(), H5P_DEFAULT), H5Dclose, what);
+  if (!linked) throw Error(fmt::format("{}: it is in another file, {}", what, link->file));
+  return own(H5Dopen2(linked(*link), link->path.c_str(), H5P_DEFAULT), H5Dclose,
+             fmt::format("{} of {}", what, link->file));
+}
+
+// The groups on the way to arrays below a group, made when they are needed.
+class GroupsBelow {
+ public:
+  explicit GroupsBelow(hid_t group) : group_(group) {}
+  // The group of the array and its name there.
+  std::pair<hid_t, std::string> parent_of(const std::string& path) {
+    hid_t parent = group_;
+    size_t start = 0;
+    for (size_t end; (end = path.find('/', start)) != std::string::npos; start = end + 1) {
+      Handle& entry = groups_[path.substr(0, end)];
+      if (entry < 0) entry = create_group(parent, path.substr(start, end - start));
+      parent = entry;
+    }
+    return {parent, path.substr(start)};
+  }
+
+ private:
+  hid_t group_;
+  std::map<std::string, Handle> groups_;  // by path, "" not among them
+};
+
+uint64_t stored_bytes(hid_t group, const std::string& name) {
+  const Handle dataset = own(H5Dopen2(group, name.c_str(), H5P_DEFAULT), H5Dclose,
+                             fmt::format("cannot read the array `{}`", name));
+  return H5Dget_storage_size(dataset);
+}
+
+std::string point_of(hid_t group, const std::string& name) {
+  const Handle dataset = own(H5Dopen2(group, name.c_str(), H5P_DEFAULT), H5Dclose,
+                             fmt::format("cannot read the array `{}`", name));
+  return read_text_attribute(dataset, "point");
+}
+
+// Whether nothing is at the path. H5Lexists wants every group on the way to exist.
+bool is_nowhere(hid_t group, const std::string& path) {
+  for (size_t end = path.find('/');; end = path.find('/', end + 1)) {
+    if (H5Lexists(group, path.substr(0, end).c_str(), H5P_DEFAULT) <= 0) return true;
+    if (end == std::string::npos) return false;
   }
 }
 
@@ -225,25 +282,17 @@ std::string read_text(hid_t group, const std::string& name) {
 }
 
 void write_arrays(hid_t group, const std::vector<Array>& arrays) {
-  std::map<std::string, Handle> groups;  // by path, "" not among them
+  GroupsBelow groups(group);
   for (const Array& array : arrays) {
-    hid_t parent = group;
-    size_t start = 0;
-    for (size_t end; (end = array.path.find('/', start)) != std::string::npos; start = end + 1) {
-      Handle& entry = groups[array.path.substr(0, end)];
-      if (entry < 0) entry = create_group(parent, array.path.substr(start, end - start));
-      parent = entry;
-    }
-    write_array(parent, array.path.substr(start), array);
+    const auto [parent, name] = groups.parent_of(array.path);
+    write_array(parent, name, array);
   }
 }
 
-std::vector<Array> read_arrays(hid_t group) {
+std::vector<Array> read_arrays(hid_t group, const OpenLinked& linked) {
   std::vector<Array> arrays;
   each_below(group, "", [&](hid_t parent, const std::string& name, const std::string& path) {
-    const Handle dataset = own(H5Dopen2(parent, name.c_str(), H5P_DEFAULT), H5Dclose,
-                               fmt::format("cannot read the array `{}`", path));
-    arrays.push_back(read_opened(dataset, path));
+    arrays.push_back(read_opened(open_dataset(parent, name, path, linked), path));
   });
   std::sort(arrays.begin(), arrays.end(),
             [](const Array& a, const Array& b) { return a.path < b.path; });
@@ -258,17 +307,45 @@ std::vector<std::string> array_paths(hid_t group) {
   return paths;
 }
 
-std::optional<Array> read_array(hid_t group, const std::string& path) {
+std::optional<Array> read_array(hid_t group, const std::string& path, const OpenLinked& linked) {
+  if (linked) {
+    if (is_nowhere(group, path)) return std::nullopt;
+    return read_opened(open_dataset(group, path, path, linked), path);
+  }
   // Asked only when it cannot be opened, as HDF5 looks for every group on the way again.
-  const auto absent = [&] {
-    for (size_t end = path.find('/');; end = path.find('/', end + 1)) {
-      if (H5Lexists(group, path.substr(0, end).c_str(), H5P_DEFAULT) <= 0) return true;
-      if (end == std::string::npos) return false;
-    }
-  };
   const Handle dataset(H5Dopen2(group, path.c_str(), H5P_DEFAULT), H5Dclose);
-  if (dataset < 0 && absent()) return std::nullopt;
+  if (dataset < 0 && is_nowhere(group, path)) return std::nullopt;
   return read_opened(dataset, path);
+}
+
+bool is_linked(hid_t group, const std::string& path) {
+  return !is_nowhere(group, path) && link_at(group, path);
+}
+
+std::map<std::string, uint64_t> array_bytes(hid_t group) {
+  std::map<std::string, uint64_t> bytes;
+  each_below(group, "", [&](hid_t parent, const std::string& name, const std::string& path) {
+    if (!link_at(parent, name)) bytes[path] = stored_bytes(parent, name);
+  });
+  return bytes;
+}
+
+void copy_arrays(hid_t from, hid_t to, const std::function<bool(const std::string& point)>& wanted,
+                 const std::optional<uint64_t>& linked_over,
+                 const std::function<Link(const std::string& path)>& link_to,
+                 const std::function<bool(const std::string& path)>& always) {
+  GroupsBelow groups(to);
+  for (const auto& [path, bytes] : array_bytes(from)) {
+    const std::string point = point_of(from, path);
+    if (!point.empty() && !wanted(point)) continue;
+    const auto [parent, name] = groups.parent_of(path);
+    if (linked_over && bytes > *linked_over && !always(path)) {
+      write_link(parent, name, link_to(path));
+      continue;
+    }
+    check(H5Ocopy(from, path.c_str(), parent, name.c_str(), H5P_DEFAULT, H5P_DEFAULT),
+          fmt::format("cannot copy the array `{}`", path));
+  }
 }
 
 Array make_array(std::string path, std::vector<int64_t> shape, const std::vector<double>& values,

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <set>
 
 #include "framework/core/hash.h"
 #include "framework/record/array.h"
+#include "framework/record/opened.h"
 #include "framework/record/record.h"
 
 namespace tarflow::record {
@@ -50,9 +52,12 @@ std::vector<const Item*> sorted(const std::vector<Item>& items, const Key& key) 
   return pointers;
 }
 
-}  // namespace
+// Calls its argument with the hash of each job, sorted, and the job.
+using EachJob =
+    std::function<void(const std::function<void(const std::string&, const JobRecord&)>&)>;
 
-std::string digest(const SweepRecord& sweep) {
+// `sweep` without its jobs.
+std::string digest_of(const SweepRecord& sweep, const EachJob& each_job) {
   std::set<std::string> left_out{"device"};
   for (const Column& column : sweep.columns) {
     if (column.timing) left_out.insert(column.name);
@@ -66,14 +71,29 @@ std::string digest(const SweepRecord& sweep) {
       if (!left_out.contains(name)) add_cell(hash, name, cell);
     }
   }
-  for (const auto& [name, job] : sweep.jobs) {
+  each_job([&](const std::string& name, const JobRecord& job) {
     hash.update("job;");
     add(hash, name);
     for (const Array* array : sorted(job.arrays, [](const Array& a) { return a.path; })) {
       if (!array->timing) add_array(hash, *array);
     }
-  }
+  });
   return hash.hex();
+}
+
+}  // namespace
+
+std::string digest(const SweepRecord& sweep) {
+  return digest_of(sweep, [&](const auto& take) {
+    for (const auto& [hash, job] : sweep.jobs) take(hash, job);
+  });
+}
+
+std::string digest(const std::filesystem::path& file) {
+  const OpenedSweep opened = open_sweep(file);
+  return digest_of(opened.sweep, [&](const auto& take) {
+    for (const auto& [hash, job] : opened.sweep.jobs) take(hash, opened.stored->read(hash));
+  });
 }
 
 }  // namespace tarflow::record

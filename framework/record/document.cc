@@ -49,6 +49,7 @@ differ.
 | `/columns` | a row for each column of `/points`: `name`, `type`, `unit`, `meaning`, `timing` |
 | `/points` | a row for each point, sorted by `point`; the columns are listed below |
 | `/order` | of a sweep's file: the ids of its points in the order of the sweep file, text; absent in files of older versions |
+| `/sources` | of a sweep's file: from which content of which jobs it was merged, for the next merge; absent in files of older versions |
 | `/jobs/HASH/job.json` | description of the job, text: settings, points, model, hashes of the files it read, `generation` |
 | `/jobs/HASH/environment.json` | environment of the run, text: versions, device, threads, source revision |
 | `/jobs/HASH/...` | the arrays of the job, listed below |
@@ -64,12 +65,28 @@ sweep `merged` (hash of the merged jobs; if nothing changed, `run_sweep` does no
 the earlier lines), then zero bytes. The envelope is checked before the file is read. A truncated or changed file is refused. HDF5 skips
 the envelope by itself (it is a user block).
 
-**Same bytes.** The HDF5 structures hold no times of writing, and everything is sorted. The same job files give the same file of the sweep,
-byte for byte, in any order of computation, if the sweep file lists its points in the same order. Files are written to a temporary file,
-synced and renamed.
+**Same bytes.** The HDF5 structures hold no times of writing, and everything is sorted. A file of a sweep that is written as a whole has the
+same bytes for the same job files, in any order of computation, if the sweep file lists its points in the same order. If less than a
+quarter of 500 or more jobs changed, `run_sweep` changes a copy of the last file instead and takes unchanged jobs from it: it then holds
+the same and has the same digest, but other bytes. `analyze bundle` writes all of it again. Files are written to a temporary file, synced
+and renamed.
 
 **Which result.** If two jobs computed a point, the job with the higher `generation` in its `job.json` wins (`--force` raises it), then the
 job whose hash sorts first.
+
+## Large records
+
+`results/SWEEP.h5` holds all arrays itself if they take 1 GB or less together (`run: merge_limit` in the sweep file sets another size).
+Beyond that the small arrays are copied and the large ones stay in `results/SWEEP/jobs/HASH/result.h5`. In their place are HDF5 external
+links, by the path from the record. `h5py`, `h5dump` and all commands of `analyze` follow them. Keep the folder `results/SWEEP` beside such
+a record. To send or move it alone, write a record that holds everything:
+
+```bash not-run: needs a large record
+build/bin/analyze bundle results/SWEEP.h5 whole.h5
+```
+
+`analyze` checks each linked file before it reads it: a file that is absent, damaged or has changed since it was merged is named. Tables
+and pictures that need its arrays lack them, and the exit status is 1. After a change of results run the sweep again.
 
 ## Versions
 

@@ -43,6 +43,21 @@ void create_attribute(hid_t object, const std::string& name, hid_t file_type, hi
   check(H5Awrite(attribute, memory_type, value), what);
 }
 
+// One format whatever the library's version, readable by HDF5 1.8 and later.
+Handle one_format(const std::string& what) {
+  Handle access = own(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, what);
+  check(H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18), what);
+  return access;
+}
+
+// Files are renamed into place whole, so no lock is needed, and some cluster file systems have
+// none.
+void without_lock([[maybe_unused]] hid_t access, [[maybe_unused]] const std::string& what) {
+#if H5_VERSION_GE(1, 10, 7)
+  check(H5Pset_file_locking(access, false, true), what);
+#endif
+}
+
 }  // namespace
 
 QuietHdf5::QuietHdf5() {
@@ -146,21 +161,21 @@ Handle create_file(const std::filesystem::path& file) {
   const std::string what = fmt::format("cannot write {}", file.string());
   const Handle creation = timeless(H5P_FILE_CREATE);
   check(H5Pset_userblock(creation, kEnvelopeBytes), what);
-  const Handle access = own(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, what);
-  // One format whatever the library's version, readable by HDF5 1.8 and later.
-  check(H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18), what);
-  return own(H5Fcreate(file.c_str(), H5F_ACC_TRUNC, creation, access), H5Fclose, what);
+  return own(H5Fcreate(file.c_str(), H5F_ACC_TRUNC, creation, one_format(what)), H5Fclose, what);
 }
 
 Handle open_file(const std::filesystem::path& file) {
   const std::string what = fmt::format("cannot read {}", file.string());
   const Handle access = own(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, what);
-#if H5_VERSION_GE(1, 10, 7)
-  // Files are renamed into place whole, so no lock is needed, and some cluster file systems have
-  // none.
-  check(H5Pset_file_locking(access, false, true), what);
-#endif
+  without_lock(access, what);
   return own(H5Fopen(file.c_str(), H5F_ACC_RDONLY, access), H5Fclose, what);
+}
+
+Handle open_to_change(const std::filesystem::path& file) {
+  const std::string what = fmt::format("cannot write {}", file.string());
+  const Handle access = one_format(what);
+  without_lock(access, what);
+  return own(H5Fopen(file.c_str(), H5F_ACC_RDWR, access), H5Fclose, what);
 }
 
 }  // namespace tarflow::record

@@ -86,5 +86,6 @@ int64_t read_integer_attribute(hid_t object, const std::string& name);
 // A record's file, new (512 bytes of user block, no times) or for reading.
 Handle create_file(const std::filesystem::path& file);
 Handle open_file(const std::filesystem::path& file);
+Handle open_to_change(const std::filesystem::path& file);
 
 }  // namespace tarflow::record

@@ -12,6 +12,7 @@
 
 #include "framework/record/fault.h"
 #include "framework/record/hdf5.h"
+#include "framework/record/links.h"
 #include "framework/record/record.h"
 #include "framework/record/table.h"
 
@@ -52,6 +53,7 @@ struct FileHead {
   std::string kind;
   std::string name;
   std::string sha256;  // of its content, as verify()
+  uint64_t bytes = 0;  // of its HDF5 part
   PackedRows rows;
   int64_t generation = 0;  // of a job: job.json's, 0 when it has none
 };
@@ -60,7 +62,10 @@ struct FileHead {
 FileContent read_content(hid_t file);
 // Columns and rows alone. Checks the whole file.
 FileContent read_table(const std::filesystem::path& file);
-FileHead read_head(const std::filesystem::path& file, KnownColumns& known);
+// `known_sha256`: of the content as it was determined before, while the file has been as it is now.
+// A file whose envelope states the same is not read and checked again. "": it is checked.
+FileHead read_head(const std::filesystem::path& file, KnownColumns& known,
+                   const std::string& known_sha256 = "");
 // All jobs of a file, arrays and all.
 std::pair<FileContent, std::vector<JobRecord>> read_whole(const std::filesystem::path& file);
 
@@ -69,6 +74,13 @@ std::pair<FileContent, std::vector<JobRecord>> read_whole(const std::filesystem:
 using Fill = std::function<void(hid_t file, hid_t jobs)>;
 void write_record(const std::filesystem::path& file, const std::string& kind,
                   const std::string& name, const std::string& merged, const Fill& fill);
+// Changes a record: `change` works on a copy of the file, which then takes its place. `file` is
+// whole, and of this version.
+void change_record(const std::filesystem::path& file, const std::string& merged,
+                   const Fill& change);
+void remove_member(hid_t group, const std::string& name);  // nothing where there is none
 void write_job_group(hid_t jobs, const JobRecord& job);
+// A job of an open file, arrays and all, without columns and rows. `linked` as in array.h.
+JobRecord read_job_group(hid_t jobs, const std::string& hash, const OpenLinked& linked);
 
 }  // namespace tarflow::record

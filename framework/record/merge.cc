@@ -3,48 +3,35 @@
 #include <algorithm>
 #include <memory>
 #include <set>
-#include <tuple>
 
 #include "framework/core/aside.h"
 #include "framework/core/hash.h"
+#include "framework/core/stamp.h"
 #include "framework/record/array.h"
 #include "framework/record/envelope.h"
-#include "framework/record/job_file.h"
+#include "framework/record/merge_source.h"
 #include "framework/record/record.h"
 
 namespace tarflow::record {
 namespace fs = std::filesystem;
 namespace {
 
+// What is in a sweep's file beside the jobs.
+constexpr const char* kTables[] = {"columns", "points", "order", "sources"};
 constexpr int kAttempts = 3;  // when job files are replaced while they are merged
-
-// A readable job file: what the merged table takes of it. Its arrays are read when they are
-// written.
-struct Source {
-  fs::path file;
-  FileHead head;
-  std::vector<std::string> wanted;  // sorted; empty: all
-  std::vector<std::string> points;  // one a row of the file
-  std::vector<size_t> rows;         // those taken
-};
 
 // A job's file that is another one than when its rows were read.
 struct Replaced {
   fs::path file;
 };
 
-std::vector<std::string> sorted(std::vector<std::string> ids) {
-  std::sort(ids.begin(), ids.end());
-  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
-  return ids;
-}
-
 // Of content and points wanted of each job's file, in no order. Job hashes are part of the content.
 class Fingerprint {
  public:
-  Fingerprint(const std::string& sweep_name, const std::vector<std::string>& order) {
+  Fingerprint(const std::string& sweep_name, const MergeOptions& options) {
     Json head{{"merge", kRecordVersion}, {"name", sweep_name}};
-    if (!order.empty()) head["order"] = order;
+    if (!options.order.empty()) head["order"] = options.order;
+    if (options.limit != kMergeLimit) head["limit"] = options.limit;
     head_ = head.dump();
   }
 
@@ -93,13 +80,13 @@ bool whole(const fs::path& file) {
 }
 
 // Files that cannot be read count for nothing, here as in a merge.
-std::string fingerprint_of(const std::string& sweep_name, const std::vector<std::string>& order,
+std::string fingerprint_of(const std::string& sweep_name, const MergeOptions& options,
                            const std::vector<JobFile>& job_files, std::vector<Problem>& problems) {
-  Fingerprint fingerprint(sweep_name, order);
+  Fingerprint fingerprint(sweep_name, options);
   for (const JobFile& job : job_files) {
     try {
       fingerprint.add(job.sha256.empty() ? content_sha256(job.file) : job.sha256,
-                      sorted(job.points));
+                      sorted_ids(job.points));
     } catch (const Error& failure) {
       problems.insert(problems.end(), failure.problems().begin(), failure.problems().end());
     }
@@ -107,161 +94,218 @@ std::string fingerprint_of(const std::string& sweep_name, const std::vector<std:
   return fingerprint.hex();
 }
 
-std::string fingerprint_of(const std::string& sweep_name, const std::vector<std::string>& order,
+std::string fingerprint_of(const std::string& sweep_name, const MergeOptions& options,
                            const std::vector<Source>& sources) {
-  Fingerprint fingerprint(sweep_name, order);
-  for (const Source& source : sources) fingerprint.add(source.head.sha256, source.wanted);
+  Fingerprint fingerprint(sweep_name, options);
+  for (const Source& source : sources) fingerprint.add(source.sha256, source.wanted);
   return fingerprint.hex();
 }
 
-Source read_source(const JobFile& job, KnownColumns& known) {
-  Source source{job.file, read_head(job.file, known), sorted(job.points), {}, {}};
-  if (source.head.kind != "job") {
-    throw Error(fmt::format("{} is no job's result", job.file.string()),
-                "give the result.h5 of jobs");
-  }
-  for (size_t row = 0; row < source.head.rows.count; ++row) {
-    const Row cells = unpacked(source.head.rows, row);
-    const auto point = cells.find("point");
-    const std::string* id =
-        point == cells.end() ? nullptr : std::get_if<std::string>(&point->second);
-    if (!id) throw Error(fmt::format("cannot read {}: a row has no `point`", job.file.string()));
-    source.points.push_back(*id);
-  }
-  return source;
-}
-
-std::vector<Source> read_sources(const std::vector<JobFile>& job_files,
-                                 std::vector<Problem>& problems) {
-  std::vector<Source> sources;
-  KnownColumns known;
-  for (const JobFile& job : job_files) {
-    try {
-      sources.push_back(read_source(job, known));
-    } catch (const Error& failure) {
-      problems.insert(problems.end(), failure.problems().begin(), failure.problems().end());
-    }
-  }
-  return sources;
-}
-
-// Decides which rows are taken, drops sources that give none, and sorts by hash.
-void choose_rows(std::vector<Source>& sources) {
-  std::sort(sources.begin(), sources.end(), [](const Source& a, const Source& b) {
-    return std::tie(b.head.generation, a.head.name, a.head.sha256, a.file) <
-           std::tie(a.head.generation, b.head.name, b.head.sha256, b.file);
-  });
-  std::set<std::string> jobs, points;
-  for (Source& source : sources) {
-    if (!jobs.insert(source.head.name).second) continue;  // an older result of the same job
-    for (size_t row = 0; row < source.points.size(); ++row) {
-      const std::string& id = source.points[row];
-      const bool wanted = source.wanted.empty() ||
-                          std::binary_search(source.wanted.begin(), source.wanted.end(), id);
-      if (wanted && points.insert(id).second) source.rows.push_back(row);
-    }
-  }
-  std::erase_if(sources, [](const Source& source) { return source.rows.empty(); });
-  std::sort(sources.begin(), sources.end(),
-            [](const Source& a, const Source& b) { return a.head.name < b.head.name; });
-}
-
-std::vector<Column> columns_of(const std::vector<Source>& sources) {
-  std::vector<std::vector<Column>> lists{standard_columns()};
-  std::set<ColumnList> seen;
-  for (const Source& source : sources) {
-    if (seen.insert(source.head.rows.columns).second) lists.push_back(*source.head.rows.columns);
-  }
-  return united_columns(lists);
-}
-
-// /columns and /points, sorted by point.
-void write_merged_table(hid_t out, const std::vector<Source>& sources) {
-  const std::vector<Column> columns = columns_of(sources);
-  std::map<std::string, ColumnType> types;
-  for (const Column& column : columns) types[column.name] = column.type;
-  std::map<std::string, std::pair<const Source*, size_t>> places;  // by point
-  for (const Source& source : sources) {
-    for (const size_t row : source.rows) places[source.points[row]] = {&source, row};
-  }
-  write_table(out, columns, [&](const std::function<void(const Row&)>& take) {
-    for (const auto& [point, place] : places) {
-      Row row = unpacked(place.first->head.rows, place.second);
-      for (auto& [name, cell] : row) cell = converted(cell, types.at(name));
-      row["job"] = place.first->head.name;
-      take(row);
-    }
-  });
-}
-
-// /order: the points that are there, in the order of the sweep file.
-void write_order(hid_t out, const std::vector<std::string>& order,
-                 const std::vector<Source>& sources) {
-  if (order.empty()) return;
-  std::set<std::string> there;
-  for (const Source& source : sources)
-    for (const size_t row : source.rows) there.insert(source.points[row]);
-  Array array;
-  array.path = "order";
-  array.type = ArrayType::kString;
-  for (const std::string& point : order)
-    if (there.erase(point) > 0) array.strings.push_back(point);
-  array.strings.insert(array.strings.end(), there.begin(), there.end());
-  array.shape = {static_cast<int64_t>(array.strings.size())};
-  array.meaning = "ids of the points in the order of the sweep file";
-  write_arrays(out, {array});
-}
-
-// The job's group as it is, byte for byte; without the arrays of points that are not taken.
-void copy_job(hid_t jobs, const Source& source) {
+// The job's file, open, as it was when its rows were read.
+Handle open_source(const Source& source) {
   try {
-    if (verify(source.file) != source.head.sha256) throw Replaced{source.file};
+    const bool same = !source.stamp.empty() && file_stamp(source.file).text == source.stamp &&
+                      content_sha256(source.file) == source.sha256;
+    if (!same && verify(source.file) != source.sha256) throw Replaced{source.file};
+    return open_file(source.file);
   } catch (const Error&) {
     throw Replaced{source.file};
   }
-  const std::string& hash = source.head.name;
-  if (source.rows.size() == source.head.rows.count) {
-    const Handle from = open_group(open_file(source.file), kJobsGroup);
+}
+
+bool is_text(const std::string& path) { return path == kJobText || path == kEnvironmentText; }
+
+// Determines the sizes of a job's arrays.
+void measure(Source& source) {
+  if (!source.sizes.empty()) return;
+  const Handle file = open_source(source);
+  const Handle jobs = open_group(file, kJobsGroup);
+  for (const auto& [path, bytes] : array_bytes(open_group(jobs, source.job)))
+    if (!is_text(path) && bytes > 0) source.sizes[size_class(bytes)] += bytes;
+}
+
+// The size above which arrays become links: small arrays are copied first, and all of one size
+// class or none. Nothing: all are copied.
+std::optional<uint64_t> linked_over(std::vector<Source>& sources, uint64_t limit) {
+  uint64_t files = 0;  // which take more than the arrays in them
+  for (const Source& source : sources) files += source.bytes;
+  if (files <= limit) return std::nullopt;
+  ArraySizes sizes;
+  for (Source& source : sources) {
+    measure(source);
+    for (const auto& [size_class, bytes] : source.sizes) sizes[size_class] += bytes;
+  }
+  uint64_t copied = 0, largest = 0;
+  for (const auto& [size_class, bytes] : sizes) {
+    copied += bytes;
+    if (copied > limit) return largest;
+    largest = largest_of_class(size_class);
+  }
+  return std::nullopt;
+}
+
+bool has_links(const Source& source, const std::optional<uint64_t>& over) {
+  return over && !source.sizes.empty() && largest_of_class(source.sizes.rbegin()->first) > *over;
+}
+
+// The job's file as links name it: by its place from the sweep's file on, so that both can be
+// moved together.
+std::string link_file(const fs::path& record, const Source& source) {
+  const fs::path from = fs::absolute(record).lexically_normal().parent_path();
+  return fs::absolute(source.file).lexically_normal().lexically_relative(from).string();
+}
+
+// The job's group as it is, byte for byte; without the arrays of points that are not taken, and
+// with links in the place of large ones.
+void copy_job(hid_t jobs, const Source& source, const fs::path& record,
+              const std::optional<uint64_t>& over) {
+  const Handle file = open_source(source), from = open_group(file, kJobsGroup);
+  const std::string& hash = source.job;
+  if (source.takes_all() && !has_links(source, over)) {
     check(H5Ocopy(from, hash.c_str(), jobs, hash.c_str(), H5P_DEFAULT, H5P_DEFAULT),
           fmt::format("cannot copy the job {} of {}", hash, source.file.string()));
     return;
   }
   std::set<std::string> taken;
-  for (const size_t row : source.rows) taken.insert(source.points[row]);
-  JobRecord job = read_job(source.file);
-  std::erase_if(job.arrays, [&](const Array& array) {
-    return !array.point.empty() && !taken.contains(array.point);
+  for (const size_t i : source.taken) taken.insert(source.points[i]);
+  const std::string linked = link_file(record, source);
+  copy_arrays(
+      open_group(from, hash), create_group(jobs, hash),
+      [&](const std::string& point) { return taken.contains(point); }, over,
+      [&](const std::string& path) {
+        return Link{linked, fmt::format("/{}/{}/{}", kJobsGroup, hash, path)};
+      },
+      is_text);
+}
+
+Origins origins_of(const std::vector<Source>& sources, const fs::path& record,
+                   const std::optional<uint64_t>& over) {
+  Origins origins;
+  origins.linked_over = over;
+  std::map<std::string, size_t> known;  // lists by their content
+  std::map<ColumnList, size_t> numbers;
+  for (const Source& source : sources) {
+    const auto [number, fresh] = numbers.try_emplace(source.columns, origins.columns.size());
+    if (fresh) {
+      number->second =
+          known.try_emplace(columns_text(*source.columns), origins.columns.size()).first->second;
+      if (number->second == origins.columns.size()) origins.columns.push_back(source.columns);
+    }
+    origins.jobs.push_back({source.job, source.sha256, source.bytes, source.generation,
+                            number->second, source.takes_all(),
+                            has_links(source, over) ? link_file(record, source) : "",
+                            over ? source.sizes : ArraySizes()});
+  }
+  return origins;
+}
+
+// What is written into `file`.
+struct Merge {
+  fs::path file;
+  std::string name, fingerprint;
+  const MergeOptions& options;
+  std::vector<Source> sources;
+  std::optional<uint64_t> over;  // linked_over()
+};
+
+void write_tables(hid_t out, const Merge& merge) {
+  write_merged_table(out, merge.sources);
+  write_order(out, merge.options.order, merge.sources);
+  write_origins(out, origins_of(merge.sources, merge.file, merge.over));
+}
+
+void write_anew(const Merge& merge) {
+  write_record(merge.file, "sweep", merge.name, merge.fingerprint, [&](hid_t out, hid_t jobs) {
+    write_tables(out, merge);
+    for (const Source& source : merge.sources) copy_job(jobs, source, merge.file, merge.over);
   });
-  write_job_group(jobs, job);
+}
+
+// Whether the sweep's file holds the job as it is to be.
+bool is_kept(const Source& source, const Merge& merge) {
+  if (!source.before || !source.takes_all()) return false;
+  const std::string linked = has_links(source, merge.over) ? link_file(merge.file, source) : "";
+  return source.before->file == linked;
+}
+
+constexpr uint64_t kShare = 4;  // one part in so many may change, or be unused, in place
+
+// Whether to change a copy of the last file instead of writing all of it again.
+bool changes_in_place(const Merge& merge, const LastMerge& last) {
+  const size_t kept = static_cast<size_t>(
+      std::count_if(merge.sources.begin(), merge.sources.end(),
+                    [&](const Source& source) { return is_kept(source, merge); }));
+  const size_t jobs = std::max(merge.sources.size(), last.origins.jobs.size());
+  return last.name == merge.name && last.origins.linked_over == merge.over &&
+         kShare * (jobs - kept) <= jobs &&
+         kShare * last.origins.unused <= fs::file_size(merge.file);
+}
+
+void change_in_place(const Merge& merge, const LastMerge& last) {
+  std::set<std::string> kept;
+  for (const Source& source : merge.sources)
+    if (is_kept(source, merge)) kept.insert(source.job);
+  change_record(merge.file, merge.fingerprint, [&](hid_t out, hid_t jobs) {
+    for (const char* table : kTables) remove_member(out, table);
+    for (const Origin& origin : last.origins.jobs)
+      if (!kept.contains(origin.job)) remove_member(jobs, origin.job);
+    for (const Source& source : merge.sources)
+      if (!kept.contains(source.job)) copy_job(jobs, source, merge.file, merge.over);
+    write_tables(out, merge);
+    // What was freed and not used again is lost when the file is closed.
+    const hssize_t freed = std::max<hssize_t>(H5Fget_freespace(out), 0);
+    note_unused(out, last.origins.unused + static_cast<uint64_t>(freed));
+  });
+}
+
+// Whether so few of the jobs' files changed that most can be taken from the last file. Those that
+// did not change are not read then.
+std::unique_ptr<const LastMerge> last_merge(const fs::path& file,
+                                            const std::vector<JobFile>& job_files,
+                                            const MergeOptions& options) {
+  if (job_files.size() < options.in_place_from) return nullptr;
+  return about(file, "read", [&] { return read_last_merge(file); });
+}
+
+// One attempt; throws Replaced. Whether it wrote.
+bool merge_once(const fs::path& file, const std::string& name,
+                const std::vector<JobFile>& job_files, const MergeOptions& options,
+                const std::string& before, const LastMerge* last, Merged& result) {
+  result.problems.clear();
+  Merge merge{file, name, "", options, read_sources(job_files, last, result.problems), {}};
+  merge.fingerprint = fingerprint_of(name, options, merge.sources);
+  // A file that was found damaged only now may have been left out last time as well.
+  if (merge.fingerprint == before) return false;
+  choose_rows(merge.sources);
+  merge.over = linked_over(merge.sources, options.limit);
+  if (!last) {
+    write_anew(merge);
+  } else if (changes_in_place(merge, *last)) {
+    change_in_place(merge, *last);
+  } else {
+    return merge_once(file, name, job_files, options, before, nullptr, result);
+  }
+  return true;
 }
 
 }  // namespace
 
 Merged merge(const fs::path& file, const std::string& sweep_name,
-             const std::vector<JobFile>& job_files, const std::vector<std::string>& order) {
+             const std::vector<JobFile>& job_files, const MergeOptions& options) {
   std::vector<Problem> unreadable;
-  const std::string before = merged_from(file);
+  std::string before = merged_from(file);
   const bool same =
-      !before.empty() && fingerprint_of(sweep_name, order, job_files, unreadable) == before;
+      !before.empty() && fingerprint_of(sweep_name, options, job_files, unreadable) == before;
   const bool sound = whole(file);
   if (same && sound) return {std::move(unreadable), false};
-  fs::path aside;
-  if (!sound && !is_absent(file)) aside = set_aside(file);
+  Merged result;
+  if (!sound) before.clear();
+  if (!sound && !is_absent(file)) result.aside = set_aside(file);
   for (int attempt = 1;; ++attempt) {
-    Merged result;
-    result.aside = aside;
-    std::vector<Source> sources = read_sources(job_files, result.problems);
-    const std::string fingerprint = fingerprint_of(sweep_name, order, sources);
-    // A file that was found damaged only now may have been left out last time as well.
-    if (fingerprint == before && sound) return result;
+    const std::unique_ptr<const LastMerge> last =
+        sound && attempt == 1 ? last_merge(file, job_files, options) : nullptr;
     try {
-      choose_rows(sources);
-      write_record(file, "sweep", sweep_name, fingerprint, [&](hid_t out, hid_t jobs) {
-        write_merged_table(out, sources);
-        write_order(out, order, sources);
-        for (const Source& source : sources) copy_job(jobs, source);
-      });
-      result.wrote = true;
+      result.wrote = merge_once(file, sweep_name, job_files, options, before, last.get(), result);
       return result;
     } catch (const Replaced& replaced) {
       if (attempt < kAttempts) continue;

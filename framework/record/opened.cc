@@ -16,7 +16,10 @@ bool is_text(const std::string& path) { return path == kJobText || path == kEnvi
 }  // namespace
 
 StoredJobs::StoredJobs(fs::path path, Handle file)
-    : path_(std::move(path)), file_(std::move(file)), jobs_(open_group(file_, kJobsGroup)) {}
+    : path_(std::move(path)),
+      file_(std::move(file)),
+      jobs_(open_group(file_, kJobsGroup)),
+      linked_(path_, file_) {}
 
 const Handle& StoredJobs::group_of(const std::string& job) {
   if (last_.first != job) last_ = {job, open_group(jobs_, job)};
@@ -28,7 +31,7 @@ const Array* StoredJobs::array(const std::string& job, const std::string& path) 
   const std::pair key(job, path);
   if (const auto known = arrays_.find(key); known != arrays_.end()) return known->second.get();
   return about(path_, kRead, [&] {
-    std::optional<Array> array = read_array(group_of(job), path);
+    std::optional<Array> array = read_array(group_of(job), path, linked_.opener());
     std::unique_ptr<const Array> kept;
     if (array) kept = std::make_unique<const Array>(std::move(*array));
     return arrays_.emplace(key, std::move(kept)).first->second.get();
@@ -46,6 +49,15 @@ std::vector<std::string> StoredJobs::array_paths(const std::string& job) {
 Json StoredJobs::environment(const std::string& job) {
   return about(path_, kRead,
                [&] { return Json::parse(read_text(group_of(job), kEnvironmentText)); });
+}
+
+JobRecord StoredJobs::read(const std::string& job) {
+  return about(path_, kRead, [&] { return read_job_group(jobs_, job, linked_.opener()); });
+}
+
+bool StoredJobs::is_lost(const std::string& job, const std::string& path) {
+  if (linked_.empty() || !linked_.problem_of_job(job)) return false;
+  return about(path_, kRead, [&] { return is_linked(group_of(job), path); });
 }
 
 OpenedSweep open_sweep(const fs::path& file) {

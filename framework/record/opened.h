@@ -9,12 +9,15 @@
 #include <utility>
 #include <vector>
 
+#include "framework/record/array.h"
 #include "framework/record/hdf5.h"
+#include "framework/record/links.h"
 #include "framework/record/record.h"
 
 namespace tarflow::record {
 
-// The jobs of one open file. The file may be moved or replaced meanwhile. For one thread.
+// The jobs of one open file. The file may be moved or replaced meanwhile, but for files to which it
+// links. For one thread.
 class StoredJobs {
  public:
   // `file` open, checked by verify().
@@ -23,14 +26,24 @@ class StoredJobs {
   // nullptr where the job has no array of this path. Stays where it is as long as this object.
   // Throws Error.
   const Array* array(const std::string& job, const std::string& path);
-  std::vector<std::string> array_paths(const std::string& job);  // sorted; throws Error
-  Json environment(const std::string& job);                      // throws Error
+  std::vector<std::string> array_paths(const std::string& job);        // sorted; throws Error
+  Json environment(const std::string& job);                            // throws Error
+  std::optional<Array> order() { return read_array(file_, "order"); }  // /order; throws Error
+  // The whole job without columns and rows. Nothing of it is kept here. Throws Error.
+  JobRecord read(const std::string& job);
+
+  // Files with arrays of these jobs that cannot be read, as far as they can be told without reading
+  // them whole.
+  std::vector<Problem> broken_links() const { return linked_.problems(); }
+  // Whether the array is in such a file.
+  bool is_lost(const std::string& job, const std::string& path);
 
  private:
   const Handle& group_of(const std::string& job);
 
   std::filesystem::path path_;
   Handle file_, jobs_;
+  LinkedFiles linked_;
   std::pair<std::string, Handle> last_;  // the job asked for last
   std::map<std::pair<std::string, std::string>, std::unique_ptr<const Array>> arrays_;
 };

@@ -9,6 +9,8 @@
 //                     attributes unit, meaning, timing (0 or 1), point ("" or the one it belongs
 //                     to), and axes (a JSON list of names) where they are declared
 //   /order            of a sweep's file: ids of the points in the order of the sweep file, text
+//   /sources          of a sweep's file: what it was merged from, for the next merge (origins.h)
+// In a sweep's file an array may be an external link to a job's file, see merge().
 // The first 512 bytes are an HDF5 user block that holds the version, the length and the SHA-256 of
 // the rest. It is checked before HDF5 sees the file: damage is always found and never a crash.
 // docs/records.md (records_document) says the same to those who read the files.
@@ -124,7 +126,18 @@ struct SweepRecord {
 struct JobFile {
   std::filesystem::path file;
   std::vector<std::string> points;  // ids of the points wanted; empty: all
-  std::string sha256 = {};          // as verify() returned it; empty: content_sha256 is asked
+  // As verify() returned it, while the file has been as it is now (its stamp is the same): it is
+  // not computed again. Empty: content_sha256 is asked, and verify() before the file is used.
+  std::string sha256 = {};
+};
+
+inline constexpr uint64_t kMergeLimit = 1'000'000'000;  // of sweeps that state none
+inline constexpr uint64_t kNoMergeLimit = ~uint64_t{0};
+
+struct MergeOptions {
+  std::vector<std::string> order = {};  // ids of points in the order of the sweep file, into /order
+  uint64_t limit = kNoMergeLimit;       // bytes of all arrays that are copied
+  size_t in_place_from = 500;           // jobs
 };
 
 struct Merged {
@@ -139,24 +152,38 @@ struct Merged {
 // hash sorts first. Where two jobs disagree on a column's type, float64 wins over int64 and text
 // over both. No more than one job's arrays are in memory.
 //
+// Arrays are copied while all of them together take no more than `limit`. Beyond, the large ones
+// become HDF5 external links to the jobs' files, by their path from `file` on: those above a size
+// (a power of 4) that depends on the arrays alone, so that the small ones stay in `file`.
+//
 // `file` remembers what it was merged from, and is left untouched when that is asked for again and
 // it is whole, which is checked by reading it. The job files are not read then: one that was
 // changed in place since its SHA-256 was determined is not noticed and costs nothing, as `file`
-// holds what it held before. Whenever `file` is written, every job file is checked as by verify().
+// holds what it held before. When `file` is written, every job file that is read is checked as by
+// verify().
+//
+// Of `in_place_from` jobs or more, of which most are in `file` already, a copy of it is changed
+// where they are not: only the files of those jobs are read. It holds the same as if it were
+// written anew, but not in the same bytes.
 //
 // A damaged `file` is set aside first (fault.h). One of a newer version, or one that cannot be read
 // now, is kept: NotRead is thrown and nothing is written.
-//
-// `order`: ids of points in the order of the sweep file, which goes into /order; {}: not told.
 Merged merge(const std::filesystem::path& file, const std::string& sweep_name,
-             const std::vector<JobFile>& job_files, const std::vector<std::string>& order = {});
+             const std::vector<JobFile>& job_files, const MergeOptions& options = {});
 Merged merge(const std::filesystem::path& file, const std::string& sweep_name,
              const std::vector<std::filesystem::path>& job_files);
+// Follows links. Throws Error naming a linked file that is absent, damaged or another one than when
+// it was merged.
 SweepRecord read_sweep(const std::filesystem::path& file);
+
+// Writes to `out` the sweep's file `in` with all arrays in it. Throws Error as read_sweep().
+void bundle(const std::filesystem::path& in, const std::filesystem::path& out);
 
 // SHA-256 over all cells and arrays but times and the environment (which is also the column
 // `device`), by value: neither the layout of the file nor the order of rows, columns and jobs
 // matters.
 std::string digest(const SweepRecord& sweep);
+// Of a file, with the arrays of one job in memory at a time. Throws Error as read_sweep().
+std::string digest(const std::filesystem::path& file);
 
 }  // namespace tarflow::record

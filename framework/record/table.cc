@@ -227,6 +227,16 @@ Row unpacked(const PackedRows& rows, size_t index) {
   return row;
 }
 
+std::string text_at(const PackedRows& rows, const std::string& column, size_t index) {
+  for (size_t i = 0; i < rows.members.size(); ++i) {
+    const Column& known = (*rows.columns)[i];
+    if (known.name != column || known.type != ColumnType::kString) continue;
+    return unpadded(rows.bytes.data() + index * rows.row_bytes + rows.members[i].offset,
+                    rows.members[i].width);
+  }
+  throw Error(fmt::format("a row has no `{}`", column));
+}
+
 std::vector<Row> unpacked(const PackedRows& rows) {
   std::vector<Row> unpacked_rows;
   for (size_t i = 0; i < rows.count; ++i) unpacked_rows.push_back(unpacked(rows, i));

@@ -32,6 +32,8 @@ struct PackedRows {
 };
 
 Row unpacked(const PackedRows& rows, size_t index);
+// The text of one cell, "" where it is absent. Throws Error if there is no such column of texts.
+std::string text_at(const PackedRows& rows, const std::string& column, size_t index);
 
 // Lists of columns by the bytes they were read from: files of one experiment share theirs.
 using KnownColumns = std::map<std::string, ColumnList>;

@@ -61,7 +61,6 @@ struct SubmissionFolder {
 
   std::filesystem::path submission() const { return path / "submission.json"; }
   std::filesystem::path script() const { return path / "submit.sbatch"; }
-  std::filesystem::path events() const { return path / "events.jsonl"; }
   std::filesystem::path output(size_t task) const {
     return path / ("task-" + std::to_string(task) + ".out");
   }

@@ -209,6 +209,7 @@ constexpr const char* kRun =
       time_limit: 2 h     # of an attempt; none: no limit
       fail_fast: false    # stop the sweep when a job has failed for good
       exclusive: true     # timed jobs have their device to themselves
+      merge_limit: 1 GB   # of the arrays in results/NAME.h5; large ones beyond are links
 
 `gpus: 1` uses the CPU on a machine without GPUs. A larger number is an error on a machine with
 fewer GPUs. igm_crm, evaluate, fid_stats, bpd and convergence use several processes, with the
@@ -216,7 +217,8 @@ same numbers. Other experiments always use one process and ignore gpus, nodes an
 top-level `run:`.
 
 A duration is a number with s, min, h or d. `backoff` without a unit is in seconds; `time_limit`
-without a unit is an error. `run:` in an experiment applies to that experiment (except `workers`):
+without a unit is an error. `run:` in an experiment applies to that experiment (except `workers`
+and `merge_limit`):
 
     - evaluate:
         strategy: For

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -99,16 +100,73 @@ struct Names {
   std::string group, space, entry, condition, settings;
 };
 
-std::string field_name(const ExperimentSchema& schema, const Field& field) {
-  return schema.name + "." + field.name + ".value";
+// Values with which a setting may be compared.
+Json compared_with(const std::string& value_name) {
+  const Json one = {{"anyOf", Json::array({to(value_name), {{"type", "null"}}})}};
+  return {{"anyOf", Json::array({one, list_of(one)})}};
 }
 
-Json space_of(const ExperimentSchema& schema, const Names& names) {
-  Json properties;
-  for (const Field& field : schema.fields) {
-    properties[field.name] =
-        documented(field, {{"allOf", Json::array({to(field_name(schema, field))})}});
+// What a condition may say of a setting.
+Json test_of(const Field& field, const std::string& values_name) {
+  Json tests = {{"not", to(values_name)}};
+  if (field.type == FieldType::kInteger || field.type == FieldType::kNumber) {
+    for (const char* bound : {"min", "max", "above", "below"}) tests[bound] = {{"type", "number"}};
   }
+  Json test = {{"type", "object"},
+               {"properties", std::move(tests)},
+               {"additionalProperties", false},
+               {"minProperties", 1}};
+  return {{"anyOf", Json::array({to(values_name), std::move(test)})}};
+}
+
+// Values of a setting as an axis of a grid.
+Json axis_of(const Field& field, const std::string& value_name) {
+  const Json item = to(value_name);
+  Json lists = Json::array({list_of(item), to("used")});
+  // A product of strategies, or its name, is a list by itself.
+  if (field.type == FieldType::kStrategy) lists.push_back(item);
+  return described({{"title", field.name}, {"anyOf", std::move(lists)}}, description_of(field));
+}
+
+// The definitions of settings. Experiments that have the same setting share one: setting.NAME, or
+// EXPERIMENT.setting.NAME where it differs. Behind these names follow .value, the value alone,
+// .axis, several of them, .values, what it is compared with, and .test, a condition.
+class FieldDefinitions {
+ public:
+  FieldDefinitions(const ExperimentSchemas& schemas, Json& definitions) {
+    for (const ExperimentSchema& schema : schemas) {
+      for (const Field& field : schema.fields) {
+        const std::string shared = "setting." + field.name;
+        if (!define(shared, field, definitions))
+          define(name(schema, field) = schema.name + "." + shared, field, definitions);
+        else
+          name(schema, field) = shared;
+      }
+    }
+  }
+  std::string& name(const ExperimentSchema& schema, const Field& field) {
+    return names_[{schema.name, field.name}];
+  }
+
+ private:
+  // Whether the definition is that of this field.
+  static bool define(const std::string& name, const Field& field, Json& definitions) {
+    Json whole = documented(field, or_reference(value_of(field)));
+    if (definitions.contains(name)) return definitions[name] == whole;
+    definitions[name + ".value"] = or_reference(value_of(field));
+    definitions[name + ".axis"] = axis_of(field, name + ".value");
+    definitions[name + ".values"] = compared_with(name + ".value");
+    definitions[name + ".test"] = test_of(field, name + ".values");
+    definitions[name] = std::move(whole);
+    return true;
+  }
+
+  std::map<std::pair<std::string, std::string>, std::string> names_;
+};
+
+Json space_of(const ExperimentSchema& schema, const Names& names, FieldDefinitions& fields) {
+  Json properties;
+  for (const Field& field : schema.fields) properties[field.name] = to(fields.name(schema, field));
   const auto linked = [](const std::string& name, const char* text) {
     return described({{"allOf", Json::array({to(name)})}}, text);
   };
@@ -126,16 +184,10 @@ Json space_of(const ExperimentSchema& schema, const Names& names) {
   return map_of(std::move(properties));
 }
 
-Json group_of(const ExperimentSchema& schema, const Names& names) {
+Json group_of(const ExperimentSchema& schema, const Names& names, FieldDefinitions& fields) {
   Json axes;
-  for (const Field& field : schema.fields) {
-    const Json item = to(field_name(schema, field));
-    Json lists = Json::array({list_of(item), to("used")});
-    // A product of strategies, or its name, is a list by itself.
-    if (field.type == FieldType::kStrategy) lists.push_back(item);
-    axes[field.name] = described({{"title", field.name}, {"anyOf", std::move(lists)}},
-                                 description_of(field));
-  }
+  for (const Field& field : schema.fields)
+    axes[field.name] = to(fields.name(schema, field) + ".axis");
   axes["grid"] = to(names.group);
   axes["zip"] = to(names.group);
   return {
@@ -143,42 +195,23 @@ Json group_of(const ExperimentSchema& schema, const Names& names) {
                              list_of({{"anyOf", Json::array({to(names.space), to("used")})}})})}};
 }
 
-// What a setting may be compared with.
-Json test_of(const ExperimentSchema& schema, const Field& field) {
-  const Json value = to(field_name(schema, field));
-  const Json values = {
-      {"anyOf", Json::array({value,
-                             {{"type", "null"}},
-                             list_of({{"anyOf", Json::array({value, {{"type", "null"}}})}})})}};
-  Json tests = {{"not", values}};
-  if (field.type == FieldType::kInteger || field.type == FieldType::kNumber) {
-    for (const char* bound : {"min", "max", "above", "below"}) tests[bound] = {{"type", "number"}};
-  }
-  Json test = {{"type", "object"},
-               {"properties", std::move(tests)},
-               {"additionalProperties", false},
-               {"minProperties", 1}};
-  return {{"anyOf", Json::array({values, std::move(test)})}};
-}
-
-Json condition_of(const ExperimentSchema& schema, const Names& names) {
+Json condition_of(const ExperimentSchema& schema, const Names& names, FieldDefinitions& fields) {
   Json properties;
-  for (const Field& field : schema.fields) properties[field.name] = test_of(schema, field);
+  for (const Field& field : schema.fields)
+    properties[field.name] = to(fields.name(schema, field) + ".test");
   properties["any"] = list_of(to(names.condition));
   properties["all"] = list_of(to(names.condition));
   properties["not"] = to(names.condition);
   return map_of(std::move(properties));
 }
 
-void define_experiment(const ExperimentSchema& schema, Json& definitions) {
+void define_experiment(const ExperimentSchema& schema, FieldDefinitions& fields,
+                       Json& definitions) {
   const Names names(schema.name);
-  for (const Field& field : schema.fields) {
-    definitions[field_name(schema, field)] = or_reference(value_of(field));
-  }
-  Json space = space_of(schema, names);
+  Json space = space_of(schema, names, fields);
   definitions[names.space] = space;
-  definitions[names.group] = group_of(schema, names);
-  definitions[names.condition] = condition_of(schema, names);
+  definitions[names.group] = group_of(schema, names, fields);
+  definitions[names.condition] = condition_of(schema, names, fields);
   Json entry = space;
   entry["properties"]["when"] = described({{"allOf", Json::array({to(names.condition)})}},
                                           "The points so far that this entry extends.");
@@ -289,6 +322,13 @@ Json run_schema() {
       value = {{"anyOf", Json::array({std::move(numbers), std::move(text)})},
                {"examples", Json::array({"30 s", "10 min", "2 h"})}};
     }
+    if (key.type == RunType::kBytes) {
+      value = {
+          {"anyOf",
+           Json::array({{{"const", 0}},
+                        {{"type", "string"}, {"pattern", "^([0-9.eE+-]+ *(B|kB|MB|GB|TB)|0)$"}}})},
+          {"examples", Json::array({"500 MB", "1 GB", "2 TB"})}};
+    }
     Json property = described(or_reference(std::move(value)),
                               fmt::format("{} Default: {}.", key.description, run_default(key)));
     properties[key.name] = std::move(property);
@@ -351,17 +391,18 @@ Json experiments_schema(const ExperimentSchemas& schemas) {
 }
 
 // A field of several experiments may be that of any of them.
-Json defaults_schema(const ExperimentSchemas& schemas) {
-  std::map<std::string, Json> fields;
-  for (const ExperimentSchema& schema : schemas) {
-    for (const Field& field : schema.fields) {
-      const auto [place, is_new] =
-          fields.try_emplace(field.name, documented(field, {{"anyOf", Json::array()}}));
-      Json value = to(field_name(schema, field));
-      place->second["anyOf"].push_back(std::move(value));
-    }
+Json defaults_schema(const ExperimentSchemas& schemas, FieldDefinitions& fields) {
+  std::map<std::string, std::set<std::string>> definitions;
+  for (const ExperimentSchema& schema : schemas)
+    for (const Field& field : schema.fields)
+      definitions[field.name].insert(fields.name(schema, field));
+  Json properties;
+  for (const auto& [field, names] : definitions) {
+    Json any = Json::array();
+    for (const std::string& name : names) any.push_back(to(name));
+    properties[field] = names.size() == 1 ? any[0] : Json{{"anyOf", std::move(any)}};
   }
-  return described(map_of(fields),
+  return described(map_of(std::move(properties)),
                    "Settings for every experiment that has them. Settings of an experiment win.");
 }
 
@@ -378,13 +419,14 @@ Json named(const std::string& definition, const char* text) {
 
 Json sweep_json_schema(const ExperimentSchemas& schemas) {
   Json definitions = common_definitions();
-  for (const ExperimentSchema& schema : schemas) define_experiment(schema, definitions);
+  FieldDefinitions fields(schemas, definitions);
+  for (const ExperimentSchema& schema : schemas) define_experiment(schema, fields, definitions);
   Json properties = {
       {"name", described({{"type", Json::array({"string", "number"})}},
                          "Of the results, results/NAME.h5; the file's own name without it.")},
       {"models", named("model", "Checkpoints by the names that experiments use.")},
       {"strategies", named("strategy", "Strategies by the names that experiments use.")},
-      {"defaults", defaults_schema(schemas)},
+      {"defaults", defaults_schema(schemas, fields)},
       {"run", to("run")},
       {"experiments", experiments_schema(schemas)},
       {"use", to("use")}};

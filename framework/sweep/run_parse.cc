@@ -13,6 +13,8 @@ namespace tarflow::sweep {
 namespace {
 
 constexpr double kDay = 86400;
+constexpr std::array<std::pair<const char*, double>, 5> kSizes{
+    {{"B", 1}, {"kB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}}};
 constexpr double kMostGpus = 64, kMostNodes = 4096, kMostRanks = 1024;
 
 constexpr std::array<std::pair<const char*, double>, 13> kUnits{{{"s", 1},
@@ -28,6 +30,29 @@ constexpr std::array<std::pair<const char*, double>, 13> kUnits{{{"s", 1},
                                                                  {"d", kDay},
                                                                  {"day", kDay},
                                                                  {"days", kDay}}};
+
+std::optional<std::pair<double, std::string>> number_and_unit(const std::string& text) {
+  double number = 0;
+  // YAML numbers may have a plus sign, which from_chars refuses.
+  const char* const first = text.data() + (text.starts_with('+') && text.find('-') != 1 ? 1 : 0);
+  const auto [end, failure] = std::from_chars(first, text.data() + text.size(), number);
+  if (failure != std::errc() || !std::isfinite(number)) return std::nullopt;
+  std::string unit(end, text.data() + text.size());
+  unit.erase(0, unit.find_first_not_of(' '));
+  return std::pair{number, unit};
+}
+
+std::optional<int64_t> read_bytes(const RunKey& key, const Node& node, Report& report) {
+  const auto bytes =
+      node.kind == NodeKind::kScalar ? bytes_of(node.text) : std::optional<int64_t>();
+  if (bytes && static_cast<double>(*bytes) >= key.minimum &&
+      static_cast<double>(*bytes) <= key.maximum)
+    return bytes;
+  report.error(node.mark, fmt::format("`{}`: expected a size, found {}", key.name, found(node)),
+               fmt::format("write a number and a unit, up to {:.0f} TB: 500 MB, 1 GB, 2 TB; or 0",
+                           key.maximum / 1e12));
+  return std::nullopt;
+}
 
 std::optional<double> read_duration(const RunKey& key, const Node& node, Report& report) {
   if (node.kind == NodeKind::kScalar) {
@@ -93,22 +118,33 @@ void read_key(const RunKey& key, const Node& node, RunSettings& settings, Report
         *flag_of(settings, key.name) = *value;
       }
       return;
+    case RunType::kBytes:
+      if (const auto value = read_bytes(key, node, report)) settings.merge_limit = *value;
+      return;
   }
 }
 
 }  // namespace
 
 std::optional<double> seconds_of(const std::string& text) {
-  double number = 0;
-  // YAML numbers may have a plus sign, which from_chars refuses.
-  const char* const first = text.data() + (text.starts_with('+') && text.find('-') != 1 ? 1 : 0);
-  const auto [end, failure] = std::from_chars(first, text.data() + text.size(), number);
-  if (failure != std::errc() || !std::isfinite(number)) return std::nullopt;
-  std::string unit(end, text.data() + text.size());
-  unit.erase(0, unit.find_first_not_of(' '));
+  const auto parts = number_and_unit(text);
+  if (!parts) return std::nullopt;
+  const auto& [number, unit] = *parts;
   if (unit.empty()) return number;
   for (const auto& [name, seconds] : kUnits) {
     if (unit == name) return number * seconds;
+  }
+  return std::nullopt;
+}
+
+std::optional<int64_t> bytes_of(const std::string& text) {
+  const auto parts = number_and_unit(text);
+  if (!parts) return std::nullopt;
+  const auto& [number, unit] = *parts;
+  if (unit.empty() && number == 0) return 0;
+  for (const auto& [name, bytes] : kSizes) {
+    if (unit == name && std::abs(number * bytes) < 9e18)
+      return static_cast<int64_t>(number * bytes);
   }
   return std::nullopt;
 }
@@ -143,7 +179,11 @@ const std::vector<RunKey>& run_keys() {
       {"fail_fast", kBoolean, "Stop the sweep when a job has failed for good."},
       {"time_limit", kDuration, "Maximum time of an attempt. 0 or none: no limit.", 0, 366 * kDay,
        false, true},
-      {"exclusive", kBoolean, "Timed jobs have their device to themselves."}};
+      {"exclusive", kBoolean, "Timed jobs have their device to themselves."},
+      {"merge_limit", kBytes,
+       "Size of all arrays up to which the sweep's record holds them itself. Beyond it the large "
+       "ones stay in the files of the jobs, to which the record links.",
+       0, 1e15, true}};
   return keys;
 }
 
@@ -156,6 +196,8 @@ std::string run_default(const RunKey& key) {
       return fmt::format("{} s", *duration_of(settings, key.name));
     case RunType::kBoolean:
       return *flag_of(settings, key.name) ? "true" : "false";
+    case RunType::kBytes:
+      return fmt::format("{} GB", settings.merge_limit / 1'000'000'000);
   }
   return "";
 }

@@ -10,14 +10,14 @@
 
 namespace tarflow::sweep {
 
-enum class RunType { kCount, kDuration, kBoolean };
+enum class RunType { kCount, kDuration, kBoolean, kBytes };
 
 // A key of `run:`, for reading, help and the schema.
 struct RunKey {
   const char* name;
   RunType type;
   const char* description;
-  double minimum = 0, maximum = 0;  // of counts, and of durations in seconds
+  double minimum = 0, maximum = 0;  // of counts, of durations in seconds, of sizes in bytes
   bool whole_sweep = false;         // cannot differ between experiments
   bool asks_unit = false;           // of a duration: a bare number may be meant in another unit
 };
@@ -27,6 +27,9 @@ std::string run_default(const RunKey& key);
 
 // "30 s" -> 30, "2 h" -> 7200, "5" -> 5; nothing when it is not a number and a unit.
 std::optional<double> seconds_of(const std::string& text);
+
+// "1 GB" -> 1e9, "500 MB", "0" -> 0; nothing when it is not a number and a unit. Only 0 needs none.
+std::optional<int64_t> bytes_of(const std::string& text);
 
 // A number without a unit that may be meant in minutes, as Slurm counts its limits: up to two weeks
 // of them. 0 is none.

@@ -30,6 +30,8 @@ struct RunSettings {
   bool fail_fast = false;    // stop the sweep at the first job that fails for good
   double time_limit = 0;     // seconds an attempt may take; 0: no limit
   bool exclusive = true;     // timed jobs have their device to themselves
+  // Bytes of all arrays that the sweep's record holds itself (record::merge); 0: of none.
+  int64_t merge_limit = 1'000'000'000;
   StatedAt gpus_at, nodes_at;
   bool operator==(const RunSettings&) const = default;
 

@@ -127,6 +127,9 @@ TEST(Html, Base64IsThatOfRfc4648) {
   EXPECT_EQ(base64("fo"), "Zm8=");
   EXPECT_EQ(base64("foo"), "Zm9v");
   EXPECT_EQ(base64("\xff\xfe\xfd"), "//79");
+  const std::string large = base64(std::string((size_t{3} << 20) + 1, 'A'));
+  EXPECT_EQ(large.size(), (size_t{4} << 20) + 4);
+  EXPECT_EQ(large.substr(large.size() - 8), "QUFBQQ==");
 }
 
 TEST_F(PageTest, FailedPointsShowTheirLastLogLines) {

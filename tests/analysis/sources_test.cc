@@ -5,6 +5,7 @@
 
 #include "framework/core/file.h"
 #include "framework/record/job_file.h"
+#include "tests/analysis/call.h"
 #include "tests/analysis/sweeps.h"
 
 namespace tarflow::analysis {
@@ -39,6 +40,23 @@ class SourcesTest : public ::testing::Test {
     return file;
   }
 
+  // The file of two evaluate jobs, whose arrays are all in the jobs' files.
+  fs::path linked_file() {
+    std::vector<record::JobFile> jobs;
+    for (const char* name : {"1", "2"}) {
+      const std::string hash = std::string("j") + name, point = std::string("p") + name;
+      record::JobRecord job = testing::make_job(hash, "evaluate", "small.pth", {point});
+      job.rows = {testing::evaluate_row(point, hash, "For", "blocks 1-0: sequential", 2)};
+      job.columns = testing::columns_of(job.rows);
+      job.arrays = {testing::images_array(1, 1, {1, 2, 3})};
+      jobs.push_back({folder_ / "s/jobs" / hash / "result.h5", {}});
+      record::write_job(jobs.back().file, job);
+    }
+    record::merge(folder_ / "whole.h5", "s", jobs);
+    record::merge(folder_ / "s.h5", "s", jobs, {.limit = 0});
+    return folder_ / "s.h5";
+  }
+
   // A record whose rows name `row_jobs` while it holds the jobs j1 and j2.
   fs::path inconsistent(const std::vector<std::pair<std::string, std::string>>& points_and_jobs) {
     std::vector<record::Row> rows;
@@ -63,6 +81,58 @@ class SourcesTest : public ::testing::Test {
   fs::path folder_;
   std::vector<std::string> problems_;
 };
+
+TEST_F(SourcesTest, LinksAreFollowed) {
+  std::vector<std::string> problems;
+  const std::vector<Source> sources = read_sources({linked_file()}, problems);
+  EXPECT_THAT(problems, IsEmpty());
+  for (const Point& point : points_of(sources)) {
+    const record::Array* images = point.array(kSampledImages);
+    ASSERT_NE(images, nullptr);
+    EXPECT_EQ(record::to_doubles(*images), (std::vector<double>{1, 2, 3}));
+  }
+}
+
+TEST_F(SourcesTest, LinksThatLeadNowhereAreNamedAndAllElseIsShown) {
+  const fs::path file = linked_file();
+  fs::remove_all(folder_ / "s/jobs/j2");
+  std::vector<std::string> problems;
+  const std::vector<Source> sources = read_sources({file}, problems);
+  ASSERT_THAT(problems, SizeIs(1));
+  EXPECT_THAT(problems[0],
+              ::testing::AllOf(HasSubstr("s/jobs/j2/result.h5, which is absent"),
+                               HasSubstr("lack them"), HasSubstr("`analyze bundle IN OUT`")));
+  const std::vector<Point> points = points_of(sources);
+  ASSERT_THAT(points, SizeIs(2));
+  EXPECT_NE(points[0].array(kSampledImages), nullptr);
+  EXPECT_EQ(points[1].array(kSampledImages), nullptr);
+  fs::remove_all(folder_ / "s");
+  problems.clear();
+  read_sources({file}, problems);
+  EXPECT_THAT(problems, ElementsAre(HasSubstr("and so in 1 more")));
+}
+
+TEST_F(SourcesTest, DigestsOfALinkedAndOfABundledRecordAreEqual) {
+  const std::string file = linked_file(), bundled = folder_ / "bundled.h5";
+  const testing::Outcome bundle = testing::call({"bundle", file, bundled});
+  EXPECT_EQ(bundle.status, 0) << bundle.err;
+  const std::string digest = testing::call({"digest", file}).out;
+  EXPECT_THAT(digest, SizeIs(65));
+  EXPECT_EQ(testing::call({"digest", bundled}).out, digest);
+  EXPECT_EQ(testing::call({"digest", folder_ / "whole.h5"}).out, digest);
+  EXPECT_EQ(testing::call({"compare", file, bundled}).status, 0);
+  EXPECT_EQ(testing::call({"export", file}).out.size() + 2 * 6,  // "s.h5", "bundled.h5"
+            testing::call({"export", bundled}).out.size());
+  EXPECT_EQ(testing::call({"condense", file, folder_ / "small.h5"}).status, 0);
+  fs::remove_all(folder_ / "s");
+  EXPECT_EQ(testing::call({"digest", bundled}).out, digest);
+  EXPECT_EQ(testing::call({"digest", folder_ / "small.h5"}).out, digest) << "one image each";
+  const testing::Outcome lost = testing::call({"digest", file});
+  EXPECT_EQ(lost.status, 1);
+  EXPECT_THAT(lost.err, HasSubstr("which is absent"));
+  EXPECT_EQ(testing::call({"bundle", file, folder_ / "no.h5"}).status, 1);
+  EXPECT_FALSE(fs::exists(folder_ / "no.h5"));
+}
 
 TEST_F(SourcesTest, ArraysAndEnvironmentAreReadWhenAskedFor) {
   const auto sources = read_sources({sweep_file("a", 10)}, problems_);

@@ -17,6 +17,10 @@ TEST_F(Arrays, FortyPointsOnTwoNodesEqualALocalRun) {
   ASSERT_EQ(end_of(start_on_slurm()), 0) << printed();
   ASSERT_EQ(submissions().size(), 1u) << "one array, not one submission a point";
   EXPECT_EQ(tasks_of(submissions()[0]).size(), 40u);
+  const std::string programs = read_json_file(submissions()[0] / "submission.json").at("programs");
+  EXPECT_TRUE(programs.starts_with((house_ / "results/.cache/programs").string())) << programs;
+  EXPECT_NE(read_file(submissions()[0] / "submit.sbatch").find(programs + "/run_sweep"),
+            std::string::npos);
   EXPECT_EQ(nodes_used(), (std::set<std::string>{"n1", "n2"}));
   EXPECT_EQ(queue(), "");
   const Json progress = read_json_file(house_ / "results/trial_sweep/progress.json");

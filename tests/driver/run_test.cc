@@ -48,6 +48,24 @@ TEST_F(RunSweep, ExtendingTheGridRunsOnlyTheNewPoints) {
   EXPECT_THAT(record().rows, SizeIs(1)) << "the table is of the sweep as it is now";
 }
 
+TEST_F(RunSweep, LargeArraysStayInTheFilesOfTheJobs) {
+  const std::string digest = undisturbed();
+  state("[1, 2, 3]", "[0, 1]", "run: {merge_limit: 0}\n");
+  ASSERT_EQ(run().status, 0);
+  const fs::path file = house_ / "results/demo.h5";
+  EXPECT_EQ(record::digest(file), digest);
+  EXPECT_THAT(run("demo.yaml --force").err, Not(HasSubstr("which")));
+  EXPECT_EQ(record::digest(file), digest) << "links to the new results";
+  fs::rename(house_ / "results/demo", house_ / "results/away");
+  EXPECT_THROW(record::digest(file), Error);
+  fs::rename(house_ / "results/away", house_ / "results/demo");
+  state("[1, 2, 3]", "[0, 1]");
+  ASSERT_EQ(run().status, 0);
+  EXPECT_EQ(started_jobs(), 0u);
+  fs::rename(house_ / "results/demo", house_ / "results/away");
+  EXPECT_EQ(record::digest(file), digest) << "it holds all arrays itself";
+}
+
 TEST_F(RunSweep, ChangedContentRunsAgain) {
   write_file(house_ / "noise", "1");
   const std::string data = fmt::format("        data: [{}]\n", (house_ / "noise").string());

@@ -28,7 +28,7 @@ done
 record=$(find results -maxdepth 1 -name '*.h5' | head -1)
 run "$tree/bin/analyze" digest "$record" | grep -E '^[0-9a-f]{64}' >/dev/null
 run "$tree/bin/make_checkpoint" --help >/dev/null
-for file in experiments.json published.yaml README.md docs/limits.md sweeps/afhq.yaml; do
+for file in experiments.json published.yaml README.md docs/limits.md sweeps/afhq.yaml sweeps/schema.json; do
   [[ -s $tree/share/tarflow/$file ]] || { printf 'share/tarflow/%s is not installed\n' "$file"; exit 1; }
 done
 [[ -s $tree/share/bash-completion/completions/run_sweep && -s $tree/share/zsh/site-functions/_run_sweep ]]

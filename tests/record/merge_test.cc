@@ -83,10 +83,10 @@ TEST(Merge, NotesTheOrderOfTheSweepFile) {
   EXPECT_THAT(order_in(folder / "a.h5"), SizeIs(0)) << "nobody told it";
   const std::string digest_before = digest(read_sweep(folder / "a.h5"));
   const std::vector<std::string> order = {points[1], "of no job", points[0]};
-  EXPECT_TRUE(merge(folder / "a.h5", "demo", files, order).wrote);
+  EXPECT_TRUE(merge(folder / "a.h5", "demo", files, {order}).wrote);
   EXPECT_THAT(order_in(folder / "a.h5"), ::testing::ElementsAre(points[1], points[0]));
-  EXPECT_FALSE(merge(folder / "a.h5", "demo", files, order).wrote) << "it holds this already";
-  EXPECT_TRUE(merge(folder / "a.h5", "demo", files, {points[0], points[1]}).wrote);
+  EXPECT_FALSE(merge(folder / "a.h5", "demo", files, {order}).wrote) << "it holds this already";
+  EXPECT_TRUE(merge(folder / "a.h5", "demo", files, {{points[0], points[1]}}).wrote);
   EXPECT_THAT(order_in(folder / "a.h5"), ::testing::ElementsAre(points[0], points[1]));
   EXPECT_EQ(digest(read_sweep(folder / "a.h5")), digest_before) << "no result";
 }

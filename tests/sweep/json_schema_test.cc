@@ -11,11 +11,15 @@ const std::filesystem::path kShipped = TARFLOW_SOURCE_DIR "/sweeps";
 
 TEST(JsonSchema, EveryFieldHasItsDescriptionDefaultAndRange) {
   const Json schema = sweep_json_schema(test_schemas());
-  const Json& cfg = schema["definitions"]["evaluate.settings"]["properties"]["cfg"];
+  const auto setting = [&](const Json& properties, const std::string& name) {
+    const std::string where = properties.at(name).at("$ref").get<std::string>();
+    return schema["definitions"].at(where.substr(std::string("#/definitions/").size()));
+  };
+  const Json cfg = setting(schema["definitions"]["evaluate.settings"]["properties"], "cfg");
   EXPECT_EQ(cfg["description"], "the cfg");
   EXPECT_EQ(cfg["markdownDescription"], "the cfg");
   EXPECT_EQ(cfg["default"], 0.0);
-  EXPECT_EQ(schema["definitions"]["evaluate.attn_temp.value"]["anyOf"][0]["maximum"], 10);
+  EXPECT_EQ(schema["definitions"]["setting.attn_temp.value"]["anyOf"][0]["maximum"], 10);
   for (const ExperimentSchema& experiment : test_schemas()) {
     for (const Field& field : experiment.fields) {
       EXPECT_TRUE(
@@ -38,13 +42,31 @@ TEST(JsonSchema, EveryReferenceHasItsDefinition) {
   EXPECT_GT(count, 100);
 }
 
-TEST(JsonSchema, TheShippedOneIsThatOfTheBuiltExperiments) {
-  const std::filesystem::path file = TARFLOW_BINARY_DIR "/share/experiments.json";
-  if (!std::filesystem::exists(file))
-    GTEST_SKIP() << "no share/experiments.json: run_job is not built here";
-  EXPECT_EQ(read_json_file(kShipped / "schema.json"),
-            sweep_json_schema(read_experiment_schemas(file)))
-      << "run_sweep --print-schema > sweeps/schema.json";
+TEST(JsonSchema, ASettingThatExperimentsShareIsDefinedOnce) {
+  ExperimentSchemas schemas = test_schemas();
+  const Json whole = sweep_json_schema(schemas);
+  const size_t one = whole.dump().size();
+  ExperimentSchema other = *std::find_if(
+      schemas.begin(), schemas.end(), [](const auto& schema) { return schema.name == "evaluate"; });
+  other.name = "zzz";
+  other.fields.front().description += " of another kind";
+  schemas.push_back(other);
+  const Json both = sweep_json_schema(schemas);
+  const Json& properties = both["definitions"]["zzz.settings"]["properties"];
+  const std::string first = other.fields[0].name, second = other.fields[1].name;
+  EXPECT_EQ(properties[first]["$ref"], "#/definitions/zzz.setting." + first);
+  EXPECT_EQ(properties[second]["$ref"], "#/definitions/setting." + second);
+  EXPECT_EQ(both["definitions"]["setting." + first], whole["definitions"]["setting." + first]);
+  EXPECT_LT(both.dump().size() - one, one / 2);
+}
+
+TEST(JsonSchema, TheOneOfTheBuildIsThatOfItsExperiments) {
+  const std::filesystem::path share = TARFLOW_BINARY_DIR "/share";
+  if (!std::filesystem::exists(share / "schema.json"))
+    GTEST_SKIP() << "no share/schema.json: run_job is not built here";
+  const Json made = read_json_file(share / "schema.json");
+  EXPECT_EQ(made, sweep_json_schema(read_experiment_schemas(share / "experiments.json")));
+  EXPECT_EQ(read_json_file(kShipped / "schema.json"), made) << "to which sweep files lead";
 }
 
 }  // namespace
@@ -107,8 +129,10 @@ std::string verdict_on(const std::string& settings) {
 }
 
 TEST(JsonSchema, AcceptsTheShippedFiles) {
-  const std::filesystem::path file = kShipped / "schema.json";
-  const Json schema = read_json_file(file);
+  const std::filesystem::path file = TARFLOW_BINARY_DIR "/share/experiments.json";
+  if (!std::filesystem::exists(file))
+    GTEST_SKIP() << "no share/experiments.json: run_job is not built here";
+  const Json schema = sweep_json_schema(read_experiment_schemas(file));
   int count = 0;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(kShipped)) {
     if (entry.path().extension() != ".yaml") continue;
@@ -140,6 +164,8 @@ TEST(JsonSchema, AcceptsTheLanguage) {
         "      run: {time_limit: 2 h, retries: 1}\n",
         "      run: {time_limit: 0, backoff: 5}\n",
         "      run: {time_limit: 86400}\n",
+        "      run: {merge_limit: 0}\n",
+        "      run: {merge_limit: 500 MB}\n",
         "      images: {path: a, published: b}\n",
         "      classes_kept: [1, 2]\n",
         "      use: [a.yaml#b, c.yaml]\n"}) {
@@ -169,6 +195,8 @@ TEST(JsonSchema, RejectsTypicalMistakes) {
                                "      run: {retrys: 1}\n",
                                "      run: {time_limit: soon}\n",
                                "      run: {time_limit: 120}\n",
+                               "      run: {merge_limit: 5}\n",
+                               "      run: {merge_limit: 5 gb}\n",
                                "      run: {time_limit: \"120\"}\n",
                                "      when: {cfg: 1}\n",
                                "      classes_kept: 3\n",

@@ -379,7 +379,8 @@ TEST_F(UseTest, RunSettingsOfTheSweepAndOfAnExperiment) {
   const Sweep sweep =
       load(evaluate_with("      run: {retries: 5, time_limit: 2h}\n") +
            "  - evaluate: {seed: 1}\n"
-           "run: {retries: 1, backoff: 30s, time_limit: 10 min, workers: 2, fail_fast: true}\n");
+           "run: {retries: 1, backoff: 30s, time_limit: 10 min, workers: 2, fail_fast: true, "
+           "merge_limit: 1.5 TB}\n");
   const RunSettings& own = *sweep.points.at(0).run;
   EXPECT_EQ(own.retries, 5);
   EXPECT_EQ(own.backoff, 30);
@@ -391,7 +392,9 @@ TEST_F(UseTest, RunSettingsOfTheSweepAndOfAnExperiment) {
   expected.backoff = 30;
   expected.fail_fast = true;
   expected.time_limit = 600;
+  expected.merge_limit = 1'500'000'000'000;
   EXPECT_EQ(shared, expected);
+  EXPECT_EQ(own.merge_limit, expected.merge_limit) << "of the whole sweep";
   EXPECT_EQ(sweep.points[0].id, load(evaluate_with("")).points[0].id);
 }
 
