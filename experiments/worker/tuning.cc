@@ -22,8 +22,8 @@ constexpr size_t kRounds = 5;    // choices that are measured, at most
 // after one far below it grows once, by `kMostGrowth` at most.
 constexpr double kMargin = 0.95, kFarBelow = 0.7, kMostGrowth = 1.5;
 
-// A model of K blocks has tough ones where the CRM is above the mean.
-bool is_tough(double crm_percent, size_t blocks) {
+// Whether the CRM is above the mean of K blocks: such a block gets the long list.
+bool is_above_mean(double crm_percent, size_t blocks) {
   return crm_percent > 100.0 / static_cast<double>(blocks);
 }
 
@@ -86,7 +86,7 @@ class Tuner {
     const SearchSpace space{model_.shape.tokens(),
                             request_.guidance.doubled(model_.shape),
                             linear_,
-                            is_tough(own.crm_percent, blocks().size()),
+                            is_above_mean(own.crm_percent, blocks().size()),
                             request_.deviation,
                             own.sequential_seconds};
     own.trials = search(space, [&](const BlockPlan& plan) -> std::optional<Trial> {

@@ -30,8 +30,8 @@ class Search {
 
   std::vector<Trial> run() {
     if (widths_.empty()) return {};
-    if (!space_.tough) short_list();
-    if (space_.tough || !faster_than_sequential()) long_list();
+    if (!space_.above_mean) short_list();
+    if (space_.above_mean || !faster_than_sequential()) long_list();
     return trials_;
   }
 

@@ -14,7 +14,7 @@ struct SearchSpace {
   int64_t tokens = 0;
   bool guided = false;            // evaluations may leave the unconditional pass out
   bool linear = false;            // a calibration is there
-  bool tough = false;             // the block's CRM is above the mean: it gets the long list
+  bool above_mean = false;        // the block's CRM is above the mean: it gets the long list
   double deviation = 0.03;        // around which tolerances lie
   double sequential_seconds = 0;  // of a batch
 };

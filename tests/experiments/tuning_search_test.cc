@@ -14,11 +14,11 @@ namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-SearchSpace tough_block() {
+SearchSpace block_above_mean() {
   return {.tokens = 64,
           .guided = false,
           .linear = true,
-          .tough = true,
+          .above_mean = true,
           .deviation = 0.03,
           .sequential_seconds = 1};
 }
@@ -51,13 +51,13 @@ std::set<int> widths_with_tolerances(const std::vector<Trial>& trials) {
 }
 
 TEST(TuningSearch, TolerancesAreTriedAtTheFastestWidth) {
-  EXPECT_THAT(widths_with_tolerances(searched(tough_block(), 0)), ::testing::ElementsAre(8));
+  EXPECT_THAT(widths_with_tolerances(searched(block_above_mean(), 0)), ::testing::ElementsAre(8));
 }
 
 TEST(TuningSearch, AWidthWithoutFiniteOutputsIsNotTheFastest) {
-  EXPECT_THAT(widths_with_tolerances(searched(tough_block(), 16)), ::testing::ElementsAre(16));
+  EXPECT_THAT(widths_with_tolerances(searched(block_above_mean(), 16)), ::testing::ElementsAre(16));
   // Where no width has them, the fastest is as good as any.
-  EXPECT_THAT(widths_with_tolerances(searched(tough_block(), 1000)), ::testing::ElementsAre(8));
+  EXPECT_THAT(widths_with_tolerances(searched(block_above_mean(), 1000)), ::testing::ElementsAre(8));
 }
 
 }  // namespace
