@@ -82,6 +82,10 @@ struct Settings {
   }
 
   void require_whole(const Model& model) const {
+    if (fd_rise == 0 && (!rise.extractor.empty() || !rise.reference.empty())) {
+      throw Error("`extractor` and `reference` are for `fd_rise`, which is not stated",
+                  "state `fd_rise`, or leave the two out");
+    }
     if (fd_rise == 0) return;
     if (rise.extractor.empty() || rise.reference.empty()) {
       throw Error("`fd_rise` needs both `extractor` and `reference`",

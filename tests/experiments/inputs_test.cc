@@ -33,22 +33,24 @@ class WorkersInputs : public Programs {
                       chosen = ", guess_num_images: 4, guess_images: " + images +
                                ", strategy: {name: 1-4-2-3, guess: auto}";
     write_noise();
-    return run("  - igm_crm: {images: " + images + ", num_images: 10}\n" +
-               "  - sample: {num_images: 2" + noise + chosen + "}\n" + "  - fid_stats: {images: " +
-               images + ", num_images: 10, image_size: 8, extractor: " + extractor + "}\n" +
-               "  - bpd: {num_images: 10, images: " + images + "}\n" +
-               "  - evaluate: {num_images: 10, extractor: " + extractor + ", reference: " + images +
-               chosen + "}\n" +
-               "  - benchmark: {batch: 2, warm_up: 0, repeats: 1, strategy: \"[1-4-2-3]\"}\n" +
-               "  - device_error: {compute_type: bfloat16, num_images: 2" + chosen + "}\n" +
-               "  - convergence: {num_images: 2, segments: 4, max_iterations: 3" + noise + "}\n" +
-               "  - trace: {num_images: 2" + noise + chosen + "}\n" +
-               "  - compare: {num_images: 2" + noise + chosen + "}\n" +
-               "  - tune: {batch: 8, deviation: 0.5}\n" +
-               "  - train: {name: small, images: " + images + ", held_out: " + images +
-               ", held_out_images: 10, num_images: 20, image_size: 8, patch_size: 2, channels: 64, " +
-               "blocks: 1, layers: 1, batch: 4, steps: 2, samples: 2, distance_images: 10, " +
-               "extractor: " + extractor + ", reference: " + images + "}\n");
+    return run(
+        "  - igm_crm: {images: " + images + ", num_images: 10}\n" + "  - sample: {num_images: 2" +
+        noise + chosen + "}\n" + "  - fid_stats: {images: " + images +
+        ", num_images: 10, image_size: 8, extractor: " + extractor + "}\n" +
+        "  - bpd: {num_images: 10, images: " + images + "}\n" +
+        "  - evaluate: {num_images: 10, extractor: " + extractor + ", reference: " + images +
+        chosen + "}\n" +
+        "  - benchmark: {batch: 2, warm_up: 0, repeats: 1, strategy: \"[1-4-2-3]\"}\n" +
+        "  - device_error: {compute_type: bfloat16, num_images: 2" + chosen + "}\n" +
+        "  - convergence: {num_images: 2, segments: 4, max_iterations: 3" + noise + "}\n" +
+        "  - trace: {num_images: 2" + noise + chosen + "}\n" + "  - compare: {num_images: 2" +
+        noise + chosen + "}\n" +
+        "  - tune: {batch: 8, deviation: 0.5, fd_rise: 0.5, distance_images: 16, extractor: " +
+        extractor + ", reference: " + images + "}\n" +
+        "  - train: {name: small, images: " + images + ", held_out: " + images +
+        ", held_out_images: 10, num_images: 20, image_size: 8, patch_size: 2, channels: 64, " +
+        "blocks: 1, layers: 1, batch: 4, steps: 2, samples: 2, distance_images: 10, " +
+        "extractor: " + extractor + ", reference: " + images + "}\n");
   }
 
   // Of two images of the toy model, which has 16 tokens of width 12.

@@ -221,6 +221,8 @@ TEST_F(RiseTunings, TakeSequentialSamplingWhereEverythingRises) {
 TEST_F(RiseTunings, NeedWhatTheDistanceIsOf) {
   EXPECT_NE(wait(start(tune_ + "0.1, fd_rise: 0.1}\n")), 0);
   EXPECT_THAT(logs(), HasSubstr("`fd_rise` needs both `extractor` and `reference`"));
+  EXPECT_NE(wait(start(tune("0"))), 0);
+  EXPECT_THAT(logs(), HasSubstr("are for `fd_rise`, which is not stated"));
 }
 
 TEST_F(Tunings, RefuseWhatTheyCannotDo) {
