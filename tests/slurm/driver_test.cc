@@ -308,6 +308,39 @@ TEST_F(Driver, ALimitOfSlurmsIsWaitedFor) {
   EXPECT_EQ(slurm_.arrays.size(), 2u);
 }
 
+constexpr auto kPolicy =
+    "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit "
+    "limit, user's size and/or time limits)";
+
+TEST_F(Driver, EveryLimitOnSubmittedJobsIsWaitedFor) {
+  driver_.submit({task("a")});
+  for (const char* limit :
+       {"sbatch: error: QOSMaxSubmitJobPerUserLimit\n", "sbatch: error: AssocGrpSubmitJobsLimit\n",
+        "sbatch: error: MaxSubmitJobsPerAccount\n", ""}) {
+    slurm_.refusal = std::string(limit) + kPolicy;
+    EXPECT_NO_THROW(driver_.submit({task("b")})) << limit;
+    EXPECT_EQ(driver_.waiting(), 1u) << limit;
+  }
+}
+
+TEST_F(Driver, AJobThatIsTooLargeForItsLimitsIsNotWaitedFor) {
+  driver_.submit({task("a")});
+  for (const char* limit : {"QOSMaxCpuPerJobLimit", "AssocMaxWallDurationPerJobLimit",
+                            "QOSMaxMemoryPerJob", "MaxGRESPerAccount"}) {
+    slurm_.refusal = fmt::format("sbatch: error: {}\n{}", limit, kPolicy);
+    EXPECT_THROW(driver_.submit({task("b")}), Error) << limit;
+  }
+}
+
+TEST_F(Driver, ARefusalThatNamesNoLimitIsAnErrorOnceNothingIsQueued) {
+  driver_.submit({task("a")});
+  slurm_.refusal = kPolicy;
+  driver_.submit({task("b")});
+  finish("a");
+  slurm_.arrays[7] = {"COMPLETED"};
+  EXPECT_THROW(look(), Error);
+}
+
 TEST_F(Driver, WhatSlurmRefusesIsAnError) {
   slurm_.refusal = "sbatch: error: invalid partition specified: nowhere";
   try {
