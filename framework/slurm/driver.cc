@@ -366,12 +366,21 @@ void SlurmDriver::end(Tracked& tracked, Events& events) {
     events.push_back({Event::What::kReturned, hash});
     return;
   }
-  const Verdict verdict = judge(evidence_of(tracked));
+  Verdict verdict;
+  try {
+    verdict = judge(evidence_of(tracked));
+  } catch (const Error& failure) {  // its submission cannot be read: others may be
+    return fail(tracked, failure.what(), 0, events);
+  }
   if (verdict.what == Verdict::What::kWaiting || verdict.what == Verdict::What::kRunning) {
     evidence_.erase(tracked.id);
     return;
   }
-  note_verdict(tracked.submission, static_cast<size_t>(tracked.id.index), verdict);
+  try {
+    note_verdict(tracked.submission, static_cast<size_t>(tracked.id.index), verdict);
+  } catch (const Error& failure) {  // what was judged holds all the same
+    events.push_back({Event::What::kRemark, hash, failure.what()});
+  }
   for (const Verdict::Failed& failed : verdict.failed) {
     if (failed.job == hash) return fail(tracked, failed.reason, 0, events);
   }

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #include "framework/core/file.h"
 #include "framework/slurm/events.h"
@@ -69,6 +71,23 @@ struct FakeSlurm {
     }
     return text;
   }
+};
+
+// No file can be written while there is one of these.
+class FullDisk {
+ public:
+  FullDisk() {
+    ::signal(SIGXFSZ, SIG_IGN);
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit none{0, before_.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &none);
+  }
+  ~FullDisk() { ::setrlimit(RLIMIT_FSIZE, &before_); }
+  FullDisk(const FullDisk&) = delete;
+  FullDisk& operator=(const FullDisk&) = delete;
+
+ private:
+  rlimit before_{};
 };
 
 class Driver : public ::testing::Test {
@@ -244,6 +263,40 @@ TEST_F(Driver, AFolderThatCannotBeUsedCostsItsJobAlone) {
   EXPECT_EQ(events[0].what, Event::What::kFailed);
   EXPECT_EQ(events[0].hash, "a");
   EXPECT_EQ(slurm_.arrays.at(7).size(), 1u) << "the other one";
+}
+
+TEST_F(Driver, AVerdictThatCannotBeNotedEndsNothingElse) {
+  driver_.submit({task("a"), task("b")});
+  const SubmissionFolder where{house_ / "results/demo/slurm" / submissions().front().name};
+  fs::create_directories(events_file(where, 0));  // nothing can be written there
+  slurm_.arrays[7] = {"NODE_FAIL", "RUNNING"};
+  std::vector<std::string> told;
+  for (int i = 0; i < 10; ++i) {
+    for (const std::string& word : look()) told.push_back(word);
+    for (const Event& event : last_) {
+      if (event.what == Event::What::kRemark) {
+        EXPECT_THAT(event.text, HasSubstr("events.jsonl"));
+      }
+      if (event.what == Event::What::kFailed) {
+        EXPECT_THAT(event.text, HasSubstr("node failed"));
+      }
+    }
+  }
+  EXPECT_THAT(told, ::testing::IsSupersetOf({"remark a", "failed a", "started b"}));
+  finish("b");
+  EXPECT_THAT(look(), ElementsAre("done b"));
+}
+
+TEST_F(Driver, AFullDiskEndsNoWait) {
+  driver_.submit({task("a")});
+  slurm_.arrays[7] = {"NODE_FAIL"};
+  std::vector<std::string> told;
+  {
+    FullDisk full;
+    told = look_until_told();
+  }
+  EXPECT_THAT(told, ElementsAre("remark a", "failed a"));
+  EXPECT_TRUE(submissions().front().open()) << "the next look asks about it again";
 }
 
 TEST_F(Driver, CancelledTasksAreNotedAndTakenBack) {
