@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 
 #include "framework/core/file.h"
+#include "framework/slurm/cancel.h"
 #include "framework/slurm/events.h"
 #include "tests/support/house.h"
 #include "tests/support/results.h"
@@ -297,6 +298,31 @@ TEST_F(Driver, AFullDiskEndsNoWait) {
   }
   EXPECT_THAT(told, ElementsAre("remark a", "failed a"));
   EXPECT_TRUE(submissions().front().open()) << "the next look asks about it again";
+}
+
+TEST_F(Driver, ADamagedResultIsNotOneThatIsDone) {
+  driver_.submit({task("a"), task("b"), task("c")});
+  finish("a");
+  write_file(folder("b").result(), "garbage");
+  fs::create_directories(folder("c").result());  // cannot be read
+  const fs::path sweep = house_ / "results/demo";
+  EXPECT_EQ(named_with_slurm(sweep, {"pa"}), 0u);
+  EXPECT_EQ(named_with_slurm(sweep, {"pb"}), 1u);
+  EXPECT_EQ(named_with_slurm(sweep, {"pc"}), 0u) << "its task does not run it";
+  const Submission submission = submissions().front();
+  const SubmissionFolder where{sweep / "slurm" / submission.name};
+  const auto verdict_of = [&](int64_t task, const std::string& name) {
+    TaskState state;
+    state.id = {"7", task};
+    state.state = name;
+    return judge(
+        gather_evidence(where, submission, static_cast<size_t>(task), {{state.id, state}}));
+  };
+  EXPECT_EQ(verdict_of(0, "NODE_FAIL").what, Verdict::What::kDone);
+  EXPECT_THAT(verdict_of(1, "NODE_FAIL").left, ElementsAre("b")) << "to be computed again";
+  ASSERT_EQ(verdict_of(2, "NODE_FAIL").failed.size(), 1u);
+  EXPECT_THAT(verdict_of(2, "NODE_FAIL").failed[0].reason, HasSubstr("result.h5"));
+  EXPECT_THAT(verdict_of(2, "RUNNING").failed, IsEmpty()) << "it is looked at again";
 }
 
 TEST_F(Driver, CancelledTasksAreNotedAndTakenBack) {
