@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "framework/core/error.h"
+#include "framework/job/attempts.h"
 
 namespace tarflow::driver {
 namespace {
@@ -213,7 +214,7 @@ void Loop::fail(Entry& entry, const Event& event) {
   end(entry, again ? State::kWaiting : State::kFailed, "FAILED");
   std::string text = fmt::format("job {} failed: {}\n  {}", job.hash, event.text, entry.task.label);
   if (again) {
-    const double pause = event.pause * std::pow(2.0, static_cast<double>(entry.task.tries++));
+    const double pause = job::pause_before_retry(event.pause, entry.task.tries++);
     entry.due = options_.now() + std::chrono::milliseconds(static_cast<int64_t>(1000 * pause));
     entry.task.turn = ++last_turn_;
     text += executor_.outlives()

@@ -73,7 +73,11 @@ void say_what_ended(const slurm::Standing& standing) {
       const slurm::Verdict verdict = slurm::judge(
           slurm::gather_evidence(known.folder, known.submission, task, standing.states));
       if (verdict.what == slurm::Verdict::What::kDone) continue;
-      slurm::note_verdict(known.folder, task, verdict);
+      try {
+        slurm::note_verdict(known.folder, task, verdict);
+      } catch (const Error& failure) {  // what was judged holds all the same
+        complain(failure.what());
+      }
       if (++said > kSaid) continue;
       complain(
           fmt::format("task {}_{} ended without all of its results: {}{}", known.submission.job_id,

@@ -2,13 +2,24 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 #include <fstream>
 
 #include "framework/core/error.h"
 
 namespace tarflow::job {
+namespace {
+
+constexpr int64_t kMostDoublings = 20;  // of a second: 12 days
+
+}  // namespace
+
+double pause_before_retry(double first, int64_t tries) {
+  return std::ldexp(first, static_cast<int>(std::min<int64_t>(tries, kMostDoublings)));
+}
 
 Attempts read_attempts(const std::filesystem::path& file) {
   Attempts attempts;

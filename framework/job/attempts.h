@@ -29,6 +29,9 @@ struct Attempts {
   }
 };
 
+// Seconds before a job is tried again that was tried again `tries` times before: `first` doubles.
+double pause_before_retry(double first, int64_t tries);
+
 // Lines that are damaged (the last one of a killed driver, say) are passed over.
 Attempts read_attempts(const std::filesystem::path& file);
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <thread>
 
 #include "framework/core/aside.h"
 #include "framework/core/error.h"
@@ -15,6 +16,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr size_t kLogLines = 15;
+constexpr std::chrono::milliseconds kStopPoll{20};
 constexpr std::chrono::seconds kLook{5};  // at the claim, in a folder that may be a shared one
 constexpr uintmax_t kLogTail = 64 << 10;  // bytes that surely hold the last lines worth showing
 
@@ -56,7 +58,14 @@ Attempting::Attempting(const Job& job, JobFolder folder, const Launch& launch)
   variables[kClaimVariable] = claim_;
   pid_ = process::start_worker(command, variables, folder_.log());
   attempt_.pid = pid_;
-  append_start(folder_.attempts(), attempt_);
+  try {
+    append_start(folder_.attempts(), attempt_);
+  } catch (const Error&) {  // nobody would look after it
+    process::signal_group(pid_, SIGKILL);
+    int status = 0;
+    process::wait_for_child(pid_, status, 0);
+    throw;
+  }
 }
 
 double Attempting::seconds() const {
@@ -138,6 +147,22 @@ Outcome Attempting::finish(const process::Exit& exit) {
     outcome.reason += (outcome.reason.empty() ? "" : "; ") + failure.problems().front().what;
   }
   return outcome;
+}
+
+Outcome wait_for_end(Attempting& attempting, std::chrono::milliseconds grace,
+                     const std::function<void()>& meanwhile) {
+  std::optional<Outcome> outcome;
+  while (!(outcome = attempting.poll())) {
+    try {
+      meanwhile();
+    } catch (const std::exception& failure) {
+      attempting.stop(fmt::format("whoever started it cannot go on: {}", failure.what()),
+                      /*failed=*/false, grace);
+      while (!attempting.poll()) std::this_thread::sleep_for(kStopPoll);
+      throw;
+    }
+  }
+  return *outcome;
 }
 
 }  // namespace tarflow::job

@@ -84,6 +84,11 @@ class Attempting {
   std::function<std::string(const process::Exit&)> explain_;
 };
 
+// Waits until the attempt has ended; `meanwhile` is called between two looks. What that throws is
+// thrown on when the worker has ended: it is told to, and killed when `grace` is over.
+Outcome wait_for_end(Attempting& attempting, std::chrono::milliseconds grace,
+                     const std::function<void()>& meanwhile);
+
 // The last `count` lines of a text file from byte `offset` on.
 std::vector<std::string> last_lines(const std::filesystem::path& file, uintmax_t offset,
                                     size_t count);

@@ -68,6 +68,9 @@ struct DonePoints {
 
 // Reads the whole file. Changes nothing.
 Result find_result(const JobFolder& folder, const Job& job);
+// The same where the job is only known by its folder: by job.json or, where that is absent or
+// damaged, by the result.
+Result find_result(const JobFolder& folder);
 // Makes the folder ready for an attempt: job.json, and nothing half-written of earlier ones. A
 // whole result (a forced job's) becomes previous.h5 until the new one stands; a damaged one is set
 // aside, which the job's log says. Returns the claim that it took on the folder (claim.h): whoever
@@ -100,6 +103,9 @@ class JobStore {
   // absent or damaged, by the result. Throws Error when the folders cannot be listed: what is done
   // would be taken for undone.
   DonePoints find_done(const Jobs& jobs);
+
+  // As find_result(folder), but what was read whole and has not changed since is not read again.
+  Result find(const JobFolder& folder) const;
 
   // Takes what another process learnt and saved meanwhile.
   void reload();

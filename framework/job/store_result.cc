@@ -39,6 +39,23 @@ std::string set_aside_and_say(const JobFolder& folder, const fs::path& file, con
   return text;
 }
 
+Result unread(const Error& failure) {
+  using State = Result::State;
+  const auto* known = dynamic_cast<const record::NotRead*>(&failure);
+  // Without a known fault it is undamaged, and yet HDF5 or this program cannot read it.
+  switch (known ? known->fault() : record::Fault::kUnreadable) {
+    case record::Fault::kAbsent:
+      return {};
+    case record::Fault::kDamaged:
+      return {State::kDamaged, failure.problems().front()};
+    case record::Fault::kNewer:
+      return {State::kNewer, kept_problem(failure)};
+    case record::Fault::kUnreadable:
+      break;
+  }
+  return {State::kUnreadable, kept_problem(failure)};
+}
+
 void rename_or_throw(const fs::path& from, const fs::path& to) {
   std::error_code failed;
   fs::rename(from, to, failed);
@@ -60,20 +77,17 @@ Result find_result(const JobFolder& folder, const Job& job) {
     const std::string wrong = contradiction(head, file, job);
     if (!wrong.empty()) return {State::kDamaged, {{}, wrong, "", ""}};
     return {head.generation >= job.generation ? State::kDone : State::kOutdated};
-  } catch (const record::NotRead& failure) {
-    switch (failure.fault()) {
-      case record::Fault::kAbsent:
-        return {};
-      case record::Fault::kDamaged:
-        return {State::kDamaged, failure.problems().front()};
-      case record::Fault::kNewer:
-        return {State::kNewer, kept_problem(failure)};
-      case record::Fault::kUnreadable:
-        break;
-    }
-    return {State::kUnreadable, kept_problem(failure)};
-  } catch (const Error& failure) {  // undamaged, and yet HDF5 or this program cannot read it
-    return {State::kUnreadable, kept_problem(failure)};
+  } catch (const Error& failure) {
+    return unread(failure);
+  }
+}
+
+Result find_result(const JobFolder& folder) {
+  if (is_absent(folder.result())) return {};
+  try {
+    return find_result(folder, job_in(folder, folder.result()));
+  } catch (const Error& failure) {
+    return unread(failure);
   }
 }
 

@@ -7,10 +7,10 @@
 #include <map>
 #include <thread>
 
-#include "framework/core/aside.h"
 #include "framework/core/error.h"
 #include "framework/job/job_folder.h"
 #include "framework/job/plan.h"
+#include "framework/job/store.h"
 #include "framework/process/lease.h"
 #include "framework/slurm/driver.h"
 #include "framework/slurm/events.h"
@@ -35,7 +35,8 @@ TaskPoints points_of(const KnownSubmission& known, size_t task,
   TaskPoints found;
   for (const std::string& hash : known.submission.tasks[task]) {
     const job::JobFolder folder{known.folder.jobs() / hash};
-    if (!is_absent(folder.result())) continue;
+    const job::Result result = job::find_result(folder);
+    if (result.done() || result.kept()) continue;
     const job::Job job = job::read_job(folder.job());
     const auto named = static_cast<size_t>(
         std::count_if(job.points.begin(), job.points.end(),

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <sstream>
+#include <string_view>
 
 #include "framework/core/error.h"
 #include "framework/job/attempts.h"
@@ -21,12 +23,32 @@ using job::Event;
 constexpr int kLooksBeforeGone = 3;
 constexpr size_t kLogLines = 15;
 
-// sbatch refused since the user, the account or the cluster has as many jobs as it may have.
+// sbatch names the limit in a message of its own, before the one that all limits share. Older
+// versions print the latter alone. `refusal` has the messages one after another, with semicolons.
+bool names_limit(const std::string& refusal) {
+  constexpr std::string_view kError = "error: ";
+  std::istringstream messages(refusal);
+  for (std::string message; std::getline(messages, message, ';');) {
+    const size_t at = message.rfind(kError);
+    if (at == std::string::npos) continue;
+    const std::string word = message.substr(at + kError.size());
+    if (word.find(' ') != std::string::npos) continue;
+    if (word.starts_with("QOS") || word.starts_with("Assoc") || word.starts_with("Max")) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// sbatch refused since the user, the account or the cluster has as many jobs as it may have. A
+// limit on the size of a job is none of these; where no limit is named it may be one of these.
 bool says_full(const std::string& refusal) {
-  return refusal.find("job submit limit") != std::string::npos ||
-         refusal.find("MaxSubmit") != std::string::npos ||
-         refusal.find("Job violates accounting/QOS policy") != std::string::npos ||
-         refusal.find("slurm_submit_batch_job: Resource temporarily") != std::string::npos;
+  for (const char* words : {"MaxSubmit", "GrpSubmit", "Job submit limit",
+                            "slurm_submit_batch_job: Resource temporarily"}) {
+    if (refusal.find(words) != std::string::npos) return true;
+  }
+  return refusal.find("Job violates accounting/QOS policy") != std::string::npos &&
+         !names_limit(refusal);
 }
 
 }  // namespace
@@ -344,12 +366,21 @@ void SlurmDriver::end(Tracked& tracked, Events& events) {
     events.push_back({Event::What::kReturned, hash});
     return;
   }
-  const Verdict verdict = judge(evidence_of(tracked));
+  Verdict verdict;
+  try {
+    verdict = judge(evidence_of(tracked));
+  } catch (const Error& failure) {  // its submission cannot be read: others may be
+    return fail(tracked, failure.what(), 0, events);
+  }
   if (verdict.what == Verdict::What::kWaiting || verdict.what == Verdict::What::kRunning) {
     evidence_.erase(tracked.id);
     return;
   }
-  note_verdict(tracked.submission, static_cast<size_t>(tracked.id.index), verdict);
+  try {
+    note_verdict(tracked.submission, static_cast<size_t>(tracked.id.index), verdict);
+  } catch (const Error& failure) {  // what was judged holds all the same
+    events.push_back({Event::What::kRemark, hash, failure.what()});
+  }
   for (const Verdict::Failed& failed : verdict.failed) {
     if (failed.job == hash) return fail(tracked, failed.reason, 0, events);
   }

@@ -268,9 +268,12 @@ const char* name_of(What what) {
 
 Verdict judge(const TaskEvidence& evidence) {
   Verdict verdict;
+  const bool alive = evidence.state && (evidence.state->running() || evidence.state->waiting());
   for (const TaskJob& job : evidence.jobs) {
     if (job.done) continue;
-    if (const TaskEvent* event = failed_for_good(evidence.events, job.hash)) {
+    if (!job.kept.empty() && !alive) {  // until then it is looked at again
+      verdict.failed.push_back({job.hash, job.kept, job.log});
+    } else if (const TaskEvent* event = failed_for_good(evidence.events, job.hash)) {
       verdict.failed.push_back({job.hash, event->text, event->silent ? evidence.output : job.log});
     } else {
       verdict.left.push_back(job.hash);
@@ -302,16 +305,16 @@ Verdict judge(const TaskEvidence& evidence) {
 }
 
 TaskEvidence gather_evidence(const SubmissionFolder& folder, const Submission& submission,
-                             size_t task, const TaskStates& states) {
+                             size_t task, const TaskStates& states, const job::JobStore* store) {
   TaskEvidence evidence;
   const auto state = states.find({submission.job_id, static_cast<int64_t>(task)});
   if (state != states.end()) evidence.state = state->second;
   evidence.events = read_events(folder, task);
   for (const std::string& hash : submission.tasks.at(task)) {
     const job::JobFolder job{folder.jobs() / hash};
-    std::error_code ignored;
-    evidence.jobs.push_back(
-        {hash, fs::exists(job.result(), ignored), job::read_attempts(job.attempts()), job.log()});
+    const job::Result result = store ? store->find(job) : job::find_result(job);
+    evidence.jobs.push_back({hash, result.done(), job::read_attempts(job.attempts()), job.log(),
+                             result.kept() ? result.problem.str() : ""});
   }
   evidence.output = folder.output(task);
   const std::vector<std::string> lines = job::last_lines(evidence.output, 0, 20);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "framework/job/attempts.h"
+#include "framework/job/store.h"
 #include "framework/slurm/events.h"
 #include "framework/slurm/queue.h"
 
@@ -18,6 +19,7 @@ struct TaskJob {
   bool done = false;
   job::Attempts attempts;
   std::filesystem::path log;
+  std::string kept = {};  // why its result can neither be used nor be replaced; "": it is not so
 };
 
 struct TaskEvidence {
@@ -54,9 +56,11 @@ const char* name_of(Verdict::What what);
 
 Verdict judge(const TaskEvidence& evidence);
 
-// Everything on disk about one task of a submission, and what the queue says of it.
+// Everything on disk about one task of a submission, and what the queue says of it. With the
+// sweep's store, results that it knows are not read again.
 TaskEvidence gather_evidence(const SubmissionFolder& folder, const Submission& submission,
-                             size_t task, const TaskStates& states);
+                             size_t task, const TaskStates& states,
+                             const job::JobStore* store = nullptr);
 
 // Nodes on which tasks were lost, or workers died again and again before they did anything and none
 // ever succeeded; sorted. None when so many look bad that it is more likely the jobs' fault.

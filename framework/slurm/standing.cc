@@ -85,7 +85,11 @@ Standing standing_of(const fs::path& sweep_folder, Queue& queue, const Patience&
       standing.submissions.push_back(std::move(known));
     } else {
       known.submission.over = true;
-      write_submission(known.folder, known.submission);
+      try {
+        write_submission(known.folder, known.submission);
+      } catch (const Error&) {
+        // The next look asks about it again.
+      }
       standing.ended.push_back(std::move(known));
     }
   }

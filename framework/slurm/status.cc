@@ -42,11 +42,11 @@ Verdict judge_unasked(const TaskEvidence& evidence) {
 }
 
 void add(const KnownSubmission& known, size_t task, const std::optional<TaskStates>& states,
-         ClusterView& view) {
+         const job::JobStore& store, ClusterView& view) {
   const Submission& submission = known.submission;
   const bool ask_again = submission.open() && !submission.job_id.empty();
   const TaskEvidence evidence =
-      gather_evidence(known.folder, submission, task, states.value_or(TaskStates()));
+      gather_evidence(known.folder, submission, task, states.value_or(TaskStates()), &store);
   Verdict verdict = ask_again && !states ? judge_unasked(evidence) : judge(evidence);
   if (submission.submitting()) {
     verdict.what = Verdict::What::kWaiting;
@@ -88,13 +88,14 @@ ClusterView cluster_view(const fs::path& sweep_folder, Queue& queue) {
   for (const Problem& problem : problems) view.notes.push_back(problem.str());
   if (known.empty()) return view;
   const std::optional<TaskStates> states = ask(known, queue, view.notes);
+  const job::JobStore store(sweep_folder);
   for (const KnownSubmission& one : known) {
     if (!one.submission.given_up.empty()) continue;
     const auto poll = std::chrono::milliseconds(
         static_cast<int64_t>(1000 * std::max(3.0, one.submission.profile.poll)));
     view.poll = std::max(view.poll, poll);
     for (size_t task = 0; task < one.submission.tasks.size(); ++task) {
-      add(one, task, states, view);
+      add(one, task, states, store, view);
     }
   }
   return view;

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <cstdlib>
 #include <optional>
 
@@ -32,7 +31,8 @@ constexpr std::chrono::seconds kAfterTerm{25};
 constexpr int kNoHeadway = 3;
 
 void say(const std::string& text) {
-  fmt::print("{} {}\n", process::utc_now(), text);
+  // A full disk below Slurm's output must not end the task: nothing is thrown here.
+  std::fputs(fmt::format("{} {}\n", process::utc_now(), text).c_str(), stdout);
   std::fflush(stdout);
 }
 
@@ -89,7 +89,7 @@ class ClusterTask {
   void note(const TaskEvent& event) {
     try {
       append_event(folder_, event);
-    } catch (const Error& failure) {
+    } catch (const std::exception& failure) {
       say(failure.what());
     }
   }
@@ -122,11 +122,11 @@ class ClusterTask {
       Result result = Result::kOver;
       try {
         result = attempt(job, folder, attempts);
-      } catch (const Error& failure) {  // before its worker ran; the task has other jobs
+      } catch (const std::exception& failure) {  // its worker does not run; there are other jobs
         fail(hash, failure.what());
       }
       if (result != Result::kLeft || stopping()) return result;
-      if (!pause(run_->backoff * std::pow(2.0, attempts - 1))) return Result::kLeft;
+      if (!pause(job::pause_before_retry(run_->backoff, attempts - 1))) return Result::kLeft;
     }
   }
 
@@ -151,29 +151,29 @@ class ClusterTask {
     const bool timed = submission_.timed.contains(job.hash);
     job::Attempting attempting(job, folder, launch_of(submission_, place_, timed));
     say(fmt::format("job {} of {} runs, log: {}", job.hash, job.experiment, folder.log().string()));
-    std::optional<job::Outcome> outcome;
-    while (!(outcome = attempting.poll())) look_after(attempting);
-    if (outcome->taken_over) {
+    const job::Outcome outcome =
+        job::wait_for_end(attempting, kAfterTerm, [&] { look_after(attempting); });
+    if (outcome.taken_over) {
       superseded_ = true;
-      say(fmt::format("job {}: {}; this task ends", job.hash, outcome->reason));
+      say(fmt::format("job {}: {}; this task ends", job.hash, outcome.reason));
       return Result::kLeft;
     }
-    worker_told_ = !stopping() && outcome->exit.code == job::kStoppedExit;
+    worker_told_ = !stopping() && outcome.exit.code == job::kStoppedExit;
     Result result = Result::kLeft;
-    TaskEvent ended = event("job", outcome->reason);
+    TaskEvent ended = event("job", outcome.reason);
     ended.job = job.hash;
-    ended.seconds = outcome->seconds;
-    if (outcome->kind == job::Outcome::Kind::kDone) {
+    ended.seconds = outcome.seconds;
+    if (outcome.kind == job::Outcome::Kind::kDone) {
       ended.outcome = "done";
-    } else if (outcome->kind == job::Outcome::Kind::kStopped || stopping()) {
+    } else if (outcome.kind == job::Outcome::Kind::kStopped || stopping()) {
       ended.outcome = "stopped";
       ended.reached = job::read_progress(folder.progress()).fraction();
       stopped_ = ended;
     } else {
       const bool again = number <= run_->retries;
-      ended.unable = cannot_run(outcome->exit);
+      ended.unable = cannot_run(outcome.exit);
       ended.outcome = again || ended.unable ? "again" : "failed";
-      ended.silent = outcome->log_end.empty();
+      ended.silent = outcome.log_end.empty();
       if (ended.silent) {
         ended.text +=
             fmt::format("; it printed nothing, see {}", folder_.output(place_.task).string());
@@ -184,7 +184,7 @@ class ClusterTask {
     note(ended);
     say(fmt::format("job {} {} after {}{}", job.hash,
                     ended.outcome == "again" ? "failed, it is tried again," : ended.outcome,
-                    job::duration(outcome->seconds), ended.text.empty() ? "" : ": " + ended.text));
+                    job::duration(outcome.seconds), ended.text.empty() ? "" : ": " + ended.text));
     return ended.outcome == "done" || ended.outcome == "failed" ? Result::kOver : result;
   }
 

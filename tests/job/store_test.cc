@@ -61,6 +61,20 @@ TEST_F(Store, SaysWhatAResultIs) {
   EXPECT_EQ(find_result(folder_, job_of()).state, State::kUnreadable);
 }
 
+TEST_F(Store, AFolderAloneTellsWhatItsResultIs) {
+  const JobStore store(house_ / "demo");
+  EXPECT_EQ(store.find(folder_).state, State::kAbsent);
+  write_result(job_of());
+  EXPECT_EQ(store.find(folder_).state, State::kDone);
+  write_file(folder_.job(), "{");
+  EXPECT_EQ(store.find(folder_).state, State::kDone) << "the result has the job as well";
+  write_file(folder_.result(), "tarflow");
+  EXPECT_EQ(store.find(folder_).state, State::kDamaged);
+  fs::remove(folder_.result());
+  fs::create_directory(folder_.result());
+  EXPECT_TRUE(store.find(folder_).kept());
+}
+
 TEST_F(Store, TheOldResultHoldsUntilThereIsANewOne) {
   write_result(job_of());
   prepare_folder(job_of(1), folder_);

@@ -4,8 +4,11 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #include "framework/core/file.h"
+#include "framework/slurm/cancel.h"
 #include "framework/slurm/events.h"
 #include "tests/support/house.h"
 #include "tests/support/results.h"
@@ -69,6 +72,23 @@ struct FakeSlurm {
     }
     return text;
   }
+};
+
+// No file can be written while there is one of these.
+class FullDisk {
+ public:
+  FullDisk() {
+    ::signal(SIGXFSZ, SIG_IGN);
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit none{0, before_.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &none);
+  }
+  ~FullDisk() { ::setrlimit(RLIMIT_FSIZE, &before_); }
+  FullDisk(const FullDisk&) = delete;
+  FullDisk& operator=(const FullDisk&) = delete;
+
+ private:
+  rlimit before_{};
 };
 
 class Driver : public ::testing::Test {
@@ -246,6 +266,65 @@ TEST_F(Driver, AFolderThatCannotBeUsedCostsItsJobAlone) {
   EXPECT_EQ(slurm_.arrays.at(7).size(), 1u) << "the other one";
 }
 
+TEST_F(Driver, AVerdictThatCannotBeNotedEndsNothingElse) {
+  driver_.submit({task("a"), task("b")});
+  const SubmissionFolder where{house_ / "results/demo/slurm" / submissions().front().name};
+  fs::create_directories(events_file(where, 0));  // nothing can be written there
+  slurm_.arrays[7] = {"NODE_FAIL", "RUNNING"};
+  std::vector<std::string> told;
+  for (int i = 0; i < 10; ++i) {
+    for (const std::string& word : look()) told.push_back(word);
+    for (const Event& event : last_) {
+      if (event.what == Event::What::kRemark) {
+        EXPECT_THAT(event.text, HasSubstr("events.jsonl"));
+      }
+      if (event.what == Event::What::kFailed) {
+        EXPECT_THAT(event.text, HasSubstr("node failed"));
+      }
+    }
+  }
+  EXPECT_THAT(told, ::testing::IsSupersetOf({"remark a", "failed a", "started b"}));
+  finish("b");
+  EXPECT_THAT(look(), ElementsAre("done b"));
+}
+
+TEST_F(Driver, AFullDiskEndsNoWait) {
+  driver_.submit({task("a")});
+  slurm_.arrays[7] = {"NODE_FAIL"};
+  std::vector<std::string> told;
+  {
+    FullDisk full;
+    told = look_until_told();
+  }
+  EXPECT_THAT(told, ElementsAre("remark a", "failed a"));
+  EXPECT_TRUE(submissions().front().open()) << "the next look asks about it again";
+}
+
+TEST_F(Driver, ADamagedResultIsNotOneThatIsDone) {
+  driver_.submit({task("a"), task("b"), task("c")});
+  finish("a");
+  write_file(folder("b").result(), "garbage");
+  fs::create_directories(folder("c").result());  // cannot be read
+  const fs::path sweep = house_ / "results/demo";
+  EXPECT_EQ(named_with_slurm(sweep, {"pa"}), 0u);
+  EXPECT_EQ(named_with_slurm(sweep, {"pb"}), 1u);
+  EXPECT_EQ(named_with_slurm(sweep, {"pc"}), 0u) << "its task does not run it";
+  const Submission submission = submissions().front();
+  const SubmissionFolder where{sweep / "slurm" / submission.name};
+  const auto verdict_of = [&](int64_t task, const std::string& name) {
+    TaskState state;
+    state.id = {"7", task};
+    state.state = name;
+    return judge(
+        gather_evidence(where, submission, static_cast<size_t>(task), {{state.id, state}}));
+  };
+  EXPECT_EQ(verdict_of(0, "NODE_FAIL").what, Verdict::What::kDone);
+  EXPECT_THAT(verdict_of(1, "NODE_FAIL").left, ElementsAre("b")) << "to be computed again";
+  ASSERT_EQ(verdict_of(2, "NODE_FAIL").failed.size(), 1u);
+  EXPECT_THAT(verdict_of(2, "NODE_FAIL").failed[0].reason, HasSubstr("result.h5"));
+  EXPECT_THAT(verdict_of(2, "RUNNING").failed, IsEmpty()) << "it is looked at again";
+}
+
 TEST_F(Driver, CancelledTasksAreNotedAndTakenBack) {
   driver_.submit({task("a"), task("b")});
   driver_.cancel({"a"}, "");
@@ -306,6 +385,39 @@ TEST_F(Driver, ALimitOfSlurmsIsWaitedFor) {
   look();
   EXPECT_EQ(driver_.waiting(), 0u);
   EXPECT_EQ(slurm_.arrays.size(), 2u);
+}
+
+constexpr auto kPolicy =
+    "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit "
+    "limit, user's size and/or time limits)";
+
+TEST_F(Driver, EveryLimitOnSubmittedJobsIsWaitedFor) {
+  driver_.submit({task("a")});
+  for (const char* limit :
+       {"sbatch: error: QOSMaxSubmitJobPerUserLimit\n", "sbatch: error: AssocGrpSubmitJobsLimit\n",
+        "sbatch: error: MaxSubmitJobsPerAccount\n", ""}) {
+    slurm_.refusal = std::string(limit) + kPolicy;
+    EXPECT_NO_THROW(driver_.submit({task("b")})) << limit;
+    EXPECT_EQ(driver_.waiting(), 1u) << limit;
+  }
+}
+
+TEST_F(Driver, AJobThatIsTooLargeForItsLimitsIsNotWaitedFor) {
+  driver_.submit({task("a")});
+  for (const char* limit : {"QOSMaxCpuPerJobLimit", "AssocMaxWallDurationPerJobLimit",
+                            "QOSMaxMemoryPerJob", "MaxGRESPerAccount"}) {
+    slurm_.refusal = fmt::format("sbatch: error: {}\n{}", limit, kPolicy);
+    EXPECT_THROW(driver_.submit({task("b")}), Error) << limit;
+  }
+}
+
+TEST_F(Driver, ARefusalThatNamesNoLimitIsAnErrorOnceNothingIsQueued) {
+  driver_.submit({task("a")});
+  slurm_.refusal = kPolicy;
+  driver_.submit({task("b")});
+  finish("a");
+  slurm_.arrays[7] = {"COMPLETED"};
+  EXPECT_THROW(look(), Error);
 }
 
 TEST_F(Driver, WhatSlurmRefusesIsAnError) {
