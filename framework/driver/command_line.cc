@@ -318,7 +318,6 @@ CommandLine read_command_line(const Words& typed, const std::filesystem::path& p
   RunOptions& options = line.options;
   Parser parser(options);
   options.config_folder = slurm::config_folder();
-  options.site_folder = site_folder();
   options.programs = programs;
   if (const auto topic = help_topic(words)) {
     line.help = help_text(words, *topic, parser, options);
@@ -326,6 +325,9 @@ CommandLine read_command_line(const Words& typed, const std::filesystem::path& p
   }
   const Words full = with_subcommand(words);
   const std::string& subcommand = full[0];
+  // A task has its profile from the submission, and its node need not see the site's folder.
+  if (subcommand_named(subcommand)->action != Action::kClusterTask)
+    options.site_folder = site_folder();
   require_own_options(words, own_options(parser, subcommand));
   require_no_files({full.begin() + 1, full.end()}, subcommand);
   try {
