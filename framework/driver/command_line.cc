@@ -148,8 +148,8 @@ class Parser {
   void add_cluster(CLI::App& app) {
     app.add_option("--cluster", options_.cluster,
                    "cluster profile, by name or file, or `none` for this machine (default: "
-                   "cluster.yaml in the folder for tarflow's settings or in /etc/tarflow, if there "
-                   "is one)");
+                   "cluster.yaml in the folder for tarflow's settings, else in $TARFLOW_SITE or "
+                   "/etc/tarflow, if there is one)");
     app.add_option("--results", options_.results, "folder for results")->capture_default_str();
   }
 
@@ -171,7 +171,8 @@ class Parser {
 
   void add_plan(CLI::App& app) {
     add_choice(app);
-    app.add_flag("--list", options_.list, "one line per job: id, done or pending, points, label")
+    app.add_flag("--list", options_.list,
+                 "one line per job: id, pending, done or cannot-run, points, label")
         ->excludes(app.get_option("--json"));
   }
 

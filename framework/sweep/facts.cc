@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <set>
 #include <tuple>
 
@@ -301,6 +302,27 @@ void require_pairs(const Rows& rows, Values& values) {
         (features ? features : real)->mark,
         fmt::format("`{}` without `{}`: a distance needs both", schema.fields[stated].name, absent),
         fmt::format("add `{}`, or remove `{}`", absent, schema.fields[stated].name));
+  }
+}
+
+void warn_of_idle_temperature(const Rows& rows, Values& values) {
+  const auto temperature = index_of(values.schema(), "attn_temp");
+  const auto guidance = index_of(values.schema(), "cfg");
+  if (!temperature || !guidance) return;
+  std::map<Cell, bool> used;
+  for (size_t i = 0; i < rows.count; ++i) {
+    const Cell* row = rows.row(i);
+    const Value* stated = values.at(*temperature, row);
+    const Value* cfg = values.at(*guidance, row);
+    if (!stated || stated->setting->value.get<double>() == 1) continue;
+    bool& is_used = used[row[*temperature]];
+    is_used = is_used || !cfg || cfg->setting->value.get<double>() > 0;
+  }
+  for (const auto& [cell, is_used] : used) {
+    if (is_used) continue;
+    values.report().warn(values.mark(*temperature, cell),
+                         "`attn_temp` changes nothing without guidance: `cfg` is 0",
+                         "state a `cfg` above 0, or leave `attn_temp` out");
   }
 }
 

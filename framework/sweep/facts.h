@@ -12,6 +12,9 @@ namespace tarflow::sweep {
 // over.
 void require_pairs(const Rows& rows, Values& values);
 
+// Warns of an `attn_temp` that no point uses, since all that state it have `cfg` 0.
+void warn_of_idle_temperature(const Rows& rows, Values& values);
+
 // Reports statistics of another width, of another extractor or of images with another side than
 // those of the point, at the place of the statistics. Files that are absent are passed over.
 void require_agreement(const Rows& rows, const FileFacts& facts, Values& values);

@@ -63,6 +63,20 @@ TEST_F(DistanceTest, IsWhatOnlySomeTuningsMeasure) {
               ElementsAre(HasSubstr("7:18 `reference` without `extractor`")));
 }
 
+TEST_F(DistanceTest, ATemperatureWithoutGuidanceIsTold) {
+  const auto warnings = [&](const std::string& settings) {
+    std::vector<std::string> lines;
+    for (const Problem& problem : load(evaluate_with(settings)).warnings)
+      lines.push_back(
+          fmt::format("{}:{} {}", problem.place.line, problem.place.column, problem.what));
+    return lines;
+  };
+  EXPECT_THAT(warnings("      grid: {attn_temp: [0.5, 1]}\n"),
+              ElementsAre(HasSubstr("7:26 `attn_temp` changes nothing without guidance")));
+  EXPECT_THAT(warnings("      grid: {attn_temp: [0.5, 1], cfg: [0, 1]}\n"), IsEmpty());
+  EXPECT_THAT(warnings("      attn_temp: 1\n"), IsEmpty());
+}
+
 TEST_F(DistanceTest, AnExtractorWithoutItsEndIsTold) {
   write("e.pt", std::string("PK\3\4") + std::string(5000, 'x'));
   EXPECT_THAT(problems("      extractor: e.pt\n      reference: s.h5\n"),
