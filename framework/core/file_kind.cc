@@ -15,6 +15,8 @@ using std::string_view_literals::operator""sv;
 constexpr size_t kHead = 4096;  // bytes looked at
 constexpr std::string_view kHdf5 = "\x89HDF\r\n\x1a\n"sv;
 
+constexpr std::string_view kZipStart = "PK\3\4"sv;  // of the first entry
+
 constexpr const char* kUnpack = "unpack it, and name what is inside";
 
 struct Signature {
@@ -124,7 +126,7 @@ ContentKind kind_of(std::string_view head, uint64_t size) {
   if (is_hdf5(head)) return {kHdf5Kind, ""};
   for (const Signature& signature : kSignatures)
     if (has_at(head, signature.offset, signature.bytes)) return {signature.name, signature.repair};
-  if (head.starts_with("PK\3\4")) return kind_of_zip(head);
+  if (head.starts_with(kZipStart)) return kind_of_zip(head);
   if (head.starts_with("PK\5\6")) return {"an empty zip archive", ""};
   if (is_safetensors(head, size)) return {"a safetensors file", ""};
   // PROTO of protocol 2 or later, which pickle and the older torch.save begin with.
@@ -149,6 +151,14 @@ ContentKind kind_of_file(const std::filesystem::path& file) {
   in.read(head.data(), static_cast<std::streamsize>(head.size()));
   head.resize(static_cast<size_t>(in.gcount()));
   return kind_of(head, size);
+}
+
+bool is_zip_file(const std::filesystem::path& file) {
+  std::error_code failed;
+  if (!std::filesystem::is_regular_file(file, failed)) return false;
+  std::ifstream in(file, std::ios::binary);
+  std::string head(kZipStart.size(), '\0');
+  return in.read(head.data(), static_cast<std::streamsize>(head.size())) && head == kZipStart;
 }
 
 Error wrong_kind(const std::filesystem::path& file, const std::string& wanted,

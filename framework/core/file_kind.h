@@ -28,6 +28,9 @@ ContentKind kind_of(std::string_view head, uint64_t size);
 // Nothing for what is absent, unreadable or no regular file.
 ContentKind kind_of_file(const std::filesystem::path& file);
 
+// Whether the file begins as a zip archive, whole or not.
+bool is_zip_file(const std::filesystem::path& file);
+
 // "PATH is a CSV file, not WANTED", or "PATH is not WANTED" where the kind is not known, with the
 // kind's own repair or else `repair`. `what` stands before the path: "the extractor ".
 Error wrong_kind(const std::filesystem::path& file, const std::string& wanted,

@@ -24,6 +24,11 @@ std::filesystem::path site_folder() {
   if (*site != '/')
     throw Error(fmt::format("TARFLOW_SITE is `{}`, which is no absolute path", site),
                 "set it to the whole path of the site's folder, or unset it");
+  std::error_code unknown;
+  if (!fs::is_directory(site, unknown))
+    throw Error(fmt::format("TARFLOW_SITE is `{}`, and there is no such folder", site),
+                "correct it, or unset it: without the site's cluster profile the jobs would run on "
+                "this machine");
   return site;
 }
 

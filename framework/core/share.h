@@ -14,7 +14,8 @@ std::filesystem::path share_folder(const std::filesystem::path& programs);
 std::filesystem::path program_folder();
 
 // $TARFLOW_SITE, else /etc/tarflow: what the administrator of a site keeps for all its users,
-// cluster profiles and models. It need not exist.
+// cluster profiles and models. /etc/tarflow need not exist. Throws Error where $TARFLOW_SITE is set
+// and is no folder.
 std::filesystem::path site_folder();
 
 }  // namespace tarflow

@@ -19,6 +19,11 @@ std::string user_name() {
   return user ? user->pw_name : std::to_string(::getuid());
 }
 
+// The user's own profile, which need not exist.
+std::string own_profile(const RunOptions& options) {
+  return (options.config_folder / "cluster.yaml").string();
+}
+
 }  // namespace
 
 std::string example_text(const slurm::ClusterProfile& profile, const std::string& example) {
@@ -26,6 +31,19 @@ std::string example_text(const slurm::ClusterProfile& profile, const std::string
       "profile {} is the shipped example `{}` as it is: partition `{}`{} need not be yours",
       profile.name, example, profile.partition,
       profile.account.empty() ? "" : fmt::format(" and account `{}`", profile.account));
+}
+
+std::string profile_text(const slurm::ClusterProfile& profile, const RunOptions& options) {
+  const auto file = slurm::find_profile_file(options.cluster, profile_folders(options));
+  return file ? fmt::format("{}, {}", profile.name, file->string()) : profile.name;
+}
+
+void note_example(const slurm::ClusterProfile& profile, const RunOptions& options) {
+  if (!profile.slurm()) return;
+  const std::string example = slurm::example_of(profile, shipped_profiles(options));
+  if (example.empty()) return;
+  complain(
+      fmt::format("note: {}; run_sweep check asks the cluster", example_text(profile, example)));
 }
 
 // A shipped example is submitted with only where the cluster has what it names.
@@ -37,18 +55,24 @@ void require_fitting_example(const slurm::ClusterProfile& profile, const RunOpti
   if (!slurm::any_bad(found)) return complain("note: " + example_text(profile, example));
   throw Error(
       fmt::format("{}\n{}", example_text(profile, example), slurm::findings_text(found)),
-      "copy it to ~/.config/tarflow/cluster.yaml and correct what is WRONG; run_sweep check asks "
-      "again without submitting anything");
+      fmt::format("copy it to {} and correct what is WRONG; run_sweep check asks again without "
+                  "submitting anything",
+                  own_profile(options)));
 }
 
 int check_cluster(const RunOptions& options) {
   const slurm::ClusterProfile profile = profile_of(options);
   if (!profile.slurm()) {
-    throw Error("check asks a cluster about its profile, and no profile of a cluster is chosen",
-                "add --cluster NAME, or write ~/.config/tarflow/cluster.yaml");
+    throw Error(
+        fmt::format("check asks a cluster about its profile, but the profile here is {}: jobs run "
+                    "on this machine",
+                    profile_text(profile, options)),
+        fmt::format("add --cluster NAME of a cluster, or write {} or {}", own_profile(options),
+                    (options.site_folder / "cluster.yaml").string()));
   }
   slurm::Patience patience;
   patience.limit = std::chrono::minutes(1);
+  patience.elsewhere = "run check on a machine from which jobs are submitted";
   patience.notice = complain;
   std::vector<slurm::Finding> found = slurm::check_profile(profile, user_name(), patience);
   found.push_back(slurm::test_submission(profile, patience));
@@ -57,7 +81,7 @@ int check_cluster(const RunOptions& options) {
   if (const std::string example = slurm::example_of(profile, shipped_profiles(options));
       !example.empty())
     found.push_back({slurm::Finding::Kind::kUnknown, example_text(profile, example), ""});
-  fmt::print("cluster profile {}\n{}", profile.name, slurm::findings_text(found));
+  fmt::print("cluster profile {}\n{}", profile_text(profile, options), slurm::findings_text(found));
   return slurm::any_bad(found) ? kNotAllDone : kAllDone;
 }
 

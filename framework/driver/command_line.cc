@@ -148,8 +148,8 @@ class Parser {
   void add_cluster(CLI::App& app) {
     app.add_option("--cluster", options_.cluster,
                    "cluster profile, by name or file, or `none` for this machine (default: "
-                   "cluster.yaml in the folder for tarflow's settings or in /etc/tarflow, if there "
-                   "is one)");
+                   "cluster.yaml in the folder for tarflow's settings, else in $TARFLOW_SITE or "
+                   "/etc/tarflow, if there is one)");
     app.add_option("--results", options_.results, "folder for results")->capture_default_str();
   }
 
@@ -171,7 +171,8 @@ class Parser {
 
   void add_plan(CLI::App& app) {
     add_choice(app);
-    app.add_flag("--list", options_.list, "one line per job: id, done or pending, points, label")
+    app.add_flag("--list", options_.list,
+                 "one line per job: id, pending, done or cannot-run, points, label")
         ->excludes(app.get_option("--json"));
   }
 
@@ -318,7 +319,6 @@ CommandLine read_command_line(const Words& typed, const std::filesystem::path& p
   RunOptions& options = line.options;
   Parser parser(options);
   options.config_folder = slurm::config_folder();
-  options.site_folder = site_folder();
   options.programs = programs;
   if (const auto topic = help_topic(words)) {
     line.help = help_text(words, *topic, parser, options);
@@ -326,6 +326,9 @@ CommandLine read_command_line(const Words& typed, const std::filesystem::path& p
   }
   const Words full = with_subcommand(words);
   const std::string& subcommand = full[0];
+  // A task has its profile from the submission, and its node need not see the site's folder.
+  if (subcommand_named(subcommand)->action != Action::kClusterTask)
+    options.site_folder = site_folder();
   require_own_options(words, own_options(parser, subcommand));
   require_no_files({full.begin() + 1, full.end()}, subcommand);
   try {

@@ -55,11 +55,13 @@ constexpr const char* kClusters = "cluster profiles: --cluster";
 std::string clusters_text() {
   std::string text = fmt::format(
       "{0}\n\nA profile is a YAML file that says how to submit jobs to a cluster.\n"
-      "  without --cluster   {1}/cluster.yaml, else that of the site, else this machine\n"
-      "  --cluster NAME      {1}/clusters/NAME.yaml, else that of the site or a shipped one\n"
+      "  without --cluster   {1}/cluster.yaml, else {2}/cluster.yaml, else this machine\n"
+      "  --cluster NAME      {1}/clusters/NAME.yaml, else {2}/clusters/NAME.yaml, else a shipped "
+      "one\n"
       "  --cluster ./FILE    this file\n"
-      "  --cluster none      this machine\n\nIts keys:\n",
-      kClusters, slurm::config_folder().string());
+      "  --cluster none      this machine\n"
+      "{2} is the folder of the site: $TARFLOW_SITE, else /etc/tarflow.\n\nIts keys:\n",
+      kClusters, slurm::config_folder().string(), site_folder().string());
   for (const slurm::ProfileKey& key : slurm::profile_keys()) {
     text += fmt::format("  {}: {}\n", key.name, key.description);
   }

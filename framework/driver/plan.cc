@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "framework/core/error.h"
+#include "framework/driver/check.h"
 #include "framework/driver/look.h"
 #include "framework/driver/slurm_run.h"
 #include "framework/job/why.h"
@@ -83,15 +84,27 @@ void say_what_is_beyond(const job::Plan& plan) {
   for (const Problem& problem : local::beyond(machine, plan.pending)) complain(problem.str());
 }
 
+// Standard output has the lines of the jobs alone, for programs.
+int list_jobs(const Look& look) {
+  const job::Plan plan = look.plan();
+  if (!plan.absent.empty()) {
+    for (const Problem& problem : plan.sweep.missing) complain(problem.str());
+  }
+  if (!plan.pending.empty()) note_example(look.profile(), look.options());
+  return print(job::job_list(plan));
+}
+
 }  // namespace
 
 int plan_sweep(const Look& look) {
   const RunOptions& options = look.options();
-  if (options.list) return print(job::job_list(look.plan()));
+  if (options.list) return list_jobs(look);
   if (look.smoke() && !options.json) print(job::smoke_banner(*look.smoke(), options.results));
   const job::Plan plan = look.plan();
   job::Estimator estimator(look.schemas(), plan.device, plan.cache());
-  if (!plan.pending.empty() && !estimator.knows_device()) {
+  // A smoke run has a time of its own, which is not that of its arithmetic.
+  const bool timed = !look.smoke() || options.json;
+  if (timed && !(plan.pending.empty() && plan.absent.empty()) && !estimator.knows_device()) {
     estimator.set_device_rate(
         job::measured_rate(options.programs / "run_job", plan.device, plan.cache()));
   }
@@ -101,8 +114,9 @@ int plan_sweep(const Look& look) {
     if (!slurm) say_what_is_beyond(plan);
     return print_json(plan_json(look, plan, estimator, why));
   }
+  if (!plan.pending.empty()) note_example(look.profile(), options);
   print(describe(plan, estimator, [&](const job::Job& job) { return why_text(why.of(job)); }));
-  if (look.smoke() && !plan.pending.empty()) {
+  if (look.smoke() && !plan.pending.empty() && !estimator.knows_device()) {
     print(fmt::format("this smoke run {}\n",
                       job::smoke_time_text(plan.pending, look.schemas(), on_cpu(look.profile()))));
   }

@@ -24,6 +24,7 @@
 #include "framework/process/host.h"
 #include "framework/process/lease.h"
 #include "framework/record/record.h"
+#include "framework/slurm/ask.h"
 
 namespace tarflow::driver {
 namespace fs = std::filesystem;
@@ -212,8 +213,8 @@ void say_what_cannot_run(const job::Plan& plan) {
 void say_how_it_went(const job::Plan& plan, const Ran& ran) {
   if (ran.failed > 0) {
     complain(
-        fmt::format("{}: {} of {} jobs failed; the same command tries them again, "
-                    "--retry-failed nothing else",
+        fmt::format("{}: {} of {} jobs failed; the same command tries them again, with "
+                    "--retry-failed these alone",
                     plan.sweep.name, ran.failed, plan.pending.size()));
   }
   if (ran.cancelled > 0) {
@@ -311,6 +312,7 @@ int run_sweep(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOpt
   for (const job::BadResult& bad : plan.done.damaged) complain(job::set_damaged_aside(bad).str());
   for (const job::BadResult& kept : plan.done.kept) complain(kept.problem.str());
   if (!profile.slurm()) require_machine(local::this_machine(), plan.pending);
+  if (profile.slurm() && !plan.pending.empty()) slurm::require_slurm();
   if (options.smoke) say_smoke(banner, plan, schemas, profile);
   try {
     return run_plan(std::move(plan), schemas, options, profile, lease, store);

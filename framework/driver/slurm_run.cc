@@ -193,9 +193,12 @@ fs::path shipped_profiles(const RunOptions& options) {
   return share_folder(options.programs) / "sweeps" / "clusters";
 }
 
+slurm::ProfileFolders profile_folders(const RunOptions& options) {
+  return {options.config_folder, shipped_profiles(options), options.site_folder};
+}
+
 slurm::ClusterProfile profile_of(const RunOptions& options) {
-  return slurm::find_profile(
-      options.cluster, {options.config_folder, shipped_profiles(options), options.site_folder});
+  return slurm::find_profile(options.cluster, profile_folders(options));
 }
 
 job::PlanOptions plan_options(const RunOptions& options, const slurm::ClusterProfile& profile,
@@ -334,10 +337,7 @@ std::string dry_run_on_slurm(const job::Plan& plan, const ExperimentSchemas& sch
   if (const std::string steering = steering_text(profile); !steering.empty()) {
     text += steering + "\n";
   }
-  if (const std::string example = slurm::example_of(profile, shipped_profiles(options));
-      !example.empty())
-    text += fmt::format("{}; run_sweep check asks the cluster\n", example_text(profile, example));
-  text += fmt::format("would be given to sbatch (profile {}):\n", profile.name);
+  text += fmt::format("would be given to sbatch (profile {}):\n", profile_text(profile, options));
   slurm::SlurmOptions slurm = slurm_options(plan, options, profile);
   slurm.rehearsal = true;
   slurm::SlurmDriver driver(slurm);

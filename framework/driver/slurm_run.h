@@ -10,9 +10,13 @@
 #include "framework/job/smoke.h"
 #include "framework/process/lease.h"
 #include "framework/slurm/cluster_profile.h"
+#include "framework/slurm/cluster_profile_file.h"
 #include "framework/slurm/driver.h"
 
 namespace tarflow::driver {
+
+// Where profiles are looked for.
+slurm::ProfileFolders profile_folders(const RunOptions& options);
 
 // What --cluster, or the user's own folder, says. Throws Error.
 slurm::ClusterProfile profile_of(const RunOptions& options);

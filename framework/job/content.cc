@@ -113,9 +113,12 @@ const ContentHasher::Known& ContentHasher::known(const fs::path& path, images::L
   return found;
 }
 
-void ContentHasher::assume(const fs::path& path, std::string identity) {
-  const Known& made = seen_[key_of(path, images::Layout::kAuto)] = {std::move(identity), ""};
-  by_path_[images::Layout::kAuto][path.native()] = &made;
+void ContentHasher::assume(const fs::path& path, const std::string& identity) {
+  for (const images::Layout layout :
+       {images::Layout::kAuto, images::Layout::kFlat, images::Layout::kClasses}) {
+    const Known& made = seen_[key_of(path, layout)] = {identity, ""};
+    by_path_[layout][path.native()] = &made;
+  }
 }
 
 const ContentHasher::Known& ContentHasher::look_up(const fs::path& path, images::Layout layout) {

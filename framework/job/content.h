@@ -54,8 +54,9 @@ class ContentHasher {
   std::string stamp(const std::filesystem::path& path,
                     images::Layout layout = images::Layout::kAuto);
 
-  // From now on the answer for a path: of a file that is to be made, and of which it is known how.
-  void assume(const std::filesystem::path& path, std::string identity);
+  // From now on the answer for a path, whatever the layout: of a file that is to be made, and of
+  // which it is known how.
+  void assume(const std::filesystem::path& path, const std::string& identity);
 
   // Keeps what was learnt. A cache that cannot be written costs time and nothing else.
   void save() const;

@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "framework/job/absent_jobs.h"
 #include "framework/job/attempts.h"
 #include "framework/job/device.h"
 #include "framework/job/file_facts.h"
@@ -166,6 +167,16 @@ std::string describe_done(const Plan& plan) {
     }
   }
   return text + and_more(shown, kShownPoints, "point");
+}
+
+// What will be to do once the missing files are there.
+std::string describe_absent(const Plan& plan, Estimator& estimator) {
+  if (plan.absent.empty()) return "";
+  std::vector<Estimate> estimates;
+  for (const Job& job : plan.absent) estimates.push_back(estimator.estimate(job));
+  return fmt::format("with the missing files: {} in {}, {}",
+                     counted(point_count(plan.absent), "point"), counted(plan.absent.size(), "job"),
+                     totals(plan, estimates));
 }
 
 std::string describe_cannot_run(const Plan& plan) {
@@ -391,6 +402,8 @@ Plan make_plan(sweep::Sweep sweep, const ExperimentSchemas& schemas, const PlanO
   }
   sweep.points = std::move(runnable);
   plan.sweep = std::move(sweep);
+  if (!plan.cannot_run.empty())
+    plan.absent = absent_jobs(plan.sweep, plan.cannot_run, schemas, devices);
   plan.all = plan_jobs(plan.sweep, schemas, devices, hasher, options.smoke);
   hasher.save();
   plan.done = store.find_done(plan.all);
@@ -445,7 +458,7 @@ std::string describe(const Plan& plan, Estimator& estimator,
                       counted(plan.pending.size(), "job"));
   std::string once;
   const std::vector<Estimate> estimates = estimates_of(plan, estimator, once);
-  text += once + totals(plan, estimates);
+  text += once + totals(plan, estimates) + describe_absent(plan, estimator);
   for (size_t i = 0; i < std::min(plan.pending.size(), kShownJobs); ++i) {
     text += describe_job(plan, plan.pending[i], estimates[i], why(plan.pending[i]));
   }
@@ -468,6 +481,10 @@ std::string job_list(const Plan& plan) {
         std::any_of(job.points.begin(), job.points.end(), selected)) {
       line(job, "done");
     }
+  }
+  for (const Job& job : plan.absent) {
+    text += fmt::format("{:->{}}  cannot-run  {}  {}{}\n", "", job.hash.size(), job.points.size(),
+                        job_label(plan, job), processes_text(*job.run));
   }
   return text;
 }

@@ -40,6 +40,7 @@ struct Plan {
   size_t kept = 0;               // selected points that are not run: see DonePoints::kept
   // Points that need an absent file; sweep.missing says which.
   std::vector<sweep::Point> cannot_run;
+  Jobs absent;  // what the selected ones of these would run as; see absent_jobs()
   // By experiment: fields in which points differ.
   std::map<std::string, std::vector<std::string>> varying;
 
@@ -60,7 +61,8 @@ std::string job_label(const Plan& plan, const Job& job);
 std::string describe(const Plan& plan, Estimator& estimator,
                      const std::function<std::string(const Job&)>& why);
 // A line per job with a selected point: "hash  done|pending  points  label", and "(8 processes, one
-// a GPU)" where there are several.
+// a GPU)" where there are several. Jobs that cannot run come last, with dashes for the hash, which
+// depends on their files: "---  cannot-run  points  label".
 std::string job_list(const Plan& plan);
 
 // The estimates of plan.pending, in its order, with what is made once for several jobs in that of

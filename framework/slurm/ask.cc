@@ -1,10 +1,13 @@
 #include "framework/slurm/ask.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <filesystem>
+#include <sstream>
 
 #include "framework/core/error.h"
 
@@ -101,6 +104,15 @@ bool is_away(const process::Said& said) {
   return said.status == kTooSlow || (!said.well() && says_away(said.err));
 }
 
+void require_slurm() {
+  const char* path = std::getenv("PATH");
+  std::istringstream folders(path ? path : "");
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    if (::access((std::filesystem::path(folder) / "sbatch").c_str(), X_OK) == 0) return;
+  }
+  throw Error("there is no `sbatch` here", Patience().elsewhere);
+}
+
 process::Said ask_slurm(const std::vector<std::string>& command, const Patience& patience,
                         const std::function<bool(const process::Said&)>& is_answer) {
   const auto begin = patience.now();
@@ -108,9 +120,7 @@ process::Said ask_slurm(const std::vector<std::string>& command, const Patience&
   for (bool noticed = false;; noticed = true) {
     const process::Said said = patience.ask(command);
     if (said.status == kNoProgram) {
-      throw Error(fmt::format("there is no `{}` here", command.front()),
-                  "run this on a machine from which jobs are submitted, or with --cluster none to "
-                  "use this machine alone");
+      throw Error(fmt::format("there is no `{}` here", command.front()), patience.elsewhere);
     }
     if (is_answer(said)) return said;
     const auto waited = patience.now() - begin;

@@ -28,6 +28,10 @@ struct Patience {
   // A job that Slurm does not show counts as over when a second look, this much later, shows
   // nothing either: squeue may be empty for a moment, as while slurmctld restarts. 0: at once.
   std::chrono::milliseconds second_look = std::chrono::minutes(1);
+  // The repair where Slurm's programs are not installed.
+  std::string elsewhere =
+      "run this on a machine from which jobs are submitted, or with --cluster none to use this "
+      "machine alone";
   // What is asked, and the clock: tests have their own.
   Ask ask = ask_program;
   std::function<std::chrono::steady_clock::time_point()> now = std::chrono::steady_clock::now;
@@ -56,6 +60,9 @@ std::vector<std::string> variables_with(std::string_view prefix,
 bool says_away(const std::string& err);
 // The controller or the way to it is at fault and not what was asked.
 bool is_away(const process::Said& said);
+
+// Throws Error where no `sbatch` is in PATH.
+void require_slurm();
 
 // The first answer for which `is_answer` holds: by default anything but that the controller is
 // away. Throws Error when the program is not here or the patience ends.

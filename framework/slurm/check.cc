@@ -245,8 +245,8 @@ std::vector<Finding> check_shared_folder(const fs::path& results) {
   const fs::path file = folder / fmt::format(".check-{}", ::getpid());
   std::vector<Finding> found;
   try {
-    write_file(file, "written by run_sweep --check\n");
-    const bool same = read_file(file) == "written by run_sweep --check\n";
+    write_file(file, "written by run_sweep check\n");
+    const bool same = read_file(file) == "written by run_sweep check\n";
     fs::remove(file);
     if (!same) throw Error(fmt::format("{} reads other than it was written", file.string()));
     found.push_back(

@@ -1,4 +1,4 @@
-// What can be known of a cluster profile before anything is submitted: `run_sweep --check`.
+// What can be known of a cluster profile before anything is submitted: `run_sweep check`.
 #pragma once
 
 #include <filesystem>

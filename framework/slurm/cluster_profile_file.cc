@@ -357,20 +357,25 @@ ClusterProfile read_profile(const fs::path& file) {
 }
 
 ClusterProfile find_profile(const std::string& wanted, const ProfileFolders& folders) {
+  if (const auto file = find_profile_file(wanted, folders)) return read_profile(*file);
   ClusterProfile here;
   here.name = "none";
+  return here;
+}
+
+std::optional<fs::path> find_profile_file(const std::string& wanted,
+                                          const ProfileFolders& folders) {
   std::error_code ignored;
-  if (wanted == "none") return here;
+  if (wanted == "none") return std::nullopt;
   if (wanted.empty()) {
     for (const fs::path& base : {folders.config, folders.site}) {
       const fs::path file = base / "cluster.yaml";
-      if (!base.empty() && fs::exists(file, ignored)) return read_profile(file);
+      if (!base.empty() && fs::exists(file, ignored)) return file;
     }
-    return here;
+    return std::nullopt;
   }
-  if (wanted.find('/') != std::string::npos || wanted.ends_with(".yaml") ||
-      wanted.ends_with(".yml")) {
-    return read_profile(wanted);
+  if (fs::path(wanted).has_parent_path() || wanted.ends_with(".yaml") || wanted.ends_with(".yml")) {
+    return wanted;
   }
   std::vector<std::string> names{"none"};
   std::vector<std::string> looked_in;
@@ -380,7 +385,7 @@ ClusterProfile find_profile(const std::string& wanted, const ProfileFolders& fol
   for (const fs::path& base : {clusters(folders.config), clusters(folders.site), folders.shipped}) {
     if (base.empty()) continue;
     const fs::path file = base / (wanted + ".yaml");
-    if (fs::exists(file, ignored)) return read_profile(file);
+    if (fs::exists(file, ignored)) return file;
     for (std::string& name : names_in(base)) names.push_back(std::move(name));
     looked_in.push_back(base.string());
   }

@@ -25,6 +25,10 @@ struct ProfileFolders {
 // machine without one. Throws Error.
 ClusterProfile find_profile(const std::string& wanted, const ProfileFolders& folders);
 
+// The file that find_profile() reads for it; nothing for this machine without one. Throws Error.
+std::optional<std::filesystem::path> find_profile_file(const std::string& wanted,
+                                                       const ProfileFolders& folders);
+
 // The name of the shipped example that the profile equals in everything but its name; "" when it is
 // none of them. Its partition and account are then likely not those of the cluster at hand.
 std::string example_of(const ClusterProfile& profile, const std::filesystem::path& shipped);

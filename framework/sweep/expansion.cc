@@ -293,6 +293,8 @@ void expand_experiment(const ExperimentSchema& schema, const Entry& entry, const
   if (report.errors.size() != errors_before) return;
   if (!is_complete(work)) return;  // a model or a used file is at fault, which has been reported
   require_distinct_names(work, report, expansion);
+  require_pairs(work.rows, work.values);
+  warn_of_idle_temperature(work.rows, work.values);
   require_agreement(work.rows, facts, work.values);
   require_known_labels(work.rows, work.values);
   OpenGuesses guesses(work.values);

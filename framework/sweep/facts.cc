@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <set>
 #include <tuple>
 
+#include "framework/checkpoint/zip_archive.h"
+#include "framework/core/file_kind.h"
 #include "framework/core/image_settings.h"
 
 namespace tarflow::sweep {
@@ -37,6 +40,25 @@ std::optional<fs::path> file_of(const Value* value) {
   std::error_code failed;
   if (!fs::exists(path, failed)) return std::nullopt;
   return path;
+}
+
+// Whether the points of a row measure a distance where they state one half of what it needs. A
+// tuning does so only with `fd_rise`.
+bool wants_distance(std::optional<size_t> rise, const Cell* row, Values& values) {
+  const Value* stated = rise ? values.at(*rise, row) : nullptr;
+  return !rise || (stated && stated->setting->value.get<double>() > 0);
+}
+
+// A file that stops before the list of its entries, which is its end: an unfinished download.
+void require_whole(const std::string& field, const Value& extractor, Report& report) {
+  const auto file = file_of(&extractor);
+  if (!file || !is_zip_file(*file)) return;
+  try {
+    const checkpoint::ZipArchive archive(*file);
+  } catch (const Error& failure) {
+    for (const Problem& problem : failure.problems())
+      report.error(extractor.mark, fmt::format("`{}`: {}", field, problem.what), problem.repair);
+  }
 }
 
 struct Pair {
@@ -255,6 +277,52 @@ void require_known_labels(const Rows& rows, Values& values) {
     const auto& models = values.surroundings().models;
     require_labels(field->name, *labels, models.at(name->setting->value.get<std::string>()),
                    values.report());
+  }
+}
+
+void require_pairs(const Rows& rows, Values& values) {
+  const ExperimentSchema& schema = values.schema();
+  const auto reference = field_of(schema, FileKind::kReference);
+  const auto extractor = field_of(schema, FileKind::kExtractor);
+  const auto rise = index_of(schema, "fd_rise");
+  std::set<Cell> extractors;
+  std::set<std::pair<Cell, bool>> halves;
+  for (size_t i = 0; i < rows.count; ++i) {
+    const Cell* row = rows.row(i);
+    const Value* features = extractor ? values.at(*extractor, row) : nullptr;
+    const Value* real = reference ? values.at(*reference, row) : nullptr;
+    if (features && extractors.insert(row[*extractor]).second)
+      require_whole(schema.fields[*extractor].name, *features, values.report());
+    if (!extractor || !reference || !features == !real || !wants_distance(rise, row, values))
+      continue;
+    const size_t stated = features ? *extractor : *reference;
+    if (!halves.emplace(row[stated], features != nullptr).second) continue;
+    const std::string& absent = schema.fields[features ? *reference : *extractor].name;
+    values.report().error(
+        (features ? features : real)->mark,
+        fmt::format("`{}` without `{}`: a distance needs both", schema.fields[stated].name, absent),
+        fmt::format("add `{}`, or remove `{}`", absent, schema.fields[stated].name));
+  }
+}
+
+void warn_of_idle_temperature(const Rows& rows, Values& values) {
+  const auto temperature = index_of(values.schema(), "attn_temp");
+  const auto guidance = index_of(values.schema(), "cfg");
+  if (!temperature || !guidance) return;
+  std::map<Cell, bool> used;
+  for (size_t i = 0; i < rows.count; ++i) {
+    const Cell* row = rows.row(i);
+    const Value* stated = values.at(*temperature, row);
+    const Value* cfg = values.at(*guidance, row);
+    if (!stated || stated->setting->value.get<double>() == 1) continue;
+    bool& is_used = used[row[*temperature]];
+    is_used = is_used || !cfg || cfg->setting->value.get<double>() > 0;
+  }
+  for (const auto& [cell, is_used] : used) {
+    if (is_used) continue;
+    values.report().warn(values.mark(*temperature, cell),
+                         "`attn_temp` changes nothing without guidance: `cfg` is 0",
+                         "state a `cfg` above 0, or leave `attn_temp` out");
   }
 }
 

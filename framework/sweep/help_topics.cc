@@ -61,6 +61,7 @@ constexpr const char* kStrategies =
           strategy:
             - For                        # token after token, exact
             - "[7-8-32-10]"              # block 7: 8 segments, 32 iterations; others Jacobi 10
+            - Jacobi-16                  # 16 Jacobi iterations in every block
             - {name: "[7-8-32-10]", guess_list: [0,0,0,0,0,1,1,0], label: guessed}
             - {num_GS_list: [8,1,1,1,1,1,1,1], max_jacobi_list: [16,5,5,5,5,5,5,5]}
             - SeJD                       # samplers of others: SeJD, STARFlow, STARFlow-16

@@ -14,6 +14,13 @@
 namespace tarflow::sweep {
 namespace {
 
+// Of those that the results hold of each strategy, beside the settings.
+bool is_strategy_number(std::string_view key) {
+  constexpr std::array kNumbers = std::to_array<std::string_view>(
+      {"stack", "segments", "iterations", "else", "window", "tolerance"});
+  return std::find(kNumbers.begin(), kNumbers.end(), key) != kNumbers.end();
+}
+
 constexpr size_t kShownValues = 20;
 constexpr const char* kForm =
     "write key=value, key=a,b, key!=value, key>=1, key<=1, key>1 or key<1";
@@ -131,7 +138,10 @@ class Selector {
     }
     if (!known.contains(parsed.key)) {
       report_.error(parsed.mark, fmt::format("no experiment of the sweep has a `{}`", parsed.key),
-                    did_you_mean(parsed.key, {known.begin(), known.end()}));
+                    is_strategy_number(parsed.key)
+                        ? "it is a column of the results: choose the strategies by their names, "
+                          "--only 'strategy=[7-8-4-4],Window-16'"
+                        : did_you_mean(parsed.key, {known.begin(), known.end()}));
       return std::nullopt;
     }
     if (conditions.empty()) {

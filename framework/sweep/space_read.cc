@@ -228,10 +228,11 @@ void drop_repeated(Factor& axis, Values& values) {
     }
     const Mark here = values.mark(axis.field, axis.cells[i]);
     values.report().warn(
-        here, fmt::format("this `{}` is the same as value {} of the list, on {}; it is run once",
+        here, fmt::format("this `{}` is the same as value {} of the list, on {}{}; it is run once",
                           values.schema().fields[axis.field].name, first->second + 1,
                           values.report().sources.line(
-                              values.mark(axis.field, axis.cells[first->second]), here)));
+                              values.mark(axis.field, axis.cells[first->second]), here),
+                          values.why_equal(axis.field, axis.cells[first->second], axis.cells[i])));
   }
   axis.cells = std::move(kept);
 }

@@ -15,7 +15,8 @@ namespace tarflow::sweep {
 namespace {
 
 constexpr const char* kForm =
-    "write [Stack-GS-J-Else], as [7-8-32-10] or [0/7-256/8-1/13-6], or For";
+    "write [Stack-GS-J-Else], as [7-8-32-10] or [0/7-256/8-1/13-6], or Jacobi-16, or For";
+constexpr std::string_view kJacobi = "jacobi-";
 
 std::vector<std::string> split(const std::string& text, char at) {
   std::vector<std::string> parts(1);
@@ -58,6 +59,15 @@ void spread(std::string_view name, std::vector<int>& values, size_t count, const
   }
 }
 
+PublishedName parse_jacobi(std::string_view text, const std::string& count) {
+  PublishedName name;
+  const auto [end, failure] =
+      std::from_chars(count.data(), count.data() + count.size(), name.others);
+  if (failure != std::errc() || end != count.data() + count.size() || name.others < 1)
+    refuse(text, fmt::format("`{}` is not a number of iterations", count));
+  return name;
+}
+
 std::string joined(const std::vector<int>& values) {
   const bool equal =
       std::all_of(values.begin(), values.end(), [&](int v) { return v == values[0]; });
@@ -88,6 +98,7 @@ std::string plain_name(std::string_view text) {
 
 std::string PublishedName::str() const {
   if (others == 0) return "For";
+  if (groups.empty()) return fmt::format("Jacobi-{}", others);
   std::vector<int> stack, segments, iterations;
   for (const Group& group : groups) {
     stack.push_back(group.block);
@@ -100,6 +111,10 @@ std::string PublishedName::str() const {
 
 bool looks_published(std::string_view text) {
   const std::string name = plain_name(text);
+  if (name.starts_with(kJacobi)) {
+    const std::string_view count = std::string_view(name).substr(kJacobi.size());
+    return !count.empty() && count.find_first_not_of("0123456789-+.") == std::string_view::npos;
+  }
   return name == "for" || (std::count(name.begin(), name.end(), '-') == 3 &&
                            name.find_first_not_of("0123456789-/") == std::string::npos);
 }
@@ -107,6 +122,7 @@ bool looks_published(std::string_view text) {
 PublishedName parse_published_name(std::string_view text) {
   const std::string name = plain_name(text);
   if (name == "for") return {};
+  if (name.starts_with(kJacobi)) return parse_jacobi(text, name.substr(kJacobi.size()));
   const std::vector<std::string> parts = split(name, '-');
   if (parts.size() != 4) {
     refuse(text, parts.size() == 1 ? std::string("the name is not known")
@@ -181,8 +197,7 @@ std::optional<PublishedName::Group> group_of(int block, const BlockPlan& plan, i
           [&](const Sequential&) {
             return Group({block, tokens, 1});
           },
-          [&](const Window&) { return Group(); },
-          [&](const Tuned&) { return Group(); },
+          [&](const Window&) { return Group(); }, [&](const Tuned&) { return Group(); },
           [&](const Jacobi& jacobi) {
             return Group({block, 1, jacobi.max_iterations});
           },
@@ -227,7 +242,6 @@ std::optional<PublishedName> published_name_of(const std::vector<BlockPlan>& blo
     if (!group) return std::nullopt;
     name.groups.push_back(*group);
   }
-  if (name.groups.empty()) return std::nullopt;  // Jacobi everywhere has no published name
   // Another clamp or stop has no published name either.
   if (!same_but_for_guesses(blocks, published_strategy(name, flow).blocks)) return std::nullopt;
   return name;

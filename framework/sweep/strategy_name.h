@@ -1,4 +1,5 @@
-// The published names of strategies, [Stack-GS-J-Else] and For (method.md section 2).
+// The published names of strategies, [Stack-GS-J-Else] and For, and Jacobi-N, which is the same
+// without tough blocks (method.md section 2).
 #pragma once
 
 #include <optional>
@@ -27,13 +28,14 @@ struct PublishedName {
   std::vector<Group> groups;  // the tough blocks, by number
   int others = 0;  // Jacobi iterations of every other block; 0: all blocks sequential (For)
 
-  // "For", "[7-8-32-10]"; a value that all tough blocks share is written once: "[0/6-8-32-20]".
+  // "For", "Jacobi-16" without tough blocks, "[7-8-32-10]"; a value that all tough blocks share is
+  // written once: "[0/6-8-32-20]".
   std::string str() const;
   bool operator==(const PublishedName&) const = default;
 };
 
-// Any spelling: with or without brackets or quotes, any spaces, dashes as typeset, For in any case.
-// Throws Error without a place.
+// Any spelling: with or without brackets or quotes, any spaces, dashes as typeset,
+// Jacobi and For in any case. Throws Error without a place.
 PublishedName parse_published_name(std::string_view text);
 
 // Whether `text` has the form of a published name, valid or not.

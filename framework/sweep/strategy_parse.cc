@@ -91,7 +91,7 @@ const Node* read_name(const Node& node, Report& report) {
   }
   if (text->kind != NodeKind::kScalar) {
     report.error(node.mark, fmt::format("expected a strategy, found {}", found(*text)),
-                 "write [Stack-GS-J-Else], as [7-8-32-10], or For");
+                 "write [Stack-GS-J-Else], as [7-8-32-10], or Jacobi-16, or For");
     return nullptr;
   }
   return text;
@@ -357,7 +357,7 @@ bool report_unknown_name(const Node& node, const NamedStrategies* names, Report&
     return false;
   }
   std::vector<std::string> known = rival_names();
-  for (const char* name : {"For", "Window-64", "auto"}) known.emplace_back(name);
+  for (const char* name : {"For", "Jacobi-16", "Window-64", "auto"}) known.emplace_back(name);
   for (const auto& [name, entry] : *names) known.push_back(name);
   if (!report.incomplete) {
     report.error(node.mark, fmt::format("there is no strategy `{}`", text->text),

@@ -17,6 +17,7 @@ using NamedStrategies = std::map<std::string, Entry>;
 
 // Reads, with everything wrong reported at its place and nothing returned then:
 //   For, "[7-8-32-10]", [7-8-32-10]          a published name in any spelling
+//   Jacobi-16                                that many Jacobi iterations in every block
 //   SeJD, STARFlow-16, Window-64-0.05        the name of a rival or of windows
 //   auto, auto-0.01                          left to measurements, with the deviation allowed
 //   {window: 64, tolerance: 0.03, ...}       windows; `window` and `tolerance` one for all or a

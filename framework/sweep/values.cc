@@ -1,10 +1,35 @@
 #include "framework/sweep/values.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
+#include <charconv>
+
 #include "framework/sweep/identity.h"
+#include "framework/sweep/window_name.h"
 
 namespace tarflow::sweep {
+namespace {
+
+// The one width that a legal strategy states for its windows, before it is fitted to a model; 0: it
+// states none, or several.
+int stated_window(const Node& node) {
+  if (node.kind == NodeKind::kScalar) {
+    const auto window = parse_window_name(node.text);
+    return window ? window->width : 0;
+  }
+  if (node.kind != NodeKind::kMap) return 0;
+  if (const Entry* name = node.find("name")) return stated_window(*name->value);
+  const Entry* entry = node.find("window");
+  if (!entry) return 0;
+  const std::string& text = entry->value->text;
+  int width = 0;
+  std::from_chars(text.data(), text.data() + text.size(), width);
+  return width;
+}
+
+}  // namespace
 
 Values::Values(const ExperimentSchema& schema, const Surroundings& surroundings, Report& report)
     : schema_(schema), surroundings_(surroundings), report_(report), pools_(schema.fields.size()) {
@@ -115,6 +140,18 @@ std::optional<std::string> Values::equality_text(size_t field, Cell cell) {
     text += text_of(value);
   }
   return text.empty() ? std::nullopt : std::optional(std::move(text));
+}
+
+std::string Values::why_equal(size_t field, Cell one, Cell other) {
+  if (schema_.fields[field].type != FieldType::kStrategy || !model_field_) return "";
+  const int widest = std::max(stated_window(*pools_[field][one - 1].node),
+                              stated_window(*pools_[field][other - 1].node));
+  for (Cell model = 1; model <= pools_[*model_field_].size(); ++model) {
+    const auto size = flow(model);
+    if (!size || widest < size->tokens) continue;
+    return fmt::format(": of {} tokens a window has at most {}", size->tokens, size->tokens - 1);
+  }
+  return "";
 }
 
 }  // namespace tarflow::sweep

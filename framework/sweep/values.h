@@ -57,6 +57,9 @@ class Values {
   // legal.
   std::optional<std::string> equality_text(size_t field, Cell cell);
 
+  // Why two values that are written differently are equal, where it is not plain: ": ...", else "".
+  std::string why_equal(size_t field, Cell one, Cell other);
+
   const ExperimentSchema& schema() const { return schema_; }
   const Surroundings& surroundings() const { return surroundings_; }
   Report& report() { return report_; }

@@ -82,7 +82,8 @@ Window fitted(Window window, const FlowSize& flow) {
 }
 
 Strategy window_strategy(const Window& window, const FlowSize& flow) {
-  return {window_name(window), {static_cast<size_t>(flow.blocks), BlockPlan{fitted(window, flow)}}};
+  const Window own = fitted(window, flow);
+  return {window_name(own), {static_cast<size_t>(flow.blocks), BlockPlan{own}}};
 }
 
 std::optional<std::string> window_name_of(const std::vector<BlockPlan>& blocks) {

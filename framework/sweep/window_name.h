@@ -24,8 +24,10 @@ bool looks_window(std::string_view text);
 std::optional<Window> parse_window_name(std::string_view text);
 std::string window_name(const Window& window);  // "Window-64", "Window-64-0.05"
 
-// The window for a model of T tokens: a width above T - 1 is T - 1.
+// The window for a model of T tokens: a width above T - 1 is T - 1, for T - 1 inputs determine all
+// tokens.
 Window fitted(Window window, const FlowSize& flow);
+// Named by the fitted width, so that one strategy has one name however it is written.
 Strategy window_strategy(const Window& window, const FlowSize& flow);
 
 // The name that window_strategy turns into `blocks`, if there is one.

@@ -217,6 +217,27 @@ TEST_F(RunSweep, StrangeFoldersAreHarmless) {
   EXPECT_THAT(record().rows, SizeIs(6));
 }
 
+TEST_F(RunSweep, AMachineWithoutSlurmIsToldBeforeAnythingElse) {
+  const std::string profile = (house_ / "lab.yaml").string();
+  write_file(profile, "executor: slurm\npartition: gpu\n");
+  const auto here = [&](const std::string& arguments) {
+    return wait(start(arguments, {{"PATH", "/nowhere"}}));
+  };
+  const Finished ran = here("demo.yaml --cluster " + profile);
+  EXPECT_EQ(ran.status, 2);
+  EXPECT_THAT(ran.err, AllOf(HasSubstr("there is no `sbatch` here"), Not(HasSubstr("to run"))));
+  EXPECT_THAT(here("plan demo.yaml --cluster " + profile).out,
+              HasSubstr("would be given to sbatch (profile lab, " + profile + ")"));
+  const Finished asked = here("check --cluster " + profile);
+  EXPECT_EQ(asked.status, 2);
+  EXPECT_THAT(asked.err, AllOf(HasSubstr("there is no `sinfo` here"),
+                               HasSubstr("run check on a machine"), Not(HasSubstr("none"))));
+  EXPECT_THAT(here("check --cluster none").err,
+              AllOf(HasSubstr("the profile here is none: jobs run on this machine"),
+                    HasSubstr("/cluster.yaml")));
+  EXPECT_THAT(here("--help clusters").out, HasSubstr("$TARFLOW_SITE, else /etc/tarflow"));
+}
+
 TEST_F(RunSweep, DryRunAndListRunNothing) {
   run();
   state("[1, 2, 3, 4]", "[0, 1]",
@@ -225,6 +246,10 @@ TEST_F(RunSweep, DryRunAndListRunNothing) {
   EXPECT_EQ(missing.status, 0) << missing.err;
   EXPECT_THAT(missing.out, HasSubstr("8 points, of which 0 done, 8 cannot run"));
   EXPECT_THAT(missing.out, HasSubstr("absent"));
+  EXPECT_THAT(missing.out, HasSubstr("with the missing files: 8 points in 4 jobs, expected on"));
+  const Finished absent = run("plan demo.yaml --list");
+  EXPECT_THAT(absent.out, HasSubstr("cannot-run  2  measure value=4"));
+  EXPECT_THAT(absent.err, HasSubstr("absent"));
   state("[1, 2, 3, 4]", "[0, 1]");
   const Finished dry = run("demo.yaml --dry-run");
   EXPECT_THAT(dry.out, HasSubstr("8 points, of which 6 done\nto run: 2 points in 1 job\n"));

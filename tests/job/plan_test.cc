@@ -212,6 +212,31 @@ TEST(Plan, PointsWithAbsentFilesCannotRunAndTheOthersCan) {
   EXPECT_EQ(plan.record(), bench.folder / "results/demo.h5");
 }
 
+TEST(Plan, TellsTheTimeOfPointsWithAbsentFiles) {
+  Bench bench;
+  bench.schemas[0].work = Work::kForward;
+  bench.schemas[0].fields.push_back(make_field("num_images", FieldType::kInteger));
+  bench.sweep.models["cifar10"].present = false;
+  std::filesystem::remove(bench.folder / "model.pth");
+  for (const double lr : {0, 1})
+    bench.add(1, lr, {{"num_images", 100}, {"extractor", (bench.folder / "absent.pt").string()}});
+  bench.add(2, 0, {{"num_images", 100}});
+  bench.sweep.points.back().selected = false;
+  const Plan plan = bench.make();
+  EXPECT_THAT(plan.all, SizeIs(0));
+  EXPECT_THAT(plan.absent, SizeIs(1)) << "two points share their work, and one is not selected";
+  EXPECT_THAT(plan.cannot_run, SizeIs(3));
+  Estimator estimator(bench.schemas, plan.device, plan.cache());
+  estimator.set_device_rate(1e9);
+  const std::string text = describe(plan, estimator, [](const Job&) { return std::string(); });
+  EXPECT_THAT(text, HasSubstr("to run: 0 points in 0 jobs\n"));
+  EXPECT_THAT(text, HasSubstr("with the missing files: 2 points in 1 job, expected on "));
+  EXPECT_THAT(text, HasSubstr("at least"));
+  EXPECT_EQ(job_list(plan),
+            "----------------  cannot-run  2  evaluate model=cifar10 cfg=1, 2 points by "
+            "self_denoising_lr, extractor\n");
+}
+
 TEST(Plan, LabelsNameWhatDiffers) {
   Bench bench;
   bench.add(0.5, 0);

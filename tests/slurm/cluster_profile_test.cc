@@ -168,6 +168,9 @@ TEST_F(Profiles, AreFoundByNameFileOrInTheUsersFolder) {
   EXPECT_EQ(find_profile("", folders).partition, "default");
   EXPECT_EQ(find_profile((house_ / "shipped/lab.yaml").string(), folders).partition, "shipped");
   EXPECT_FALSE(find_profile("none", folders).slurm());
+  EXPECT_EQ(find_profile_file("", folders), house_ / "config/cluster.yaml");
+  EXPECT_EQ(find_profile_file("lab", folders), house_ / "config/clusters/lab.yaml");
+  EXPECT_EQ(find_profile_file("none", folders), std::nullopt);
   ProfileFolders site = folders;
   site.site = house_ / "site";
   write_file(house_ / "site/cluster.yaml", "executor: slurm\npartition: site\n");

@@ -42,7 +42,7 @@ experiments:
       use: "#defaults"
       strategy: For
       run: {time_limit: 10 min, retries: 2}
-      zip: {seed: [1, 2], grid: {attn_temp: [0.5, 1]}}
+      zip: {seed: [1, 2], grid: {attn_temp: [1, 0.5]}}
       include:
         - {seed: 7, strategy: mine, note: "${env:TARFLOW_TEST_NOTE:-none}"}
         - {when: {seed: {above: 1}, any: [{cfg: 0}, {cfg: 7}]}, cfg: 3}

@@ -217,11 +217,30 @@ TEST(Strategy, StopsAndLengthsThatMeanNothingAreRefused) {
   EXPECT_THAT(problem_of("SeJD-2"), HasSubstr("is not a strategy"));
 }
 
+TEST(Strategy, JacobiInEveryBlockHasAName) {
+  const std::string blocks =
+      "blocks: {else: {segments: 1, max_iterations: 16, guess: z, clamp: 3, stop: {published: "
+      "1.0e-6}}}";
+  for (const std::string& text :
+       {std::string("Jacobi-16"), std::string("[JACOBI - 16]"), "{" + blocks + "}",
+        "{label: Jacobi-16, " + blocks + "}", std::string("{name: Jacobi-16, guess: z}")}) {
+    EXPECT_EQ(read(text).blocks, std::vector<BlockPlan>(8, published(1, 16))) << text;
+    EXPECT_EQ(read(text).name, "Jacobi-16") << text;
+  }
+  EXPECT_EQ(read("{name: Jacobi-4, guess: zero}").block(3), published(1, 4, Guess::kZero));
+  EXPECT_THAT(problem_of("{label: Jacobi-15, " + blocks + "}"),
+              HasSubstr("the name of another strategy"));
+  EXPECT_EQ(read("{label: Jacobi of mine, " + blocks + "}").name, "Jacobi of mine");
+  for (const char* text : {"Jacobi-0", "Jacobi-x", "Jacobi-", "Jacobi-4-4", "Jacobi--4"})
+    EXPECT_THAT(problem_of(text), HasSubstr("is not a number of iterations")) << text;
+  EXPECT_THAT(problem_of("Jacobi"), HasSubstr("or Jacobi-16, or For"));
+}
+
 TEST(Strategy, WithoutALabelTheNameSaysWhatItDoes) {
   EXPECT_EQ(read("{blocks: {else: {segments: 1, max_iterations: 10}}}").name,
             "blocks 7-0: jacobi 10 guess z");
   EXPECT_EQ(read("{num_GS_list: [1,1,1,1,1,1,1,1], max_jacobi_list: [9,9,9,9,9,9,9,9]}").name,
-            "blocks 7-0: jacobi 9 guess z clamp 3 stop 1e-06");
+            "Jacobi-9");
   // The published meaning spelled out is the published strategy.
   EXPECT_EQ(
       read("{blocks: {7: {segments: 8, max_iterations: 32, clamp: 3, stop: {published: 1e-6}}, "

@@ -137,6 +137,18 @@ TEST_F(SweepTest, ValuesListedTwiceAreRunOnce) {
           "9:41 this `strategy` is the same as value 2 of the list, on line 9; it is run once"));
 }
 
+TEST_F(SweepTest, WindowsThatTheModelMakesEqualAreToldWhy) {
+  const Sweep sweep =
+      load(evaluate_with("      grid: {strategy: [Window-64, {window: 128, tolerance: 0.03}, "
+                         "Window-16, Window-16]}\n"));
+  EXPECT_EQ(sweep.points.size(), 2U);
+  EXPECT_EQ(sweep.points[0].settings.at("strategy").at("name"), "Window-63");
+  ASSERT_EQ(sweep.warnings.size(), 2U);
+  EXPECT_THAT(sweep.warnings[0].what,
+              HasSubstr("on line 7: of 64 tokens a window has at most 63; it is run once"));
+  EXPECT_THAT(sweep.warnings[1].what, HasSubstr("value 3 of the list, on line 7; it is run once"));
+}
+
 TEST_F(SweepTest, PointsOfTwoExperimentsAreRunOnceAndBothAreNamed) {
   const Sweep sweep = load(evaluate_with("      grid: {cfg: [0, 1, 2]}\n") +
                            "  - evaluate: {grid: {cfg: [1, 2, 3]}}\n");

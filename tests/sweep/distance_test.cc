@@ -1,0 +1,88 @@
+// An extractor and what its features are compared with.
+#include "tests/sweep/support.h"
+
+namespace tarflow::sweep {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class DistanceTest : public SweepTest {
+ protected:
+  DistanceTest() {
+    add("extractor", FileKind::kExtractor);
+    add("reference", FileKind::kReference);
+    write("e.pt", "extractor");
+    write("s.h5", "statistics");
+  }
+
+  void add(const std::string& name, FileKind kind) {
+    Field field = make_field(name, FieldType::kPath);
+    field.identity = Identity::kContent;
+    field.file = kind;
+    fields().push_back(field);
+  }
+
+  std::vector<Field>& fields() { return schemas_[0].fields; }
+
+  std::vector<std::string> problems(const std::string& settings) {
+    try {
+      load_sweep(write("test.yaml", evaluate_with(settings)), schemas_, {.allow_missing = true});
+    } catch (const Error& error) {
+      std::vector<std::string> lines;
+      for (const Problem& problem : error.problems())
+        lines.push_back(fmt::format("{}:{} {}; {}", problem.place.line, problem.place.column,
+                                    problem.what, problem.repair));
+      return lines;
+    }
+    return {};
+  }
+
+  ExperimentSchemas schemas_ = test_schemas();
+};
+
+TEST_F(DistanceTest, NeedsBothFiles) {
+  EXPECT_THAT(problems("      extractor: e.pt\n      reference: s.h5\n"), IsEmpty());
+  EXPECT_THAT(problems("      cfg: 1\n"), IsEmpty());
+  EXPECT_THAT(problems("      reference: s.h5\n"),
+              ElementsAre("7:18 `reference` without `extractor`: a distance needs both; add "
+                          "`extractor`, or remove `reference`"));
+  EXPECT_THAT(problems("      extractor: e.pt\n"),
+              ElementsAre(HasSubstr("7:18 `extractor` without `reference`")));
+  EXPECT_THAT(problems("      extractor: e.pt\n      include: [{cfg: 1}, {reference: s.h5}]\n"),
+              ElementsAre(HasSubstr("7:18 `extractor` without `reference`")))
+      << "one of the points has both";
+}
+
+TEST_F(DistanceTest, IsWhatOnlySomeTuningsMeasure) {
+  fields().push_back(with_default(make_field("fd_rise", FieldType::kNumber), 0.0));
+  EXPECT_THAT(problems("      reference: s.h5\n"), IsEmpty());
+  EXPECT_THAT(problems("      reference: s.h5\n      fd_rise: 0.01\n"),
+              ElementsAre(HasSubstr("7:18 `reference` without `extractor`")));
+}
+
+TEST_F(DistanceTest, ATemperatureWithoutGuidanceIsTold) {
+  const auto warnings = [&](const std::string& settings) {
+    std::vector<std::string> lines;
+    for (const Problem& problem : load(evaluate_with(settings)).warnings)
+      lines.push_back(
+          fmt::format("{}:{} {}", problem.place.line, problem.place.column, problem.what));
+    return lines;
+  };
+  EXPECT_THAT(warnings("      grid: {attn_temp: [0.5, 1]}\n"),
+              ElementsAre(HasSubstr("7:26 `attn_temp` changes nothing without guidance")));
+  EXPECT_THAT(warnings("      grid: {attn_temp: [0.5, 1], cfg: [0, 1]}\n"), IsEmpty());
+  EXPECT_THAT(warnings("      attn_temp: 1\n"), IsEmpty());
+}
+
+TEST_F(DistanceTest, AnExtractorWithoutItsEndIsTold) {
+  write("e.pt", std::string("PK\3\4") + std::string(5000, 'x'));
+  EXPECT_THAT(problems("      extractor: e.pt\n      reference: s.h5\n"),
+              ElementsAre(AllOf(HasSubstr("7:18 `extractor`: "), HasSubstr("e.pt"),
+                                HasSubstr("its end is missing, only 5004 bytes are there"))));
+}
+
+}  // namespace
+}  // namespace tarflow::sweep
