@@ -10,6 +10,7 @@
 #include "analysis/data/deviation.h"
 #include "analysis/show/format.h"
 #include "analysis/tables/distances.h"
+#include "analysis/tables/measured.h"
 #include "analysis/tables/paper_layout.h"
 #include "analysis/tables/speedup_block.h"
 #include "framework/core/error.h"
@@ -18,7 +19,6 @@ namespace tarflow::analysis {
 namespace {
 
 constexpr const char* kNoReference = "For was not measured at these settings";
-constexpr const char* kNoSeed = "For was not measured with this seed";
 
 std::string distance_text(const SpeedupBlock& block) {
   const Point& first = block.first();
@@ -79,7 +79,7 @@ std::pair<Cell, Cell> deviation_cells(const SpeedupRow& row, const SpeedupRow* r
   if (!reference) return missing(kNoReference);
   double median = 0, p99 = 0;
   size_t seeds = 0, nonfinite = 0, images = 0;
-  std::string why = kNoSeed;
+  std::string why = no_common_seed(row.points, reference->points);
   for (const Point& point : row.points) {
     const Point* const other = reference->of_seed(point);
     if (!other) continue;
@@ -114,13 +114,13 @@ Cell rate_cell(const SpeedupRow& row, const SpeedupRow* reference, const std::st
   if (const auto value = rate(row, reference, Timing::kIndicative))
     return number_cell(value, 2, indicative);
   if (!reference) return {kNoValue, false, kNoReference};
+  const std::string other_seeds = no_common_seed(row.points, reference->points);
+  if (!other_seeds.empty()) return {kNoValue, false, other_seeds};
   const std::string own = invalid_timing(row);
   if (!own.empty()) return {kNoValue, false, own};
   const std::string theirs = invalid_timing(*reference);
   if (!theirs.empty()) return {kNoValue, false, "For: " + theirs};
-  const bool seed = std::any_of(row.points.begin(), row.points.end(),
-                                [&](const Point& point) { return reference->of_seed(point); });
-  return {kNoValue, false, seed ? "a total time is missing" : kNoSeed};
+  return {kNoValue, false, "a total time is missing"};
 }
 
 std::string block_title(const SpeedupBlock& block) {
