@@ -32,8 +32,7 @@ std::string distance_text(const Measured& measured) { return estimate_text(*meas
 std::string time_text(const Measured& measured) {
   if (measured.seconds) return fmt::format(", {:.3g} s", *measured.seconds);
   if (!measured.indicative_seconds) return "";
-  return fmt::format(", {:.3g} s (indicative: {})", *measured.indicative_seconds,
-                     disturbance(measured.points));
+  return fmt::format(", {:.3g} s (indicative)", *measured.indicative_seconds);
 }
 
 // Whether the strategy's distance differs from For's, within the errors of what was measured.
@@ -227,13 +226,13 @@ std::vector<std::string> findings(const std::vector<Point>& points,
         "SMOKE: a smoke run shows that the sweep runs from end to end. Its times, distances and "
         "images mean nothing.");
   }
-  add_tough_blocks(lines, real);
   for (size_t i = 0; i < std::min(told.size(), kFamilies); ++i)
     lines.push_back(paragraph(*told[i]));
   if (told.size() > kFamilies) {
     lines.push_back(
         fmt::format("{} more groups of settings are in the tables.", told.size() - kFamilies));
   }
+  add_tough_blocks(lines, real);
   return lines;
 }
 
