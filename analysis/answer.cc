@@ -4,6 +4,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cctype>
+#include <cmath>
 #include <map>
 #include <set>
 #include <tuple>
@@ -16,16 +18,18 @@
 #include "analysis/show/width.h"
 #include "analysis/tables/distances.h"
 #include "analysis/tables/speedup_block.h"
+#include "framework/core/arguments.h"
 #include "framework/core/error.h"
 
 namespace tarflow::analysis {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr size_t kMostRows = 6;      // of the table
+constexpr size_t kMostRows = 6;  // of the table
+constexpr size_t kFewRows = 3;   // beside findings that take more than kFewLines lines
+constexpr size_t kFewLines = 3;
 constexpr size_t kMostNotValid = 3;  // kinds of what is not valid
 constexpr size_t kMostModels = 4;    // of a table of several models
-constexpr double kWithin = 0.01;     // of For's distance
 constexpr const char* kMore = "…";
 constexpr const char* kIndicativeNote = "indicative";  // the lines below the table say why
 
@@ -91,24 +95,62 @@ Cell median_deviation(const Measured& measured, const Measured* reference) {
   return seeds > 0 ? deviation_cell(sum / static_cast<double>(seeds)) : Cell{kNoValue};
 }
 
-// The rows shown: For, and of more than kMostRows the fastest.
+// Whether the rows were measured with different seeds: then each says its own.
+bool seeds_differ(const std::vector<const Measured*>& rows) {
+  return std::any_of(rows.begin(), rows.end(), [&](const Measured* row) {
+    return !same_seeds(row->points, rows.front()->points);
+  });
+}
+
+Cell strategy_cell(const Measured& measured, bool with_seeds) {
+  Cell cell{measured.strategy, false, with_seeds ? seeds_text(measured.points) + " only" : ""};
+  for (const Point& point : measured.points) cell.origins.push_back(point.origin());
+  return cell;
+}
+
+// The strategy to show beside For: the fastest whose distance is at most 1 % above For's, else the
+// one of the smallest distance; without distances the fastest. Those with a seed of For's come
+// first. nullptr where there is no other.
+const Measured* best_beside(const MeasuredFamily& family, const Measured* reference,
+                            const Setting& setting) {
+  const auto key = [&](const Measured& one) {
+    const bool distances = reference && reference->distance;
+    const double distance = distances ? distance_ratio(one, reference).value_or(INFINITY) : 1;
+    const bool close = distance <= 1 + kWithin;
+    const auto faster = rate(one, reference, Timing::kIndicative);
+    return std::tuple(!close, close ? 0 : distance, faster ? 1 / *faster : INFINITY,
+                      one.indicative_seconds.value_or(INFINITY));
+  };
+  const Measured* best = nullptr;
+  for (const Measured& one : family.measured) {
+    if (one.sequential || setting_of(one) != setting) continue;
+    if (!best || key(one) < key(*best)) best = &one;
+  }
+  return best;
+}
+
+// The rows shown: For, and of more than `most` the best beside it and the fastest.
 std::vector<const Measured*> shown_rows(const MeasuredFamily& family, const Setting& setting,
-                                        size_t& left_out) {
+                                        size_t most, size_t& left_out) {
   std::vector<const Measured*> rows;
   for (const Measured& measured : family.measured) {
     if (setting_of(measured) == setting) rows.push_back(&measured);
   }
   left_out = 0;
-  if (rows.size() <= kMostRows) return rows;
+  if (rows.size() <= most) return rows;
+  const auto sequential =
+      std::find_if(rows.begin(), rows.end(), [](const Measured* row) { return row->sequential; });
+  const Measured* const best =
+      best_beside(family, sequential == rows.end() ? nullptr : *sequential, setting);
   std::vector<const Measured*> order = rows;
-  std::stable_sort(order.begin(), order.end(), [](const Measured* a, const Measured* b) {
-    const auto key = [](const Measured* m) {
-      return std::pair(!m->sequential, m->indicative_seconds.value_or(INFINITY));
+  std::stable_sort(order.begin(), order.end(), [&](const Measured* a, const Measured* b) {
+    const auto key = [&](const Measured* m) {
+      return std::tuple(!m->sequential, m != best, m->indicative_seconds.value_or(INFINITY));
     };
     return key(a) < key(b);
   });
-  order.resize(kMostRows);
-  left_out = rows.size() - kMostRows;
+  order.resize(most);
+  left_out = rows.size() - most;
   std::erase_if(rows, [&](const Measured* row) {
     return std::find(order.begin(), order.end(), row) == order.end();
   });
@@ -122,15 +164,19 @@ Cell seconds_cell(const Measured& measured, int decimals, const std::string& not
 }
 
 Cell rate_cell(const Measured& measured, const Measured* reference, const std::string& note) {
-  if (const auto valid = rate(measured, reference)) return number_cell(valid, 2);
+  if (!reference) return {kNoValue};
+  const std::string seeds = common_seeds_text(measured.points, reference->points);
+  const std::string over = seeds.empty() ? "" : "over " + seeds;
+  if (const auto valid = rate(measured, reference)) return number_cell(valid, 2, over);
   const auto indicative = rate(measured, reference, Timing::kIndicative);
-  return indicative ? number_cell(indicative, 2, note) : Cell{kNoValue};
+  if (!indicative) return {kNoValue, false, no_common_seed(measured.points, reference->points)};
+  return number_cell(indicative, 2, over.empty() ? note : note + ", " + over);
 }
 
-Table table_of(const MeasuredFamily& family, size_t others) {
+Table table_of(const MeasuredFamily& family, size_t others, size_t most) {
   const Setting setting = best_setting(family);
   size_t left_out = 0;
-  const std::vector<const Measured*> rows = shown_rows(family, setting, left_out);
+  const std::vector<const Measured*> rows = shown_rows(family, setting, most, left_out);
   const Measured* reference = nullptr;
   std::vector<Point> points;
   std::vector<std::optional<double>> times;
@@ -142,21 +188,20 @@ Table table_of(const MeasuredFamily& family, size_t others) {
   const std::string note = kIndicativeNote;
   const bool distances = !family.distance_name.empty();
   Table table;
-  table.title = fmt::format(
-      "{} at {}{}", family.title, setting_text(setting),
-      reference && reference->distance ? ", where the distance of For is smallest" : "");
+  table.title = fmt::format("{} at {}", family.title, setting_text(setting));
   const Point& first = points.front();
   table.introduction =
       fmt::format("{}, {}, {} images, {}", first.text("device"), first.text("compute"),
                   count_text(first.number("num_images").value_or(0)), seeds_text(points));
+  if (rows.size() > 2) table.introduction += ", in the order of passes";
   table.columns = {{"strategy", Align::kLeft}, {"total s"}, {"rate"}};
   if (distances) table.columns.push_back({family.distance_name});
   table.columns.push_back({"deviation"});
   const int decimals = decimals_for(times);
   for (const Measured* row : rows) {
-    std::vector<Cell> cells = {
-        {row->strategy}, seconds_cell(*row, decimals, note), rate_cell(*row, reference, note)};
-    for (const Point& point : row->points) cells.front().origins.push_back(point.origin());
+    std::vector<Cell> cells = {strategy_cell(*row, seeds_differ(rows)),
+                               seconds_cell(*row, decimals, note),
+                               rate_cell(*row, reference, note)};
     if (distances) {
       cells.push_back(row->distance ? estimate_cell(*row->distance, 4) : Cell{kNoValue});
       cells.back().note.clear();  // the table of distances says why there is no error
@@ -166,29 +211,14 @@ Table table_of(const MeasuredFamily& family, size_t others) {
   }
   if (left_out > 0 || others > 0) {
     std::vector<std::string> more;
-    if (left_out > 0) more.push_back(fmt::format("{} more strategies", left_out));
+    if (left_out > 0) {
+      more.push_back(
+          fmt::format("{} slower {}", left_out, left_out == 1 ? "strategy" : "strategies"));
+    }
     if (others > 0) more.push_back(fmt::format("{} of other settings", plural(others, "group")));
     table.introduction += fmt::format("; not shown: {}", fmt::join(more, ", "));
   }
   return table;
-}
-
-// The strategy to show beside For: the fastest whose distance is at most 1 % above For's, else the
-// one of the smallest distance; without distances the fastest. nullptr where there is no other.
-const Measured* best_beside(const MeasuredFamily& family, const Measured* reference,
-                            const Setting& setting) {
-  const auto key = [&](const Measured& one) {
-    const bool compared = one.distance && reference && reference->distance;
-    const double distance = compared ? one.distance->value / reference->distance->value : 1;
-    const bool close = distance <= 1 + kWithin;
-    return std::tuple(!close, close ? 0 : distance, one.indicative_seconds.value_or(INFINITY));
-  };
-  const Measured* best = nullptr;
-  for (const Measured& one : family.measured) {
-    if (one.sequential || setting_of(one) != setting) continue;
-    if (!best || key(one) < key(*best)) best = &one;
-  }
-  return best;
 }
 
 // Two rows a model: For at its best setting, and the strategy that comes off best beside it.
@@ -215,18 +245,18 @@ Table table_of_models(const std::vector<const MeasuredFamily*>& models, size_t o
     smoke = smoke || family.smoke;
     if (!family.distance_name.empty()) distances.insert(family.distance_name);
     bool first = true;
-    for (const Measured* row : {reference, best_beside(family, reference, setting)}) {
-      if (!row) continue;
+    std::vector<const Measured*> rows = {reference, best_beside(family, reference, setting)};
+    std::erase(rows, nullptr);
+    for (const Measured* row : rows) {
       const auto seconds = row->seconds ? row->seconds : row->indicative_seconds;
       table.rows.push_back({{first ? row->points.front().text("model") : ""},
                             {first ? setting_text(setting) : ""},
-                            {row->strategy},
+                            strategy_cell(*row, seeds_differ(rows)),
                             seconds_cell(*row, decimals_for({seconds}), kIndicativeNote),
                             rate_cell(*row, reference, kIndicativeNote),
                             row->distance ? estimate_cell(*row->distance, 4) : Cell{kNoValue},
                             median_deviation(*row, reference)});
       table.rows.back()[5].note.clear();  // the table of distances says why there is no error
-      for (const Point& point : row->points) table.rows.back()[2].origins.push_back(point.origin());
       first = false;
     }
   }
@@ -303,6 +333,17 @@ std::vector<std::string> cut(const std::string& paragraph, int width, size_t mos
   return lines;
 }
 
+// As a terminal takes it for a link: other signs than plain ones as %XX.
+std::string url_path(const std::string& path) {
+  std::string text;
+  for (const char c : path) {
+    const bool plain = std::isalnum(static_cast<unsigned char>(c)) ||
+                       std::string_view("/-._~+,:=@").find(c) != std::string_view::npos;
+    text += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+  return text;
+}
+
 size_t lines_in(const std::string& text) {
   return static_cast<size_t>(std::count(text.begin(), text.end(), '\n'));
 }
@@ -315,7 +356,12 @@ Answer make_answer(const std::vector<Point>& points, const std::vector<MeasuredF
   answer.findings = findings(points, families);
   const std::vector<MeasuredFamily> all = evaluated_families(points);
   const std::vector<const MeasuredFamily*> models = largest_families(all);
-  if (models.size() == 1) answer.tables.push_back(table_of(*models.front(), all.size() - 1));
+  // What was found is told in whole: long findings leave room for a short table.
+  size_t lines = 0;
+  for (const std::string& finding : answer.findings)
+    lines += wrap(finding, TextStyle{}.width).size();
+  const size_t most = lines > kFewLines ? kFewRows : kMostRows;
+  if (models.size() == 1) answer.tables.push_back(table_of(*models.front(), all.size() - 1, most));
   if (models.size() > 1)
     answer.tables.push_back(table_of_models(models, all.size() - models.size()));
   answer.what = what_was_run(points);
@@ -355,9 +401,9 @@ std::string render_answer(const Report& report, const std::vector<fs::path>& fil
   std::string end;
   std::error_code failed;
   const fs::path page = fs::absolute(folder / "report.html", failed);
-  if (fs::exists(page, failed)) end += fmt::format("report: file://{}\n", page.string());
+  if (fs::exists(page, failed)) end += fmt::format("report: file://{}\n", url_path(page.string()));
   std::vector<std::string> names;
-  for (const fs::path& file : files) names.push_back(file.string());
+  for (const fs::path& file : files) names.push_back(shell_word(file.string()));
   end += fmt::format("all tables: analyze {}\n", fmt::join(names, " "));
 
   const size_t taken = 1 + lines_in(table) + lines_in(invalid) + lines_in(end);

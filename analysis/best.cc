@@ -36,19 +36,45 @@ const Measured* best_reference(const MeasuredFamily& family, const Measured* bes
   return best;
 }
 
-const Measured& fastest(const MeasuredFamily& family, const Measured& reference,
-                        const BestOptions& options) {
-  const double limit = reference.distance->value * (1 + options.within);
-  const Measured* best = &reference;
+std::optional<double> times_as_fast(const Measured& measured, const Measured& reference,
+                                    const BestOptions& options) {
+  const auto valid = rate(measured, &reference);
+  return valid || !options.indicative ? valid : rate(measured, &reference, Timing::kIndicative);
+}
+
+// What may be chosen beside For: all, or those at its setting.
+std::vector<const Measured*> rivals(const MeasuredFamily& family, const Measured& reference,
+                                    const BestOptions& options) {
+  std::vector<const Measured*> found;
   for (const Measured& measured : family.measured) {
     const bool here =
         !options.each_setting || (measured.cfg == reference.cfg && measured.lr == reference.lr);
-    if (here && counts(measured, options) && measured.distance->value <= limit &&
-        *seconds_of(measured, options) < *seconds_of(*best, options)) {
-      best = &measured;
-    }
+    if (here && &measured != &reference) found.push_back(&measured);
+  }
+  return found;
+}
+
+const Measured& fastest(const std::vector<const Measured*>& rivals, const Measured& reference,
+                        const BestOptions& options) {
+  const Measured* best = &reference;
+  double best_rate = 1;
+  for (const Measured* rival : rivals) {
+    const auto ratio = distance_ratio(*rival, &reference);
+    const auto faster = times_as_fast(*rival, reference, options);
+    if (!ratio || *ratio > 1 + options.within || !faster || *faster <= best_rate) continue;
+    best = rival;
+    best_rate = *faster;
   }
   return *best;
+}
+
+Choice choice_of(const MeasuredFamily& family, const Measured& reference,
+                 const BestOptions& options) {
+  const std::vector<const Measured*> others = rivals(family, reference, options);
+  const Measured& chosen = fastest(others, reference, options);
+  return {over_common_seeds(chosen, reference), over_common_seeds(reference, chosen), family.title,
+          common_seeds_text(chosen.points, reference.points),
+          without_common_seed(others, reference)};
 }
 
 // What of job.json holds for the point: the settings of the job and its own.
@@ -149,17 +175,10 @@ std::string measured_text(const Measured& measured, const BestOptions& options) 
       measured.points.front().text("distance_name"), estimate_text(*measured.distance, 4));
 }
 
-// Over the seeds that both have; where they have none in common, of their own means.
-double times_as_fast(const Choice& choice, const BestOptions& options) {
-  const Timing worst = options.indicative ? Timing::kIndicative : Timing::kValid;
-  return rate(choice.chosen, &choice.reference, worst)
-      .value_or(*seconds_of(choice.reference, options) / *seconds_of(choice.chosen, options));
-}
-
 // What is known of the difference, and whether it may be more than was asked for.
 std::vector<std::string> difference_texts(const Choice& choice, const BestOptions& options) {
   const auto difference = mean_difference(choice.chosen.points, choice.reference.points);
-  if (!difference) return {"the two have no noise in common: their difference has no error"};
+  if (!difference) return {};  // not so: both have a distance of a common seed
   std::vector<std::string> texts = {"difference of the distances on the same noise: " +
                                     estimate_text(*difference, 4)};
   const double margin = options.within * choice.reference.distance->value;
@@ -204,10 +223,14 @@ std::string entry_of(const Choice& choice, const BestOptions& options, Models& m
   if (same(choice.chosen, choice.reference)) {
     text += comment("nothing else is as good and faster");
   } else {
-    text += comment(fmt::format("{:.2f} times as fast as {}", times_as_fast(choice, options),
+    text += comment(fmt::format("{:.2f} times as fast as {}",
+                                *times_as_fast(choice.chosen, choice.reference, options),
                                 measured_text(choice.reference, options)));
+    if (!choice.common_seeds.empty()) text += comment("all over " + choice.common_seeds);
     for (const std::string& line : difference_texts(choice, options)) text += comment(line);
   }
+  if (!choice.not_compared.empty())
+    text += comment("not compared, as For was measured with other seeds: " + choice.not_compared);
   for (const std::string& line : disturbance_texts(choice)) text += comment(line);
   text += fmt::format("      model: {}\n      strategy:\n{}", yaml_value(models.name_of(point)),
                       strategy_text(*strategy, "        "));
@@ -267,7 +290,7 @@ Choices choose_best(const std::vector<Point>& points, const BestOptions& options
       result.problems.push_back(no_reference(family, options));
     }
     for (const Measured* reference : references) {
-      result.choices.push_back({fastest(family, *reference, options), *reference, family.title});
+      result.choices.push_back(choice_of(family, *reference, options));
     }
   }
   return result;

@@ -22,6 +22,8 @@ double share_from(const std::string& text);
 struct Choice {
   Measured chosen, reference;  // For may be its own choice
   std::string family;          // what was measured: the model, and what tells it from others
+  std::string common_seeds;    // that both are over, where they were measured with others too
+  std::string not_compared;    // strategies without a seed in common with For
 };
 
 struct Choices {
@@ -29,11 +31,12 @@ struct Choices {
   std::vector<std::string> problems;  // families without a choice, and why
 };
 
-// For each family of measured points (measured.h), trial runs left out: the smallest time among all
-// strategies whose distance is at most (1 + within) times For's. Only valid times count, unless
-// options.indicative. For is taken where its distance is smallest, and so is the choice whatever
-// its cfg and self_denoising_lr; with each_setting, both at each of these. Temperatures and devices
-// are never mixed.
+// For each family of measured points (measured.h), trial runs left out: the largest rate among all
+// strategies whose distance is at most (1 + within) times For's, over the seeds that both have;
+// what is chosen holds these seeds only. Only valid times count, unless options.indicative. For is
+// taken where its distance is smallest, and so is the choice whatever its cfg and
+// self_denoising_lr; with each_setting, both at each of these. Temperatures and devices are never
+// mixed.
 Choices choose_best(const std::vector<Point>& points, const BestOptions& options);
 
 // A sweep of one evaluate a choice, with the settings and the paths that were recorded, as

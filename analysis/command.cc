@@ -78,9 +78,16 @@ int told(const std::vector<std::string>& problems, std::ostream& err) {
 
 // All points to the file named, or to `out`.
 int export_points(const Arguments& arguments, std::ostream& out, std::ostream& err) {
+  for (const std::filesystem::path& file : arguments.files) {
+    std::error_code absent;
+    if (!arguments.export_out.empty() &&
+        std::filesystem::equivalent(file, arguments.export_out, absent))
+      throw Error(fmt::format("{} is to be read and written", file.string()),
+                  "name another file for the points: --out points.csv");
+  }
   std::vector<std::string> problems;
   const std::vector<Source> sources = read_sources(arguments.files, problems);
-  const std::vector<Point> points = points_of(sources);
+  const std::vector<Point> points = in_sweep_order(points_of(sources));
   if (arguments.export_out.empty()) {
     write_points_csv(sources, points, out);
   } else if (!points.empty()) {
@@ -110,7 +117,16 @@ int print_best(const Arguments& arguments, std::ostream& out, std::ostream& err)
 int print_report(Arguments arguments, std::ostream& out, std::ostream& err, bool terminal) {
   if (arguments.files.empty()) throw Error("no file named", "name one: analyze results/demo.h5");
   if (arguments.options.published.empty()) arguments.options.published = installed_published_file();
-  if (arguments.folder.empty()) arguments.folder = default_report_folder(arguments.files.front());
+  if (arguments.folder.empty()) {
+    arguments.folder = default_report_folder(arguments.files.front());
+  } else {  // which would be told of every picture otherwise
+    std::error_code failed;
+    std::filesystem::create_directories(arguments.folder, failed);
+    if (failed)
+      throw Error(fmt::format("the folder {} cannot be made: {}", arguments.folder.string(),
+                              failed.message()),
+                  "name another one with --out");
+  }
   arguments.options.page = true;
   Report report = make_report(arguments.files, arguments.folder, arguments.options);
   if (arguments.short_answer) {

@@ -118,6 +118,11 @@ class Parts {
 }  // namespace
 
 void condense(const fs::path& in, const fs::path& out, const CondenseOptions& options) {
+  std::error_code absent;
+  if (fs::equivalent(in, out, absent)) {
+    throw Error(fmt::format("{} is to be read and written", in.string()),
+                "name another file for the copy");
+  }
   record::OpenedSweep opened = record::open_sweep(in);
   record::SweepRecord& sweep = opened.sweep;
   if (sweep.rows.empty()) throw Error(fmt::format("{} holds no points", in.string()));

@@ -92,6 +92,11 @@ images::SetPart set_of(const Held& held) {
 }
 
 void write(const Held& held, const std::filesystem::path& to, std::ostream& out) {
+  const std::string ending = to.extension().string();
+  if (ending == ".png" || ending == ".jpg" || ending == ".jpeg") {
+    throw Error(fmt::format("{} names one image, and images go to a folder", to.string()),
+                "name a new folder, or FILE.npz");
+  }
   const images::SetPart part = set_of(held);
   images::write_set(to, part);
   out << fmt::format("{}: {} of point {}, {} self-denoising{}\n", to.string(),
@@ -113,7 +118,7 @@ void write(const Held& held, const std::filesystem::path& to, std::ostream& out)
 int write_images(const ImagesOptions& options, std::ostream& out, std::ostream& err) {
   std::vector<std::string> problems;
   const std::vector<Source> sources = read_sources(options.files, problems);
-  const std::vector<Held> all = held_images(points_of(sources));
+  const std::vector<Held> all = held_images(in_sweep_order(points_of(sources)));
   for (const std::string& problem : problems) err << "analyze: " << problem << "\n";
   if (!options.to.empty()) {
     write(chosen(all, options.point), options.to, out);

@@ -43,6 +43,8 @@ class Sweep:
         return frame.astype({name: "Int64" for name in whole})
 
     def _job(self, file, point):
+        if point not in self.columns["point"]:
+            raise ValueError(f"{self.path} has no point {point!r}: points() lists the IDs")
         return file["jobs"][self.columns["job"][self.columns["point"].index(point)]]
 
     def settings(self, point):

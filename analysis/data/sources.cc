@@ -146,4 +146,25 @@ std::vector<std::string> points_without_results(const Source& source) {
   return lines;
 }
 
+std::vector<Point> in_sweep_order(std::vector<Point> points) {
+  using Places = std::map<std::string, size_t>;
+  std::map<const Source*, std::pair<size_t, Places>> places;
+  for (const Point& point : points) {
+    const auto [entry, fresh] = places.try_emplace(point.source, places.size(), Places{});
+    if (!fresh || !point.source || !point.source->stored) continue;
+    const std::optional<record::Array> order = point.source->stored->order();
+    if (!order) continue;
+    for (const std::string& id : order->strings)
+      entry->second.second.try_emplace(id, entry->second.second.size());
+  }
+  const auto key = [&](const Point& point) {
+    const auto& [file, ids] = places.at(point.source);
+    const auto id = ids.find(point.id());
+    return std::pair(file, id == ids.end() ? ids.size() : id->second);
+  };
+  std::stable_sort(points.begin(), points.end(),
+                   [&](const Point& a, const Point& b) { return key(a) < key(b); });
+  return points;
+}
+
 }  // namespace tarflow::analysis

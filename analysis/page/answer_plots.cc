@@ -57,7 +57,7 @@ Plot crm_plot(const BlockRanking& ranking) {
                                   fmt::join(tough, ", ")));
   plot.caption += smoke_warning(ranking.point.flag("smoke"));
   plot.settings = fmt::format(
-      "set xlabel 'block in checkpoint order (the last is sampled first)'\nset ylabel 'CRM %'\n"
+      "set xlabel 'block (the last is sampled first)'\nset ylabel 'CRM %'\n"
       "set xrange [-0.6:{}]\nset yrange [0:*]\nset xtics 1\nset boxwidth 0.7\n"
       "set key outside above center horizontal\n",
       static_cast<double>(percent.size()) - 0.4);

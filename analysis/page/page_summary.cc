@@ -12,13 +12,13 @@
 #include "analysis/show/format.h"
 #include "analysis/tables/crm.h"
 #include "analysis/tables/distances.h"
+#include "analysis/tables/speedup_block.h"
 
 namespace tarflow::analysis {
 namespace {
 
-constexpr size_t kFamilies = 6;   // of which a paragraph tells
-constexpr double kWithin = 0.01;  // of For's distance
-constexpr double kTold = 2;       // standard errors beyond which a difference is measurable
+constexpr size_t kFamilies = 6;  // of which a paragraph tells
+constexpr double kTold = 2;      // standard errors beyond which a difference is measurable
 
 std::string settings_of(const Measured& measured) {
   std::vector<std::string> parts;
@@ -32,8 +32,7 @@ std::string distance_text(const Measured& measured) { return estimate_text(*meas
 std::string time_text(const Measured& measured) {
   if (measured.seconds) return fmt::format(", {:.3g} s", *measured.seconds);
   if (!measured.indicative_seconds) return "";
-  return fmt::format(", {:.3g} s (indicative: {})", *measured.indicative_seconds,
-                     disturbance(measured.points));
+  return fmt::format(", {:.3g} s (indicative)", *measured.indicative_seconds);
 }
 
 // Whether the strategy's distance differs from For's, within the errors of what was measured.
@@ -61,11 +60,23 @@ std::vector<const Measured*> rivals(const MeasuredFamily& family, const Measured
 }
 
 bool is_close(const Measured& other, const Measured& reference) {
-  return other.distance->value <= (1 + kWithin) * reference.distance->value;
+  const auto ratio = distance_ratio(other, &reference);
+  return ratio && *ratio <= 1 + kWithin;
+}
+
+// The distance over the seeds of both; where these are not all, also For's over them.
+std::string compared_distance(const Measured& measured, const Measured& reference) {
+  std::string text = distance_text(over_common_seeds(measured, reference));
+  const std::string seeds = common_seeds_text(measured.points, reference.points);
+  if (!seeds.empty())
+    text += fmt::format(" over {} (For: {})", seeds,
+                        distance_text(over_common_seeds(reference, measured)));
+  return text;
 }
 
 struct Close {
-  const Measured* fastest = nullptr;  // within 1 % of For's distance
+  size_t count = 0;                   // of those within 1 % of For's distance
+  const Measured* fastest = nullptr;  // of these, with a time
   double rate = 0;                    // its
   size_t without_valid_time = 0;      // others that are as close
 };
@@ -75,6 +86,7 @@ Close fastest_within(const std::vector<const Measured*>& others, const Measured&
   Close close;
   for (const Measured* other : others) {
     if (!is_close(*other, reference)) continue;
+    ++close.count;
     if (!other->seconds && other->indicative_seconds) ++close.without_valid_time;
     const auto faster = rate(*other, &reference, worst);
     if (faster && (!close.fastest || *faster > close.rate)) {
@@ -89,33 +101,53 @@ std::string plural_of_strategies(size_t count) {
   return count == 1 ? "1 other strategy" : fmt::format("{} other strategies", count);
 }
 
-std::string comparison(const MeasuredFamily& family, const Measured& reference) {
-  const std::vector<const Measured*> others = rivals(family, reference);
-  if (others.empty()) return " No other strategy was measured there.";
+// Where no strategy is within 1 % of For's distance and has a time.
+std::string nearest_text(const std::vector<const Measured*>& others, const Measured& reference,
+                         bool any_close) {
+  const Measured& nearest =
+      **std::min_element(others.begin(), others.end(), [&](const Measured* a, const Measured* b) {
+        return distance_ratio(*a, &reference) < distance_ratio(*b, &reference);
+      });
+  return fmt::format(
+      " {} The nearest is {}: {}.{}",
+      any_close ? "Other strategies are within 1 % of that distance, but none of them has a time."
+                : "No other strategy is within 1 % of that distance.",
+      nearest.strategy, compared_distance(nearest, reference), verdict(nearest, reference));
+}
+
+// `others` have a seed in common with `reference`.
+std::string comparison(const std::vector<const Measured*>& others, const Measured& reference) {
   // Indicative times are compared where no valid ones can be.
   const Close valid = fastest_within(others, reference, Timing::kValid);
   const Close close =
       valid.fastest ? valid : fastest_within(others, reference, Timing::kIndicative);
-  if (!close.fastest) {
-    const Measured* nearest =
-        *std::min_element(others.begin(), others.end(), [](const Measured* a, const Measured* b) {
-          return a->distance->value < b->distance->value;
-        });
-    return fmt::format(
-        " No other strategy with a time is within 1 % of that distance. The nearest is {}: {}.{}",
-        nearest->strategy, distance_text(*nearest), verdict(*nearest, reference));
-  }
+  if (!close.fastest) return nearest_text(others, reference, close.count > 0);
   const Measured& fastest = *close.fastest;
+  const Measured common = over_common_seeds(fastest, reference);
   std::string text = fmt::format(
       " The fastest other strategy within 1 % of that distance is {}: {:.3g} s, {:.2f} times "
       "{}{}, distance {}.{}",
-      fastest.strategy, *(valid.fastest ? fastest.seconds : fastest.indicative_seconds),
+      fastest.strategy, *(valid.fastest ? common.seconds : common.indicative_seconds),
       close.rate >= 1 ? close.rate : 1 / close.rate, close.rate >= 1 ? "as fast" : "slower",
-      valid.fastest ? "" : " (indicative)", distance_text(fastest), verdict(fastest, reference));
+      valid.fastest ? "" : " (indicative)", compared_distance(fastest, reference),
+      verdict(fastest, reference));
   if (valid.fastest && valid.without_valid_time > 0) {
     text += fmt::format(" {} within 1 % {} no valid time and may be faster.",
                         plural_of_strategies(valid.without_valid_time),
                         valid.without_valid_time == 1 ? "has" : "have");
+  }
+  return text;
+}
+
+std::string comparison(const MeasuredFamily& family, const Measured& reference) {
+  std::vector<const Measured*> others = rivals(family, reference);
+  if (others.empty()) return " No other strategy was measured there.";
+  const std::string left_out = without_common_seed(others, reference);
+  std::erase_if(others, [&](const Measured* other) { return !distance_ratio(*other, &reference); });
+  std::string text = others.empty() ? "" : comparison(others, reference);
+  if (!left_out.empty()) {
+    text += fmt::format(" Not compared, as For was measured with other seeds ({}): {}.",
+                        seeds_text(reference.points), left_out);
   }
   return text;
 }
@@ -194,13 +226,13 @@ std::vector<std::string> findings(const std::vector<Point>& points,
         "SMOKE: a smoke run shows that the sweep runs from end to end. Its times, distances and "
         "images mean nothing.");
   }
-  add_tough_blocks(lines, real);
   for (size_t i = 0; i < std::min(told.size(), kFamilies); ++i)
     lines.push_back(paragraph(*told[i]));
   if (told.size() > kFamilies) {
     lines.push_back(
         fmt::format("{} more groups of settings are in the tables.", told.size() - kFamilies));
   }
+  add_tough_blocks(lines, real);
   return lines;
 }
 

@@ -111,11 +111,11 @@ Table crm_table(const std::vector<Measured>& models, const Published* published,
   }
   table.footnotes.push_back(
       "CRM %: the share of a block in the sum of the CRM over the model's blocks.");
-  table.footnotes.push_back(
-      fmt::format("Bold: tough blocks, with more than {:g} times the median CRM of the model's "
-                  "blocks. They need "
-                  "segments; the other blocks need few Jacobi iterations.",
-                  kDominantFactor));
+  table.footnotes.push_back(fmt::format(
+      "Bold or in asterisks: tough blocks, with more than {:g} times the median CRM of the model's "
+      "blocks. They need "
+      "segments; the other blocks need few Jacobi iterations.",
+      kDominantFactor));
   for (const Measured& m : models) {
     table.footnotes.push_back(images_note(m));
     const auto* known = published ? find_model(*published, m.point.checkpoint()) : nullptr;

@@ -221,6 +221,11 @@ void add_footnotes(Table& table, const std::vector<Row>& rows) {
   const bool groups = std::any_of(rows.begin(), rows.end(), [](const Row& row) {
     return !row.over_seeds() && row.first().number("distance_error");
   });
+  const bool few = std::any_of(rows.begin(), rows.end(),
+                               [](const Row& row) { return !too_few_images(row.first()).empty(); });
+  if (few)
+    table.footnotes.push_back(
+        "Images in bold or in asterisks: fewer than the distance has features.");
   if (seeds) table.footnotes.push_back("Of several seeds: mean and standard error over seeds.");
   if (groups) {
     table.footnotes.push_back(

@@ -1,8 +1,12 @@
 #include "analysis/tables/measured.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 #include <tuple>
 
 #include "analysis/tables/speedup_block.h"
@@ -19,10 +23,24 @@ auto family_key(const Point& point) {
                     point.content_sha256("reference"), point.smoke());
 }
 
-// The mean over seeds, of each its first measurement.
-std::optional<Estimate> distance_over_seeds(const std::vector<Point>& points) {
+constexpr size_t kNamedStrategies = 4;
+
+// Of each seed its first measurement.
+std::map<std::optional<double>, Point> first_of_seeds(const std::vector<Point>& points) {
   std::map<std::optional<double>, Point> by_seed;
   for (const Point& point : points) by_seed.emplace(point.number("seed"), point);
+  return by_seed;
+}
+
+std::set<std::optional<double>> seeds_of(const std::vector<Point>& points) {
+  std::set<std::optional<double>> seeds;
+  for (const Point& point : points) seeds.insert(point.number("seed"));
+  return seeds;
+}
+
+// The mean over seeds, of each its first measurement.
+std::optional<Estimate> distance_over_seeds(const std::vector<Point>& points) {
+  const auto by_seed = first_of_seeds(points);
   std::vector<Point> firsts;
   for (const auto& [seed, point] : by_seed) firsts.push_back(point);
   return mean_distance(firsts);
@@ -52,6 +70,14 @@ std::optional<double> mean_seconds(const std::vector<Point>& points, Timing wors
   return sum / static_cast<double>(seconds.size());
 }
 
+// The points, and what they come to.
+void take_means(Measured& measured, std::vector<Point> points) {
+  measured.seconds = mean_seconds(points, Timing::kValid);
+  measured.indicative_seconds = mean_seconds(points, Timing::kIndicative);
+  measured.distance = distance_over_seeds(points);
+  measured.points = std::move(points);
+}
+
 MeasuredFamily family_of(std::vector<Point> points, const StrategyNames& names) {
   MeasuredFamily family;
   family.distance_name = points.front().text("distance_name");
@@ -74,10 +100,7 @@ MeasuredFamily family_of(std::vector<Point> points, const StrategyNames& names) 
     measured.cfg = std::get<1>(key);
     measured.lr = std::get<2>(key);
     measured.sequential = is_sequential(own.front());
-    measured.seconds = mean_seconds(own, Timing::kValid);
-    measured.indicative_seconds = mean_seconds(own, Timing::kIndicative);
-    measured.distance = distance_over_seeds(own);
-    measured.points = std::move(own);
+    take_means(measured, std::move(own));
     family.measured.push_back(std::move(measured));
   }
   return family;
@@ -126,6 +149,69 @@ std::optional<double> rate(const Measured& measured, const Measured* reference, 
     reference_sum += other->second;
   }
   return sum > 0 ? std::optional(reference_sum / sum) : std::nullopt;
+}
+
+std::optional<double> distance_ratio(const std::vector<Point>& points,
+                                     const std::vector<Point>& reference) {
+  const auto theirs = first_of_seeds(reference);
+  double sum = 0, reference_sum = 0;
+  for (const auto& [seed, point] : first_of_seeds(points)) {
+    const auto other = theirs.find(seed);
+    if (other == theirs.end()) continue;
+    const auto own = point.number("distance"), beside = other->second.number("distance");
+    if (!own || !beside) continue;
+    sum += *own;
+    reference_sum += *beside;
+  }
+  return reference_sum > 0 ? std::optional(sum / reference_sum) : std::nullopt;
+}
+
+std::optional<double> distance_ratio(const Measured& measured, const Measured* reference) {
+  return reference ? distance_ratio(measured.points, reference->points) : std::nullopt;
+}
+
+std::vector<Point> common_points(const std::vector<Point>& points,
+                                 const std::vector<Point>& reference) {
+  const auto seeds = seeds_of(reference);
+  std::vector<Point> common = points;
+  std::erase_if(common, [&](const Point& point) { return !seeds.contains(point.number("seed")); });
+  return common;
+}
+
+Measured over_common_seeds(const Measured& measured, const Measured& other) {
+  Measured common = measured;
+  take_means(common, common_points(measured.points, other.points));
+  return common;
+}
+
+bool same_seeds(const std::vector<Point>& points, const std::vector<Point>& others) {
+  return seeds_of(points) == seeds_of(others);
+}
+
+std::string common_seeds_text(const std::vector<Point>& points,
+                              const std::vector<Point>& reference) {
+  const std::vector<Point> common = common_points(points, reference);
+  if (common.empty() || same_seeds(points, reference)) return "";
+  return seeds_text(common) + ", which both have";
+}
+
+std::string no_common_seed(const std::vector<Point>& points, const std::vector<Point>& reference) {
+  if (!common_points(points, reference).empty()) return "";
+  return "For was not measured with " + seeds_text(points);
+}
+
+std::string without_common_seed(const std::vector<const Measured*>& others,
+                                const Measured& reference) {
+  std::vector<std::string> names;
+  for (const Measured* other : others) {
+    if (common_points(other->points, reference.points).empty()) names.push_back(other->strategy);
+  }
+  if (names.size() > kNamedStrategies) {
+    const size_t more = names.size() - kNamedStrategies;
+    names.resize(kNamedStrategies);
+    names.push_back(fmt::format("{} more", more));
+  }
+  return fmt::format("{}", fmt::join(names, ", "));
 }
 
 std::vector<MeasuredFamily> measured_families(const std::vector<Point>& points) {

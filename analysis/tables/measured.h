@@ -1,4 +1,7 @@
-// Strategies at their settings, over seeds: what is chosen among.
+// Strategies at their settings, over seeds: what is chosen among, and the rule by which a strategy
+// is compared with For. Rate, ratio of distances and difference are over the seeds that both have.
+// Without such a seed there is no comparison, and it is said why. Means that are shown say their
+// seeds where these differ between rows.
 #pragma once
 
 #include <optional>
@@ -10,6 +13,9 @@
 #include "analysis/tables/distances.h"
 
 namespace tarflow::analysis {
+
+// A distance is as good as For's up to this share above it.
+inline constexpr double kWithin = 0.01;
 
 // One strategy at one cfg and self_denoising_lr.
 struct Measured {
@@ -29,6 +35,29 @@ struct Measured {
 // for which are not worse than `worst`. Nothing where there is no such seed.
 std::optional<double> rate(const Measured& measured, const Measured* reference,
                            Timing worst = Timing::kValid);
+
+// The strategy's distance over the reference's, each the mean over the seeds of which both have a
+// distance. Nothing where there is no such seed.
+std::optional<double> distance_ratio(const std::vector<Point>& points,
+                                     const std::vector<Point>& reference);
+std::optional<double> distance_ratio(const Measured& measured, const Measured* reference);
+
+// Those of the points whose seed is also among `reference`.
+std::vector<Point> common_points(const std::vector<Point>& points,
+                                 const std::vector<Point>& reference);
+// The strategy over the seeds that `other` has too; `points` is empty where there is none.
+Measured over_common_seeds(const Measured& measured, const Measured& other);
+
+bool same_seeds(const std::vector<Point>& points, const std::vector<Point>& others);
+// "seed 0, which both have": what a comparison is over; "" where the seeds are the same or none is
+// common.
+std::string common_seeds_text(const std::vector<Point>& points,
+                              const std::vector<Point>& reference);
+// "For was not measured with seed 2": why there is no comparison; "" where a seed is common.
+std::string no_common_seed(const std::vector<Point>& points, const std::vector<Point>& reference);
+// "A, B": those without a seed in common with `reference`; "" where there are none.
+std::string without_common_seed(const std::vector<const Measured*>& others,
+                                const Measured& reference);
 
 // What may be compared with each other: equal in all but strategy, cfg, self-denoising and seed.
 struct MeasuredFamily {

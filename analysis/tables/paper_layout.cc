@@ -1,17 +1,17 @@
 #include "analysis/tables/paper_layout.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <map>
 #include <set>
 
 #include "analysis/show/format.h"
 #include "analysis/tables/distances.h"
+#include "analysis/tables/measured.h"
 
 namespace tarflow::analysis {
 namespace {
-
-constexpr double kWithin = 0.01;  // of For's distance
 
 // Whether the row has a distance, and times that are not worse than `worst`.
 bool comparable(const SpeedupRow& row, Timing worst) {
@@ -25,16 +25,38 @@ struct Shown {
   const PublishedModel* published = nullptr;
 };
 
-// The fastest whose distance is within the limit; nullptr where none is.
+// The fastest whose distance is within 1 % of For's; nullptr where none is.
 const SpeedupRow* fastest_within(const Shown& shown, Timing worst) {
-  const double limit = *shown.reference->mean("distance") * (1 + kWithin);
   const SpeedupRow* best = nullptr;
+  double best_rate = 0;
   for (const SpeedupRow& row : shown.block->rows) {
-    if (is_sequential(row.first()) || !comparable(row, worst) || *row.mean("distance") > limit)
-      continue;
-    if (!best || *row.mean_time("total_seconds") < *best->mean_time("total_seconds")) best = &row;
+    const auto distance = distance_ratio(row.points, shown.reference->points);
+    const auto faster = rate(row, shown.reference, worst);
+    if (is_sequential(row.first()) || !faster || !distance || *distance > 1 + kWithin) continue;
+    if (!best || *faster > best_rate) {
+      best = &row;
+      best_rate = *faster;
+    }
   }
   return best;
+}
+
+std::string no_strategy_text(const Shown& shown) {
+  std::set<std::string> other_seeds;
+  for (const SpeedupRow& row : shown.block->rows) {
+    if (!no_common_seed(row.points, shown.reference->points).empty()) other_seeds.insert(row.name);
+  }
+  std::string text = "no strategy is within 1 % of For's distance";
+  if (!other_seeds.empty())
+    text += fmt::format("; not compared, as For was measured with other seeds: {}",
+                        fmt::join(other_seeds, ", "));
+  return text;
+}
+
+// The row over the seeds of For; as it is where none is common.
+SpeedupRow over_common_seeds(const SpeedupRow& row, const SpeedupRow& reference) {
+  std::vector<Point> common = common_points(row.points, reference.points);
+  return common.empty() ? row : SpeedupRow{row.name, std::move(common)};
 }
 
 // The strategy to show; nullptr where none will do.
@@ -86,17 +108,21 @@ std::vector<Cell> measured_cells(const Shown& shown) {
   lead_to(cells.front(), *shown.reference);
   const SpeedupRow* const row = strategy_of(shown);
   if (!row) {
-    cells.push_back({kNoValue, false, "no strategy is within 1 % of For's distance"});
+    cells.push_back({kNoValue, false, no_strategy_text(shown)});
     cells.resize(6, {kNoValue});
     return cells;
   }
-  cells.push_back({row->name});
+  const SpeedupRow common = over_common_seeds(*row, *shown.reference);
+  const std::string missing = no_common_seed(row->points, shown.reference->points);
+  const std::string seeds = common_seeds_text(row->points, shown.reference->points);
+  cells.push_back({row->name, false, seeds.empty() ? missing : "over " + seeds});
   lead_to(cells.back(), *row);
-  cells.push_back(time(*row));
-  cells.push_back(distance(*row));
+  cells.push_back(time(common));
+  cells.push_back(distance(common));
   const auto valid = rate(*row, shown.reference);
   cells.push_back(valid ? number_cell(valid, 2)
-                        : number_cell(rate(*row, shown.reference, Timing::kIndicative), 2, note));
+                        : number_cell(rate(*row, shown.reference, Timing::kIndicative), 2,
+                                      missing.empty() ? note : missing));
   return cells;
 }
 

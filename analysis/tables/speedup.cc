@@ -10,6 +10,7 @@
 #include "analysis/data/deviation.h"
 #include "analysis/show/format.h"
 #include "analysis/tables/distances.h"
+#include "analysis/tables/measured.h"
 #include "analysis/tables/paper_layout.h"
 #include "analysis/tables/speedup_block.h"
 #include "framework/core/error.h"
@@ -18,7 +19,6 @@ namespace tarflow::analysis {
 namespace {
 
 constexpr const char* kNoReference = "For was not measured at these settings";
-constexpr const char* kNoSeed = "For was not measured with this seed";
 
 std::string distance_text(const SpeedupBlock& block) {
   const Point& first = block.first();
@@ -79,7 +79,7 @@ std::pair<Cell, Cell> deviation_cells(const SpeedupRow& row, const SpeedupRow* r
   if (!reference) return missing(kNoReference);
   double median = 0, p99 = 0;
   size_t seeds = 0, nonfinite = 0, images = 0;
-  std::string why = kNoSeed;
+  std::string why = no_common_seed(row.points, reference->points);
   for (const Point& point : row.points) {
     const Point* const other = reference->of_seed(point);
     if (!other) continue;
@@ -114,13 +114,13 @@ Cell rate_cell(const SpeedupRow& row, const SpeedupRow* reference, const std::st
   if (const auto value = rate(row, reference, Timing::kIndicative))
     return number_cell(value, 2, indicative);
   if (!reference) return {kNoValue, false, kNoReference};
+  const std::string other_seeds = no_common_seed(row.points, reference->points);
+  if (!other_seeds.empty()) return {kNoValue, false, other_seeds};
   const std::string own = invalid_timing(row);
   if (!own.empty()) return {kNoValue, false, own};
   const std::string theirs = invalid_timing(*reference);
   if (!theirs.empty()) return {kNoValue, false, "For: " + theirs};
-  const bool seed = std::any_of(row.points.begin(), row.points.end(),
-                                [&](const Point& point) { return reference->of_seed(point); });
-  return {kNoValue, false, seed ? "a total time is missing" : kNoSeed};
+  return {kNoValue, false, "a total time is missing"};
 }
 
 std::string block_title(const SpeedupBlock& block) {
@@ -164,15 +164,27 @@ int column_decimals(const SpeedupBlock& block, const char* column, int least = 2
   return std::max(least, decimals_for(values));
 }
 
-// A mean over the seeds whose times are valid.
-Cell time_cell(const SpeedupRow& row, const char* column, int decimals,
+// All images over all seconds, of the seeds whose times are valid: a mean of rates is none.
+std::optional<double> images_per_second(const SpeedupRow& row) {
+  double images = 0, seconds = 0;
+  for (const Point* point : row.timed()) {
+    const auto count = point->number("num_images"), speed = point->number("images_per_second");
+    if (!count || !speed || *speed <= 0) continue;
+    images += *count;
+    seconds += *count / *speed;
+  }
+  return seconds > 0 ? std::optional(images / seconds) : std::nullopt;
+}
+
+// `value` is a mean over the seeds whose times are valid.
+Cell time_cell(const SpeedupRow& row, std::optional<double> value, int decimals,
                const std::string& indicative) {
   std::string note = timing_of(row) == Timing::kIndicative ? indicative : invalid_timing(row);
   const size_t timed = row.timed().size();
   if (timed < row.points.size())
     note = fmt::format("the times of {} of {} seeds are valid; means of these", timed,
                        row.points.size());
-  return number_cell(row.mean_time(column), decimals, note);
+  return number_cell(value, decimals, note);
 }
 
 Table block_table(const SpeedupBlock& block, Deviations& deviations) {
@@ -181,7 +193,7 @@ Table block_table(const SpeedupBlock& block, Deviations& deviations) {
   table.columns = {{"strategy", Align::kLeft},
                    {"total s"},
                    {"sampling s"},
-                   {"images/s"},
+                   {"images/s (total)"},
                    {"rate"},
                    {"distance"},
                    {"N"},
@@ -190,7 +202,9 @@ Table block_table(const SpeedupBlock& block, Deviations& deviations) {
                    {"passes"}};
   const int total = column_decimals(block, "total_seconds");
   const int sampling = column_decimals(block, "sampling_seconds");
-  const int speed = column_decimals(block, "images_per_second");
+  std::vector<std::optional<double>> speeds;
+  for (const SpeedupRow& row : block.rows) speeds.push_back(images_per_second(row));
+  const int speed = std::max(2, decimals_for(speeds));
   const int distance = column_decimals(block, "distance", 4);
   const SpeedupRow* reference = block.reference();
   const std::string note = indicative_note(block.all_points());
@@ -199,12 +213,12 @@ Table block_table(const SpeedupBlock& block, Deviations& deviations) {
   for (size_t i = 0; i < block.rows.size(); ++i) {
     const SpeedupRow& row = block.rows[i];
     auto [median, p99] = deviation_cells(row, reference, deviations, compared);
-    table.rows.push_back({std::move(names[i]), time_cell(row, "total_seconds", total, note),
-                          time_cell(row, "sampling_seconds", sampling, note),
-                          time_cell(row, "images_per_second", speed, note),
-                          rate_cell(row, reference, note), distance_cell(row, distance),
-                          count_cell(distance_images(row)), std::move(median), std::move(p99),
-                          number_cell(row.mean("block_passes"), 1)});
+    table.rows.push_back(
+        {std::move(names[i]), time_cell(row, row.mean_time("total_seconds"), total, note),
+         time_cell(row, row.mean_time("sampling_seconds"), sampling, note),
+         time_cell(row, speeds[i], speed, note), rate_cell(row, reference, note),
+         distance_cell(row, distance), count_cell(distance_images(row)), std::move(median),
+         std::move(p99), number_cell(row.mean("block_passes"), 1)});
   }
   const Point& first = block.first();
   const std::string labels = first.text("labels");
@@ -331,6 +345,7 @@ Table introduction(const std::vector<Point>& points) {
   table.introduction =
       "Each table below compares strategies at the same settings. "
       "total s: seconds for sampling, self-denoising and features. "
+      "images/s (total): images over total s; the line of a job shows images/s of sampling alone. "
       "rate: speed-up over For (2 = twice as fast). A time is valid if the job was not interrupted "
       "and had the device to itself; times and rates that are not valid are shown as measured and "
       "marked indicative. "

@@ -1,7 +1,7 @@
 # gnuplot crm_cifar10.gp: draws crm_cifar10.svg and crm_cifar10.png from crm_cifar10.dat
 data = 'crm_cifar10.dat'
 load 'style.gp'
-set xlabel 'block in checkpoint order (the last is sampled first)'
+set xlabel 'block (the last is sampled first)'
 set ylabel 'CRM %'
 set xrange [-0.6:7.6]
 set yrange [0:*]

@@ -143,11 +143,47 @@ TEST_F(AnswerTest, OfManyStrategiesTheFastestAreShownBesideFor) {
   other["status"] = std::string("some images are not finite; " + std::string(500, 'x'));
   add(other, 1);
   const std::string text = answer();
-  EXPECT_THAT(text, HasSubstr("not shown: 6 more strategies, 1 group of other"));
+  EXPECT_THAT(
+      text, ContainsRegex("in the order of passes; not shown: [0-9]+ slower[ \n]+strategies, 1 group"));
   EXPECT_THAT(text, HasSubstr("\nFor "));
   EXPECT_THAT(text, HasSubstr("\n[2-8-11-4] "));
   EXPECT_THAT(text, Not(HasSubstr("\n[2-8-1-4] ")));
   EXPECT_THAT(text, HasSubstr("not valid: 1 point: some images are not finite"));
+}
+
+TEST_F(AnswerTest, WhatWasFoundIsToldInWholeBesideManyStrategies) {
+  add_strategies(12, 0.5);
+  const std::string text = answer();
+  EXPECT_THAT(text, HasSubstr("its error is not known."));
+  EXPECT_THAT(text, Not(HasSubstr("…")));
+}
+
+TEST_F(AnswerTest, RowsOfDifferentSeedsSayTheirs) {
+  const auto evaluate = [&](const std::string& id, const char* strategy, int64_t seed,
+                            double seconds) {
+    const bool sequential = std::string(strategy) == "For";
+    record::Row row =
+        testing::evaluate_row(id, "", strategy, sequential ? kSequential : "block 2: gs", seconds);
+    row["seed"] = seed;
+    add(row, 1);
+  };
+  evaluate("a0", "For", 0, 4);
+  evaluate("b0", "[2-8-1-4]", 0, 2);
+  evaluate("b1", "[2-8-1-4]", 1, 8);
+  const std::string text = answer();
+  EXPECT_THAT(text, HasSubstr("seed 0 only"));
+  EXPECT_THAT(text, HasSubstr("seeds 0, 1 only"));
+  EXPECT_THAT(text, HasSubstr("over seed 0, which both have"));
+  EXPECT_THAT(text, HasSubstr("2.00"));
+}
+
+TEST_F(AnswerTest, OddNamesAreQuotedAsAShellTakesThem) {
+  folder_ /= "a b";
+  fs::create_directories(folder_);
+  add_strategies(2, 0);
+  const std::string text = answer();
+  EXPECT_THAT(text, HasSubstr("all tables: analyze '" + (folder_ / "demo.h5").string() + "'"));
+  EXPECT_THAT(text, HasSubstr("/a%20b/demo/report/report.html"));
 }
 
 TEST_F(AnswerTest, WithoutDistancesTheSettingWithMostStrategiesIsShown) {

@@ -80,7 +80,8 @@ TEST(Best, TimesThatAreNotValidDoNotCount) {
   const Choices none = choose_best(points_of(without_for), {});
   EXPECT_THAT(none.choices, IsEmpty());
   ASSERT_THAT(none.problems, SizeIs(1));
-  EXPECT_THAT(none.problems[0], HasSubstr("demo: no time of For is valid: the job was interrupted and resumed"));
+  EXPECT_THAT(none.problems[0],
+              HasSubstr("demo: no time of For is valid: the job was interrupted and resumed"));
 }
 
 TEST(Best, IndicativeTimesCountIfTheyAreAskedFor) {
@@ -103,6 +104,21 @@ TEST(Best, IndicativeTimesCountIfTheyAreAskedFor) {
   EXPECT_THAT(sweep, HasSubstr("5.00 s (indicative)"));
   EXPECT_THAT(sweep, HasSubstr("# INDICATIVE: others used 34 % of the CPU"));
   EXPECT_THAT(sweep, HasSubstr("2.00 times as fast"));
+}
+
+TEST(Best, StrategiesAreComparedOverTheSeedsThatBothHave) {
+  Source source = source_of(
+      {{"p1", "For", 10, 1.0}, {"p2", "a", 5, 1.005}, {"p3", "a", 5, 1.3}, {"p4", "b", 1, 1.0}});
+  source.sweep.rows[2]["seed"] = int64_t{1};
+  source.sweep.rows[2]["strategy_blocks"] = source.sweep.rows[1]["strategy_blocks"];
+  source.sweep.rows[3]["seed"] = int64_t{2};
+  const std::vector<Source> sources = {source};
+  const Choices best = choose_best(points_of(sources), {});
+  EXPECT_EQ(chosen(best), "p2 ");  // not b, which has no seed of For's
+  const std::string sweep = sweep_of(best.choices, {});
+  EXPECT_THAT(sweep, HasSubstr("5.00 s, FD(small) 1.0050\n"));
+  EXPECT_THAT(sweep, HasSubstr("# all over seed 0, which both have\n"));
+  EXPECT_THAT(sweep, HasSubstr("# not compared, as For was measured with other seeds: b\n"));
 }
 
 TEST(Best, DevicesAndTrialsAreNotMixed) {

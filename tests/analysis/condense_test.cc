@@ -100,6 +100,13 @@ TEST_F(CondenseTest, NothingIsLeftBesideTheFile) {
   for (const auto& entry : fs::directory_iterator(folder_)) EXPECT_TRUE(entry.is_regular_file());
 }
 
+TEST_F(CondenseTest, ARecordIsNotReplacedByItsCopy) {
+  condensed();
+  const std::string before = record::digest(folder_ / "all.h5");
+  EXPECT_THROW(condense(folder_ / "all.h5", folder_ / "all.h5", {}), Error);
+  EXPECT_EQ(record::digest(folder_ / "all.h5"), before);
+}
+
 TEST_F(CondenseTest, WhatIsNoRecordIsAnError) {
   EXPECT_THROW(condense(folder_ / "none.h5", folder_ / "small.h5"), Error);
   EXPECT_FALSE(fs::exists(folder_ / "small.h5"));

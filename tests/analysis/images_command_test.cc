@@ -10,6 +10,7 @@
 #include "framework/core/file.h"
 #include "framework/images/batch_file.h"
 #include "framework/images/decode.h"
+#include "tests/analysis/call.h"
 #include "tests/analysis/sweeps.h"
 
 namespace tarflow::analysis {
@@ -129,6 +130,34 @@ TEST_F(ImagesCommand, ThePageOfSampleShowsItsPictures) {
   EXPECT_THAT(report.pictures[0].row_labels, ElementsAre(HasSubstr("aa1"), HasSubstr("aa2")));
   EXPECT_TRUE(fs::exists(folder_ / "report" / report.pictures[0].file));
   EXPECT_THAT(report.pictures[0].caption, HasSubstr("after self-denoising"));
+}
+
+TEST_F(ImagesCommand, PointsAreListedInTheOrderOfTheSweep) {
+  const std::vector<record::JobFile> files = {{.file = folder_ / "j1.h5"},
+                                              {.file = folder_ / "j2.h5"}};
+  record::merge(folder_ / "demo.h5", "demo", files, {.order = {"bb1", "aa2", "aa1"}});
+  EXPECT_EQ(run({}), 0) << err_;
+  EXPECT_LT(out_.find("bb1  "), out_.find("aa2  "));
+  EXPECT_LT(out_.find("aa2  "), out_.find("aa1  "));
+  const testing::Outcome points = testing::call({"export", (folder_ / "demo.h5").string()});
+  EXPECT_EQ(points.status, 0) << points.err;
+  EXPECT_LT(points.out.find("bb1,"), points.out.find("aa2,"));
+  EXPECT_LT(points.out.find("aa2,"), points.out.find("aa1,"));
+}
+
+TEST_F(ImagesCommand, ExportDoesNotReplaceTheRecord) {
+  const std::string file = (folder_ / "demo.h5").string();
+  const testing::Outcome points = testing::call({"export", file, "--out", file});
+  EXPECT_EQ(points.status, 1);
+  EXPECT_THAT(points.err, HasSubstr("is to be read and written"));
+  EXPECT_EQ(run({}), 0) << "the record is as it was";
+}
+
+TEST_F(ImagesCommand, AnImageFileIsNoFolder) {
+  const fs::path to = folder_ / "aa.jpg";
+  EXPECT_EQ(run({"--point", "bb1", "--to", to.string()}), 1);
+  EXPECT_THAT(err_, HasSubstr("names one image"));
+  EXPECT_FALSE(fs::exists(to));
 }
 
 }  // namespace

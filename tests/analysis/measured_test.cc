@@ -60,6 +60,21 @@ TEST(Measured, ARateIsOfTheSeedsThatBothHave) {
   EXPECT_FALSE(rate(all[1], nullptr).has_value());
 }
 
+TEST(Measured, ARatioOfDistancesIsOfTheSeedsThatBothHave) {
+  const Made made = make({row("a", "For", 9, 2.0, 0), row("b", "A", 3, 2.1, 0),
+                          row("c", "A", 3, 9.0, 1), row("d", "B", 3, 2.0, 2)});
+  // A and B share their blocks here, so they are told apart by their names.
+  const std::vector<Measured>& all = made.families[0].measured;
+  ASSERT_THAT(all, SizeIs(3));
+  EXPECT_THAT(distance_ratio(all[1], &all[0]), Optional(DoubleEq(1.05)));
+  EXPECT_EQ(distance_ratio(all[2], &all[0]), std::nullopt);
+  EXPECT_EQ(common_seeds_text(all[1].points, all[0].points), "seed 0, which both have");
+  EXPECT_EQ(no_common_seed(all[1].points, all[0].points), "");
+  EXPECT_EQ(no_common_seed(all[2].points, all[0].points), "For was not measured with seed 2");
+  EXPECT_EQ(without_common_seed({&all[1], &all[2]}, all[0]), "B");
+  EXPECT_NEAR(over_common_seeds(all[1], all[0]).distance->value, 2.1, 1e-12);
+}
+
 TEST(Measured, OnlyValidTimesCount) {
   std::vector<record::Row> rows = {row("a", "For", 1, 1.0, 0), row("b", "For", 10, 1.2, 1),
                                    row("c", "For", 2, 1.4, 2)};

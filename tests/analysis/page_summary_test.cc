@@ -66,6 +66,39 @@ TEST(PageSummary, WithoutErrorsNothingIsSaidToBeMeasurable) {
               Contains(AllOf(HasSubstr("its error is not known"), Not(HasSubstr("easurabl")))));
 }
 
+// For of seed 0; A is within 1 % on that seed, and beyond it on the mean of its own seeds.
+TEST(PageSummary, WhatIsWithinOnePercentIsToldOnTheSeedsThatBothHave) {
+  Source source = compared(0.1, 0.1);  // A: 10.0, 10.1, 10.2
+  std::erase_if(source.sweep.rows, [](const record::Row& row) {
+    return row.at("strategy") == record::Cell(std::string("For")) &&
+           row.at("seed") != record::Cell(int64_t{0});
+  });
+  for (record::Row& row : source.sweep.rows) {
+    if (row["seed"] != record::Cell(int64_t{0})) row["distance"] = 12.0;
+  }
+  EXPECT_THAT(summary(source),
+              Contains(HasSubstr("within 1 % of that distance is A: 4 s, 2.50 times as fast, "
+                                 "distance 10.0000 over seed 0, which both have (For: 10.0000)")));
+  for (record::Row& row : source.sweep.rows) {  // the same the other way round
+    if (row["strategy"] == record::Cell(std::string("A")))
+      row["distance"] = row["seed"] == record::Cell(int64_t{0}) ? 10.5 : 5.0;
+  }
+  EXPECT_THAT(summary(source), Contains(HasSubstr("No other strategy is within 1 % of that "
+                                                  "distance. The nearest is A: 10.5000 over")));
+}
+
+TEST(PageSummary, WithoutACommonSeedNothingIsCompared) {
+  Source source = compared(0, 0);
+  std::erase_if(source.sweep.rows, [](const record::Row& row) {
+    const bool sequential = row.at("strategy") == record::Cell(std::string("For"));
+    return sequential != (row.at("seed") == record::Cell(int64_t{0}));
+  });
+  EXPECT_THAT(summary(source),
+              Contains(AllOf(HasSubstr("Not compared, as For was measured with other seeds (seed "
+                                       "0): A."),
+                             Not(HasSubstr("fastest")))));
+}
+
 TEST(PageSummary, TheGlossaryNamesSettingsAsSweepsDo) {
   std::vector<std::string> words;
   for (const auto& [word, meaning] : glossary()) words.push_back(word);
