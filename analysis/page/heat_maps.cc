@@ -20,6 +20,8 @@ constexpr int kLabelHeight = 16;  // of each of its lines
 // Pixels around and between panels.
 constexpr int kLeft = 76, kRight = 116, kTop = 40, kBottom = 84, kBetween = 62, kBelow = 86;
 constexpr int kPanelHeight = 190;
+// Of the values on the y axis: kLeft has room for kTicLength signs of kTicWidth pixels.
+constexpr int kTicLength = 3, kTicWidth = 12;
 
 std::string estimate(const Measured& measured) { return estimate_text(*measured.distance, 4); }
 
@@ -89,7 +91,13 @@ struct Figure {
 
   size_t columns() const { return panels.size() == 1 ? 1 : panels.size() <= 4 ? 2 : 3; }
   size_t rows() const { return (panels.size() + columns() - 1) / columns(); }
-  int width() const { return columns() == 1 ? 460 : columns() == 2 ? 720 : 960; }
+  // gnuplot leaves out a title of the axis that long values push out of the figure.
+  int left() const {
+    size_t longest = kTicLength;
+    for (const Key& value : y.values) longest = std::max(longest, value.second.size());
+    return kLeft + kTicWidth * (static_cast<int>(longest) - kTicLength);
+  }
+  int width() const { return (columns() == 1 ? 460 : columns() == 2 ? 720 : 960) + left() - kLeft; }
   int height() const {
     return kTop + kBottom + static_cast<int>(rows()) * kPanelHeight +
            static_cast<int>(rows() - 1) * kBelow;
@@ -97,7 +105,7 @@ struct Figure {
   // Whether `lines` lines of text fit into a cell.
   bool has_room(size_t lines) const {
     const auto columns = static_cast<int>(this->columns());
-    const int across = (width() - kLeft - kRight - (columns - 1) * kBetween) / columns;
+    const int across = (width() - left() - kRight - (columns - 1) * kBetween) / columns;
     return across / static_cast<int>(x.values.size()) >= kLabelWidth &&
            kPanelHeight / static_cast<int>(y.values.size()) >=
                kLabelHeight * static_cast<int>(lines);
@@ -181,7 +189,7 @@ void draw(Plot& plot, const Figure& figure, const std::string& distance) {
       "set multiplot layout {},{} margins screen {:.4f},{:.4f},{:.4f},{:.4f} spacing screen "
       "{:.4f},{:.4f}\n",
       1 - (kRight - 16) / width, kBottom / height, 16 / width, 1 - (kTop + kBottom) / height,
-      figure.rows(), figure.columns(), kLeft / width, 1 - kRight / width, kBottom / height,
+      figure.rows(), figure.columns(), figure.left() / width, 1 - kRight / width, kBottom / height,
       1 - kTop / height, kBetween / width, kBelow / height);
   for (size_t i = 0; i < figure.panels.size(); ++i) plot.command += panel_command(figure, i);
   plot.command += "unset multiplot";

@@ -143,8 +143,8 @@ TEST_F(AnswerTest, OfManyStrategiesTheFastestAreShownBesideFor) {
   other["status"] = std::string("some images are not finite; " + std::string(500, 'x'));
   add(other, 1);
   const std::string text = answer();
-  EXPECT_THAT(
-      text, ContainsRegex("in the order of passes; not shown: [0-9]+ slower[ \n]+strategies, 1 group"));
+  EXPECT_THAT(text, ContainsRegex("in the order of passes; not shown: [0-9]+ slower[ \n]+"
+                                  "strategies, 1 group"));
   EXPECT_THAT(text, HasSubstr("\nFor "));
   EXPECT_THAT(text, HasSubstr("\n[2-8-11-4] "));
   EXPECT_THAT(text, Not(HasSubstr("\n[2-8-1-4] ")));

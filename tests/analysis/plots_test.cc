@@ -80,6 +80,29 @@ TEST(HeatMaps, StrategiesAreThePanelsOfOneFigure) {
                                       HasSubstr("data index 2"), Not(HasSubstr("data index 3"))));
 }
 
+// gnuplot leaves out a title that does not fit beside the values.
+TEST(HeatMaps, LongValuesLeaveRoomForTheTitleOfTheirAxis) {
+  const fs::path gnuplot = find_gnuplot();
+  if (gnuplot.empty()) GTEST_SKIP() << "gnuplot is not installed";
+  for (const double lr : {0.02, 0.0002, 0.062561}) {
+    std::vector<Measured> all;
+    for (const double cfg : {0.0, 1.0}) {
+      all.push_back(measured("For", 10, 1 + cfg, cfg));
+      all.push_back(all.back());
+      all.back().lr = lr;
+    }
+    const std::vector<Plot> plots = heat_maps({family(all)});
+    ASSERT_THAT(plots, SizeIs(1));
+    std::string name = (fs::temp_directory_path() / "tarflow-plots-XXXXXX").string();
+    const fs::path folder = ::mkdtemp(name.data());
+    EXPECT_THAT(write_plots(plots, folder), IsEmpty());
+    EXPECT_THAT(draw_plots(plots, folder, gnuplot), IsEmpty());
+    EXPECT_THAT(read_file(folder / (plots[0].name + ".svg")), HasSubstr("self_denoising_lr</text>"))
+        << lr;
+    fs::remove_all(folder);
+  }
+}
+
 // Points of [7-SEGMENTS-ITERATIONS-ELSE] and For, with columns of what the names say.
 Source strategies(const std::vector<std::array<int64_t, 3>>& all) {
   std::vector<record::Row> rows = {
