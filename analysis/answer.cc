@@ -356,14 +356,6 @@ Answer make_answer(const std::vector<Point>& points, const std::vector<MeasuredF
   answer.findings = findings(points, families);
   const std::vector<MeasuredFamily> all = evaluated_families(points);
   const std::vector<const MeasuredFamily*> models = largest_families(all);
-  // What was found is told in whole: long findings leave room for a short table.
-  size_t lines = 0;
-  for (const std::string& finding : answer.findings)
-    lines += wrap(finding, TextStyle{}.width).size();
-  const size_t most = lines > kFewLines ? kFewRows : kMostRows;
-  if (models.size() == 1) answer.tables.push_back(table_of(*models.front(), all.size() - 1, most));
-  if (models.size() > 1)
-    answer.tables.push_back(table_of_models(models, all.size() - models.size()));
   answer.what = what_was_run(points);
   add_timings(points, answer.not_valid);
   add_warnings(points, answer.not_valid);
@@ -374,6 +366,16 @@ Answer make_answer(const std::vector<Point>& points, const std::vector<MeasuredF
         without.size() == 1 ? without.front()
                             : fmt::format("{}; and {} more", without.front(), without.size() - 1));
   }
+  // What was found is told in whole: long findings leave room for a short table.
+  size_t lines = 0;
+  for (const std::string& finding : answer.findings)
+    lines += wrap(finding, TextStyle{}.width).size();
+  for (size_t i = 0; i < std::min(answer.not_valid.size(), kMostNotValid); ++i)
+    lines += answer.not_valid[i].find('\n') == std::string::npos ? 2 : 3;
+  const size_t most = lines > kFewLines ? kFewRows : kMostRows;
+  if (models.size() == 1) answer.tables.push_back(table_of(*models.front(), all.size() - 1, most));
+  if (models.size() > 1)
+    answer.tables.push_back(table_of_models(models, all.size() - models.size()));
   return answer;
 }
 
