@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <functional>
 #include <utility>
 
@@ -43,10 +44,14 @@ class LivePage {
       due_ = now_() + std::max<Clock::duration>(interval_, 20 * (now_() - begin_));
     }
     if (!making_ && wanted_ && quiet && now_() >= due_) {
-      making_ = true;
       wanted_ = false;
       begin_ = now_();
-      maker_.begin();
+      try {
+        maker_.begin();
+        making_ = true;
+      } catch (const std::exception&) {  // too many processes, say: the tables at the end tell all
+        due_ = begin_ + interval_;
+      }
     }
     return making_;
   }

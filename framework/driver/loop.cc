@@ -109,6 +109,7 @@ Ran Loop::run() {
 }
 
 void Loop::step() {
+  options_.check();  // nothing begins in a folder that is another's
   if (!stopping_) submit();
   // A free device waits for nothing.
   const bool ended = take(executor_.poll());

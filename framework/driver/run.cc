@@ -113,7 +113,7 @@ void make_live_page(const job::Plan& plan, job::JobStore& store, const fs::path&
   store.save();
   write_progress(plan, done.by_key.size(), false);
   merge_done(plan, done);
-  process::run_program({analyze.string(), plan.record().string()});
+  process::run_program({analyze.string(), plan.record().string()}, /*bound=*/true);
 }
 
 LivePage live_page(const job::Plan& plan, job::JobStore& store, const RunOptions& options) {
@@ -125,11 +125,13 @@ LivePage live_page(const job::Plan& plan, job::JobStore& store, const RunOptions
            .ended =
                [=, &store] {
                  if (!process::poll_exit(*maker)) return false;
+                 *maker = 0;
                  store.reload();  // what the other process learnt
                  return true;
                },
            .stop =
                [=, &plan] {
+                 if (*maker <= 0) return;  // 0 would be the group of this process
                  int status = 0;
                  process::signal_group(*maker, SIGKILL);
                  process::wait_for_child(*maker, status, 0);
@@ -243,9 +245,10 @@ int run_plan_on_slurm(const job::Plan& plan, const slurm::Standing& standing,
                       const slurm::ClusterProfile& profile, process::Lease& lease,
                       job::JobStore& store) {
   job::Estimator estimator(schemas, plan.device, plan.cache());
-  LivePage page = live_page(plan, store, options);
-  const SlurmRan there =
-      run_on_slurm(plan, standing, schemas, options, profile, lease, estimator, page);
+  const SlurmRan there = [&] {
+    LivePage page = live_page(plan, store, options);  // gone before the last merge
+    return run_on_slurm(plan, standing, schemas, options, profile, lease, estimator, page);
+  }();
   const Ran& ran = there.ran;
   const job::DonePoints done = store.find_done(plan.all);
   store.save();
@@ -277,7 +280,9 @@ int run_plan(job::Plan plan, const ExperimentSchemas& schemas, const RunOptions&
   }
   const job::DonePoints done = store.find_done(plan.all);
   store.save();
-  if (fs::exists(plan.folder / "progress.json")) write_progress(plan, done.by_key.size(), true);
+  std::error_code unknown;
+  if (fs::exists(plan.folder / "progress.json", unknown))
+    write_progress(plan, done.by_key.size(), true);
   const int status = merge_and_analyze(plan, done, options);
   say_how_it_went(plan, ran);
   if (ran.interrupted) return kInterrupted;

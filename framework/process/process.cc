@@ -188,13 +188,14 @@ std::optional<Exit> poll_exit(pid_t worker) {
 
 void signal_group(pid_t worker, int signal) { ::kill(-worker, signal); }
 
-int run_program(const std::vector<std::string>& command) {
+int run_program(const std::vector<std::string>& command, bool bound) {
   require_program(command.front());
   const pid_t child = spawn({.command = command,
                              .input = STDIN_FILENO,
                              .output = STDOUT_FILENO,
                              .errors = STDERR_FILENO,
                              .foreground = true,
+                             .bound = bound,
                              .says = true});
   int status = 0;
   wait_for_child(child, status, 0);

@@ -78,8 +78,8 @@ std::optional<Exit> poll_exit(pid_t worker);
 void signal_group(pid_t worker, int signal);
 
 // Runs a program with this one's input and outputs; returns its exit status, 128 + the signal when
-// one ended it. Throws Error when it cannot be started.
-int run_program(const std::vector<std::string>& command);
+// one ended it. `bound`: as in Start. Throws Error when it cannot be started.
+int run_program(const std::vector<std::string>& command, bool bound = false);
 
 // waitpid, as often as signals interrupt it.
 pid_t wait_for_child(pid_t child, int& status, int options);

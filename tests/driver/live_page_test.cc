@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <stdexcept>
+
 namespace tarflow::driver {
 namespace {
 
@@ -51,6 +53,20 @@ TEST(LivePage, IsNotMadeBesideAJobWhoseTimeCounts) {
   EXPECT_FALSE(page.look(false));
   EXPECT_TRUE(page.look(true));
   EXPECT_TRUE(page.look(false));
+}
+
+TEST(LivePage, ThatCannotBeginIsNeitherMadeNorEnded) {
+  Bench bench;
+  {
+    LivePage page({.begin = [] { throw std::runtime_error("no process can be made"); },
+                   .ended = [] { return false; },
+                   .stop = [&] { ++bench.stopped; }},
+                  seconds(60), [&] { return bench.now; });
+    bench.now += seconds(60);
+    page.job_ended();
+    EXPECT_FALSE(page.look(true));
+  }
+  EXPECT_EQ(bench.stopped, 0) << "there is nobody to be killed";
 }
 
 TEST(LivePage, EndsWithTheSweep) {
