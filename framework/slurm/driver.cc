@@ -22,6 +22,8 @@ using job::Event;
 // A shared file system may show a result some time after its task has ended.
 constexpr int kLooksBeforeGone = 3;
 constexpr size_t kLogLines = 15;
+// The jobs that fill a limit may be another sweep's, whose ends are not seen here.
+constexpr std::chrono::minutes kFullFor{5};
 
 // sbatch names the limit in a message of its own, before the one that all limits share. Older
 // versions print the latter alone. `refusal` has the messages one after another, with semicolons.
@@ -105,9 +107,10 @@ std::vector<Event> SlurmDriver::submit(std::vector<job::Task> tasks) {
 }
 
 void SlurmDriver::top_up(Events& events) {
+  return_readers(events);
   // Not by single tasks: each array that is added waits for its turn under max_parallel.
   const auto most = static_cast<size_t>(options_.profile.max_queued);
-  if (waiting() == 0 || (most > 0 && 2 * open_tasks() > most)) return;
+  if (waiting() == 0 || is_full() || (most > 0 && 2 * open_tasks() > most)) return;
   Turns turns(options_.profile.max_parallel, open_arrays());
   for (TaskArray& array : arrays_of(ready(), options_.profile, facts().most_tasks)) {
     if (most > 0) {
@@ -119,17 +122,43 @@ void SlurmDriver::top_up(Events& events) {
   }
 }
 
-// In their turns. Those that read what others make that wait come after these.
+// A file that a maker was to write may be there from before: a reader does not go without its
+// maker.
+void SlurmDriver::return_readers(Events& events) {
+  for (auto& [hash, tracked] : tracked_) {
+    if (tracked.state != State::kWaiting) continue;
+    const std::vector<std::string>& after = tracked.task.after;
+    const bool lost = std::any_of(after.begin(), after.end(), [&](const std::string& maker) {
+      const auto known = tracked_.find(maker);
+      return known != tracked_.end() && known->second.state == State::kOver;
+    });
+    if (!lost) continue;
+    tracked.state = State::kOver;
+    events.push_back({Event::What::kReturned, hash});
+  }
+}
+
+// Each attempt prepares folders and asks sbatch: none is made while it can only be refused again.
+bool SlurmDriver::is_full() {
+  if (refused_ &&
+      (open_tasks() < refused_->open || options_.patience.now() - refused_->time >= kFullFor)) {
+    refused_.reset();
+  }
+  return refused_.has_value();
+}
+
+// In their turns. A reader comes after its makers: Slurm has each of them, or it is done.
 std::vector<QueuedJob> SlurmDriver::ready() const {
   std::map<size_t, QueuedJob> in_turn;
   for (const auto& [hash, tracked] : tracked_) {
     if (tracked.state != State::kWaiting) continue;
     const std::vector<std::string>& after = tracked.task.after;
-    const bool waits = std::any_of(after.begin(), after.end(), [&](const std::string& maker) {
+    const bool goes = std::all_of(after.begin(), after.end(), [&](const std::string& maker) {
       const auto known = tracked_.find(maker);
-      return known != tracked_.end() && known->second.state == State::kWaiting;
+      return known == tracked_.end() || known->second.state == State::kQueued ||
+             known->second.state == State::kDone;
     });
-    if (!waits) in_turn.emplace(tracked.task.turn, queued(tracked));
+    if (goes) in_turn.emplace(tracked.task.turn, queued(tracked));
   }
   std::vector<QueuedJob> jobs;
   for (auto& [turn, job] : in_turn) jobs.push_back(std::move(job));
@@ -228,6 +257,9 @@ bool SlurmDriver::give(const TaskArray& array, Turns& turns, Events& events) {
       slurm::submit(folder, submission, fs::current_path(), options_.patience);
     } catch (const Error& failure) {
       if (open_tasks() == 0 || !says_full(failure.what())) throw;
+      std::error_code ignored;
+      if (!submission.given_up.empty()) fs::remove_all(folder.path, ignored);
+      refused_ = {open_tasks(), options_.patience.now()};
       return false;  // with the end of others there will be room
     }
   }

@@ -1,7 +1,9 @@
 // Jobs on Slurm: submitted as arrays, and followed to their ends.
 #pragma once
 
+#include <chrono>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -54,11 +56,19 @@ class SlurmDriver : public job::Executor {
     int missing = 0;       // looks in a row at which Slurm did not have it
     bool running = false;  // as was told
   };
+  struct Refusal {
+    size_t open;  // tasks that Slurm had
+    std::chrono::steady_clock::time_point time;
+  };
   using Events = std::vector<job::Event>;
 
   const ClusterFacts& facts();
   // Submits what waits, as far as the profile and Slurm allow.
   void top_up(Events& events);
+  // Gives back those that wait for room and whose makers have ended without their files.
+  void return_readers(Events& events);
+  // Whether sbatch said so, and nothing shows that there is room again.
+  bool is_full();
   std::vector<QueuedJob> ready() const;
   size_t open_tasks() const;
   QueuedJob queued(const Tracked& tracked) const;
@@ -87,6 +97,7 @@ class SlurmDriver : public job::Executor {
   TaskStates ends_;  // how tasks ended; Slurm is not asked again about a submission that is over
   Queue queue_;
   std::chrono::steady_clock::time_point next_look_ = {};
+  std::optional<Refusal> refused_;  // since there was no room
   size_t submitted_ = 0;
   std::vector<std::string> arrays_;
 };

@@ -28,7 +28,7 @@ using ::testing::Not;
 struct FakeSlurm {
   std::map<int, std::vector<std::string>> arrays;
   std::vector<std::string> cancelled;
-  int asked = 0, next = 7;
+  int asked = 0, refused = 0, next = 7;
   std::string refusal;  // of sbatch
 
   process::Said operator()(const std::vector<std::string>& command) {
@@ -46,7 +46,10 @@ struct FakeSlurm {
   }
 
   process::Said take(const std::string& script) {
-    if (!refusal.empty()) return {1, "", refusal};
+    if (!refusal.empty()) {
+      ++refused;
+      return {1, "", refusal};
+    }
     const Submission submission = read_submission({fs::path(script).parent_path()});
     arrays[next] = std::vector<std::string>(submission.tasks.size(), "PENDING");
     return {0, fmt::format("{}\n", next++), ""};
@@ -107,6 +110,11 @@ class Driver : public ::testing::Test {
     options.patience.now = [this] { return now_; };
     options.patience.sleep = [this](std::chrono::milliseconds time) { now_ += time; };
     return options;
+  }
+  SlurmOptions few(int most) {
+    SlurmOptions few = options();
+    few.profile.max_queued = most;
+    return few;
   }
 
   static job::Task task(const std::string& hash, int64_t tries = 0) {
@@ -336,9 +344,7 @@ TEST_F(Driver, CancelledTasksAreNotedAndTakenBack) {
 }
 
 TEST_F(Driver, TheQueueIsToppedUpAsItEmpties) {
-  SlurmOptions few = options();
-  few.profile.max_queued = 2;
-  SlurmDriver driver(few);
+  SlurmDriver driver(few(2));
   driver.submit({task("a"), task("b"), task("c"), task("d")});
   EXPECT_EQ(slurm_.arrays.at(7).size(), 2u);
   EXPECT_EQ(driver.waiting(), 2u);
@@ -355,9 +361,7 @@ TEST_F(Driver, TheQueueIsToppedUpAsItEmpties) {
 }
 
 TEST_F(Driver, ReadersDoNotOvertakeMakersThatWaitForRoom) {
-  SlurmOptions few = options();
-  few.profile.max_queued = 1;
-  SlurmDriver driver(few);
+  SlurmDriver driver(few(1));
   job::Task reader = task("a");  // its turn comes first
   reader.after = {"c"};
   driver.submit({task("b"), task("c")});
@@ -371,12 +375,66 @@ TEST_F(Driver, ReadersDoNotOvertakeMakersThatWaitForRoom) {
   EXPECT_THAT(submissions()[1].tasks, ElementsAre(ElementsAre("c")));
 }
 
+TEST_F(Driver, AReaderThatWaitsForRoomComesBackWhenItsMakerFails) {
+  SlurmDriver driver(few(1));
+  job::Task reader = task("b");
+  reader.after = {"a"};
+  driver.submit({task("a")});
+  driver.submit({reader});
+  ASSERT_EQ(driver.waiting(), 1u);
+  slurm_.arrays[7] = {"NODE_FAIL"};
+  std::vector<std::pair<Event::What, std::string>> told;
+  for (int i = 0; i < 20; ++i) {
+    now_ += seconds(15);
+    for (const Event& event : driver.poll()) told.emplace_back(event.what, event.hash);
+  }
+  EXPECT_THAT(told, ElementsAre(std::pair(Event::What::kFailed, "a"),
+                                std::pair(Event::What::kReturned, "b")));
+  EXPECT_EQ(driver.waiting(), 0u);
+  EXPECT_EQ(slurm_.arrays.size(), 1u) << "the reader was given to Slurm";
+}
+
+TEST_F(Driver, AReaderThatWaitsForRoomComesBackWhenItsMakerIsCancelled) {
+  SlurmDriver driver(few(1));
+  job::Task reader = task("c");
+  reader.after = {"b"};
+  driver.submit({task("a"), task("b")});
+  driver.submit({reader});
+  driver.cancel({"b"}, "");
+  now_ += seconds(15);
+  const std::vector<Event> events = driver.poll();
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].what, Event::What::kReturned);
+  EXPECT_EQ(events[0].hash, "c");
+}
+
+TEST_F(Driver, AFullSlurmIsAskedAgainWhenATaskHasEndedOrAfterAWhile) {
+  driver_.submit({task("a"), task("b")});
+  slurm_.refusal = "sbatch: error: AssocMaxSubmitJobLimit";
+  driver_.submit({task("c")});
+  EXPECT_EQ(slurm_.refused, 1);
+  EXPECT_EQ(submissions().size(), 1u) << "of what was refused nothing stays";
+  const auto begin = now_;
+  while (now_ - begin < seconds(270)) look();
+  EXPECT_EQ(slurm_.refused, 1);
+  while (now_ - begin < seconds(330)) look();
+  EXPECT_EQ(slurm_.refused, 2) << "after five minutes";
+  finish("a");
+  slurm_.arrays[7][0] = "COMPLETED";
+  look();
+  EXPECT_EQ(slurm_.refused, 3) << "with the end of a task";
+  EXPECT_EQ(submissions().size(), 1u);
+  look();
+  EXPECT_EQ(slurm_.refused, 3);
+}
+
+constexpr auto kPolicy =
+    "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit "
+    "limit, user's size and/or time limits)";
+
 TEST_F(Driver, ALimitOfSlurmsIsWaitedFor) {
   driver_.submit({task("a")});
-  slurm_.refusal =
-      "sbatch: error: AssocMaxSubmitJobLimit\nsbatch: error: Batch job submission "
-      "failed: Job violates accounting/QOS policy (job submit limit, user's size "
-      "and/or time limits)";
+  slurm_.refusal = std::string("sbatch: error: AssocMaxSubmitJobLimit\n") + kPolicy;
   driver_.submit({task("b")});
   EXPECT_EQ(driver_.waiting(), 1u);
   slurm_.refusal.clear();
@@ -387,10 +445,6 @@ TEST_F(Driver, ALimitOfSlurmsIsWaitedFor) {
   EXPECT_EQ(slurm_.arrays.size(), 2u);
 }
 
-constexpr auto kPolicy =
-    "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit "
-    "limit, user's size and/or time limits)";
-
 TEST_F(Driver, EveryLimitOnSubmittedJobsIsWaitedFor) {
   driver_.submit({task("a")});
   for (const char* limit :
@@ -399,6 +453,7 @@ TEST_F(Driver, EveryLimitOnSubmittedJobsIsWaitedFor) {
     slurm_.refusal = std::string(limit) + kPolicy;
     EXPECT_NO_THROW(driver_.submit({task("b")})) << limit;
     EXPECT_EQ(driver_.waiting(), 1u) << limit;
+    now_ += std::chrono::minutes(5);  // then it is asked again
   }
 }
 
