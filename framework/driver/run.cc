@@ -277,7 +277,9 @@ int run_plan(job::Plan plan, const ExperimentSchemas& schemas, const RunOptions&
   }
   const job::DonePoints done = store.find_done(plan.all);
   store.save();
-  if (fs::exists(plan.folder / "progress.json")) write_progress(plan, done.by_key.size(), true);
+  std::error_code unknown;
+  if (fs::exists(plan.folder / "progress.json", unknown))
+    write_progress(plan, done.by_key.size(), true);
   const int status = merge_and_analyze(plan, done, options);
   say_how_it_went(plan, ran);
   if (ran.interrupted) return kInterrupted;
