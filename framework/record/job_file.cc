@@ -42,6 +42,19 @@ int64_t generation_of(const std::string& job_text) {
   return generation->get<int64_t>();
 }
 
+void copy_to_change(const fs::path& file, const fs::path& copy) {
+  std::error_code failed;
+  fs::copy_file(file, copy, fs::copy_options::overwrite_existing, failed);
+  if (!failed) {
+    fs::permissions(copy, fs::perms::owner_read | fs::perms::owner_write, fs::perm_options::add,
+                    failed);
+  }
+  if (failed) {
+    throw Error(
+        fmt::format("cannot copy {} to {}: {}", file.string(), copy.string(), failed.message()));
+  }
+}
+
 }  // namespace
 
 JobRecord read_job_group(hid_t jobs, const std::string& hash, const OpenLinked& linked) {
@@ -97,11 +110,15 @@ void write_record(const fs::path& file, const std::string& kind, const std::stri
   });
 }
 
-void change_record(const fs::path& file, const std::string& merged, const Fill& change) {
+void change_record(const fs::path& file, const std::string& sha256, const std::string& merged,
+                   const Fill& change) {
   about(file, "write", [&] {
     write_aside(file, [&](const fs::path& aside) {
-      fs::copy_file(file, aside, fs::copy_options::overwrite_existing);
-      fs::permissions(aside, fs::perms::owner_read | fs::perms::owner_write, fs::perm_options::add);
+      copy_to_change(file, aside);
+      if (content_sha256(aside) != sha256) {
+        throw Error("another file took its place while it was read",
+                    "wait until the run that writes it has ended");
+      }
       {
         const Handle out = open_to_change(aside);
         change(out, open_group(out, kJobsGroup));

@@ -75,9 +75,10 @@ using Fill = std::function<void(hid_t file, hid_t jobs)>;
 void write_record(const std::filesystem::path& file, const std::string& kind,
                   const std::string& name, const std::string& merged, const Fill& fill);
 // Changes a record: `change` works on a copy of the file, which then takes its place. `file` is
-// whole, and of this version.
-void change_record(const std::filesystem::path& file, const std::string& merged,
-                   const Fill& change);
+// whole, and of this version. Throws Error, before `change` is called, when the content of the file
+// is not the one of `sha256`.
+void change_record(const std::filesystem::path& file, const std::string& sha256,
+                   const std::string& merged, const Fill& change);
 void remove_member(hid_t group, const std::string& name);  // nothing where there is none
 void write_job_group(hid_t jobs, const JobRecord& job);
 // A job of an open file, arrays and all, without columns and rows. `linked` as in array.h.

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <set>
 
@@ -68,14 +69,13 @@ std::string merged_from(const fs::path& file) {
   }
 }
 
-// Whether it is there and undamaged.
-bool whole(const fs::path& file) {
+// Of the content of a file that is there and undamaged; "" of another.
+std::string sha256_if_whole(const fs::path& file) {
   try {
-    verify_envelope(file);
-    return true;
+    return verify_envelope(file).sha256;
   } catch (const NotRead& failure) {
     if (failure.fault() != Fault::kAbsent && failure.fault() != Fault::kDamaged) keep(failure);
-    return false;
+    return "";
   }
 }
 
@@ -150,9 +150,34 @@ bool has_links(const Source& source, const std::optional<uint64_t>& over) {
 
 // The job's file as links name it: by its place from the sweep's file on, so that both can be
 // moved together.
-std::string link_file(const fs::path& record, const Source& source) {
+std::string link_file(const fs::path& record, const fs::path& job_file) {
   const fs::path from = fs::absolute(record).lexically_normal().parent_path();
-  return fs::absolute(source.file).lexically_normal().lexically_relative(from).string();
+  return fs::absolute(job_file).lexically_normal().lexically_relative(from).string();
+}
+
+// Whether the links of a whole record lead to these files, and to the content that each had. The
+// fingerprint does not tell: it stays the same when files are renamed.
+bool links_lead_to(const std::vector<JobFile>& job_files, const fs::path& record) {
+  try {
+    return about(record, "read", [&] {
+      const std::optional<Origins> origins = read_origins(open_file(record), /*linked_only=*/true);
+      if (!origins) return true;
+      std::map<std::string, std::string> sha256;  // by the name that links use
+      for (const JobFile& job : job_files) {
+        try {
+          sha256[link_file(record, job.file)] =
+              job.sha256.empty() ? content_sha256(job.file) : job.sha256;
+        } catch (const Error&) {  // no link can lead to it
+        }
+      }
+      return std::all_of(origins->jobs.begin(), origins->jobs.end(), [&](const Origin& origin) {
+        const auto found = sha256.find(origin.file);
+        return origin.file.empty() || (found != sha256.end() && found->second == origin.sha256);
+      });
+    });
+  } catch (const Error&) {
+    return false;
+  }
 }
 
 // The job's group as it is, byte for byte; without the arrays of points that are not taken, and
@@ -168,7 +193,7 @@ void copy_job(hid_t jobs, const Source& source, const fs::path& record,
   }
   std::set<std::string> taken;
   for (const size_t i : source.taken) taken.insert(source.points[i]);
-  const std::string linked = link_file(record, source);
+  const std::string linked = link_file(record, source.file);
   copy_arrays(
       open_group(from, hash), create_group(jobs, hash),
       [&](const std::string& point) { return taken.contains(point); }, over,
@@ -193,7 +218,7 @@ Origins origins_of(const std::vector<Source>& sources, const fs::path& record,
     }
     origins.jobs.push_back({source.job, source.sha256, source.bytes, source.generation,
                             number->second, source.takes_all(),
-                            has_links(source, over) ? link_file(record, source) : "",
+                            has_links(source, over) ? link_file(record, source.file) : "",
                             over ? source.sizes : ArraySizes()});
   }
   return origins;
@@ -224,7 +249,8 @@ void write_anew(const Merge& merge) {
 // Whether the sweep's file holds the job as it is to be.
 bool is_kept(const Source& source, const Merge& merge) {
   if (!source.before || !source.takes_all()) return false;
-  const std::string linked = has_links(source, merge.over) ? link_file(merge.file, source) : "";
+  const std::string linked =
+      has_links(source, merge.over) ? link_file(merge.file, source.file) : "";
   return source.before->file == linked;
 }
 
@@ -236,21 +262,28 @@ bool changes_in_place(const Merge& merge, const LastMerge& last) {
       std::count_if(merge.sources.begin(), merge.sources.end(),
                     [&](const Source& source) { return is_kept(source, merge); }));
   const size_t jobs = std::max(merge.sources.size(), last.origins.jobs.size());
-  return last.name == merge.name && last.origins.linked_over == merge.over &&
-         kShare * (jobs - kept) <= jobs &&
-         kShare * last.origins.unused <= fs::file_size(merge.file);
+  std::error_code failed;
+  const uintmax_t bytes = fs::file_size(merge.file, failed);
+  return !failed && last.name == merge.name && last.origins.linked_over == merge.over &&
+         kShare * (jobs - kept) <= jobs && kShare * last.origins.unused <= bytes;
 }
 
 void change_in_place(const Merge& merge, const LastMerge& last) {
   std::set<std::string> kept;
   for (const Source& source : merge.sources)
     if (is_kept(source, merge)) kept.insert(source.job);
-  change_record(merge.file, merge.fingerprint, [&](hid_t out, hid_t jobs) {
+  change_record(merge.file, last.sha256, merge.fingerprint, [&](hid_t out, hid_t jobs) {
     for (const char* table : kTables) remove_member(out, table);
-    for (const Origin& origin : last.origins.jobs)
-      if (!kept.contains(origin.job)) remove_member(jobs, origin.job);
+    std::set<std::string> there;
+    for (const std::string& job : member_names(jobs)) {
+      if (kept.contains(job)) {
+        there.insert(job);
+      } else {
+        remove_member(jobs, job);
+      }
+    }
     for (const Source& source : merge.sources)
-      if (!kept.contains(source.job)) copy_job(jobs, source, merge.file, merge.over);
+      if (!there.contains(source.job)) copy_job(jobs, source, merge.file, merge.over);
     write_tables(out, merge);
     // What was freed and not used again is lost when the file is closed.
     const hssize_t freed = std::max<hssize_t>(H5Fget_freespace(out), 0);
@@ -258,13 +291,30 @@ void change_in_place(const Merge& merge, const LastMerge& last) {
   });
 }
 
+// Whether the last file was changed. What fails may lie in that file, which can be another one by
+// now: the caller then writes all again from the jobs' files alone.
+bool changed_in_place(const Merge& merge, const LastMerge& last) {
+  if (!changes_in_place(merge, last)) return false;
+  try {
+    change_in_place(merge, last);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 // Whether so few of the jobs' files changed that most can be taken from the last file. Those that
 // did not change are not read then.
-std::unique_ptr<const LastMerge> last_merge(const fs::path& file,
+// Nothing where the last file tells of itself in a way that is not understood.
+std::unique_ptr<const LastMerge> last_merge(const fs::path& file, const std::string& sha256,
                                             const std::vector<JobFile>& job_files,
                                             const MergeOptions& options) {
   if (job_files.size() < options.in_place_from) return nullptr;
-  return about(file, "read", [&] { return read_last_merge(file); });
+  try {
+    return about(file, "read", [&] { return read_last_merge(file, sha256); });
+  } catch (const Error&) {
+    return nullptr;
+  }
 }
 
 // One attempt; throws Replaced. Whether it wrote.
@@ -280,9 +330,7 @@ bool merge_once(const fs::path& file, const std::string& name,
   merge.over = linked_over(merge.sources, options.limit);
   if (!last) {
     write_anew(merge);
-  } else if (changes_in_place(merge, *last)) {
-    change_in_place(merge, *last);
-  } else {
+  } else if (!changed_in_place(merge, *last)) {
     return merge_once(file, name, job_files, options, before, nullptr, result);
   }
   return true;
@@ -296,14 +344,15 @@ Merged merge(const fs::path& file, const std::string& sweep_name,
   std::string before = merged_from(file);
   const bool same =
       !before.empty() && fingerprint_of(sweep_name, options, job_files, unreadable) == before;
-  const bool sound = whole(file);
-  if (same && sound) return {std::move(unreadable), false};
+  const std::string sha256 = sha256_if_whole(file);
+  const bool sound = !sha256.empty(), leads = sound && links_lead_to(job_files, file);
+  if (same && leads) return {std::move(unreadable), false};
   Merged result;
-  if (!sound) before.clear();
+  if (!leads) before.clear();
   if (!sound && !is_absent(file)) result.aside = set_aside(file);
   for (int attempt = 1;; ++attempt) {
     const std::unique_ptr<const LastMerge> last =
-        sound && attempt == 1 ? last_merge(file, job_files, options) : nullptr;
+        sound && attempt == 1 ? last_merge(file, sha256, job_files, options) : nullptr;
     try {
       result.wrote = merge_once(file, sweep_name, job_files, options, before, last.get(), result);
       return result;

@@ -86,10 +86,12 @@ std::vector<std::string> sorted_ids(std::vector<std::string> ids) {
   return ids;
 }
 
-std::unique_ptr<const LastMerge> read_last_merge(const fs::path& file) {
+std::unique_ptr<const LastMerge> read_last_merge(const fs::path& file, const std::string& sha256) {
   auto last = std::make_unique<LastMerge>();
   last->path = file;
   last->file = open_file(file);
+  if (content_sha256(file) != sha256) return nullptr;  // replaced since it was checked
+  last->sha256 = sha256;
   std::optional<Origins> origins = read_origins(last->file);
   if (!origins) return nullptr;
   last->name = read_text_attribute(last->file, "name");

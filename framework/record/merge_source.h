@@ -41,6 +41,7 @@ struct Source {
 struct LastMerge {
   Handle file;
   std::filesystem::path path;
+  std::string sha256;  // of its content
   std::string name;
   Origins origins;
   std::map<std::string, const Origin*> by_sha256;
@@ -49,8 +50,9 @@ struct LastMerge {
 };
 
 // Nothing where the file does not tell what it was merged from, or in a way that rows cannot be
-// taken from it. `file` is whole.
-std::unique_ptr<const LastMerge> read_last_merge(const std::filesystem::path& file);
+// taken from it, and where its content is not the one of `sha256`, which was whole. Throws Error.
+std::unique_ptr<const LastMerge> read_last_merge(const std::filesystem::path& file,
+                                                 const std::string& sha256);
 
 std::vector<std::string> sorted_ids(std::vector<std::string> ids);
 

@@ -14,6 +14,7 @@ namespace {
 constexpr const char* kSources = "sources";
 constexpr const char* kLinkedOver = "linked_over";
 constexpr const char* kUnused = "unused";
+constexpr int kLargestClass = 31;  // its bytes are the last that 64 bits hold
 
 Json to_json(const std::vector<Column>& columns) {
   Json list = Json::array();
@@ -55,8 +56,11 @@ Origin origin_from(const Json& json) {
                 json.at("columns").get<size_t>(),  json.value("all", true),
                 json.value("file", std::string()), {}};
   if (json.contains("sizes")) {
-    for (const Json& size : json["sizes"])
-      origin.sizes[size.at(0).get<int>()] = size.at(1).get<uint64_t>();
+    for (const Json& size : json["sizes"]) {
+      const int k = size.at(0).get<int>();
+      if (k < 0 || k > kLargestClass) throw Error("its /sources are not complete");
+      origin.sizes[k] = size.at(1).get<uint64_t>();
+    }
   }
   return origin;
 }

@@ -157,14 +157,14 @@ struct Merged {
 // (a power of 4) that depends on the arrays alone, so that the small ones stay in `file`.
 //
 // `file` remembers what it was merged from, and is left untouched when that is asked for again and
-// it is whole, which is checked by reading it. The job files are not read then: one that was
-// changed in place since its SHA-256 was determined is not noticed and costs nothing, as `file`
-// holds what it held before. When `file` is written, every job file that is read is checked as by
-// verify().
+// it is whole, which is checked by reading it, and its links lead to these files. The job files are
+// not read then: one that was changed in place since its SHA-256 was determined is not noticed and
+// costs nothing, as `file` holds what it held before. When `file` is written, every job file that
+// is read is checked as by verify().
 //
 // Of `in_place_from` jobs or more, of which most are in `file` already, a copy of it is changed
 // where they are not: only the files of those jobs are read. It holds the same as if it were
-// written anew, but not in the same bytes.
+// written anew, but not in the same bytes. It is written anew where the copy cannot be changed.
 //
 // A damaged `file` is set aside first (fault.h). One of a newer version, or one that cannot be read
 // now, is kept: NotRead is thrown and nothing is written.

@@ -27,7 +27,8 @@ std::string content_of(const fs::path& programs) {
 fs::path keep_programs(const fs::path& programs, const fs::path& store) {
   const fs::path kept = store / content_of(programs);
   const fs::path part = store / fmt::format(".{}.{}.part", kept.filename().string(), ::getpid());
-  if (fs::exists(kept)) return kept / "bin";
+  std::error_code unknown;
+  if (fs::exists(kept, unknown)) return kept / "bin";
   try {
     fs::create_directories(part / "bin");
     for (const char* name : kPrograms)

@@ -5,6 +5,10 @@
 #include <fstream>
 
 #include "framework/core/file.h"
+#include "framework/record/array.h"
+#include "framework/record/envelope.h"
+#include "framework/record/hdf5.h"
+#include "framework/record/job_file.h"
 #include "framework/record/record.h"
 #include "tests/record/sample_record.h"
 
@@ -53,6 +57,24 @@ class InPlace : public ::testing::Test {
     }
     EXPECT_FALSE(merge(file_, "demo", files_, {order(), limit, 1}).wrote);
     return merged.wrote;
+  }
+
+  // Changes the sweep's file so that it is whole again.
+  void change(const std::function<void(hid_t)>& what) const {
+    const std::string merged = read_envelope(file_).merged;
+    {
+      const Handle file = open_to_change(file_);
+      what(file);
+    }
+    seal(file_, merged);
+  }
+
+  void replace_sources(const std::string& list, const std::string& line) const {
+    change([&](hid_t file) {
+      const Handle sources = open_group(file, "sources");
+      remove_member(sources, list);
+      write_arrays(sources, {text_array(list, {line})});
+    });
   }
 
   bool in_other_bytes() const { return read_file(file_) != read_file(anew_); }
@@ -154,6 +176,62 @@ TEST_F(InPlace, LinksStayAndMoveWithTheirJobs) {
   job.arrays.back().data[5] = std::byte{2};
   add(job);
   EXPECT_TRUE(merge_both(100'000));
+}
+
+TEST_F(InPlace, OddSourcesAreWrittenAnew) {
+  const std::vector<std::pair<std::string, std::string>> odd = {
+      {"jobs", "no JSON"},
+      {"jobs", "{}"},
+      {"jobs", R"({"job":"00","sha256":"","bytes":1,"generation":0,"columns":99})"},
+      {"jobs", R"({"job":"00","sha256":"","bytes":1,"generation":0,"columns":0,"sizes":[[99,1]]})"},
+      {"columns", "[[1]]"}};
+  int points = 0;
+  for (const auto& [list, line] : odd) {
+    SCOPED_TRACE(line);
+    replace_sources(list, line);
+    add(sample_job("xx", ++points));
+    EXPECT_TRUE(merge_both());
+    EXPECT_FALSE(in_other_bytes());
+  }
+}
+
+TEST_F(InPlace, JobsThatAreNotToBeThereGo) {
+  change([](hid_t file) { create_group(open_group(file, "jobs"), "stray"); });
+  add(sample_job("xx", 3));
+  EXPECT_TRUE(merge_both());
+  EXPECT_TRUE(in_other_bytes()) << "else it was written anew";
+}
+
+TEST_F(InPlace, JobsThatAreToBeThereComeBack) {
+  change([](hid_t file) { remove_member(open_group(file, "jobs"), "07"); });
+  add(sample_job("xx", 3));
+  EXPECT_TRUE(merge_both());
+}
+
+TEST_F(InPlace, WhatCannotBeChangedIsWrittenAnew) {
+  change([](hid_t file) { remove_member(file, "jobs"); });
+  add(sample_job("xx", 3));
+  EXPECT_TRUE(merge_both());
+  EXPECT_FALSE(in_other_bytes());
+}
+
+TEST_F(InPlace, AFileThatTookThePlaceIsNotChanged) {
+  const std::string planned = verify(file_);
+  write_job(file_, jobs_.at("07"));
+  const std::string other = read_file(file_);
+  bool called = false;
+  const std::string error =
+      error_of([&] { change_record(file_, planned, "", [&](hid_t, hid_t) { called = true; }); });
+  EXPECT_THAT(error, ::testing::HasSubstr("another file took its place"));
+  EXPECT_THAT(error, ::testing::HasSubstr(file_.string()));
+  EXPECT_FALSE(called);
+  EXPECT_TRUE(read_file(file_) == other);
+}
+
+TEST_F(InPlace, AFileThatCannotBeCopiedIsNamed) {
+  fs::remove(file_);
+  EXPECT_THAT(error_of([&] { change_record(file_, "", "", [](hid_t, hid_t) {}); }),
+              ::testing::HasSubstr("cannot copy " + file_.string()));
 }
 
 }  // namespace

@@ -153,6 +153,25 @@ TEST_F(Links, AbsentFilesAreNamed) {
   EXPECT_NE(opened.stored->array("bb", "moments/sum"), nullptr);
 }
 
+TEST_F(Links, LeadToTheFileThatIsThereAfterItWasRenamed) {
+  const fs::path file = job_file("bb"), previous = file.parent_path() / "previous.h5";
+  fs::rename(file, previous);
+  files_[1].file = previous;
+  for (const size_t in_place_from : {100, 1}) {
+    SCOPED_TRACE(in_place_from);
+    const MergeOptions options{.limit = kLimit, .in_place_from = in_place_from};
+    EXPECT_TRUE(merge(record_, "demo", files_, options).wrote);
+    EXPECT_EQ(digest(record_), digest(whole_));
+    fs::rename(previous, file);
+    files_[1].file = file;
+    EXPECT_TRUE(merge(record_, "demo", files_, options).wrote);
+    EXPECT_EQ(digest(record_), digest(whole_));
+    EXPECT_FALSE(merge(record_, "demo", files_, options).wrote) << "they lead there already";
+    fs::rename(file, previous);
+    files_[1].file = previous;
+  }
+}
+
 TEST_F(Links, FilesOfAnotherContentAreNamed) {
   write("bb", 2);
   EXPECT_THAT(error_of_reading(), HasSubstr("bb/result.h5, which has changed since it was merged"));
