@@ -138,10 +138,8 @@ std::vector<const Measured*> shown_rows(const MeasuredFamily& family, const Sett
   }
   left_out = 0;
   if (rows.size() <= most) return rows;
-  const auto sequential =
-      std::find_if(rows.begin(), rows.end(), [](const Measured* row) { return row->sequential; });
   const Measured* const best =
-      best_beside(family, sequential == rows.end() ? nullptr : *sequential, setting);
+      best_beside(family, sequential_at(family, setting.cfg, setting.lr), setting);
   std::vector<const Measured*> order = rows;
   std::stable_sort(order.begin(), order.end(), [&](const Measured* a, const Measured* b) {
     const auto key = [&](const Measured* m) {
@@ -177,11 +175,11 @@ Table table_of(const MeasuredFamily& family, size_t others, size_t most) {
   const Setting setting = best_setting(family);
   size_t left_out = 0;
   const std::vector<const Measured*> rows = shown_rows(family, setting, most, left_out);
-  const Measured* reference = nullptr;
+  const Measured* const reference = sequential_at(family, setting.cfg, setting.lr);
+  const bool with_seeds = seeds_differ(rows);
   std::vector<Point> points;
   std::vector<std::optional<double>> times;
   for (const Measured* row : rows) {
-    if (row->sequential && !reference) reference = row;
     points.insert(points.end(), row->points.begin(), row->points.end());
     times.push_back(row->seconds ? row->seconds : row->indicative_seconds);
   }
@@ -199,8 +197,7 @@ Table table_of(const MeasuredFamily& family, size_t others, size_t most) {
   table.columns.push_back({"deviation"});
   const int decimals = decimals_for(times);
   for (const Measured* row : rows) {
-    std::vector<Cell> cells = {strategy_cell(*row, seeds_differ(rows)),
-                               seconds_cell(*row, decimals, note),
+    std::vector<Cell> cells = {strategy_cell(*row, with_seeds), seconds_cell(*row, decimals, note),
                                rate_cell(*row, reference, note)};
     if (distances) {
       cells.push_back(row->distance ? estimate_cell(*row->distance, 4) : Cell{kNoValue});
@@ -238,20 +235,18 @@ Table table_of_models(const std::vector<const MeasuredFamily*>& models, size_t o
   for (size_t i = 0; i < shown; ++i) {
     const MeasuredFamily& family = *models[i];
     const Setting setting = best_setting(family);
-    const Measured* reference = nullptr;
-    for (const Measured& one : family.measured) {
-      if (one.sequential && setting_of(one) == setting && !reference) reference = &one;
-    }
+    const Measured* const reference = sequential_at(family, setting.cfg, setting.lr);
     smoke = smoke || family.smoke;
     if (!family.distance_name.empty()) distances.insert(family.distance_name);
     bool first = true;
     std::vector<const Measured*> rows = {reference, best_beside(family, reference, setting)};
     std::erase(rows, nullptr);
+    const bool with_seeds = seeds_differ(rows);
     for (const Measured* row : rows) {
       const auto seconds = row->seconds ? row->seconds : row->indicative_seconds;
       table.rows.push_back({{first ? row->points.front().text("model") : ""},
                             {first ? setting_text(setting) : ""},
-                            strategy_cell(*row, seeds_differ(rows)),
+                            strategy_cell(*row, with_seeds),
                             seconds_cell(*row, decimals_for({seconds}), kIndicativeNote),
                             rate_cell(*row, reference, kIndicativeNote),
                             row->distance ? estimate_cell(*row->distance, 4) : Cell{kNoValue},

@@ -157,11 +157,31 @@ std::string measure_again_command(const std::vector<Point>& points) {
   return command;
 }
 
-std::optional<double> rate(const Point& point, const Point* reference, Timing worst) {
-  if (!reference || timing_of(point) > worst || timing_of(*reference) > worst) return std::nullopt;
-  const auto own = point.number("total_seconds"), theirs = reference->number("total_seconds");
-  if (!own || !theirs || *own <= 0 || *theirs <= 0) return std::nullopt;
-  return *theirs / *own;
+SeedSeconds seconds_by_seed(const std::vector<Point>& points, Timing worst) {
+  SeedSeconds sums;
+  std::map<std::optional<double>, int> counts;
+  for (const Point& point : points) {
+    const auto seconds = point.number("total_seconds");
+    if (!seconds || *seconds <= 0 || timing_of(point) > worst) continue;
+    sums[point.number("seed")] += *seconds;
+    ++counts[point.number("seed")];
+  }
+  for (auto& [seed, sum] : sums) sum /= counts.at(seed);
+  return sums;
+}
+
+std::optional<double> rate(const std::vector<Point>& points, const std::vector<Point>& reference,
+                           Timing worst) {
+  const SeedSeconds own = seconds_by_seed(points, worst);
+  const SeedSeconds theirs = seconds_by_seed(reference, worst);
+  double sum = 0, reference_sum = 0;
+  for (const auto& [seed, seconds] : own) {
+    const auto other = theirs.find(seed);
+    if (other == theirs.end()) continue;
+    sum += seconds;
+    reference_sum += other->second;
+  }
+  return sum > 0 ? std::optional(reference_sum / sum) : std::nullopt;
 }
 
 }  // namespace tarflow::analysis

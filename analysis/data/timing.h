@@ -1,6 +1,7 @@
 // What the times of points are worth, and rates of them.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,8 +31,13 @@ std::string indicative_note(const std::vector<Point>& points);
 // --only cfg=1". Of the first of the points' files, as far as that tells its sweep file.
 std::string measure_again_command(const std::vector<Point>& points);
 
-// The reference's total time over the point's. Nothing where one is missing or worse than `worst`.
-std::optional<double> rate(const Point& point, const Point* reference,
-                           Timing worst = Timing::kValid);
+// Seconds by seed: total times of the points that are not worse than `worst`; of a seed that was
+// measured again the mean.
+using SeedSeconds = std::map<std::optional<double>, double>;
+SeedSeconds seconds_by_seed(const std::vector<Point>& points, Timing worst);
+// The reference's total time over that of the points, each summed over the seeds of which both have
+// a time that is not worse than `worst`. Nothing where there is no such seed.
+std::optional<double> rate(const std::vector<Point>& points, const std::vector<Point>& reference,
+                           Timing worst);
 
 }  // namespace tarflow::analysis

@@ -46,24 +46,8 @@ std::optional<Estimate> distance_over_seeds(const std::vector<Point>& points) {
   return mean_distance(firsts);
 }
 
-using Seconds = std::map<std::optional<double>, double>;  // by seed
-
-// Of those whose times are not worse than `worst`; of a seed that was measured again the mean.
-Seconds seconds_by_seed(const std::vector<Point>& points, Timing worst) {
-  Seconds sums;
-  std::map<std::optional<double>, int> counts;
-  for (const Point& point : points) {
-    const auto seconds = point.number("total_seconds");
-    if (!seconds || *seconds <= 0 || timing_of(point) > worst) continue;
-    sums[point.number("seed")] += *seconds;
-    ++counts[point.number("seed")];
-  }
-  for (auto& [seed, sum] : sums) sum /= counts.at(seed);
-  return sums;
-}
-
 std::optional<double> mean_seconds(const std::vector<Point>& points, Timing worst) {
-  const Seconds seconds = seconds_by_seed(points, worst);
+  const SeedSeconds seconds = seconds_by_seed(points, worst);
   if (seconds.empty()) return std::nullopt;
   double sum = 0;
   for (const auto& [seed, value] : seconds) sum += value;
@@ -138,17 +122,7 @@ std::vector<MeasuredFamily> families_of(const std::vector<Point>& points, bool w
 }  // namespace
 
 std::optional<double> rate(const Measured& measured, const Measured* reference, Timing worst) {
-  if (!reference) return std::nullopt;
-  const Seconds own = seconds_by_seed(measured.points, worst);
-  const Seconds theirs = seconds_by_seed(reference->points, worst);
-  double sum = 0, reference_sum = 0;
-  for (const auto& [seed, seconds] : own) {
-    const auto other = theirs.find(seed);
-    if (other == theirs.end()) continue;
-    sum += seconds;
-    reference_sum += other->second;
-  }
-  return sum > 0 ? std::optional(reference_sum / sum) : std::nullopt;
+  return reference ? rate(measured.points, reference->points, worst) : std::nullopt;
 }
 
 std::optional<double> distance_ratio(const std::vector<Point>& points,
@@ -231,11 +205,16 @@ const Measured* best_sequential(const MeasuredFamily& family) {
   return best;
 }
 
-const Measured* sequential_beside(const MeasuredFamily& family, const Measured& measured) {
-  for (const Measured& other : family.measured) {
-    if (other.sequential && other.cfg == measured.cfg && other.lr == measured.lr) return &other;
+const Measured* sequential_at(const MeasuredFamily& family, std::optional<double> cfg,
+                              std::optional<double> lr) {
+  for (const Measured& measured : family.measured) {
+    if (measured.sequential && measured.cfg == cfg && measured.lr == lr) return &measured;
   }
   return nullptr;
+}
+
+const Measured* sequential_beside(const MeasuredFamily& family, const Measured& measured) {
+  return sequential_at(family, measured.cfg, measured.lr);
 }
 
 std::string smoke_warning(bool smoke) {

@@ -75,6 +75,9 @@ std::vector<MeasuredFamily> evaluated_families(const std::vector<Point>& points)
 // The sequential one of the smallest distance; nullptr where none was measured.
 const Measured* best_sequential(const MeasuredFamily& family);
 
+// For (or another sequential strategy) at these settings; nullptr when it was not measured.
+const Measured* sequential_at(const MeasuredFamily& family, std::optional<double> cfg,
+                              std::optional<double> lr);
 // For (or another sequential strategy) at the same cfg and self_denoising_lr; nullptr when it was
 // not measured.
 const Measured* sequential_beside(const MeasuredFamily& family, const Measured& measured);

@@ -126,15 +126,7 @@ std::string invalid_timing(const SpeedupRow& row) { return invalid_timing(*row.t
 Timing timing_of(const SpeedupRow& row) { return timing_of(*row.timed().front()); }
 
 std::optional<double> rate(const SpeedupRow& row, const SpeedupRow* reference, Timing worst) {
-  if (!reference) return std::nullopt;
-  double own = 0, theirs = 0;
-  for (const Point& point : row.points) {
-    const Point* const other = reference->of_seed(point);
-    if (!rate(point, other, worst)) continue;
-    own += *point.number("total_seconds");
-    theirs += *other->number("total_seconds");
-  }
-  return own > 0 ? std::optional(theirs / own) : std::nullopt;
+  return reference ? rate(row.points, reference->points, worst) : std::nullopt;
 }
 
 bool is_sequential(const Point& point) {

@@ -10,10 +10,6 @@
 
 namespace tarflow::driver {
 
-job::JobFolder folder_of(const job::Plan& plan, const job::Job& job) {
-  return job::JobFolder{plan.jobs_folder() / job.hash};
-}
-
 std::optional<process::LeaseHolder> at_work(const std::filesystem::path& folder) {
   std::optional<process::LeaseHolder> holder = process::read_lease(folder);
   if (holder && process::life_of(*holder) == process::Life::kDead) holder.reset();
@@ -72,10 +68,6 @@ JobState state_on_cluster(const JobStatus& status) {
   }
   return JobState::kInterrupted;
 }
-
-}  // namespace
-
-namespace {
 
 // Which pending jobs make files that others read.
 class Makers {

@@ -31,8 +31,6 @@ struct JobStatus {
 std::vector<JobStatus> job_states(const job::Plan& plan, bool alive,
                                   const slurm::ClusterView& cluster);
 
-job::JobFolder folder_of(const job::Plan& plan, const job::Job& job);
-
 // Who is at work in the folder, as far as can be told.
 std::optional<process::LeaseHolder> at_work(const std::filesystem::path& folder);
 

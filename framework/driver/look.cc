@@ -11,8 +11,6 @@
 namespace tarflow::driver {
 namespace fs = std::filesystem;
 
-void complain(const std::string& text) { std::fputs((text + "\n").c_str(), stderr); }
-
 int print(const std::string& text) {
   fmt::print("{}", text);
   std::fflush(stdout);

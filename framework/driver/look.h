@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "framework/core/complain.h"
 #include "framework/core/experiment.h"
 #include "framework/core/json.h"
 #include "framework/driver/run.h"
@@ -49,8 +50,6 @@ class Look {
   SharedJson smoke_note_;
 };
 
-// A line on stderr.
-void complain(const std::string& text);
 // On stdout, at once. Returns kAllDone.
 int print(const std::string& text);
 

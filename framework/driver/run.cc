@@ -9,6 +9,7 @@
 #include <set>
 
 #include "framework/core/aside.h"
+#include "framework/core/complain.h"
 #include "framework/core/error.h"
 #include "framework/core/file.h"
 #include "framework/driver/job_states.h"
@@ -32,8 +33,6 @@ namespace {
 
 constexpr std::chrono::seconds kCancelPoll{2};  // kind to shared file systems
 constexpr std::chrono::seconds kPageInterval{60};
-
-void complain(const std::string& text) { std::fputs((text + "\n").c_str(), stderr); }
 
 // What a smoke run is and how long it will take.
 void say_smoke(const std::string& banner, const job::Plan& plan, const ExperimentSchemas& schemas,
@@ -150,21 +149,15 @@ Ran run_jobs(const job::Plan& plan, const ExperimentSchemas& schemas, const RunO
   double cost = 0;
   for (const job::Task& task : tasks) cost += task.cost;
   job::Progress progress(stderr, ::isatty(STDERR_FILENO) != 0, tasks.size(), cost);
-  LoopOptions loop_options;
-  loop_options.wait = [&](std::chrono::milliseconds time) { return signals.wait(time); };
-  loop_options.check = [&] { lease.check(); };
-  loop_options.cancelled = process::cancel_asked(plan.folder, kCancelPoll);
-  loop_options.answer = [&](const process::CancelAnswer& answer) {
+  LoopOptions on = loop_options(plan, lease, estimator, page);
+  on.wait = [&](std::chrono::milliseconds time) { return signals.wait(time); };
+  on.cancelled = process::cancel_asked(plan.folder, kCancelPoll);
+  on.answer = [&](const process::CancelAnswer& answer) {
     process::answer_cancel(plan.folder, answer);
   };
-  loop_options.done = [&](const job::Job& job, double seconds) {
-    estimator.learn_result(job, seconds, job::JobFolder{plan.jobs_folder() / job.hash});
-    page.job_ended();
-  };
-  loop_options.page = [&](bool quiet) { return page.look(quiet); };
   local::Runner runner({plan.jobs_folder(), options.programs / "run_job"},
                        local::Pool(local::this_machine()));
-  Loop loop(loop_options, runner, progress);
+  Loop loop(on, runner, progress);
   for (job::Task& task : tasks) loop.add(std::move(task));
   return loop.run();
 }

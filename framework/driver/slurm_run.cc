@@ -8,6 +8,7 @@
 #include <map>
 #include <thread>
 
+#include "framework/core/complain.h"
 #include "framework/core/error.h"
 #include "framework/core/share.h"
 #include "framework/driver/check.h"
@@ -26,8 +27,6 @@ namespace {
 
 constexpr size_t kSaid = 10;                // ended tasks that are spoken of
 constexpr std::chrono::seconds kGone{120};  // what cancelled tasks may take to end
-
-void complain(const std::string& text) { std::fputs((text + "\n").c_str(), stderr); }
 
 void complain_of(const Problem& problem) { complain(problem.str()); }
 
@@ -129,18 +128,14 @@ size_t adopt(const job::Plan& plan, const slurm::Standing& standing,
   return jobs;
 }
 
-LoopOptions loop_options(const job::Plan& plan, const slurm::ClusterProfile& profile,
-                         const process::Lease& lease,
-                         const std::optional<process::HeldSignals>& signals) {
-  LoopOptions loop;
-  loop.wait = [&](std::chrono::milliseconds time) { return signals->wait(time); };
-  loop.check = [&lease] { lease.check(); };
+// What takes jobs back while it waits.
+std::function<std::optional<process::CancelRequest>()> cancelled(
+    const job::Plan& plan, const slurm::ClusterProfile& profile) {
   const auto all = process::cancel_of_all_asked(
       plan.folder, slurm::poll_of(profile),
       "run_sweep --wait is running and would submit these points again: end it (what Slurm has "
       "goes on), then give the same command again");
-  loop.cancelled = [all] { return all() ? std::optional(process::CancelRequest()) : std::nullopt; };
-  return loop;
+  return [all] { return all() ? std::optional(process::CancelRequest()) : std::nullopt; };
 }
 
 // "" where the shell has none of them.
@@ -270,6 +265,18 @@ job::Task task_of(const job::Plan& plan, std::shared_ptr<const job::Job> job,
   return task;
 }
 
+LoopOptions loop_options(const job::Plan& plan, const process::Lease& lease,
+                         job::Estimator& estimator, LivePage& page) {
+  LoopOptions loop;
+  loop.check = [&lease] { lease.check(); };
+  loop.done = [&](const job::Job& job, double seconds) {
+    estimator.learn_result(job, seconds, folder_of(plan, job));
+    page.job_ended();
+  };
+  loop.page = [&page](bool quiet) { return page.look(quiet); };
+  return loop;
+}
+
 SlurmRan run_on_slurm(const job::Plan& plan, const slurm::Standing& standing,
                       const ExperimentSchemas& schemas, const RunOptions& options,
                       const slurm::ClusterProfile& profile, const process::Lease& lease,
@@ -284,12 +291,9 @@ SlurmRan run_on_slurm(const job::Plan& plan, const slurm::Standing& standing,
     slurm.programs = slurm::keep_programs(slurm.programs, fs::absolute(plan.cache()) / "programs");
   }
   std::optional<process::HeldSignals> signals;  // while it waits
-  LoopOptions on = loop_options(plan, profile, lease, signals);
-  on.done = [&](const job::Job& job, double seconds) {
-    estimator.learn_result(job, seconds, job::JobFolder{plan.jobs_folder() / job.hash});
-    page.job_ended();
-  };
-  on.page = [&](bool quiet) { return page.look(quiet); };
+  LoopOptions on = loop_options(plan, lease, estimator, page);
+  on.wait = [&](std::chrono::milliseconds time) { return signals->wait(time); };
+  on.cancelled = cancelled(plan, profile);
   slurm::SlurmDriver driver(slurm);
   const size_t most = standing.held.size() + plan.pending.size();
   job::Progress progress(stderr, ::isatty(STDERR_FILENO) != 0, most, static_cast<double>(most));

@@ -43,6 +43,11 @@ struct SlurmRan {
   size_t jobs = 0;  // that Slurm has or had: those submitted, and those that it had already
 };
 
+// What a loop does on this machine and on a cluster alike: it holds to the lease, learns times, and
+// has the page made. Keeps references.
+LoopOptions loop_options(const job::Plan& plan, const process::Lease& lease,
+                         job::Estimator& estimator, LivePage& page);
+
 // What the loop and the user know of a job.
 job::Task task_of(const job::Plan& plan, std::shared_ptr<const job::Job> job,
                   const ExperimentSchemas& schemas);

@@ -414,7 +414,7 @@ Plan make_plan(sweep::Sweep sweep, const ExperimentSchemas& schemas, const PlanO
   });
   if (options.retry_failed) {
     plan.pending = filtered(plan.pending, [&](const Job& job) {
-      return read_attempts(JobFolder{plan.jobs_folder() / job.hash}.attempts()).failed();
+      return read_attempts(folder_of(plan, job).attempts()).failed();
     });
   }
   if (!plan.sweep.makers.empty())
@@ -424,6 +424,10 @@ Plan make_plan(sweep::Sweep sweep, const ExperimentSchemas& schemas, const PlanO
   leave_kept(plan);
   plan.left_out = open_points(plan, plan.all) - open;
   return plan;
+}
+
+JobFolder folder_of(const Plan& plan, const Job& job) {
+  return JobFolder{plan.jobs_folder() / job.hash};
 }
 
 std::string job_label(const Plan& plan, const Job& job) {

@@ -53,6 +53,8 @@ struct Plan {
 Plan make_plan(sweep::Sweep sweep, const ExperimentSchemas& schemas, const PlanOptions& options,
                JobStore& store, const std::function<void(const std::string&)>& notice);
 
+JobFolder folder_of(const Plan& plan, const Job& job);
+
 // "evaluate model=cifar10 strategy=For cfg=0, 2 points by self_denoising_lr".
 std::string job_label(const Plan& plan, const Job& job);
 

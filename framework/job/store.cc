@@ -1,15 +1,13 @@
 #include "framework/job/store.h"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <ctime>
 #include <set>
 #include <unordered_set>
 
 #include "framework/core/aside.h"
+#include "framework/core/stamp.h"
 #include "framework/record/opened.h"
 #include "framework/record/record.h"
 
@@ -18,21 +16,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int kIndexVersion = 1;
-
-struct Stamp {
-  std::string text;  // "" when there is not a regular file
-  bool settled = false;
-};
-
-Stamp stamp_of(const fs::path& file) {
-  struct stat status {};
-  if (::stat(file.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return {"", true};
-  const time_t newest = std::max(status.st_mtim.tv_sec, status.st_ctim.tv_sec);
-  return {fmt::format("{} {}.{} {}.{} {}", status.st_size, status.st_mtim.tv_sec,
-                      status.st_mtim.tv_nsec, status.st_ctim.tv_sec, status.st_ctim.tv_nsec,
-                      status.st_ino),
-          std::abs(std::time(nullptr) - newest) > kSettledSeconds};
-}
 
 // Whether it tells which points it has.
 bool names_points(const Job& job) {
@@ -123,7 +106,7 @@ void JobStore::save() const {
 // Of an undamaged file. Throws Error, NotRead where the file's state is the reason.
 const JobStore::Known* JobStore::read(const JobFolder& folder, const fs::path& result) {
   const std::string name = folder.path.filename().string();
-  const Stamp written = stamp_of(result), job = stamp_of(folder.job());
+  const FileStamp written = file_stamp(result), job = file_stamp(folder.job());
   const auto found = known_.find(name);
   if (found != known_.end() && !written.text.empty() && found->second.job == job.text &&
       found->second.result == written.text) {
@@ -143,9 +126,9 @@ const JobStore::Known* JobStore::read(const JobFolder& folder, const fs::path& r
 
 Result JobStore::find(const JobFolder& folder) const {
   const auto found = known_.find(folder.path.filename().string());
-  const std::string written = found == known_.end() ? "" : stamp_of(folder.result()).text;
+  const std::string written = found == known_.end() ? "" : file_stamp(folder.result()).text;
   if (!written.empty() && found->second.result == written &&
-      found->second.job == stamp_of(folder.job()).text) {
+      found->second.job == file_stamp(folder.job()).text) {
     return {Result::State::kDone};
   }
   return find_result(folder);

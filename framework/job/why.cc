@@ -260,7 +260,7 @@ Why WhyRun::of_point(const Job& job, const JobPoint& point, const Attempts& atte
 }
 
 std::vector<Why> WhyRun::of(const Job& job) {
-  const Attempts attempts = read_attempts(JobFolder{plan_.jobs_folder() / job.hash}.attempts());
+  const Attempts attempts = read_attempts(folder_of(plan_, job).attempts());
   std::vector<Why> whys;
   for (const JobPoint& point : job.points) {
     Why why = of_point(job, point, attempts);

@@ -85,8 +85,7 @@ std::string fingerprint_of(const std::string& sweep_name, const MergeOptions& op
   Fingerprint fingerprint(sweep_name, options);
   for (const JobFile& job : job_files) {
     try {
-      fingerprint.add(job.sha256.empty() ? content_sha256(job.file) : job.sha256,
-                      sorted_ids(job.points));
+      fingerprint.add(sha256_of(job), sorted_ids(job.points));
     } catch (const Error& failure) {
       problems.insert(problems.end(), failure.problems().begin(), failure.problems().end());
     }
@@ -165,8 +164,7 @@ bool links_lead_to(const std::vector<JobFile>& job_files, const fs::path& record
       std::map<std::string, std::string> sha256;  // by the name that links use
       for (const JobFile& job : job_files) {
         try {
-          sha256[link_file(record, job.file)] =
-              job.sha256.empty() ? content_sha256(job.file) : job.sha256;
+          sha256[link_file(record, job.file)] = sha256_of(job);
         } catch (const Error&) {  // no link can lead to it
         }
       }
@@ -303,9 +301,8 @@ bool changed_in_place(const Merge& merge, const LastMerge& last) {
   }
 }
 
-// Whether so few of the jobs' files changed that most can be taken from the last file. Those that
-// did not change are not read then.
-// Nothing where the last file tells of itself in a way that is not understood.
+// What jobs' files that did not change can be taken from, so that they are not read. Nothing where
+// there are few jobs, and where the last file tells of itself in a way that is not understood.
 std::unique_ptr<const LastMerge> last_merge(const fs::path& file, const std::string& sha256,
                                             const std::vector<JobFile>& job_files,
                                             const MergeOptions& options) {

@@ -64,8 +64,7 @@ Source known_source(const JobFile& job, const Origin& origin, const LastMerge& l
 // Where the sweep's file holds the job of this content with all of its rows.
 const Origin* origin_of(const JobFile& job, const LastMerge* last) {
   if (!last) return nullptr;
-  const std::string sha256 = job.sha256.empty() ? content_sha256(job.file) : job.sha256;
-  const auto found = last->by_sha256.find(sha256);
+  const auto found = last->by_sha256.find(sha256_of(job));
   return found == last->by_sha256.end() ? nullptr : found->second;
 }
 
@@ -79,6 +78,10 @@ std::vector<Column> columns_of(const std::vector<Source>& sources) {
 }
 
 }  // namespace
+
+std::string sha256_of(const JobFile& job) {
+  return job.sha256.empty() ? content_sha256(job.file) : job.sha256;
+}
 
 std::vector<std::string> sorted_ids(std::vector<std::string> ids) {
   std::sort(ids.begin(), ids.end());

@@ -54,6 +54,9 @@ struct LastMerge {
 std::unique_ptr<const LastMerge> read_last_merge(const std::filesystem::path& file,
                                                  const std::string& sha256);
 
+// Of the content of the job's file, as it is known or as its envelope says. Throws Error.
+std::string sha256_of(const JobFile& job);
+
 std::vector<std::string> sorted_ids(std::vector<std::string> ids);
 
 // Those that can be read; what is wrong with the others goes to `problems`. What `last` holds

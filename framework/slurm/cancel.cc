@@ -7,6 +7,7 @@
 #include <map>
 #include <thread>
 
+#include "framework/core/complain.h"
 #include "framework/core/error.h"
 #include "framework/job/job_folder.h"
 #include "framework/job/plan.h"
@@ -21,8 +22,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::chrono::seconds kGone{120};  // what cancelled tasks may take to end
-
-void complain(const std::string& text) { std::fputs((text + "\n").c_str(), stderr); }
 
 // The unfinished points of a task.
 struct TaskPoints {

@@ -60,6 +60,15 @@ class AnswerTest : public ::testing::Test {
     }
   }
 
+  // A point of evaluate of this seed.
+  void add_seed(const std::string& id, const std::string& strategy, int64_t seed, double seconds,
+                float value = 1) {
+    record::Row row = testing::evaluate_row(
+        id, "", strategy, strategy == "For" ? kSequential : "block 2: gs", seconds);
+    row["seed"] = seed;
+    add(row, value);
+  }
+
   // What `analyze --short` prints.
   std::string answer() {
     EXPECT_TRUE(record::merge(folder_ / "demo.h5", "demo", jobs_).problems.empty());
@@ -94,19 +103,11 @@ TEST_F(AnswerTest, IsOneTableAndWhereTheRestIs) {
 // Images are compared with those of For with the same seed, whatever else the record holds. Nothing
 // is compared of seed 2, which has no For.
 TEST_F(AnswerTest, TheDeviationIsAMeanOverTheSeedsOfBothAlsoBesideSample) {
-  const auto evaluate = [&](const std::string& id, const char* strategy, int64_t seed,
-                            float value) {
-    const bool sequential = std::string(strategy) == "For";
-    record::Row row = testing::evaluate_row(
-        id, "", strategy, sequential ? kSequential : "block 2: gs", sequential ? 4 : 2);
-    row["seed"] = seed;
-    add(row, value);
-  };
-  evaluate("a0", "For", 0, 1);
-  evaluate("a1", "For", 1, 2);
-  evaluate("b0", "[2-8-1-4]", 0, 0.75f);  // a quarter from For's
-  evaluate("b1", "[2-8-1-4]", 1, 1);      // half from For's
-  evaluate("b2", "[2-8-1-4]", 2, 9);
+  add_seed("a0", "For", 0, 4, 1);
+  add_seed("a1", "For", 1, 4, 2);
+  add_seed("b0", "[2-8-1-4]", 0, 2, 0.75f);  // a quarter from For's
+  add_seed("b1", "[2-8-1-4]", 1, 2, 1);      // half from For's
+  add_seed("b2", "[2-8-1-4]", 2, 2, 9);
   record::Row look = testing::evaluate_row("c0", "", "For", kSequential, 4);
   look["experiment"] = std::string("sample");
   add(look, 5);
@@ -159,17 +160,9 @@ TEST_F(AnswerTest, WhatWasFoundIsToldInWholeBesideManyStrategies) {
 }
 
 TEST_F(AnswerTest, RowsOfDifferentSeedsSayTheirs) {
-  const auto evaluate = [&](const std::string& id, const char* strategy, int64_t seed,
-                            double seconds) {
-    const bool sequential = std::string(strategy) == "For";
-    record::Row row =
-        testing::evaluate_row(id, "", strategy, sequential ? kSequential : "block 2: gs", seconds);
-    row["seed"] = seed;
-    add(row, 1);
-  };
-  evaluate("a0", "For", 0, 4);
-  evaluate("b0", "[2-8-1-4]", 0, 2);
-  evaluate("b1", "[2-8-1-4]", 1, 8);
+  add_seed("a0", "For", 0, 4);
+  add_seed("b0", "[2-8-1-4]", 0, 2);
+  add_seed("b1", "[2-8-1-4]", 1, 8);
   const std::string text = answer();
   EXPECT_THAT(text, HasSubstr("seed 0 only"));
   EXPECT_THAT(text, HasSubstr("seeds 0, 1 only"));

@@ -70,9 +70,9 @@ TEST(Timing, ARateOfIndicativeTimesHasToBeAskedFor) {
   record::Row valid = testing::evaluate_row("b", "j1", "[1-8-4-4]", "x", 4);
   const Made made({disturbed("a", 10, 0.34), valid});
   const Point &reference = made.points[0], &point = made.points[1];
-  EXPECT_FALSE(rate(point, &reference).has_value());
-  EXPECT_THAT(rate(point, &reference, Timing::kIndicative), Optional(DoubleEq(2.5)));
-  EXPECT_FALSE(rate(point, nullptr, Timing::kIndicative).has_value());
+  EXPECT_FALSE(rate({point}, {reference}, Timing::kValid).has_value());
+  EXPECT_THAT(rate({point}, {reference}, Timing::kIndicative), Optional(DoubleEq(2.5)));
+  EXPECT_FALSE(rate({point}, {}, Timing::kIndicative).has_value());
 }
 
 TEST(Timing, TheCommandThatMeasuresAgainNamesTheSweepFile) {

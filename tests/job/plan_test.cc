@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "framework/core/error.h"
+#include "tests/job/models.h"
 #include "tests/support/house.h"
 
 namespace tarflow::job {
@@ -36,12 +37,7 @@ struct Bench {
     write_file(folder / "model.pth", "weights");
     write_file(folder / "extractor.pt", "features");
     sweep.name = "demo";
-    sweep::Model model;
-    model.name = "cifar10";
-    model.checkpoint = folder / "model.pth";
-    model.present = true;
-    model.shape = {32, 4, 128, 8, 2, 10, 0.05};
-    sweep.models["cifar10"] = model;
+    sweep.models["cifar10"] = present_model("cifar10", folder / "model.pth");
   }
 
   void add(double cfg, double lr, const Json& more = Json::object()) {

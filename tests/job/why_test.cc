@@ -5,6 +5,7 @@
 
 #include "framework/core/file.h"
 #include "framework/sweep/identity.h"
+#include "tests/job/models.h"
 #include "tests/support/house.h"
 
 namespace tarflow::job {
@@ -26,12 +27,7 @@ struct Bench {
     write_file(folder / "model.pth", "weights");
     write_file(folder / "reference", "images");
     sweep.name = "demo";
-    sweep::Model model;
-    model.name = "small";
-    model.checkpoint = folder / "model.pth";
-    model.present = true;
-    model.shape = {32, 4, 128, 8, 2, 10, 0.05};
-    sweep.models["small"] = model;
+    sweep.models["small"] = present_model("small", folder / "model.pth");
   }
 
   sweep::Sweep sweep_of(const std::vector<Json>& points) {
