@@ -114,10 +114,13 @@ void add_blocks(JobContext& context, const Tuning& tuning) {
   context.add("tune/predicted_seconds", {}, array_values(result.predicted_block_seconds));
   context.add("tune/measured_seconds", {}, array_values(result.block_seconds));
   context.add("tune/deviation", {}, array_values(result.block_deviations));
-  const double squares = result.predicted_deviation * result.predicted_deviation;
+  context.add("tune/rounding", {},
+              by_block(tuning, [&](size_t b) { return tuning.blocks[b].rounding; }));
+  const double whole = result.predicted_deviation * result.predicted_deviation;
   context.add("tune/error_share", {}, by_block(tuning, [&](size_t b) {
-                const double own = result.block_deviations[b];
-                return squares > 0 ? own * own / squares : 0.0;
+                const double own = result.block_deviations[b], rounding = tuning.blocks[b].rounding;
+                const double square = std::max(0.0, own * own - rounding * rounding);
+                return whole > 0 ? square / whole : 0.0;
               }));
   std::vector<std::string> methods;
   for (size_t b = 0; b < tuning.blocks.size(); ++b)
@@ -295,8 +298,12 @@ std::vector<ArrayInfo> arrays() {
       array("tune/measured_seconds", kBlock, "s", "the same within the whole strategy"),
       array("tune/deviation", kBlock, "",
             "of the final images where this block alone is not sequential"),
+      array("tune/rounding", kBlock, "",
+            "deviation of the final images where the block's input changes by less than the "
+            "compute type resolves"),
       array("tune/error_share", kBlock, "",
-            "square of the block's deviation over the sum of squares"),
+            "what the block's method adds to the square of the predicted deviation, as a share; "
+            "the rest is rounding"),
       {"tune/method", ElementType::kString, {kBlock}, "", "the method chosen", true},
       {"tune/trials/block", ElementType::kInt64, {kTrial}, "", "the block", true},
       {"tune/trials/method", ElementType::kString, {kTrial}, "", "the method", true},
@@ -312,7 +319,7 @@ std::vector<ArrayInfo> arrays() {
       array("tune/rounds/predicted_seconds", kRound, "s", "a batch, from the trials"),
       array("tune/rounds/measured_seconds", kRound, "s", "a batch"),
       array("tune/rounds/predicted_deviation", kRound, "",
-            "root of the sum of squares of the blocks' deviations"),
+            "rounding once, and of each block what it deviates beyond rounding, by squares"),
       array("tune/rounds/linear_deviation", kRound, "", "sum of the blocks' deviations"),
       array("tune/rounds/measured_deviation", kRound, "", "as measured"),
       array("tune/rounds/distance_rise", kRound, "",

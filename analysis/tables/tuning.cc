@@ -15,7 +15,8 @@ namespace {
 // What one point recorded, a value a block in checkpoint order.
 struct Blocks {
   std::vector<std::string> methods;
-  std::vector<double> crm, sequential, predicted, measured, deviation, share, amplification;
+  std::vector<double> crm, sequential, predicted, measured, deviation, rounding, share,
+      amplification;
 };
 
 // Throws Error for an array that is not there or has another length.
@@ -25,6 +26,12 @@ std::vector<double> numbers(const Point& point, const char* name, size_t blocks)
   if (values.size() != blocks)
     throw Error(fmt::format("point {}: tune/{} has no {} values", point.id(), name, blocks));
   return values;
+}
+
+// Records of older programs have no rounding: it was counted in each block then.
+std::vector<double> rounding_of(const Point& point, size_t blocks) {
+  return point.array("tune/rounding") ? numbers(point, "rounding", blocks)
+                                      : std::vector<double>(blocks, NAN);
 }
 
 Blocks blocks_of(const Point& point) {
@@ -38,6 +45,7 @@ Blocks blocks_of(const Point& point) {
           numbers(point, "predicted_seconds", count),
           numbers(point, "measured_seconds", count),
           numbers(point, "deviation", count),
+          rounding_of(point, count),
           numbers(point, "error_share", count),
           numbers(point, "amplification", count)};
 }
@@ -60,6 +68,7 @@ std::vector<Cell> total_row(const Point& point, const std::string& title, int de
           number_cell(point.number("predicted_seconds"), decimals),
           number_cell(point.number("measured_seconds"), decimals),
           deviation_cell(point.number("predicted_deviation")),
+          {},
           {},
           {}};
 }
@@ -93,9 +102,9 @@ Table table_of(const Point& point, const std::string& model) {
                   point.text("device"), point.text("compute"), setting_text(point, "batch"),
                   setting_text(point, "cfg"), setting_text(point, "deviation"));
   table.introduction = "Strategy in YAML: " + point.text("strategy_yaml");
-  table.columns = {{"block"},        {"method", Align::kLeft}, {"CRM %"},     {"For s"},
-                   {"predicted s"},  {"measured s"},           {"deviation"}, {"error %"},
-                   {"per tolerance"}};
+  table.columns = {{"block"},       {"method", Align::kLeft}, {"CRM %"},     {"For s"},
+                   {"predicted s"}, {"measured s"},           {"deviation"}, {"rounding"},
+                   {"error %"},     {"per tolerance"}};
   std::vector<std::optional<double>> seconds;
   for (const double value : blocks.predicted) seconds.emplace_back(value);
   const int decimals = decimals_for(seconds);
@@ -107,6 +116,7 @@ Table table_of(const Point& point, const std::string& model) {
                           number_cell(finite(blocks.predicted[b]), decimals),
                           number_cell(finite(blocks.measured[b]), decimals),
                           deviation_cell(finite(blocks.deviation[b])),
+                          deviation_cell(finite(blocks.rounding[b])),
                           number_cell(100 * blocks.share[b], 1),
                           number_cell(finite(blocks.amplification[b]), 2)});
   }
@@ -118,10 +128,11 @@ Table table_of(const Point& point, const std::string& model) {
                   deviation_text(point.number("predicted_deviation").value_or(NAN))),
       "s: of a batch, sequential (For), by the method as predicted from its trial, and within the "
       "whole strategy. deviation: of the final images where this block alone is not sequential, "
-      "the "
-      "median over images of the rms difference over the rms of all; their squares are summed. "
-      "error: the block's share of that sum. per tolerance: deviation per unit of tolerance of the "
-      "block's windows.",
+      "the median over images of the rms difference over the rms of all. rounding: the same where "
+      "the block's input alone changes, by less than the compute type resolves; it counts once, "
+      "for the first block that is not sequential. error: what the block adds beyond rounding to "
+      "the square of the predicted deviation. per tolerance: deviation per unit of tolerance of "
+      "the block's windows.",
       fmt::format(
           "{} methods tried, {} strategies measured, in {:.3g} s. The strategy is also in {}.",
           setting_text(point, "trials"), setting_text(point, "rounds"),

@@ -19,8 +19,9 @@ namespace {
 constexpr size_t kFollowed = 5;  // trials of a block, at most, that are sampled to the end
 constexpr size_t kRounds = 5;    // choices that are measured, at most
 // After a measured deviation above the stated one the budget shrinks in proportion and by this;
-// after one far below it grows once, by `kMostGrowth` at most.
-constexpr double kMargin = 0.95, kFarBelow = 0.7, kMostGrowth = 1.5;
+// after one far below it grows once, by `kMostGrowth` at most. One more measurement costs far less
+// than the trials, so that "far" need not be far.
+constexpr double kMargin = 0.95, kFarBelow = 0.9, kMostGrowth = 1.5;
 
 // Whether the CRM is above the mean of K blocks: such a block gets the long list.
 bool is_above_mean(double crm_percent, size_t blocks) {
@@ -73,7 +74,7 @@ class Tuner {
     std::vector<double> seconds;
     state_.states = trials_.sequential(seconds);
     const std::vector<double> crm = trials_.crm_percent();
-    for (size_t b = 0; b < seconds.size(); ++b) blocks().push_back({crm[b], seconds[b], {}});
+    for (size_t b = 0; b < seconds.size(); ++b) blocks().push_back({crm[b], seconds[b], 0, {}});
     state_.next_block = model_.shape.blocks - 1;
     state_.exact = trials_.probes_before(state_.next_block);
     state_.followed = state_.exact.slice(0, 0, 0);
@@ -81,6 +82,8 @@ class Tuner {
 
   void try_methods(int block) {
     BlockTrials& own = blocks()[static_cast<size_t>(block)];
+    state_.followed = at::cat({state_.followed, trials_.rounded_otherwise(block, state_.exact)});
+    state_.rows.emplace_back(block, kRounding);
     follow(block);
     std::vector<at::Tensor> outputs;
     const SearchSpace space{model_.shape.tokens(),
@@ -156,45 +159,61 @@ class Tuner {
     for (size_t i = 0; i < state_.rows.size(); ++i) {
       const auto [block, trial] = state_.rows[i];
       const int64_t first = static_cast<int64_t>(i) * trials_.probes();
-      blocks()[static_cast<size_t>(block)].trials[static_cast<size_t>(trial)].deviation =
-          trials_.deviation(state_.followed.slice(0, first, first + trials_.probes()),
-                            state_.exact);
+      const double deviation = trials_.deviation(
+          state_.followed.slice(0, first, first + trials_.probes()), state_.exact);
+      BlockTrials& own = blocks()[static_cast<size_t>(block)];
+      if (trial != kRounding) {
+        own.trials[static_cast<size_t>(trial)].deviation = deviation;
+      } else if (std::isfinite(deviation)) {
+        own.rounding = deviation;
+      }
     }
+    say_rounding();
+  }
+
+  void say_rounding() {
+    double most = 0;
+    for (const BlockTrials& block : blocks()) most = std::max(most, block.rounding);
+    if (most < kMargin / 100 * request_.deviation) return;  // far from what was asked for
+    observer_.say(fmt::format("rounding in {} alone changes the images by {:.2g}{}",
+                              to_string(model_.compute), most,
+                              most > request_.deviation && request_.most_rise <= 0
+                                  ? ", more than the deviation asked for: blocks that amplify it "
+                                    "stay sequential"
+                                  : ""));
   }
 
   // The fastest choice whose predicted deviation is within `budget`.
   Round chosen_for(double budget) {
-    std::vector<std::vector<Option>> options;
-    std::vector<std::vector<const Trial*>> methods;  // nullptr: sequential
+    std::vector<BlockMethods> methods;
+    std::vector<std::vector<const Trial*>> trials;  // nullptr: sequential
     for (const BlockTrials& block : blocks()) {
-      options.push_back({{block.sequential_seconds, 0}});
-      methods.push_back({nullptr});
+      methods.push_back({block.rounding, {{block.sequential_seconds, 0}}});
+      trials.push_back({nullptr});
       for (const Trial& trial : block.trials) {
         if (!std::isfinite(trial.deviation)) continue;
-        options.back().push_back({trial.seconds, trial.deviation * trial.deviation});
-        methods.back().push_back(&trial);
+        methods.back().methods.push_back({trial.seconds, trial.deviation});
+        trials.back().push_back(&trial);
       }
     }
-    const std::vector<size_t> picked = fastest_within(options, budget * budget);
+    const MethodChoice choice = fastest_of_deviation(methods, budget);
     Round round;
     round.budget = budget;
     round.strategy.name = request_.most_rise > 0
                               ? fmt::format("tuned FD {:+g} %", 100 * request_.most_rise)
                               : fmt::format("tuned {}", request_.deviation);
-    round.strategy.blocks.resize(picked.size());
-    double squares = 0;
-    for (size_t b = 0; b < picked.size(); ++b) {
-      const Option& option = options[b][picked[b]];
-      const Trial* const trial = methods[b][picked[b]];
-      const double deviation = trial ? trial->deviation : 0;
-      if (trial) round.strategy.blocks[picked.size() - 1 - b] = trial->plan;
+    const size_t count = methods.size();
+    round.strategy.blocks.resize(count);
+    for (size_t b = 0; b < count; ++b) {
+      const Option& option = methods[b].methods[choice.methods[b]];
+      if (const Trial* const trial = trials[b][choice.methods[b]])
+        round.strategy.blocks[count - 1 - b] = trial->plan;
       round.predicted_block_seconds.push_back(option.seconds);
-      round.block_deviations.push_back(deviation);
+      round.block_deviations.push_back(option.error);
       round.predicted_seconds += option.seconds;
-      round.linear_deviation += deviation;
-      squares += option.error;
+      round.linear_deviation += option.error;
     }
-    round.predicted_deviation = std::sqrt(squares);
+    round.predicted_deviation = choice.deviation;
     return round;
   }
 
@@ -245,7 +264,7 @@ class Tuner {
           best = tuning.rounds.size() - 1;
         if (i > 0 && !(grows_again() && part < kFarBelow)) break;
         if (part > kFarBelow) break;
-        budget *= std::min(kMostGrowth, 1 / (part + 1e-12));
+        budget *= std::min(kMostGrowth, kMargin / (part + 1e-12));
       } else if (best) {
         break;
       } else {

@@ -90,6 +90,7 @@ Json to_json(const Tuning& tuning) {
     for (const Trial& trial : block.trials) trials.push_back(json_of(trial));
     blocks.push_back({{"crm_percent", block.crm_percent},
                       {"sequential_seconds", block.sequential_seconds},
+                      {"rounding", block.rounding},
                       {"trials", std::move(trials)}});
   }
   for (const Round& round : tuning.rounds) rounds.push_back(json_of(round));
@@ -109,8 +110,10 @@ Tuning tuning_from_json(const Json& json) {
     tuning.images = json.at("images").get<int64_t>();
     tuning.probes = json.at("probes").get<int64_t>();
     for (const Json& block : json.at("blocks")) {
-      BlockTrials trials{
-          block.at("crm_percent").get<double>(), block.at("sequential_seconds").get<double>(), {}};
+      BlockTrials trials{block.at("crm_percent").get<double>(),
+                         block.at("sequential_seconds").get<double>(),
+                         block.at("rounding").get<double>(),
+                         {}};
       for (const Json& trial : block.at("trials")) trials.trials.push_back(trial_from(trial));
       tuning.blocks.push_back(std::move(trials));
     }

@@ -207,6 +207,17 @@ double TuningTrials::deviation(const at::Tensor& rows, const at::Tensor& exact) 
   return median({first, first + each.numel()});
 }
 
+at::Tensor TuningTrials::rounded_otherwise(int block, const at::Tensor& probes) const {
+  // A part of the spacing of numbers: enough that some values round to a neighbour, too little to
+  // matter itself. States are float32, so that less than their own spacing would change nothing.
+  constexpr double kPart = 1.0 / 32, kFloat32 = 0x1p-23, kBFloat16 = 0x1p-8;
+  const double relative = model_.compute == ComputeType::kBFloat16 ? kBFloat16 * kPart : kFloat32;
+  const at::Tensor noise =
+      normal_noise(kTuningSeed + 1 + static_cast<uint64_t>(block), 0, probes.size(0),
+                   probes.size(1), probes.size(2), at::Device(at::kCPU));
+  return probes * (1 + relative * noise);
+}
+
 at::Tensor TuningTrials::followed(int block, const at::Tensor& rows) {
   std::vector<at::Tensor> parts;
   for (int64_t first = 0; first < rows.size(0); first += batch_) {

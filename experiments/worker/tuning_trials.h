@@ -41,6 +41,8 @@ class TuningTrials {
 
   // Nothing where a method does not fit into memory.
   std::optional<Tried> tried(int block, const BlockPlan& plan);
+  // The probes' states before a block, changed at random by less than the compute type resolves.
+  at::Tensor rounded_otherwise(int block, const at::Tensor& probes) const;
   // The block's output for a probe's state before it; rows (n probes, T, D), sequential.
   at::Tensor followed(int block, const at::Tensor& rows);
   // The state of the probes after the block, or before it.

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
+#include <utility>
 
 #include "framework/core/error.h"
 
@@ -46,7 +48,81 @@ void require_usable(const std::vector<std::vector<Option>>& blocks, double budge
   }
 }
 
+// The square of what a method deviates beyond rounding.
+double own_square(const BlockMethods& block, double deviation) {
+  return std::max(0.0, deviation * deviation - block.rounding * block.rounding);
+}
+
+// Options of the blocks, errors squared: those above `first` sequential, `first` itself not, so
+// that its options are methods 1, 2 ...
+std::vector<std::vector<Option>> options_from(const std::vector<BlockMethods>& blocks,
+                                              size_t first) {
+  std::vector<std::vector<Option>> options(blocks.size());
+  for (size_t b = 0; b < blocks.size(); ++b) {
+    if (b != first) options[b].push_back({blocks[b].methods[0].seconds, 0});
+    for (size_t m = 1; b <= first && m < blocks[b].methods.size(); ++m) {
+      const Option& method = blocks[b].methods[m];
+      options[b].push_back({method.seconds, own_square(blocks[b], method.error)});
+    }
+  }
+  return options;
+}
+
+// The fastest methods of all blocks where `first` is the first that is not sequential; nothing
+// where its methods all deviate too much.
+std::optional<std::vector<size_t>> fastest_from(const std::vector<BlockMethods>& blocks,
+                                                size_t first, double deviation) {
+  const double rounding = blocks[first].rounding;
+  const double budget = deviation * deviation - rounding * rounding;
+  const auto options = options_from(blocks, first);
+  const bool any = std::any_of(options[first].begin(), options[first].end(),
+                               [&](const Option& option) { return option.error <= budget; });
+  if (rounding > deviation || !any) return std::nullopt;
+  std::vector<size_t> methods = fastest_within(options, budget);
+  ++methods[first];
+  return methods;
+}
+
+double seconds_of(const std::vector<BlockMethods>& blocks, const std::vector<size_t>& methods) {
+  double seconds = 0;
+  for (size_t b = 0; b < blocks.size(); ++b) seconds += blocks[b].methods[methods[b]].seconds;
+  return seconds;
+}
+
 }  // namespace
+
+double predicted_deviation(const std::vector<BlockMethods>& blocks,
+                           const std::vector<size_t>& methods) {
+  double squares = 0, rounding = 0;
+  for (size_t b = 0; b < blocks.size(); ++b) {
+    if (methods.at(b) == 0) continue;
+    squares += own_square(blocks[b], blocks[b].methods.at(methods[b]).error);
+    rounding = blocks[b].rounding;  // of the last such block, which is sampled first
+  }
+  return std::sqrt(squares + rounding * rounding);
+}
+
+MethodChoice fastest_of_deviation(const std::vector<BlockMethods>& blocks, double deviation) {
+  std::vector<std::vector<Option>> all;
+  for (const BlockMethods& block : blocks) {
+    all.push_back(block.methods);
+    if (!(std::isfinite(block.rounding) && block.rounding >= 0))
+      throw Error(fmt::format("a block rounds by {}", block.rounding));
+  }
+  require_usable(all, deviation);
+  MethodChoice best{std::vector<size_t>(blocks.size(), 0), 0};  // sequential
+  double best_seconds = seconds_of(blocks, best.methods);
+  for (size_t first = 0; first < blocks.size(); ++first) {
+    const auto methods = fastest_from(blocks, first, deviation);
+    if (!methods) continue;
+    const MethodChoice choice{*methods, predicted_deviation(blocks, *methods)};
+    const double seconds = seconds_of(blocks, choice.methods);
+    if (std::pair(seconds, choice.deviation) >= std::pair(best_seconds, best.deviation)) continue;
+    best = choice;
+    best_seconds = seconds;
+  }
+  return best;
+}
 
 std::vector<size_t> fastest_within(const std::vector<std::vector<Option>>& blocks, double budget) {
   require_usable(blocks, budget);

@@ -6,7 +6,7 @@
 namespace tarflow {
 
 // Raised when a tuning measures or chooses in another way.
-inline constexpr int kTuningVersion = 1;
+inline constexpr int kTuningVersion = 2;
 
 // In the folder `cache` of a sweep's results: tuning-HASH.h5. The attribute `identity` of the root
 // is a map with "version", "checkpoint" (SHA-256), "compute", "device" (its model), "threads" (0 on

@@ -51,6 +51,7 @@ record::JobRecord tune_job() {
   add("predicted_seconds", {1, 2});
   add("measured_seconds", {0.5, 2});
   add("deviation", {0.02, 0});
+  add("rounding", {0.011, 0.012});
   add("error_share", {1, 0});
   add("amplification", {0.75, NAN});
   record::Array methods;
@@ -71,8 +72,8 @@ TEST(TuningTables, ShowEachBlockAndTheStrategy) {
   EXPECT_THAT(text, HasSubstr("Tuning: demo, a CPU, float32, 4 images at once, cfg 1, deviation "
                               "0.03"));
   EXPECT_THAT(text, HasSubstr("Strategy in YAML: {label: "));
-  EXPECT_THAT(text, HasSubstr("| 1 | sequential | 80.0 | 2.00 | 2.00 | 2.00 | 0 | 0.0 | — |"));
-  EXPECT_THAT(text, HasSubstr("| 0 | window 8 | 20.0 | 2.00 | 1.00 | 0.50 |"));
+  EXPECT_THAT(text, HasSubstr("| 1 | sequential | 80.0 | 2.00 | 2.00 | 2.00 | 0 | 0.0120 | 0.0 | — |"));
+  EXPECT_THAT(text, HasSubstr("| 0 | window 8 | 20.0 | 2.00 | 1.00 | 0.50 | 0.0200 | 0.0110 |"));
   EXPECT_THAT(text, HasSubstr("The predicted time is +20.0 % from the measured one"));
   EXPECT_THAT(text, AllOf(HasSubstr("7 methods tried, 2 strategies measured, in 60 s"),
                           HasSubstr("s/jobs/j/strategy.yaml")));

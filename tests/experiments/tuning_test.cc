@@ -86,6 +86,20 @@ TEST_F(Tunings, GiveAStrategyWithinTheDeviation) {
   EXPECT_THAT(read_file(file), HasSubstr("blocks:\n"));
 }
 
+TEST_F(Tunings, MeasureWhatRoundingDoes) {
+  const auto most = [&](const std::string& compute_type) {
+    const record::SweepRecord sweep =
+        run("  - tune: {batch: 4, cfg: 1, deviation: 0.5, compute_type: " + compute_type + "}\n");
+    const std::vector<double> rounding = doubles(sweep.jobs.begin()->second, "tune/rounding");
+    EXPECT_EQ(rounding.size(), 2u);
+    return *std::max_element(rounding.begin(), rounding.end());
+  };
+  const double exact = most("float32"), rounded = most("bfloat16");
+  EXPECT_LT(exact, 1e-4);
+  EXPECT_GT(rounded, 20 * exact);
+  EXPECT_LT(rounded, 0.5);
+}
+
 TEST_F(Tunings, ServeAutoAndAreMadeOnce) {
   const std::string jobs = evaluate_ + "grid: {strategy: [For, auto], seed: [0, 1]}}\n" + tune_ +
                            "0.03}\n  - sample: {num_images: 4, chunk: 4, cfg: 1, compute_type: "
@@ -190,8 +204,9 @@ class RiseTunings : public Tunings {
   }
 
   std::string tune(const std::string& rise) const {
-    return tune_ + "0.1, distance_images: 24, extractor: mean.pt, reference: " +
-           asset("cifar10").string() + ", fd_rise: " + rise + "}\n";
+    return tune_ +
+           "0.1, distance_images: 24, extractor: mean.pt, reference: " + asset("cifar10").string() +
+           ", fd_rise: " + rise + "}\n";
   }
 };
 
