@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -205,8 +206,10 @@ std::vector<std::filesystem::path> markdown_files(const std::vector<std::filesys
 int regenerate_documents(Arguments arguments, std::ostream& out, std::ostream& err) {
   if (arguments.options.published.empty()) arguments.options.published = installed_published_file();
   int status = 0;
+  std::map<std::filesystem::path, std::string> figures;  // of all documents
   for (const std::filesystem::path& file : markdown_files(arguments.documents)) {
     const Regenerated made = regenerate(file, arguments.options.published);
+    for (const auto& [figure, content] : made.figures) add_figure(figures, figure, content, file);
     for (const std::string& absent : made.absent) {
       err << "analyze: " << file.string() << ": " << absent << " is absent; its tables are kept\n";
     }
@@ -233,7 +236,8 @@ void add_regenerate(CLI::App& app, Arguments& arguments) {
   CLI::App* regenerate = app.add_subcommand(
       "regenerate",
       "rewrite tables and figures of documents from the records that they name: in Markdown, "
-      "between <!-- analyze FILE.h5 --> or <!-- analyze FILE.h5 plots --> and <!-- /analyze -->");
+      "between <!-- analyze FILE.h5 -->, <!-- analyze FILE.h5 plots --> or <!-- analyze FILE.h5 "
+      "pictures --> and <!-- /analyze -->");
   regenerate->add_option("documents", arguments.documents, "Markdown files, or folders of them")
       ->check(CLI::ExistingPath)
       ->capture_default_str();

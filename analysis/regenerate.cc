@@ -1,6 +1,7 @@
 #include "analysis/regenerate.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <stdlib.h>
 
 #include <optional>
@@ -19,14 +20,14 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::string_view kOpen = "<!-- analyze ", kClose = "<!-- /analyze -->", kEnd = " -->",
-                           kPlots = " plots";
+                           kPlots = " plots", kPictures = " pictures";
 
 // What a mark asks for.
 struct Wanted {
   std::string file;   // as written
   std::string words;  // alternatives, parted by " | "; "" takes all tables
   size_t line = 0;    // of the mark, from 1
-  bool plots = false;
+  bool plots = false, pictures = false;
 };
 
 Error misplaced(const fs::path& document, size_t line, const std::string& what) {
@@ -42,12 +43,15 @@ Wanted read_mark(const fs::path& document, std::string_view line, size_t number)
   const size_t colon = line.find(": ");
   if (colon == std::string_view::npos) return {std::string(line), "", number};
   Wanted wanted{std::string(line.substr(0, colon)), std::string(line.substr(colon + 2)), number};
-  wanted.plots = wanted.file.ends_with(kPlots);
-  if (wanted.plots) wanted.file.resize(wanted.file.size() - kPlots.size());
+  for (const auto& [word, flag] :
+       {std::pair(kPlots, &Wanted::plots), std::pair(kPictures, &Wanted::pictures)}) {
+    wanted.*flag = wanted.file.ends_with(word);
+    if (wanted.*flag) wanted.file.resize(wanted.file.size() - word.size());
+  }
   return wanted;
 }
 
-// A folder for the pictures of a report, which documents do not show; removed with the value.
+// A folder for the pictures and plots of a report; removed with the value.
 class Aside {
  public:
   Aside() {
@@ -81,10 +85,30 @@ std::string plots_of(const fs::path& document, const Wanted& wanted, const Repor
       throw Error("gnuplot, which draws the figures, is not installed", "apt install gnuplot-nox",
                   {document.string(), static_cast<int>(wanted.line), 1});
     for (const char* ending : {".gp", ".dat", ".svg"})
-      figures[folder / (plot.name + ending)] = read_file(drawn / (plot.name + ending));
-    figures[folder / "style.gp"] = plot_style();
+      add_figure(figures, folder / (plot.name + ending), read_file(drawn / (plot.name + ending)),
+                 document);
+    add_figure(figures, folder / "style.gp", plot_style(), document);
     text += fmt::format("\n![{}](figures/{}.svg)\n\n{}: {}\n", escape_markdown(plot.title),
                         plot.name, escape_markdown(plot.title), escape_markdown(plot.caption));
+  }
+  return text;
+}
+
+// The report's pictures of images, rows named, likewise.
+std::string pictures_of(const fs::path& document, const Wanted& wanted, const Report& report,
+                        const fs::path& drawn, std::map<fs::path, std::string>& figures) {
+  std::string text;
+  for (const Picture& picture : report.pictures) {
+    Table named;
+    named.title = picture.caption;
+    if (!holds_words(named, wanted.words)) continue;
+    const std::string file = picture.file.filename().string();
+    add_figure(figures, document.parent_path() / "figures" / file, read_file(drawn / picture.file),
+               document);
+    text += fmt::format("\n![{0}](figures/{1})\n\n{0}\n", escape_markdown(picture.caption), file);
+    std::vector<std::string> rows;
+    for (const std::string& label : picture.row_labels) rows.push_back(escape_markdown(label));
+    if (!rows.empty()) text += fmt::format("Rows, from above: {}.\n", fmt::join(rows, "; "));
   }
   return text;
 }
@@ -99,15 +123,19 @@ std::string tables_of(const fs::path& document, const Wanted& wanted, const fs::
   if (!report.problems.empty()) throw Error(report.problems.front());
   std::string text;
   if (wanted.plots) text = plots_of(document, wanted, report, plots_folder(aside.path()), figures);
+  if (wanted.pictures) text = pictures_of(document, wanted, report, aside.path(), figures);
+  const bool tables = !wanted.plots && !wanted.pictures;
   for (const Table& table : report.tables) {
-    if (!wanted.plots && holds_words(table, wanted.words)) text += "\n" + render_markdown(table);
+    if (tables && holds_words(table, wanted.words)) text += "\n" + render_markdown(table);
   }
   if (text.empty()) {
     throw misplaced(document, wanted.line,
-                    wanted.words.empty()
-                        ? fmt::format("{} gives no table", wanted.file)
-                        : fmt::format("no {} of {} has `{}`", wanted.plots ? "plot" : "table",
-                                      wanted.file, wanted.words));
+                    wanted.words.empty() ? fmt::format("{} gives no table", wanted.file)
+                                         : fmt::format("no {} of {} has `{}`",
+                                                       wanted.plots      ? "plot"
+                                                       : wanted.pictures ? "picture"
+                                                                         : "table",
+                                                       wanted.file, wanted.words));
   }
   return text + "\n";
 }
@@ -148,6 +176,16 @@ Regenerated regenerate(const fs::path& document, const fs::path& published) {
   }
   if (open) throw misplaced(document, open->line, "this mark is not closed");
   return result;
+}
+
+void add_figure(std::map<fs::path, std::string>& figures, const fs::path& file,
+                const std::string& content, const fs::path& document) {
+  const auto [place, added] = figures.emplace(file.lexically_normal(), content);
+  if (added || place->second == content) return;
+  throw Error(
+      fmt::format("two records draw figures/{}, and not the same", file.filename().string()),
+      "show it from one record only: choose plots or pictures by words of their titles",
+      {document.string(), 0, 0});
 }
 
 bool figure_is_current(const fs::path& file, const std::string& made) {

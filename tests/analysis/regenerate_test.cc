@@ -60,6 +60,21 @@ class RegenerateTest : public ::testing::Test {
     record::merge(folder_ / "demo.h5", "demo", std::vector<fs::path>{folder_ / "j1.h5"});
   }
 
+  // One image of For, and of a strategy with its difference.
+  void compared(uint8_t grey = 100) {
+    record::JobRecord job = testing::make_job("j1", "compare", "small.pth", {"p1"});
+    job.rows = {testing::evaluate_row("p1", "j1", "fast", "blocks 1-0: jacobi 4", 2)};
+    job.rows.back()["experiment"] = std::string("compare");
+    job.columns = testing::columns_of(job.rows);
+    for (const char* path : {"compare/against", "compare/p1/images", "compare/p1/difference"}) {
+      job.arrays.push_back(
+          record::make_array(path, {1, 4, 4, 3}, std::vector<uint8_t>(48, grey), "", ""));
+    }
+    record::write_job(folder_ / "j1.h5", job);
+    fs::remove(folder_ / "demo.h5");
+    record::merge(folder_ / "demo.h5", "demo", std::vector<fs::path>{folder_ / "j1.h5"});
+  }
+
   fs::path document(const std::string& text) {
     write_file(folder_ / "docs" / "results.md", text);
     return folder_ / "docs" / "results.md";
@@ -150,6 +165,31 @@ TEST_F(RegenerateTest, TheCommandWritesAndChecks) {
   EXPECT_EQ(command(check), 0);
   record(3);  // another record, other tables
   EXPECT_EQ(command(check), 1);
+}
+
+TEST_F(RegenerateTest, PicturesGoBesideTheDocumentWithTheirRowsNamed) {
+  compared();
+  const std::string mark = "<!-- analyze ../demo.h5 pictures: differences -->\n";
+  const Regenerated result = made(mark + kClose);
+  ASSERT_EQ(result.figures.size(), 1u) << result.text;
+  const auto& [file, png] = *result.figures.begin();
+  EXPECT_EQ(file.parent_path(), folder_ / "docs" / "figures");
+  EXPECT_TRUE(png.starts_with("\x89PNG"));
+  EXPECT_THAT(result.text, AllOf(HasSubstr("](figures/" + file.filename().string() + ")"),
+                                 HasSubstr("Rows, from above: For; fast; fast - For.")));
+  EXPECT_FALSE(figure_is_current(file, png)) << "it is not there yet";
+  EXPECT_THAT(error_of("<!-- analyze ../demo.h5 pictures: nothing -->\n" + kClose),
+              HasSubstr("no picture of"));
+}
+
+TEST_F(RegenerateTest, TwoRecordsDoNotDrawOneFigure) {
+  compared();
+  fs::copy_file(folder_ / "demo.h5", folder_ / "same.h5");
+  const std::string marks = "<!-- analyze ../demo.h5 pictures: differences -->\n" + kClose +
+                            "<!-- analyze ../same.h5 pictures: differences -->\n" + kClose;
+  EXPECT_EQ(made(marks).figures.size(), 1u) << "the same picture";
+  compared(200);
+  EXPECT_THAT(error_of(marks), AllOf(HasSubstr("results.md"), HasSubstr("two records draw")));
 }
 
 TEST_F(RegenerateTest, FiguresGoBesideTheDocumentAndAreChecked) {

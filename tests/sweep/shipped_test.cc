@@ -1,6 +1,7 @@
 // The sweeps that come with the product.
 #include <set>
 
+#include "framework/core/file.h"
 #include "framework/core/strategy.h"
 #include "framework/sweep/strategy_parse.h"
 #include "framework/sweep/use.h"
@@ -69,6 +70,20 @@ TEST(ShippedSweeps, NeighboursAreDistinctStrategiesOfTheirModels) {
     }
     EXPECT_THAT(names, SizeIs(list.items.size())) << shipped.name;
     EXPECT_THAT(blocks, SizeIs(list.items.size())) << shipped.name;
+  }
+}
+
+TEST(ShippedSweeps, TheirReadmeNamesEachExperimentAndWhatItRequires) {
+  const std::string readme = read_file(kSweeps / "README.md");
+  for (const ExperimentSchema& schema :
+       read_experiment_schemas(TARFLOW_SOURCE_DIR "/tests/fuzz/experiments.json")) {
+    const size_t begin = readme.find("| `" + schema.name + "`");
+    ASSERT_NE(begin, std::string::npos) << schema.name;
+    const std::string row = readme.substr(begin, readme.find('\n', begin) - begin);
+    for (const auto& field : schema.fields) {
+      if (!field.required) continue;
+      EXPECT_THAT(row, HasSubstr("`" + field.name + "`")) << schema.name;
+    }
   }
 }
 
