@@ -11,7 +11,7 @@
 #include <optional>
 #include <vector>
 
-#include "experiments/benchmark_profile.h"
+#include "experiments/worker/profiler.h"
 #include "experiments/benchmark_rates.h"
 #include "experiments/worker/calibration.h"
 #include "experiments/worker/device_share.h"

@@ -44,7 +44,7 @@ size_t found_or_added(std::vector<Value>& values, const Is& is, const Make& make
 
 bool any_self_denoising(const JobContext& context) {
   for (size_t i = 0; i < context.point_count(); ++i) {
-    if (context.point_settings(i).value("self_denoising_lr", 0.0) != 0) return true;
+    if (context.point_settings(i).value("self_denoising_lr", kSelfDenoisingLr) != 0) return true;
   }
   return false;
 }

@@ -207,7 +207,8 @@ std::vector<Column> evaluate_columns() {
   };
   std::vector<Column> columns = {
       seconds("denoise_seconds",
-              "gradient and self-denoising step; the gradient is shared by all rates"),
+              "gradient and self-denoising step; the gradient is shared by all values of "
+              "self_denoising_lr"),
       seconds("feature_seconds", "feature extraction and sums"),
       seconds("total_seconds",
               "the time as the published tables define it: sampling, self-denoising, gathering "

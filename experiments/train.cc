@@ -11,6 +11,7 @@
 #include "experiments/train_files.h"
 #include "experiments/train_history.h"
 #include "experiments/train_looks.h"
+#include "experiments/train_profile.h"
 #include "experiments/train_settings.h"
 #include "experiments/train_state.h"
 #include "experiments/training_images.h"
@@ -89,7 +90,8 @@ class Training {
         plan_(plan_steps(settings_, images_.count(), context.comm().size())),
         order_(static_cast<uint64_t>(settings_.seed), images_.count(), settings_.batch),
         ahead_(images_),
-        trainer_(recipe_, settings_.batch, begin(), sum_over_ranks(context)) {
+        trainer_(recipe_, settings_.batch, begin(), sum_over_ranks(context)),
+        profile_(context, device_, plan_.steps - settings_.profile_steps, plan_.steps) {
     if (!settings_.held_out.empty()) held_out_.emplace(context, settings_);
     if (!settings_.extractor.empty()) distance_.emplace(context, settings_);
   }
@@ -100,7 +102,9 @@ class Training {
     progress(0);
     last_step_ = last_log_ = Clock::now();
     while (steps() < plan_.steps) {
+      profile_.before(steps());
       const training::StepReport report = step();
+      profile_.after(steps());
       look(report);
       if (report.flagged && steps() < plan_.steps) {
         kept_.write(trainer_.state(), history_, true);
@@ -258,6 +262,7 @@ class Training {
 
   void report(const TrainFiles::Result& files) {
     history_.report(context_);
+    profile_.report();
     const auto set = [&](const char* column, const record::Cell& value) {
       context_.set_all(column, value);
     };
@@ -312,6 +317,7 @@ class Training {
   training::Order order_;
   BatchAhead ahead_;
   training::Trainer trainer_;
+  StepProfile profile_;
   std::optional<HeldOut> held_out_;
   std::optional<SampleDistance> distance_;
   Clock::time_point last_step_{}, last_log_{};
@@ -320,7 +326,7 @@ class Training {
 void run(JobContext& context) { Training(context).run(); }
 
 std::vector<Column> columns() {
-  return {
+  std::vector<Column> columns = {
       {"checkpoint", ColumnType::kString, "",
        "the trained model: a file in the job's folder, and in `output`"},
       {"checkpoint_sha256", ColumnType::kString, "", "SHA-256 of that file"},
@@ -347,6 +353,14 @@ std::vector<Column> columns() {
       {"parameters", ColumnType::kInt64, "", "elements of all weights"},
       {"smoke", ColumnType::kInt64, "", "1: a trial run with few images and steps"},
       {"compute", ColumnType::kString, "", "compute type the job ran in"}};
+  for (Column& column : train_profile_columns()) columns.push_back(std::move(column));
+  return columns;
+}
+
+std::vector<ArrayInfo> arrays() {
+  std::vector<ArrayInfo> arrays = train_arrays();
+  for (ArrayInfo& array : train_profile_arrays()) arrays.push_back(std::move(array));
+  return arrays;
 }
 
 const bool registered = register_experiment<TrainSettings>(
@@ -356,7 +370,7 @@ const bool registered = register_experiment<TrainSettings>(
      .timed = false,
      .fields = {},
      .columns = columns(),
-     .arrays = train_arrays(),
+     .arrays = arrays(),
      .work = Work::kTraining,
      .ranks = true},
     run);

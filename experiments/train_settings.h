@@ -31,7 +31,7 @@ struct TrainSettings {
   double clip = 0, ema = 0;
   int64_t seed = 0;
   int64_t max_skipped_steps = 10;
-  int64_t save_every = 0, keep = 3;
+  int64_t save_every = 0, keep = 3, profile_steps = 0;
   std::string held_out;
   int64_t held_out_images = 0, held_out_every = 0;
   int64_t samples = 16, samples_every = 0;

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
+#include <optional>
 #include <utility>
 
 #include "analysis/page/sample_grid.h"
@@ -152,6 +154,38 @@ std::vector<images::Image> images_at(const record::Array& array, int64_t look) {
   return result;
 }
 
+// The kernels that took most of the profiled steps; nothing where none were profiled.
+std::optional<Table> kernel_table(const Point& point, const std::string& name) {
+  constexpr size_t kMostKernels = 12, kMostLetters = 60;
+  const record::Array *const names = point.array("training/kernels/name"), *const kinds = point.array(
+                                                                            "training/kernels/kind");
+  const std::vector<double> seconds = values_of(point, "training/kernels/seconds", 1),
+                            calls = values_of(point, "training/kernels/calls", 1);
+  if (!names || !kinds || seconds.empty() || names->strings.size() != seconds.size() ||
+      kinds->strings.size() != seconds.size() || calls.size() != seconds.size())
+    return std::nullopt;
+  const double all = std::accumulate(seconds.begin(), seconds.end(), 0.0);
+  Table table;
+  table.title = "Where a training step's time goes: " + name;
+  table.columns = {{"kernel", Align::kLeft}, {"kind", Align::kLeft}, {"calls"}, {"ms"}, {"%"}};
+  for (size_t k = 0; k < std::min(seconds.size(), kMostKernels); ++k) {
+    std::string kernel = names->strings[k];
+    if (kernel.size() > kMostLetters) kernel = kernel.substr(0, kMostLetters) + " ...";
+    table.rows.push_back({{.text = kernel, .origins = {point.origin()}},
+                          {kinds->strings[k]},
+                          number_cell(calls[k], 1),
+                          number_cell(1000 * seconds[k], 2),
+                          number_cell(all > 0 ? 100 * seconds[k] / all : 0, 1)});
+  }
+  table.footnotes = {fmt::format(
+      "Of {} profiled steps on {}, a step each; {} of {} kernels, the longest first. A step took "
+      "{:.4g} s. {:.1f} % of the time no kernel ran.",
+      count_text(point.number("profiled_steps").value_or(0)), point.text("device"),
+      table.rows.size(), seconds.size(), point.number("profiled_step_seconds").value_or(0),
+      100 * point.number("idle_share").value_or(0))};
+  return table;
+}
+
 }  // namespace
 
 TableSet training_tables(const std::vector<Point>& points) {
@@ -201,6 +235,10 @@ TableSet training_tables(const std::vector<Point>& points) {
       "Losses of different noise cannot be compared.");
   if (smoke) table.footnotes.push_back("Smoke run: the figures say nothing about a training.");
   result.tables.push_back(std::move(table));
+  for (size_t i = 0; i < points.size(); ++i) {
+    if (auto kernels = kernel_table(points[i], names[i]))
+      result.tables.push_back(std::move(*kernels));
+  }
   result.shown = points.size();
   return result;
 }

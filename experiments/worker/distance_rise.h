@@ -20,7 +20,7 @@ namespace tarflow::experiments {
 struct RiseSettings {
   std::string extractor, extractor_precision = "float32", reference, layout;
   int64_t images = 1000;
-  double self_denoising_lr = 1;
+  double self_denoising_lr = kSelfDenoisingLr;
 };
 
 // Measures on one process. Keeps references.

@@ -1,4 +1,4 @@
-#include "experiments/benchmark_profile.h"
+#include "experiments/worker/profiler.h"
 
 #include <torch/csrc/autograd/profiler_kineto.h>
 

@@ -48,7 +48,9 @@ at::Tensor layer_forward(const Model& model, const LayerWeights& layer, const at
   const at::Tensor qkv = at::linear(y, layer.qkv_weight, layer.qkv_bias)
                              .view({n, t, 3, heads, kHeadWidth})
                              .permute({2, 0, 3, 1, 4});
-  y = at::scaled_dot_product_attention(qkv[0], qkv[1], qkv[2], {}, 0.0, /*is_causal=*/true);
+  // One gradient for the three, stacked; those of qkv[i] would each fill a whole with zeros.
+  const std::vector<at::Tensor> parts = qkv.unbind(0);
+  y = at::scaled_dot_product_attention(parts[0], parts[1], parts[2], {}, 0.0, /*is_causal=*/true);
   y = at::linear(y.transpose(1, 2).reshape({n, t, c}), layer.proj_weight, layer.proj_bias);
   at::Tensor out = h + y;
   y = layer_norm(model, out, layer.mlp_norm_weight, layer.mlp_norm_bias);

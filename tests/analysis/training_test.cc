@@ -69,6 +69,37 @@ TEST(TrainingTables, OneRowATraining) {
   EXPECT_THAT(text, Not(HasSubstr("held out"))) << "no row has it";
 }
 
+TEST(TrainingTables, ShowWhereAStepsTimeGoes) {
+  record::Row row = train_row("p1", 0);
+  row["profiled_steps"] = int64_t{3};
+  row["profiled_step_seconds"] = 0.25;
+  row["idle_share"] = 0.015;
+  record::JobRecord job = training_job({"p1"});
+  const auto words = [&](const char* path, std::vector<std::string> values) {
+    record::Array array;
+    array.path = path;
+    array.type = record::ArrayType::kString;
+    array.shape = {values.size()};
+    array.strings = std::move(values);
+    job.arrays.push_back(std::move(array));
+  };
+  words("training/kernels/name", {std::string(80, 'x'), "copy"});
+  words("training/kernels/kind", {"gemm", "copy"});
+  job.arrays.push_back(
+      record::make_array("training/kernels/seconds", {2}, std::vector<double>{0.15, 0.05}, "s", ""));
+  job.arrays.push_back(
+      record::make_array("training/kernels/calls", {2}, std::vector<double>{12, 1.5}, "", ""));
+  const std::vector<Source> sources = {testing::make_source("s", {row}, {job})};
+  const TableSet set = training_tables(points_of(sources));
+  ASSERT_THAT(set.tables, SizeIs(2));
+  const std::string text = render_markdown(set.tables[1]);
+  EXPECT_THAT(text, HasSubstr("Where a training step's time goes: afhq"));
+  EXPECT_THAT(text, HasSubstr(std::string(60, 'x') + " ... | gemm | 12.0 | 150.00 | 75.0 |"));
+  EXPECT_THAT(text, HasSubstr("| copy | copy | 1.5 | 50.00 | 25.0 |"));
+  EXPECT_THAT(text, HasSubstr("Of 3 profiled steps on cpu"));
+  EXPECT_THAT(text, HasSubstr("1.5 % of the time no kernel ran"));
+}
+
 TEST(TrainingPlots, ShowMeansOfStretchesAndHeldOutLosses) {
   const std::vector<Source> sources = {
       testing::make_source("s", {train_row("p1", 0)}, {training_job({"p1"})})};

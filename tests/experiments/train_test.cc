@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <filesystem>
@@ -55,8 +56,8 @@ class Train : public Programs {
     return "  - train: {name: tiny, image_size: 8, patch_size: 2, channels: 64, blocks: 2, "
            "layers: 1, noise_std: 0.1, batch: 12, warm_up_steps: 2, learning_rate: " +
            learning_rate + ", " +
-           "samples: 4, num_images: 120, images: " +
-           asset("cifar10").string() + ", " + more + "}\n";
+           "samples: 4, num_images: 120, images: " + asset("cifar10").string() + ", " + more +
+           "}\n";
   }
 
   std::string failure(const std::string& more, const std::string& learning_rate = "0.003") const {
@@ -104,6 +105,25 @@ TEST_F(Train, TheLossFallsAndTheRecordTellsOfEachStep) {
   EXPECT_TRUE(fs::exists(job_folder(sweep) / "samples_00000010.png"));
   EXPECT_TRUE(fs::exists(job_folder(sweep) / "samples_00000030.png"));
   EXPECT_TRUE(fs::exists(job_folder(sweep) / kFile));
+}
+
+TEST_F(Train, TheLastStepsAreProfiled) {
+  const record::SweepRecord sweep = run(train("classes: 10, steps: 5, profile_steps: 2"));
+  const record::Row& row = sweep.rows.front();
+  EXPECT_EQ(whole(row, "profiled_steps"), 2);
+  EXPECT_GT(number(row, "profiled_step_seconds"), 0);
+  EXPECT_GE(number(row, "idle_share"), 0);
+  EXPECT_LT(number(row, "idle_share"), 1);
+  const std::string job = sweep.jobs.begin()->first;
+  const std::vector<std::string>& names = array_of(sweep, job, "training/kernels/name").strings;
+  const std::vector<double> calls =
+      record::to_doubles(array_of(sweep, job, "training/kernels/calls"));
+  const auto product = std::find(names.begin(), names.end(), "aten::addmm");
+  ASSERT_NE(product, names.end());
+  // Forwards: 4 linear layers and 2 projections a block, once for the last block, twice for others.
+  EXPECT_GE(calls[static_cast<size_t>(product - names.begin())], 3 * 6);
+  // Not part of what the training is.
+  EXPECT_EQ(whole(run(train("classes: 10, steps: 5")).rows.front(), "profiled_steps"), 2);
 }
 
 TEST_F(Train, OthersUseTheModelAndWaitForIt) {

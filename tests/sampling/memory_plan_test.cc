@@ -19,6 +19,11 @@ Strategy all_blocks(const BlockPlan& plan) {
   return {"test", std::vector<BlockPlan>(static_cast<size_t>(kShape.blocks), plan)};
 }
 
+// What the CPU's libraries allocate depends on its instructions and cores: with bfloat16 units no
+// float32 copies are made, and each of many threads has some scratch of its own.
+constexpr int64_t kMostOnCpus = 3;
+constexpr double kScratch = 1.05;
+
 // The most that sampling takes, counted by LibTorch's allocator. The threads' scratch and the
 // packed weights of the CPU's evaluator are not LibTorch's.
 TEST(MemoryPlan, HoldsWhatSamplingTakes) {
@@ -34,8 +39,9 @@ TEST(MemoryPlan, HoldsWhatSamplingTakes) {
       const MemoryMeter meter(at::kCPU);
       sample(model, noise, {0, 1, 2, 3}, options);
       const MemoryPlan expected = memory_plan(model, images, kGuided, options.strategy, false);
-      EXPECT_GE(expected.working(), meter.peak()) << describe(options.strategy);
-      EXPECT_LE(expected.working(), 2 * meter.peak()) << describe(options.strategy);
+      EXPECT_GE(kScratch * static_cast<double>(expected.working()), meter.peak())
+          << describe(options.strategy);
+      EXPECT_LE(expected.working(), kMostOnCpus * meter.peak()) << describe(options.strategy);
     }
   }
 }
@@ -86,8 +92,9 @@ TEST(MemoryPlan, HoldsWhatEachEvaluatorTakes) {
         Step step;
         step.width = width;
         const Outputs outputs = evaluator->evaluate(x, step);
-        EXPECT_GE(bytes.cache + bytes.activations, meter.peak()) << name;
-        EXPECT_LE(bytes.cache + bytes.activations, 2 * meter.peak()) << name;
+        const int64_t planned = bytes.cache + bytes.activations;
+        EXPECT_GE(kScratch * static_cast<double>(planned), meter.peak()) << name;
+        EXPECT_LE(planned, kMostOnCpus * meter.peak()) << name;
       };
       compare("plain", tensor_bytes(model, rows, width),
               [](const auto&... of) { return make_tensor_evaluator(of...); });
