@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cmath>
 #include <optional>
+#include <utility>
 
 #include "experiments/train_files.h"
 #include "experiments/train_history.h"
@@ -20,6 +21,7 @@
 #include "framework/core/error.h"
 #include "framework/images/grid.h"
 #include "framework/tensor/device.h"
+#include "framework/tensor/memory.h"
 #include "framework/training/batches.h"
 
 namespace tarflow::experiments {
@@ -76,6 +78,18 @@ training::Reduction sum_over_ranks(JobContext& context) {
           [&] { context.comm().finish_sums(); }};
 }
 
+// What activations may take beside those of one block: of what is free, less than all, because
+// looks at the model and the optimizer take some as well.
+training::ActivationMemory activation_memory(JobContext& context, const at::Device& device) {
+  constexpr double kOfAGpu = 0.9, kOfAMachine = 0.5;
+  return [=, ranks = context.comm().size()](int64_t peak) {
+    const double free = device.is_cpu()
+                            ? kOfAMachine * static_cast<double>(available_memory()) / ranks
+                            : kOfAGpu * static_cast<double>(free_memory(device).value_or(0));
+    return static_cast<int64_t>(std::min(free, 1e18)) - peak;
+  };
+}
+
 class Training {
  public:
   explicit Training(JobContext& context)
@@ -90,7 +104,8 @@ class Training {
         plan_(plan_steps(settings_, images_.count(), context.comm().size())),
         order_(static_cast<uint64_t>(settings_.seed), images_.count(), settings_.batch),
         ahead_(images_),
-        trainer_(recipe_, settings_.batch, begin(), sum_over_ranks(context)),
+        trainer_(recipe_, settings_.batch, begin(), sum_over_ranks(context),
+                 activation_memory(context, device_)),
         profile_(context, device_, plan_.steps - settings_.profile_steps, plan_.steps) {
     if (!settings_.held_out.empty()) held_out_.emplace(context, settings_);
     if (!settings_.extractor.empty()) distance_.emplace(context, settings_);
@@ -144,6 +159,17 @@ class Training {
     }
   }
 
+  // Once, after the first part.
+  void say_what_is_kept() {
+    if (std::exchange(said_kept_, true)) return;
+    const int kept = trainer_.kept_blocks() + 1, blocks = recipe_.shape.blocks;
+    context_.log(fmt::format(
+        "activations of {} of {} blocks stay in memory until they are differentiated, {:.3g} GB a "
+        "block{}",
+        kept, blocks, static_cast<double>(trainer_.block_bytes()) / 1e9,
+        kept < blocks ? "; those of the others are computed again" : ""));
+  }
+
   // The first sample of a part of this rank in the step after `done` steps.
   int64_t first_sample(int64_t done, int64_t part) const {
     return done * settings_.batch +
@@ -173,6 +199,7 @@ class Training {
   training::StepReport step() {
     const double rate = learning_rate(plan_.schedule, steps());
     for (int64_t part = 0; part < settings_.accumulation; ++part) add_part(part);
+    say_what_is_kept();
     const training::StepReport report = trainer_.finish(rate, context_.stop_requested());
     const Clock::time_point now = Clock::now();
     const double seconds = std::chrono::duration<double>(now - last_step_).count();
@@ -321,6 +348,7 @@ class Training {
   std::optional<HeldOut> held_out_;
   std::optional<SampleDistance> distance_;
   Clock::time_point last_step_{}, last_log_{};
+  bool said_kept_ = false;
 };
 
 void run(JobContext& context) { Training(context).run(); }

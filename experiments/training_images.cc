@@ -18,15 +18,6 @@
 namespace tarflow::experiments {
 namespace {
 
-// Bytes that the machine can give to new work; the largest number when it does not tell.
-int64_t available_memory() {
-  std::ifstream info("/proc/meminfo");
-  for (std::string line; std::getline(info, line);) {
-    if (line.starts_with("MemAvailable:")) return 1024 * std::stoll(line.substr(13));
-  }
-  return INT64_MAX;
-}
-
 // Labels are the places of the class folders, so there must be one folder for each class.
 void require_classes(const images::ImageFolder& folder, int classes) {
   const auto found = static_cast<int>(folder.classes.size());
@@ -54,6 +45,14 @@ void require_same_count(JobContext& context, int64_t count) {
 }
 
 }  // namespace
+
+int64_t available_memory() {
+  std::ifstream info("/proc/meminfo");
+  for (std::string line; std::getline(info, line);) {
+    if (line.starts_with("MemAvailable:")) return 1024 * std::stoll(line.substr(13));
+  }
+  return INT64_MAX;
+}
 
 TrainingImages::TrainingImages(JobContext& context, const WantedImages& wanted) : wanted_(wanted) {
   images::ImageFolder listed = list_folder(context, wanted.folder, wanted.layout);

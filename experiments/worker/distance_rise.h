@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "experiments/worker/job_context.h"
+#include "experiments/worker/settings.h"
 #include "experiments/worker/tuning.h"
 #include "framework/metrics/extractor.h"
 #include "framework/metrics/frechet.h"

@@ -24,9 +24,9 @@ namespace {
 constexpr std::chrono::minutes kMeasuring{10};  // the longest that a worker may take for it
 constexpr double kKeptImages = 64;              // in a record, as float32
 constexpr double kRecordBytes = 64 << 10;       // of everything else that is small
-// Of a training step, in forward passes: forward, each block forward once more, and backward, which
-// is two.
-constexpr double kTrainingPasses = 4;
+// Of a training step, in forward passes: forward, and backward, which is two. Blocks whose
+// activations do not fit into memory are computed once more.
+constexpr double kTrainingPasses = 3;
 constexpr const char* kTrainedModel = "trained";  // in the place of a model's hash
 
 double number_or(const sweep::Settings& settings, const char* name, double otherwise) {

@@ -25,6 +25,7 @@ class Counter : public c10::MemoryReportingInfoBase {
   bool memoryProfilingEnabled() const override { return true; }
 
   int64_t peak() const { return peak_; }
+  int64_t held() const { return now_; }
 
  private:
   int64_t now_ = 0, peak_ = 0;
@@ -89,6 +90,13 @@ int64_t MemoryMeter::peak() const {
   if (state_->device.is_cuda()) return allocated(state_->device, true) - state_->before;
 #endif
   return state_->counter->peak();
+}
+
+int64_t MemoryMeter::held() const {
+#ifdef TARFLOW_USE_CUDA
+  if (state_->device.is_cuda()) return allocated(state_->device, false) - state_->before;
+#endif
+  return state_->counter->held();
 }
 
 }  // namespace tarflow

@@ -27,6 +27,8 @@ class MemoryMeter {
 
   // The largest number of bytes that were allocated at once.
   int64_t peak() const;
+  // Those that are allocated now.
+  int64_t held() const;
 
  private:
   struct State;

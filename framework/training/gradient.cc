@@ -4,11 +4,13 @@
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <optional>
 #include <utility>
 
 #include "framework/kernels/linear.h"
 #include "framework/model/patchify.h"
 #include "framework/tensor/device.h"
+#include "framework/tensor/memory.h"
 #include "framework/tensor/range.h"
 
 namespace tarflow::training {
@@ -62,59 +64,72 @@ void Pass::keep(int block, const std::vector<at::Tensor>& gradients, bool add) {
   kernels::add_all(kept, exact);
 }
 
+Pass::Recorded Pass::recorded(int block, const at::Tensor& input, const Labels& labels) const {
+  const c10::AutoGradMode with_grad(true);
+  Recorded result{leaves(block, true), input.detach().requires_grad_(block > 0), {}};
+  result.pass = block_pass(shell_, result.own.block, result.input, labels);
+  return result;
+}
+
+at::Tensor Pass::forward(const PassInput& input, const MemoryMeter* meter, PassResult& result) {
+  const c10::NoGradGuard no_grad;
+  const int last = layout_.shape().blocks - 1;
+  at::Tensor x = patchify(input.images, layout_.shape().patch_size);
+  for (int b = 0; b <= last; ++b) {
+    const Range range("forward");
+    const BlockWeights block = leaves(b, false).block;
+    at::Tensor own_input = to_block_order(block, x).contiguous();
+    const int64_t before = meter ? meter->held() : 0;
+    Recorded& way = way_.emplace_back();
+    BlockPass pass;
+    if (b + input.kept >= last) {
+      way = recorded(b, own_input, input.labels);
+      pass = {way.pass.z.detach(), way.pass.logdet.detach()};
+    } else {
+      pass = block_pass(shell_, block, own_input, input.labels);
+      way.input = std::move(own_input);
+    }
+    if (meter && b == last) result.block_bytes = meter->held() - before;
+    result.sums[kBlocks + b] = sum_of_squares(pass.z);
+    result.sums[kLogdet] += pass.logdet.to(at::kFloat).sum(at::kDouble);
+    x = to_block_order(block, pass.z);
+  }
+  result.sums[kSquare] = 0.5 * result.sums[kBlocks + last];
+  return x;
+}
+
 PassResult Pass::run(const PassInput& input, bool add,
                      const std::function<void(int block)>& finished) {
   const RepeatableKernels repeatable;
-  const int last = layout_.shape().blocks - 1;
-  std::vector<at::Tensor> inputs;  // of each block, in its own order
+  std::optional<MemoryMeter> meter;
+  if (input.measure) meter.emplace(row_.device());
+  const int blocks = layout_.shape().blocks;
   PassResult result;
-  result.sums = at::zeros({kBlocks + last + 1}, row_.options().dtype(at::kDouble));
-  at::Tensor x = patchify(input.images, layout_.shape().patch_size);
-  const double elements = static_cast<double>(x.size(1) * x.size(2));
-  const auto note = [&](int b, const at::Tensor& z, const at::Tensor& logdet) {
-    result.sums[kBlocks + b] = sum_of_squares(z);
-    result.sums[kLogdet] += logdet.to(at::kFloat).sum(at::kDouble);
-  };
-  {
-    const c10::NoGradGuard no_grad;
-    for (int b = 0; b <= last; ++b) {
-      const BlockWeights block = leaves(b, false).block;
-      inputs.push_back(to_block_order(block, x).contiguous());
-      if (b == last) break;  // runs once, below
-      const Range range("forward");
-      const BlockPass pass = block_pass(shell_, block, inputs.back(), input.labels);
-      note(b, pass.z, pass.logdet);
-      x = to_block_order(block, pass.z);
-    }
-  }
-  at::Tensor gradient;  // in the z of the block, in image token order
-  for (int b = last; b >= 0; --b) {
+  result.sums = at::zeros({kBlocks + blocks}, row_.options().dtype(at::kDouble));
+  way_.clear();
+  result.z = forward(input, meter ? &*meter : nullptr, result);
+  const double elements = static_cast<double>(result.z.size(1) * result.z.size(2));
+  // In the z of the block, in image token order.
+  at::Tensor gradient = result.z * (input.weight / elements);
+  for (int b = blocks - 1; b >= 0; --b) {
     const Range range("backward");
-    const c10::AutoGradMode with_grad(true);
-    Leaves own = leaves(b, true);
-    const at::Tensor block_input =
-        std::exchange(inputs[static_cast<size_t>(b)], {}).detach().requires_grad_(b > 0);
-    const BlockPass pass = block_pass(shell_, own.block, block_input, input.labels);
-    if (b == last) {
-      const c10::NoGradGuard no_grad;
-      note(b, pass.z, pass.logdet);
-      result.sums[kSquare] = 0.5 * result.sums[kBlocks + b];
-      result.z = to_block_order(own.block, pass.z.detach());
-      gradient = result.z * (input.weight / elements);
-    }
-    std::vector<at::Tensor> wanted = own.tensors;
-    if (b > 0) wanted.push_back(block_input);
+    Recorded block = std::move(way_.back());
+    way_.pop_back();
+    if (!block.pass.z.defined()) block = recorded(b, block.input, input.labels);
+    std::vector<at::Tensor> wanted = block.own.tensors;
+    if (b > 0) wanted.push_back(block.input);
     std::vector<at::Tensor> found =
-        torch::autograd::grad({pass.z, pass.logdet}, wanted,
-                              {to_block_order(own.block, gradient).contiguous(),
-                               at::full_like(pass.logdet, -input.weight)});
+        torch::autograd::grad({block.pass.z, block.pass.logdet}, wanted,
+                              {to_block_order(block.own.block, gradient).contiguous(),
+                               at::full_like(block.pass.logdet, -input.weight)});
     if (b > 0) {
-      gradient = to_block_order(own.block, found.back());
+      gradient = to_block_order(block.own.block, found.back());
       found.pop_back();
     }
     keep(b, found, add);
     finished(b);
   }
+  if (meter) result.peak_bytes = meter->peak();
   return result;
 }
 

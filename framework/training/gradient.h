@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "framework/model/forward.h"
+#include "framework/tensor/memory.h"
 #include "framework/training/parameters.h"
 
 namespace tarflow::training {
@@ -27,13 +28,19 @@ struct PassResult {
   // float64 (2 + K): sums over the images of 0.5 mean(z^2), of logdet, and of mean(z^2) after each
   // block, in checkpoint order.
   at::Tensor sums;
-  at::Tensor z;  // (N, T, D), in image token order
+  at::Tensor z;             // (N, T, D), in image token order
+  int64_t block_bytes = 0;  // that one block's activations took; with PassInput::measure
+  int64_t peak_bytes = 0;   // the most that the pass took, likewise
 };
 
 struct PassInput {
   at::Tensor images;  // (N, colours, H, H), noise added
   Labels labels;      // N, or empty: the mean over classes
   double weight = 1;  // of each image's loss in the gradient
+  // Blocks before the last whose activations stay in memory until they are differentiated. Those of
+  // the others are computed again, with the same bits.
+  int kept = 0;
+  bool measure = false;  // memory; costs nothing that is felt
 };
 
 class Pass {
@@ -44,7 +51,7 @@ class Pass {
        const at::Tensor& rounded, const at::Tensor& gradient);
 
   // Writes weight * d(sum of losses)/d(parameters) into the gradient, or adds it to what is there.
-  // The activations of one block are in memory at a time: each is computed again on the way back.
+  // The activations of one block, and of those that `kept` says, are in memory at a time.
   // `finished` hears of each block whose gradient is complete, from the last block to the first.
   PassResult run(const PassInput& input, bool add, const std::function<void(int block)>& finished);
 
@@ -53,12 +60,22 @@ class Pass {
     std::vector<at::Tensor> tensors;  // in the order of ParameterLayout::of_block
     BlockWeights block;               // made of them
   };
+  // A block as it was computed, to be differentiated; its input alone where it is computed again.
+  struct Recorded {
+    Leaves own;
+    at::Tensor input;
+    BlockPass pass;
+  };
   Leaves leaves(int block, bool differentiable) const;
+  Recorded recorded(int block, const at::Tensor& input, const Labels& labels) const;
+  // Fills `way_` and the sums; z after the last block.
+  at::Tensor forward(const PassInput& input, const MemoryMeter* meter, PassResult& result);
   void keep(int block, const std::vector<at::Tensor>& gradients, bool add);
 
   const ParameterLayout& layout_;
   Model shell_;
   const at::Tensor row_, rounded_, gradient_;
+  std::vector<Recorded> way_;  // of each block, from the first on
 };
 
 }  // namespace tarflow::training

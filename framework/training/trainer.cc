@@ -2,9 +2,13 @@
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
+#include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
+
+#include "framework/tensor/memory.h"
 
 namespace tarflow::training {
 
@@ -21,11 +25,13 @@ Reduction one_rank() {
   return {[](const at::Tensor&) {}, [] {}};
 }
 
-Trainer::Trainer(const Recipe& recipe, int64_t batch, State state, Reduction reduction)
+Trainer::Trainer(const Recipe& recipe, int64_t batch, State state, Reduction reduction,
+                 ActivationMemory memory)
     : recipe_(recipe),
       layout_(recipe.shape),
       batch_(batch),
       reduction_(std::move(reduction)),
+      memory_(std::move(memory)),
       state_(std::move(state)),
       gradient_(at::zeros_like(state_.row)) {
   round();
@@ -42,12 +48,36 @@ void Trainer::round() {
   }
 }
 
+PassResult Trainer::pass(const at::Tensor& images, const Labels& labels, bool last) {
+  const PassInput input{images, labels, 1 / static_cast<double>(batch_), kept_blocks(),
+                        !kept_.has_value()};
+  bool begun = false;  // the gradient is written to
+  try {
+    return Pass(layout_, recipe_.compute, state_.row, rounded_, gradient_)
+        .run(input, sums_.defined(), [&](int block) {
+          begun = true;
+          if (last) reduction_.begin(layout_.part(gradient_, block));
+        });
+  } catch (const c10::OutOfMemoryError&) {
+    // Others may have taken memory meanwhile.
+    if (begun || kept_blocks() == 0) throw;
+  }
+  kept_ = 0;
+  release_unused_memory(state_.row.device());
+  return pass(images, labels, last);
+}
+
+void Trainer::choose_kept(const PassResult& first) {
+  block_bytes_ = first.block_bytes;
+  kept_ = 0;
+  if (!memory_ || block_bytes_ <= 0) return;
+  const int64_t fitting = std::max<int64_t>(memory_(first.peak_bytes), 0) / block_bytes_;
+  kept_ = static_cast<int>(std::min<int64_t>(fitting, recipe_.shape.blocks - 1));
+}
+
 void Trainer::add(const at::Tensor& images, const Labels& labels, bool last) {
-  Pass pass(layout_, recipe_.compute, state_.row, rounded_, gradient_);
-  const PassResult result =
-      pass.run({images, labels, 1 / static_cast<double>(batch_)}, sums_.defined(), [&](int block) {
-        if (last) reduction_.begin(layout_.part(gradient_, block));
-      });
+  const PassResult result = pass(images, labels, last);
+  if (!kept_) choose_kept(result);
   if (recipe_.shape.volume_preserving) {
     const at::Tensor squares = result.z.square().sum(0);
     squares_ = sums_.defined() ? squares_ + squares : squares;

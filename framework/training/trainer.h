@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "framework/training/gradient.h"
@@ -57,10 +58,16 @@ struct Reduction {
 };
 Reduction one_rank();
 
+// Bytes that activations may take beside those of one block; asked for once, after the first part
+// of a step, with the bytes that this part took at its peak. Without it each block's are computed
+// again.
+using ActivationMemory = std::function<int64_t(int64_t peak)>;
+
 class Trainer {
  public:
   // `batch`: images of a step, of all ranks and all parts.
-  Trainer(const Recipe& recipe, int64_t batch, State state, Reduction reduction = one_rank());
+  Trainer(const Recipe& recipe, int64_t batch, State state, Reduction reduction = one_rank(),
+          ActivationMemory memory = {});
 
   const ParameterLayout& layout() const { return layout_; }
   const State& state() const { return state_; }
@@ -72,17 +79,26 @@ class Trainer {
   // ranks (StepReport::flagged), which costs nothing beside the sums.
   StepReport finish(double learning_rate, bool flag = false);
 
+  // Blocks whose activations stay in memory in each part after the first, and the bytes of one.
+  int kept_blocks() const { return kept_.value_or(0); }
+  int64_t block_bytes() const { return block_bytes_; }
+
   // The model as it is now; `averaged`: with the moving average of the weights.
   Model model(ComputeType compute, bool averaged = false) const;
 
  private:
   StepReport report_of(const at::Tensor& numbers) const;
   void round();
+  PassResult pass(const at::Tensor& images, const Labels& labels, bool last);
+  void choose_kept(const PassResult& first);
 
   const Recipe recipe_;
   const ParameterLayout layout_;
   const int64_t batch_;
   const Reduction reduction_;
+  const ActivationMemory memory_;
+  std::optional<int> kept_;  // nothing before the first part
+  int64_t block_bytes_ = 0;
   State state_;
   at::Tensor rounded_;   // the weights in the compute type; the row itself in float32
   at::Tensor gradient_;  // row

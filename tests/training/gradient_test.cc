@@ -92,6 +92,37 @@ TEST(GradientTest, BFloat16IsNearFloat32) {
   EXPECT_EQ(result.z.scalar_type(), at::kFloat);
 }
 
+TEST(GradientTest, KeptActivationsGiveTheSameBits) {
+  const ParameterLayout layout(kTinyShape);
+  const at::Tensor row = some_row(layout, 7), images = some_images(kTinyShape, 4);
+  const Labels labels = {0, 3, -1, 1};
+  for (const ComputeType compute : {ComputeType::kFloat32, ComputeType::kBFloat16}) {
+    const auto gradient = [&](int kept) {
+      const at::Tensor found = at::zeros_like(row);
+      Pass pass(layout, compute, row, row.to(scalar_type(compute)), found);
+      const PassResult result = pass.run({images, labels, 1, kept}, false, [](int) {});
+      return at::cat({found, result.sums.to(at::kFloat)});
+    };
+    for (const int kept : {1, 2, 9}) EXPECT_TRUE(at::equal(gradient(kept), gradient(0))) << kept;
+  }
+}
+
+TEST(GradientTest, TellsWhatABlockTakes) {
+  const ParameterLayout layout(kTinyShape);
+  const at::Tensor row = some_row(layout, 7), images = some_images(kTinyShape, 32);
+  const at::Tensor gradient = at::zeros_like(row);
+  const auto run = [&](int kept) {
+    Pass pass(layout, ComputeType::kFloat32, row, row, gradient);
+    return pass.run({images, {}, 1, kept, true}, false, [](int) {});
+  };
+  const PassResult none = run(0), all = run(2);
+  EXPECT_GT(none.block_bytes, 32 * kTinyShape.tokens() * kTinyShape.channels * 4 * 8);
+  EXPECT_GT(none.peak_bytes, none.block_bytes);
+  EXPECT_NEAR(static_cast<double>(all.peak_bytes - none.peak_bytes),
+              2 * static_cast<double>(none.block_bytes),
+              0.1 * static_cast<double>(none.peak_bytes));
+}
+
 TEST(GradientTest, TheActivationsOfOneBlockAreInMemory) {
   const auto peak_of = [](int blocks) {
     ModelShape shape = kTinyShape;

@@ -10,11 +10,13 @@
 namespace tarflow::training {
 namespace {
 
-Trainer tiny_trainer(int64_t batch, double clip = 0, double ema = 0, Reduction sum = one_rank()) {
+Trainer tiny_trainer(int64_t batch, double clip = 0, double ema = 0, Reduction sum = one_rank(),
+                     ActivationMemory memory = {}) {
   const Recipe recipe{
       .shape = kTinyShape, .compute = ComputeType::kFloat32, .adamw = {}, .clip = clip, .ema = ema};
   const ParameterLayout layout(kTinyShape);
-  return {recipe, batch, initial_state(recipe, some_row(layout, 3)), std::move(sum)};
+  return {recipe, batch, initial_state(recipe, some_row(layout, 3)), std::move(sum),
+          std::move(memory)};
 }
 
 TEST(TrainerTest, TheLossFalls) {
@@ -32,6 +34,37 @@ TEST(TrainerTest, TheLossFalls) {
   EXPECT_LT(losses.back(), losses.front() - 0.05);
   EXPECT_EQ(trainer.state().steps, 8);
   EXPECT_EQ(trainer.state().optimizer.updates, 8);
+}
+
+TEST(TrainerTest, KeepsAsManyBlocksAsFit) {
+  const at::Tensor images = some_images(kTinyShape, 4);
+  Trainer plain = tiny_trainer(4);
+  plain.add(images, {0, 1, 2, -1}, true);
+  EXPECT_EQ(plain.kept_blocks(), 0);
+  const int64_t block = plain.block_bytes();
+  ASSERT_GT(block, 0);
+  int64_t told = 0;
+  const auto with = [&](int64_t bytes) {
+    return tiny_trainer(4, 0, 0, one_rank(), [&, bytes](int64_t peak) {
+      told = peak;
+      return bytes;
+    });
+  };
+  for (const auto& [bytes, kept] : {std::pair<int64_t, int>{-1, 0},
+                                    {block - 1, 0},
+                                    {block, 1},
+                                    {100 * block, kTinyShape.blocks - 1}}) {
+    Trainer trainer = with(bytes), other = tiny_trainer(4);
+    for (int step = 0; step < 3; ++step) {
+      for (Trainer* one : {&trainer, &other}) {
+        one->add(images, {0, 1, 2, -1}, true);
+        one->finish(1e-3);
+      }
+    }
+    EXPECT_EQ(trainer.kept_blocks(), kept);
+    EXPECT_GT(told, block);
+    EXPECT_TRUE(at::equal(trainer.state().row, other.state().row)) << bytes;
+  }
 }
 
 TEST(TrainerTest, AStepThatIsNotFiniteIsSkipped) {
