@@ -114,6 +114,7 @@ const JobStore::Known* JobStore::read(const JobFolder& folder, const fs::path& r
   }
   Known known{job.text, written.text, record::verify(result), 0, {}};
   const Job content = job_in(folder, result);
+  require_device(result, known.sha256, content);
   known.generation = content.generation;
   for (const JobPoint& point : content.points) known.points.emplace_back(point.id, point.key);
   if (written.settled && job.settled) {
