@@ -110,7 +110,7 @@ TEST_F(FileTest, AFullDiskIsSaidWithTheFileAndARepair) {
     EXPECT_THAT(repair_of_full([&] { write_file(folder_ / "f", text); }),
                 ::testing::HasSubstr("make room"));
     EXPECT_THAT(repair_of_full([&] {
-                  write_files(folder_.path(), {{"f", text}});
+                  write_files(folder_, {{"f", text}});
                 }),
                 ::testing::HasSubstr("make room"));
   }
