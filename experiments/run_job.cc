@@ -39,6 +39,7 @@ constexpr const char* kExitStatuses = R"(Exit status:
   1    it failed; the last line of stderr says why
   75   it was asked to stop and did: `evaluate` keeps partial.h5 and goes on from there when it is
        started again, other experiments start from the beginning
+  126  this machine has another model of device than the job states; nothing was computed
   105 to 110  a mistake on the command line
 SIGTERM, SIGUSR2 or Ctrl-C ask a job to stop after the chunk of images at hand; a second SIGTERM or
 Ctrl-C ends it at once, which costs the work since partial.h5 was last written.)";
@@ -153,6 +154,15 @@ int run(const std::filesystem::path& folder, const dist::RankPlace& place,
   options.device = device_from(dist::rank_device(
       job.settings.json().value("device", std::string("auto")), place, gpu_count()));
   use_device(*options.device);
+  if (const std::string used = device_name(*options.device);
+      !job.device.empty() && !job::is_of_model(used, job.device)) {
+    fmt::print(stderr,
+               "error: this machine has {}, and the times of this job are to be those of {}, the "
+               "`device` of the cluster profile; state a `constraint` there that gives jobs this "
+               "model, or correct `device`\n",
+               used, job.device);
+    return job::kUnableExit;
+  }
   options.comm = dist::connect(place, *options.device, limits);
   const std::shared_ptr<dist::Communicator> comm = options.comm;
   if (place.size == 1) {

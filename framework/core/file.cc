@@ -16,18 +16,37 @@ namespace tarflow {
 namespace fs = std::filesystem;
 namespace {
 
+// What a user can do about a write that failed for this reason (errno); "": that is not known.
+std::string repair_of(int reason) {
+  switch (reason) {
+    case ENOSPC:
+    case EDQUOT:
+      return "make room there (`df -h` and `quota` show what is full), then run the same command "
+             "again";
+    case EROFS:
+    case EACCES:
+    case EPERM:
+      return "see who may write there, then run the same command again";
+    default:
+      return "";
+  }
+}
+
+[[noreturn]] void throw_unwritten(const fs::path& path, int reason) {
+  throw Error(fmt::format("cannot write {}: {}", path.string(), std::strerror(reason)),
+              repair_of(reason));
+}
+
 // Makes the file (or folder) reach the disk; a rename without it can survive a crash that its
-// content does not.
-void sync_path(const fs::path& path, int flags) {
+// content does not. `named`: what the user knows it as.
+void sync_path(const fs::path& path, const fs::path& named, int flags) {
   const int file = ::open(path.c_str(), flags | O_CLOEXEC);
   if (file < 0) throw Error(fmt::format("cannot open {}: {}", path.string(), std::strerror(errno)));
   const int failed = ::fsync(file);
   const int reason = errno;
   ::close(file);
   // Some network file systems refuse to sync folders; the file itself must sync.
-  if (failed && !(flags & O_DIRECTORY)) {
-    throw Error(fmt::format("cannot write {}: {}", path.string(), std::strerror(reason)));
-  }
+  if (failed && !(flags & O_DIRECTORY)) throw_unwritten(named, reason);
 }
 
 fs::path aside_of(const fs::path& path) { return tarflow::aside_of(path, ::getpid()); }
@@ -35,8 +54,10 @@ fs::path aside_of(const fs::path& path) { return tarflow::aside_of(path, ::getpi
 void make_folder(const fs::path& folder) {
   std::error_code failed;
   fs::create_directories(folder, failed);
-  if (failed)
-    throw Error(fmt::format("cannot make the folder {}: {}", folder.string(), failed.message()));
+  if (failed) {
+    throw Error(fmt::format("cannot make the folder {}: {}", folder.string(), failed.message()),
+                repair_of(failed.value()));
+  }
 }
 
 void move_into_place(const fs::path& aside, const fs::path& path) {
@@ -44,15 +65,16 @@ void move_into_place(const fs::path& aside, const fs::path& path) {
   fs::rename(aside, path, failed);
   if (failed) {
     throw Error(
-        fmt::format("cannot rename {} to {}: {}", aside.string(), path.string(), failed.message()));
+        fmt::format("cannot rename {} to {}: {}", aside.string(), path.string(), failed.message()),
+        repair_of(failed.value()));
   }
 }
 
 void write_bytes(const fs::path& to, const fs::path& named, std::string_view content) {
   std::ofstream out(to, std::ios::binary);
   out.write(content.data(), static_cast<std::streamsize>(content.size()));
-  out.flush();
-  if (!out) throw Error(fmt::format("cannot write {}: {}", named.string(), std::strerror(errno)));
+  out.close();  // a network file system may say only now that it is full
+  if (!out) throw_unwritten(named, errno);
 }
 
 }  // namespace
@@ -90,9 +112,9 @@ void write_aside(const fs::path& path, const std::function<void(const fs::path&)
   const fs::path aside = aside_of(folder / path.filename());
   try {
     write(aside);
-    sync_path(aside, O_RDONLY);
+    sync_path(aside, path, O_RDONLY);
     move_into_place(aside, path);
-    sync_path(folder, O_RDONLY | O_DIRECTORY);
+    sync_path(folder, folder, O_RDONLY | O_DIRECTORY);
   } catch (...) {
     std::error_code ignored;
     fs::remove(aside, ignored);
@@ -110,10 +132,11 @@ void write_files(const fs::path& folder,
   try {
     for (const auto& [name, content] : files)
       write_bytes(aside_of(folder / name), folder / name, content);
-    for (const auto& [name, content] : files) sync_path(aside_of(folder / name), O_RDONLY);
+    for (const auto& [name, content] : files)
+      sync_path(aside_of(folder / name), folder / name, O_RDONLY);
     for (const auto& [name, content] : files)
       move_into_place(aside_of(folder / name), folder / name);
-    sync_path(folder, O_RDONLY | O_DIRECTORY);
+    sync_path(folder, folder, O_RDONLY | O_DIRECTORY);
   } catch (...) {
     std::error_code ignored;
     for (const auto& [name, content] : files) fs::remove(aside_of(folder / name), ignored);

@@ -3,15 +3,19 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <thread>
 
+#include "framework/core/error.h"
 #include "framework/driver/job_states.h"
 #include "framework/driver/look.h"
 #include "framework/driver/slurm_run.h"
+#include "framework/job/progress.h"
 #include "framework/process/cancel.h"
 #include "framework/process/host.h"
 #include "framework/process/lease.h"
 #include "framework/slurm/cancel.h"
+#include "framework/slurm/driver.h"
 
 namespace tarflow::driver {
 namespace {
@@ -34,55 +38,123 @@ bool wait_for(const Condition& is_so) {
   return false;
 }
 
-int stop_driver(const Look& look, const process::LeaseHolder& holder) {
+// How long a holder on another host may be silent. The tests of this program may shorten it with
+// the variable TARFLOW_POLL_SECONDS.
+process::LeasePace lease_pace() {
+  process::LeasePace pace;
+  if (std::getenv("TARFLOW_POLL_SECONDS"))
+    pace.patience = 10 * slurm::poll_of(slurm::ClusterProfile{});
+  return pace;
+}
+
+// When it last renewed its lease, by the clock of the file system alone: the request was written
+// just now.
+std::string last_beat_text(const Look& look) {
+  std::error_code failed, too;
+  const auto request =
+      std::filesystem::last_write_time(process::cancel_file(look.folder()), failed);
+  const auto beat = std::filesystem::last_write_time(look.folder() / "lease.json", too);
+  if (failed || too || request < beat) return "just now";
+  return job::duration(std::chrono::duration<double>(request - beat).count()) + " ago";
+}
+
+// Of a holder on another host, say.
+void say_what_is_known(const Look& look, const process::LeaseHolder& holder,
+                       const process::LeasePace& pace) {
+  if (process::life_of(holder) != process::Life::kUnknown) return;
+  complain(fmt::format(
+      "{}: it cannot be seen from this host whether {} still runs. It renewed its lease {}. If it "
+      "gives no sign of life for {}, this command takes the lease and cancels the jobs itself",
+      look.name(), holder.str(), last_beat_text(look),
+      job::duration(std::chrono::duration<double>(pace.patience).count())));
+}
+
+void say_silent(const Look& look, const process::LeaseHolder& holder) {
+  complain(fmt::format("{}: {} gives no sign of life and is taken to have ended", look.name(),
+                       holder.str()));
+}
+
+// What became of a run_sweep that was asked to stop.
+struct Stopped {
+  bool over = false;
+  std::optional<process::LeaseHolder> silent = {};  // as it was at its last beat
+};
+
+Stopped stop_driver(const Look& look, const process::LeaseHolder& holder) {
+  const process::LeasePace pace = lease_pace();
   process::ask_to_cancel(look.folder(), {});
   complain(fmt::format("{}: asked {} to stop; running jobs write their progress", look.name(),
                        holder.str()));
-  const bool stopped = wait_for([&] { return gone(look, holder); });
+  say_what_is_known(look, holder, pace);
+  process::SilenceWatch watch(look.folder(), holder, pace);
+  bool silent = false;
+  const bool over = wait_for([&] { return gone(look, holder) || (silent = watch.silent()); });
+  if (silent) {
+    say_silent(look, holder);
+    return {true, watch.holder()};
+  }
   complain(fmt::format("{}: {}", look.name(),
-                       stopped ? "stopped" : "it has not stopped yet; status shows how far it is"));
-  return stopped ? kAllDone : kNotAllDone;
+                       over ? "stopped" : "it has not stopped yet; status shows how far it is"));
+  return {over};
 }
 
 // A run_sweep first, lest it submits again what is taken back.
 int cancel_all(const Look& look) {
   const std::optional<process::LeaseHolder> holder = at_work(look.folder());
-  const int stopped = holder ? stop_driver(look, *holder) : kAllDone;
-  if (stopped != kAllDone) return stopped;
-  if (cancel_on_slurm(look.folder(), look.name(), look.options()) || holder) return kAllDone;
+  const Stopped stopped = holder ? stop_driver(look, *holder) : Stopped{true};
+  if (!stopped.over) return kNotAllDone;
+  if (cancel_on_slurm(look.folder(), look.name(), look.options(), stopped.silent)) return kAllDone;
+  if (stopped.silent) {  // so that the next run does not wait for it again
+    const process::Lease lease(look.folder(), look.options().command, complain, {}, stopped.silent);
+    complain(fmt::format("{}: its lease is removed; Slurm has no jobs of this sweep", look.name()));
+  }
+  if (holder) return kAllDone;
   complain(fmt::format("{}: no run_sweep is running, nothing to cancel", look.name()));
   return kNotAllDone;
 }
 
-// Whether the run_sweep at work answered.
-bool ask_driver(const Look& look, const process::LeaseHolder& holder,
-                const process::CancelRequest& request, slurm::TakenBack& taken) {
-  process::ask_to_cancel(look.folder(), request);
-  complain(
-      fmt::format("{}: asked {} to stop these points; running jobs keep what they have "
-                  "reached",
-                  look.name(), holder.str()));
-  std::optional<process::CancelAnswer> answer;
-  const bool answered = wait_for([&] {
-    answer = process::cancel_answer(look.folder(), request.id);
-    return answer || gone(look, holder);
-  });
-  if (!answered || !answer) {
-    complain(fmt::format("{}: {}; status shows how far it is", look.name(),
-                         answered ? "it has ended meanwhile" : "it has not answered yet"));
-    return false;
-  }
-  taken.jobs = answer->stopped + answer->dropped;
-  for (const std::string& hash : answer->shared)
-    taken.refused.push_back(slurm::shared_reason(hash));
-  if (!answer->refused.empty()) taken.refused.push_back(answer->refused);
+void take_answer(const Look& look, const process::LeaseHolder& holder,
+                 const process::CancelRequest& request, const process::CancelAnswer& answer,
+                 slurm::TakenBack& taken) {
+  taken.jobs = answer.stopped + answer.dropped;
+  for (const std::string& hash : answer.shared) taken.refused.push_back(slurm::shared_reason(hash));
+  if (!answer.refused.empty()) taken.refused.push_back(answer.refused);
   if (slurm::named_with_slurm(look.folder(), request.points) > 0) {
     taken.refused.push_back(fmt::format(
         "the jobs of these points in Slurm's queue go on while {} is running: end it, and "
         "then repeat this command",
         holder.str()));
   }
-  return true;
+}
+
+// `taken` has its answer, unless it is found to be silent.
+Stopped ask_driver(const Look& look, const process::LeaseHolder& holder,
+                   const process::CancelRequest& request, slurm::TakenBack& taken) {
+  const process::LeasePace pace = lease_pace();
+  process::ask_to_cancel(look.folder(), request);
+  complain(
+      fmt::format("{}: asked {} to stop these points; running jobs keep what they have "
+                  "reached",
+                  look.name(), holder.str()));
+  say_what_is_known(look, holder, pace);
+  process::SilenceWatch watch(look.folder(), holder, pace);
+  std::optional<process::CancelAnswer> answer;
+  bool silent = false;
+  const bool answered = wait_for([&] {
+    answer = process::cancel_answer(look.folder(), request.id);
+    return answer || gone(look, holder) || (silent = watch.silent());
+  });
+  if (silent) {
+    say_silent(look, holder);
+    return {true, watch.holder()};
+  }
+  if (!answered || !answer) {
+    complain(fmt::format("{}: {}; status shows how far it is", look.name(),
+                         answered ? "it has ended meanwhile" : "it has not answered yet"));
+    return {};
+  }
+  take_answer(look, holder, request, *answer, taken);
+  return {true};
 }
 
 // The jobs that have no points but those of --only, here and on a cluster.
@@ -93,11 +165,14 @@ int cancel_some(const Look& look) {
   }
   const std::optional<process::LeaseHolder> holder = at_work(look.folder());
   slurm::TakenBack taken;
+  Stopped asked;
   if (holder) {
-    if (!ask_driver(look, *holder, request, taken)) return kNotAllDone;
-  } else {
+    asked = ask_driver(look, *holder, request, taken);
+    if (!asked.over) return kNotAllDone;
+  }
+  if (!holder || asked.silent) {
     taken = slurm::cancel_some_on_slurm(look.folder(), look.name(), request.points,
-                                        look.options().command);
+                                        look.options().command, asked.silent);
   }
   for (const std::string& reason : taken.refused)
     complain(fmt::format("{}: {}", look.name(), reason));
@@ -113,7 +188,14 @@ int cancel_some(const Look& look) {
 }  // namespace
 
 int cancel_sweep(const Look& look) {
-  return look.options().only.empty() ? cancel_all(look) : cancel_some(look);
+  try {
+    return look.options().only.empty() ? cancel_all(look) : cancel_some(look);
+  } catch (const process::LeaseHeld&) {
+    throw;
+  } catch (const Error& failure) {  // a full disk, or Slurm: no fault of the input
+    complain(fmt::format("error: {}", failure.what()));
+    return kNotAllDone;
+  }
 }
 
 }  // namespace tarflow::driver

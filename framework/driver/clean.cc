@@ -13,6 +13,7 @@
 #include "framework/job/store.h"
 #include "framework/process/lease.h"
 #include "framework/slurm/cancel.h"
+#include "framework/slurm/kept_programs.h"
 
 namespace tarflow::driver {
 namespace fs = std::filesystem;
@@ -148,6 +149,16 @@ bool confirmed() {
   return answer == "y" || answer == "Y" || answer == "yes";
 }
 
+// Without asking: they are copies.
+void remove_programs(const Look& look, const job::Plan& plan) {
+  const slurm::RemovedPrograms removed = slurm::remove_unused_programs(
+      look.options().results, plan.cache() / "programs", look.folder());
+  if (removed.copies == 0) return;
+  complain(fmt::format("deleted {} of the programs that no job in Slurm's queue uses, {} freed",
+                       removed.copies == 1 ? "a copy" : fmt::format("{} copies", removed.copies),
+                       job::bytes_text(removed.bytes)));
+}
+
 }  // namespace
 
 int clean_sweep(const Look& look) {
@@ -155,6 +166,7 @@ int clean_sweep(const Look& look) {
   const process::Lease lease(look.folder(), look.options().command, complain);
   const std::set<std::string> held = slurm::jobs_with_slurm(look.folder());
   const job::Plan plan = look.plan();
+  remove_programs(look, plan);
   std::vector<Orphan> orphans = find_orphans(plan, held);
   for (const Orphan& orphan : orphans) {
     if (!orphan.spared.empty()) {

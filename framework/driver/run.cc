@@ -26,6 +26,7 @@
 #include "framework/process/lease.h"
 #include "framework/record/record.h"
 #include "framework/slurm/ask.h"
+#include "framework/slurm/kept_programs.h"
 
 namespace tarflow::driver {
 namespace fs = std::filesystem;
@@ -96,12 +97,17 @@ void write_progress(const job::Plan& plan, size_t done, bool over) {
     running += status.state == JobState::kRunning;
     failed += status.state == JobState::kFailed;
   }
-  write_json_file(plan.folder / "progress.json", {{"points", job::point_count(plan.all)},
-                                                  {"done", done},
-                                                  {"running", running},
-                                                  {"failed", failed},
-                                                  {"over", over},
-                                                  {"updated", process::utc_now()}});
+  const Json progress = {{"points", job::point_count(plan.all)},
+                         {"done", done},
+                         {"running", running},
+                         {"failed", failed},
+                         {"over", over},
+                         {"updated", process::utc_now()}};
+  try {
+    write_json_file(plan.folder / "progress.json", progress);
+  } catch (const Error& failure) {  // the record is worth more than its page
+    complain(failure.what());
+  }
 }
 
 // What is done so far, merged, and its report. Nothing that fails here stops a sweep: the tables
@@ -243,6 +249,7 @@ int run_plan_on_slurm(const job::Plan& plan, const slurm::Standing& standing,
     return run_on_slurm(plan, standing, schemas, options, profile, lease, estimator, page);
   }();
   const Ran& ran = there.ran;
+  lease.check();  // nothing is written into a folder that is another's
   const job::DonePoints done = store.find_done(plan.all);
   store.save();
   const bool any = !done.by_key.empty();
@@ -271,6 +278,7 @@ int run_plan(job::Plan plan, const ExperimentSchemas& schemas, const RunOptions&
     say_how_it_went(plan, ran);
     return kInterrupted;
   }
+  lease.check();
   const job::DonePoints done = store.find_done(plan.all);
   store.save();
   std::error_code unknown;
@@ -312,10 +320,15 @@ int run_sweep(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOpt
   if (!profile.slurm()) require_machine(local::this_machine(), plan.pending);
   if (profile.slurm() && !plan.pending.empty()) slurm::require_slurm();
   if (options.smoke) say_smoke(banner, plan, schemas, profile);
+  const fs::path programs = plan.cache() / "programs";
   try {
-    return run_plan(std::move(plan), schemas, options, profile, lease, store);
+    const int status = run_plan(std::move(plan), schemas, options, profile, lease, store);
+    slurm::remove_unused_programs(options.results, programs, folder);
+    return status;
+  } catch (const process::LeaseHeld&) {
+    throw;
   } catch (const Error& failure) {
-    // A full disk, say, or a lost lease: no fault of the input, and finished jobs are kept.
+    // A full disk, say: no fault of the input, and finished jobs are kept.
     complain(fmt::format("error: {}", failure.what()));
     return kNotAllDone;
   }

@@ -203,6 +203,7 @@ job::PlanOptions plan_options(const RunOptions& options, const slurm::ClusterPro
     const bool cpu = profile.gpu_request == slurm::GpuRequest::kNone;
     plan.devices = cpu ? job::DeviceModels(profile.device)
                        : job::DeviceModels(profile.device, job::this_cpu_model());
+    plan.devices->stated = profile.device;
   }
   return plan;
 }
@@ -355,13 +356,13 @@ std::string dry_run_on_slurm(const job::Plan& plan, const ExperimentSchemas& sch
 }
 
 bool cancel_on_slurm(const fs::path& sweep_folder, const std::string& name,
-                     const RunOptions& options) {
+                     const RunOptions& options, const std::optional<process::LeaseHolder>& silent) {
   const slurm::Standing open = all_open(sweep_folder);
   if (open.submissions.empty()) {
     require_read(open);
     return false;
   }
-  process::Lease lease(sweep_folder, options.command, complain);
+  process::Lease lease(sweep_folder, options.command, complain, {}, silent);
   const slurm::Patience patience = patience_of(lease, {});
   slurm::Queue queue(patience);
   slurm::Standing standing = slurm::standing_of(sweep_folder, queue, patience, complain_of);

@@ -64,8 +64,9 @@ std::string dry_run_on_slurm(const job::Plan& plan, const ExperimentSchemas& sch
                              job::Estimator& estimator);
 
 // Ends what the sweep has in the queue and waits until it is gone. Whether there was anything.
-// Throws Error.
+// `silent`: see process::LeaseFile. Throws Error.
 bool cancel_on_slurm(const std::filesystem::path& sweep_folder, const std::string& name,
-                     const RunOptions& options);
+                     const RunOptions& options,
+                     const std::optional<process::LeaseHolder>& silent = {});
 
 }  // namespace tarflow::driver

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cstdlib>
 #include <filesystem>
 #include <sstream>
@@ -22,6 +23,21 @@ std::string trimmed(const std::string& text) {
   const size_t first = text.find_first_not_of(kSpace);
   if (first == std::string::npos) return "";
   return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
+}
+
+// Runs of letters and digits, in lower case.
+std::vector<std::string> words_in(const std::string& text) {
+  std::vector<std::string> words(1);
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (std::isalnum(byte) != 0) {
+      words.back() += static_cast<char>(std::tolower(byte));
+    } else if (!words.back().empty()) {
+      words.emplace_back();
+    }
+  }
+  if (words.back().empty()) words.pop_back();
+  return words;
 }
 
 // The value of the first line "key : value".
@@ -218,6 +234,13 @@ VisibleGpus visible_gpus() {
 std::string this_cpu_model() {
   const std::string cpu = cpu_model(text_or_nothing("/proc/cpuinfo"));
   return cpu.empty() ? "unknown" : cpu;
+}
+
+bool is_of_model(const std::string& used, const std::string& stated) {
+  if (used.empty()) return true;
+  const std::vector<std::string> all = words_in(used), wanted = words_in(stated);
+  return std::search(all.begin(), all.end(), wanted.begin(), wanted.end()) != all.end() ||
+         wanted.empty();
 }
 
 DeviceModels device_models() { return {device_model(), this_cpu_model()}; }

@@ -21,12 +21,19 @@ std::string gpu_model(const std::string& information);
 struct DeviceModels {
   std::string first;  // of the device a worker takes by itself: a GPU where there is one
   std::string cpu;
+  // Of these the one that a cluster profile states: results of another are refused. "": none.
+  std::string stated = {};
 
   DeviceModels(std::string all) : first(all), cpu(std::move(all)) {}  // NOLINT: one for both
   DeviceModels(std::string first_one, std::string of_cpu)
       : first(std::move(first_one)), cpu(std::move(of_cpu)) {}
 };
 DeviceModels device_models();
+
+// Whether a device that calls itself `used` is of the model `stated`: its words, without regard to
+// case, stand in `used` in a row. "NVIDIA H200" is also "NVIDIA H200 MIG 1g.18gb", and never
+// "NVIDIA GH200". What cannot be told ("") is.
+bool is_of_model(const std::string& used, const std::string& stated);
 
 // Of the CPU alone, without a question to the driver of GPUs.
 std::string this_cpu_model();

@@ -114,7 +114,9 @@ Outcome Attempting::finish(const process::Exit& exit) {
     outcome.reason = fmt::format("its folder was taken over by {}", claimant_);
     return outcome;
   }
-  const std::optional<std::string> fault = settle_result(folder_, *job_);
+  Result::State found{};
+  const std::optional<std::string> fault = settle_result(folder_, *job_, &found);
+  outcome.other_device = found == Result::State::kOtherDevice;
   if (!fault) {
     outcome.kind = Outcome::Kind::kDone;
   } else if (stopping()) {

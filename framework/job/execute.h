@@ -18,6 +18,9 @@
 
 namespace tarflow::job {
 
+// Of a worker that this machine cannot run, as of a shell that cannot run its program; also where
+// the machine has another model of device than the job states.
+inline constexpr int kUnableExit = 126;
 inline constexpr int kStoppedExit = 75;  // EX_TEMPFAIL: a worker that ended because it was asked to
 
 struct Outcome {
@@ -28,6 +31,7 @@ struct Outcome {
   double seconds = 0;
   std::filesystem::path log;
   std::vector<std::string> log_end;  // the last lines the worker printed in this attempt
+  bool other_device = false;         // it was done, on another model of device than it states
   bool taken_over = false;           // somebody else has claimed the folder; nothing was written
 };
 

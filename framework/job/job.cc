@@ -80,16 +80,18 @@ Json to_json(const Job& job) {
     if (!point.contents.empty()) entry["contents"] = point.contents.get();
     points.push_back(std::move(entry));
   }
-  return {{"hash", job.hash},
-          {"experiment", job.experiment},
-          {"settings", job.settings.json()},
-          {"points", std::move(points)},
-          {"model", job.model.get()},
-          {"contents", job.contents.is_null() ? Json::object() : job.contents.get()},
-          {"stamps", stamps_of(job)},
-          {"sweep", job.sweep},
-          {"smoke", job.smoke.get()},
-          {"generation", job.generation}};
+  Json json = {{"hash", job.hash},
+               {"experiment", job.experiment},
+               {"settings", job.settings.json()},
+               {"points", std::move(points)},
+               {"model", job.model.get()},
+               {"contents", job.contents.is_null() ? Json::object() : job.contents.get()},
+               {"stamps", stamps_of(job)},
+               {"sweep", job.sweep},
+               {"smoke", job.smoke.get()},
+               {"generation", job.generation}};
+  if (!job.device.empty()) json["device"] = job.device;
+  return json;
 }
 
 namespace {
@@ -126,6 +128,7 @@ Job job_from_json(const Json& json) {
   job.model = value_or(json, "model", Json());
   job.contents = value_or(json, "contents", Json::object());
   job.stamps = value_or(json, "stamps", Json::object());
+  job.device = value_or(json, "device", std::string());
   job.sweep = value_or(json, "sweep", std::string());
   job.smoke = value_or(json, "smoke", Json());
   job.generation = value_or(json, "generation", int64_t{0});
@@ -344,8 +347,9 @@ Jobs plan_jobs(const sweep::Sweep& sweep, const ExperimentSchemas& schemas,
       const bool known = std::find(job.after.begin(), job.after.end(), key) != job.after.end();
       if (!known) job.after.push_back(key);
     }
-    std::string key = keys.key(point.id, job, parted.shared_contents,
-                               schema.timed ? device_of(point, devices) : "");
+    const std::string device = schema.timed ? device_of(point, devices) : "";
+    if (device == devices.stated) job.device = device;
+    std::string key = keys.key(point.id, job, parted.shared_contents, device);
     job.points.push_back({point.id, std::move(key), std::move(parted.shared),
                           std::move(parted.shared_contents), point.selected});
   }

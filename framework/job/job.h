@@ -41,6 +41,9 @@ struct Job {
   // stamp_key() of an input -> its stamp when it was planned (content_stamp); of other jobs' inputs
   // as well. Never part of a hash.
   SharedJson stamps = {};
+  // Model of the device that a cluster's jobs are said to get, of a timed job: a result of another
+  // is refused. "": not checked.
+  std::string device = {};
   std::string sweep;  // name of the sweep
   SharedJson smoke;   // null, or what was replaced for --smoke
   // Raised when points are computed again though they were done: the higher one holds.

@@ -21,9 +21,11 @@ namespace tarflow::job {
 struct Result {
   enum class State {
     kAbsent,
-    kDone,        // whole, and of the job's generation or a later one
-    kOutdated,    // whole, of an earlier generation: it holds until there is a new one
-    kDamaged,     // or of another job, or without all of its points: to be set aside
+    kDone,      // whole, and of the job's generation or a later one
+    kOutdated,  // whole, of an earlier generation: it holds until there is a new one
+    kDamaged,   // or of another job, or without all of its points: to be set aside
+    // Whole, but computed on another model of device than the one the job states: to be set aside.
+    kOtherDevice,
     kUnreadable,  // now: nothing may be written over it
     kNewer,       // of a newer version of this program: likewise
   };
@@ -32,6 +34,7 @@ struct Result {
 
   bool done() const { return state == State::kDone; }
   bool whole() const { return state == State::kDone || state == State::kOutdated; }
+  bool unusable() const { return state == State::kDamaged || state == State::kOtherDevice; }
   bool kept() const { return state == State::kUnreadable || state == State::kNewer; }
 };
 
@@ -81,9 +84,13 @@ std::string prepare_folder(const Job& job, const JobFolder& folder, const std::s
 // Throws Error where the result must be kept, or the folder was taken over (claim.h).
 std::string clear_place(const JobFolder& folder, const Job& job);
 // After an attempt: nothing when the job is done, else what is wrong with its result, "" when there
-// is none. A damaged result is set aside, and the previous one stands again where there is no new
-// one.
-std::optional<std::string> settle_result(const JobFolder& folder, const Job& job);
+// is none. A damaged result, or one of another device, is set aside, and the previous one stands
+// again where there is no new one. `found`: what the result was.
+std::optional<std::string> settle_result(const JobFolder& folder, const Job& job,
+                                         Result::State* found = nullptr);
+// Throws NotRead (damaged) where the whole result of the job was computed on another model of
+// device than the job states.
+void require_device(const std::filesystem::path& result, const std::string& sha256, const Job& job);
 // The job of a folder: as job.json tells or, where it does not name its points, a whole result.
 // Throws Error.
 Job job_in(const JobFolder& folder, const std::filesystem::path& result);

@@ -31,6 +31,20 @@ std::string contradiction(const record::FileHead& head, const fs::path& file, co
   return "";
 }
 
+std::string other_device(const record::FileHead& head, const fs::path& file, const Job& job) {
+  if (job.device.empty()) return "";
+  for (const record::Row& row : record::unpacked(head.rows)) {
+    const auto cell = row.find("device");
+    const auto* used = cell == row.end() ? nullptr : std::get_if<std::string>(&cell->second);
+    if (!used || is_of_model(*used, job.device)) continue;
+    return fmt::format(
+        "{} was computed on {}, and its times are to be those of {}, the `device` of the cluster "
+        "profile: state a `constraint` there that gives jobs this model, or correct `device`",
+        file.string(), *used, job.device);
+  }
+  return "";
+}
+
 // Says so in the job's log; returns "<what is wrong>; it is kept as FILE".
 std::string set_aside_and_say(const JobFolder& folder, const fs::path& file, const Problem& wrong) {
   const std::string text =
@@ -76,6 +90,8 @@ Result find_result(const JobFolder& folder, const Job& job) {
     const record::FileHead head = record::read_head(file, known);
     const std::string wrong = contradiction(head, file, job);
     if (!wrong.empty()) return {State::kDamaged, {{}, wrong, "", ""}};
+    const std::string device = other_device(head, file, job);
+    if (!device.empty()) return {State::kOtherDevice, {{}, device, "", ""}};
     return {head.generation >= job.generation ? State::kDone : State::kOutdated};
   } catch (const Error& failure) {
     return unread(failure);
@@ -89,6 +105,13 @@ Result find_result(const JobFolder& folder) {
   } catch (const Error& failure) {
     return unread(failure);
   }
+}
+
+void require_device(const fs::path& result, const std::string& sha256, const Job& job) {
+  if (job.device.empty()) return;
+  record::KnownColumns known;
+  const std::string wrong = other_device(record::read_head(result, known, sha256), result, job);
+  if (!wrong.empty()) throw record::NotRead(record::Fault::kDamaged, wrong);
 }
 
 Problem kept_problem(const Error& failure) {
@@ -113,7 +136,7 @@ std::string prepare_folder(const Job& job, const JobFolder& folder, const std::s
   // on from the worker knows and does not use.
   const Result found = find_result(folder, job);
   if (found.kept()) throw Error(found.problem);
-  if (found.state == Result::State::kDamaged) {
+  if (found.unusable()) {
     set_aside_and_say(folder, folder.result(), found.problem);
   }
   if (found.whole()) rename_or_throw(folder.result(), folder.previous());
@@ -131,13 +154,15 @@ std::string clear_place(const JobFolder& folder, const Job& job) {
   require_claim(folder.path);
   const Result found = find_result(folder, job);
   if (found.kept()) throw Error(found.problem);
-  if (found.state != Result::State::kDamaged) return "";
+  if (!found.unusable()) return "";
   return fmt::format("{}; it is kept as {}", found.problem.what,
                      set_aside(folder.result()).string());
 }
 
-std::optional<std::string> settle_result(const JobFolder& folder, const Job& job) {
+std::optional<std::string> settle_result(const JobFolder& folder, const Job& job,
+                                         Result::State* state) {
   const Result found = find_result(folder, job);
+  if (state) *state = found.state;
   std::error_code ignored;
   if (found.done()) {
     fs::remove(folder.previous(), ignored);
@@ -146,7 +171,7 @@ std::optional<std::string> settle_result(const JobFolder& folder, const Job& job
   std::string wrong = found.problem.what;
   if (found.state == Result::State::kOutdated) {
     wrong = fmt::format("{} is of an earlier computation", folder.result().string());
-  } else if (found.state == Result::State::kDamaged) {
+  } else if (found.unusable()) {
     try {
       wrong = set_aside_and_say(folder, folder.result(), found.problem);
     } catch (const Error& failure) {

@@ -33,10 +33,16 @@ std::optional<CancelRequest> read_request(const fs::path& sweep_folder) {
 fs::path cancel_file(const fs::path& sweep_folder) { return sweep_folder / "cancel"; }
 
 void ask_to_cancel(const fs::path& sweep_folder, const CancelRequest& request) {
-  if (request.all()) {
-    write_file(cancel_file(sweep_folder), "requested by run_sweep --cancel\n");
-  } else {
-    write_json_file(cancel_file(sweep_folder), request);
+  try {
+    if (request.all()) {
+      write_file(cancel_file(sweep_folder), "requested by run_sweep --cancel\n");
+    } else {
+      write_json_file(cancel_file(sweep_folder), request);
+    }
+  } catch (const Error& failure) {
+    throw Error(failure.problems().front().what + "; the run_sweep at work was not asked to stop",
+                "make room there and give the same command again, or end it where it runs, with "
+                "Ctrl-C or kill");
   }
 }
 

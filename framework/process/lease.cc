@@ -81,6 +81,10 @@ Found find_holder(const fs::path& file) {
   return {State::kDamaged, {}, ""};
 }
 
+bool same_beat(const LeaseHolder& one, const LeaseHolder& other) {
+  return one.nonce == other.nonce && one.beat == other.beat;
+}
+
 // Waits until the holder gives a sign of life, or the patience is over without one.
 bool silent(const fs::path& folder, const LeaseHolder& holder, const LeasePace& pace) {
   const auto end = pace.now() + pace.patience;
@@ -89,7 +93,7 @@ bool silent(const fs::path& folder, const LeaseHolder& holder, const LeasePace& 
     const Found now = find_holder(folder / "lease.json");
     if (now.state == Found::State::kAbsent) return true;  // it has ended
     if (now.state != Found::State::kHeld) continue;
-    if (now.holder.nonce != holder.nonce || now.holder.beat != holder.beat) return false;
+    if (!same_beat(now.holder, holder)) return false;
   }
   return true;
 }
@@ -140,16 +144,20 @@ Made make_exclusively(const fs::path& file, const LeaseHolder& holder) {
   return Made::kYes;
 }
 
-// Removes the file of a dead holder (`nonce`, "" for a damaged file). Several processes may want to
-// at once, and one of them may have put its own in that place: so only who holds the claim to this
-// nonce looks again and removes. Claims of the dead are removed in the same way.
-void remove_dead(const fs::path& file, const std::string& nonce, const LeaseHolder& self) {
-  const fs::path claim =
-      file.parent_path() / (".claim." + (nonce.empty() ? "damaged" : nonce.substr(0, 24)));
+fs::path claim_to(const fs::path& file, const std::string& nonce) {
+  return file.parent_path() / (".claim." + (nonce.empty() ? "damaged" : nonce.substr(0, 24)));
+}
+
+// Removes the file of a dead holder (without a nonce: a damaged file). Several processes may want
+// to at once, and one of them may have put its own in that place: so only who holds the claim to
+// this nonce looks again and removes. Claims of the dead are removed in the same way. A holder that
+// was suspended renews its lease under the same claim, so that one that beats is not removed.
+void remove_dead(const fs::path& file, const LeaseHolder& dead, const LeaseHolder& self) {
+  const fs::path claim = claim_to(file, dead.nonce);
   if (make_exclusively(claim, self) == Made::kExists) {
     const std::optional<LeaseHolder> other = read_holder(claim);
     if (other && life_of(*other) == Life::kDead) {
-      remove_dead(claim, other->nonce, self);
+      remove_dead(claim, *other, self);
     } else {
       std::this_thread::sleep_for(std::chrono::milliseconds(50));
     }
@@ -157,8 +165,9 @@ void remove_dead(const fs::path& file, const std::string& nonce, const LeaseHold
   }
   const Found now = find_holder(file);
   std::error_code ignored;
-  const bool same = now.state == Found::State::kHeld && now.holder.nonce == nonce;
-  if (same || (now.state == Found::State::kDamaged && nonce.empty())) fs::remove(file, ignored);
+  const bool same = now.state == Found::State::kHeld && same_beat(now.holder, dead);
+  const bool damaged = now.state == Found::State::kDamaged && dead.nonce.empty();
+  if (same || damaged) fs::remove(file, ignored);
   fs::remove(claim, ignored);
 }
 
@@ -196,7 +205,23 @@ std::optional<LeaseHolder> read_lease(const fs::path& folder) {
   return read_holder(folder / "lease.json");
 }
 
-LeaseFile::LeaseFile(fs::path folder, std::string command, const Notice& notice, LeasePace pace)
+SilenceWatch::SilenceWatch(fs::path folder, LeaseHolder holder, LeasePace pace)
+    : folder_(std::move(folder)),
+      holder_(std::move(holder)),
+      pace_(std::move(pace)),
+      since_(pace_.now()) {}
+
+bool SilenceWatch::silent() {
+  const std::optional<LeaseHolder> now = read_lease(folder_);
+  if (now && now->nonce == holder_.nonce && now->beat != holder_.beat) {
+    holder_ = *now;
+    since_ = pace_.now();
+  }
+  return life_of(holder_) != Life::kAlive && pace_.now() - since_ >= pace_.patience;
+}
+
+LeaseFile::LeaseFile(fs::path folder, std::string command, const Notice& notice, LeasePace pace,
+                     const std::optional<LeaseHolder>& known_silent)
     : folder_(std::move(folder)), pace_(std::move(pace)), self_(this_holder(std::move(command))) {
   std::error_code failed;
   fs::create_directories(folder_, failed);
@@ -212,17 +237,18 @@ LeaseFile::LeaseFile(fs::path folder, std::string command, const Notice& notice,
     wait_for_readable(file(), pace_, notice);
     const std::optional<LeaseHolder> holder = read_lease(folder_);
     if (!holder) {
-      remove_dead(file(), "", self_);  // damaged, or just given back
+      remove_dead(file(), {}, self_);  // damaged, or just given back
       continue;
     }
     const Life life = life_of(*holder);
     if (life == Life::kAlive) refuse(folder_, *holder);
-    if (life == Life::kUnknown) {
+    const bool known = known_silent && same_beat(*holder, *known_silent);
+    if (life == Life::kUnknown && !known) {
       notice(fmt::format("{} has been taken by {}; looking whether it is alive, {} s at most",
                          folder_.string(), holder->str(), pace_.patience.count() / 1000));
       if (!silent(folder_, *holder, pace_)) refuse(folder_, *holder);
     }
-    remove_dead(file(), holder->nonce, self_);
+    remove_dead(file(), *holder, self_);
   }
   throw LeaseHeld(fmt::format("{} is taken and given back all the time", folder_.string()),
                   "end the other run_sweep processes that use it");
@@ -246,22 +272,45 @@ LeaseFile::~LeaseFile() {
 
 void LeaseFile::beat() {
   const auto now = pace_.now();
-  const bool failed = last_try_ > last_beat_;
-  if (now - last_try_ < (failed ? pace_.again : pace_.beat)) return;
+  const auto age = now - last_beat_.load();
+  const bool failed = last_try_ > last_beat_.load(), gap = age >= pace_.patience;
+  if (!gap && now - last_try_ < (failed ? pace_.again : pace_.beat)) return;
   last_try_ = now;
   try {
-    renew();
+    gap ? renew_after_gap() : renew();
     last_beat_ = now;
   } catch (const LeaseHeld&) {
     throw;
   } catch (const Error& failure) {
-    if (now - last_beat_ < pace_.patience) return;
+    if (!gap) return;
     throw Error(
         fmt::format("{} could not be renewed for {} s: {}", file().string(),
-                    std::chrono::duration_cast<std::chrono::seconds>(now - last_beat_).count(),
+                    std::chrono::duration_cast<std::chrono::seconds>(age).count(),
                     failure.problems().front().what),
         "run the same command again when the folder can be written; finished jobs are kept");
   }
+}
+
+// Who looked on meanwhile may be about to take the lease: see remove_dead. A lease that is gone now
+// is not being renamed, since nobody renews it.
+void LeaseFile::renew_after_gap() {
+  const fs::path claim = claim_to(file(), self_.nonce);
+  if (make_exclusively(claim, self_) == Made::kExists) {
+    const std::optional<LeaseHolder> other = read_holder(claim);
+    throw LeaseHeld(fmt::format("{} is being taken by {}, since this run_sweep was silent for {} s",
+                                folder_.string(), other ? other->str() : "another run_sweep",
+                                pace_.patience.count() / 1000),
+                    "finished jobs are kept; `run_sweep status` shows who is at work");
+  }
+  std::error_code ignored;
+  missing_ = true;
+  try {
+    renew();
+  } catch (...) {
+    fs::remove(claim, ignored);
+    throw;
+  }
+  fs::remove(claim, ignored);
 }
 
 void LeaseFile::renew() {
@@ -273,8 +322,10 @@ void LeaseFile::renew() {
   if (gone || (found.state == Found::State::kHeld && found.holder.nonce != self_.nonce)) {
     throw LeaseHeld(
         fmt::format("{} is no longer held by this run_sweep: {}", folder_.string(),
-                    gone ? "its lease.json was removed" : "it was taken by " + found.holder.str()),
-        "run the same command again; finished jobs are kept");
+                    gone ? "its lease.json was removed, as by another run_sweep that has ended"
+                         : "it was taken by " + found.holder.str()),
+        "finished jobs are kept; `run_sweep status` shows who is at work. Run the same command "
+        "again when nobody is");
   }
   missing_ = false;
   LeaseHolder next = self_;
@@ -284,8 +335,8 @@ void LeaseFile::renew() {
 }
 
 Lease::Lease(fs::path folder, std::string command, const LeaseFile::Notice& notice,
-             const LeasePace& pace)
-    : file_(std::move(folder), std::move(command), notice, pace),
+             const LeasePace& pace, const std::optional<LeaseHolder>& silent)
+    : file_(std::move(folder), std::move(command), notice, pace, silent),
       tick_(std::min(pace.beat, pace.again) / 2) {
   // Signals are for the thread that waits for them (HeldSignals).
   sigset_t all, before;
@@ -298,20 +349,34 @@ Lease::Lease(fs::path folder, std::string command, const LeaseFile::Notice& noti
 void Lease::keep(const std::stop_token& stop) {
   try {
     for (;;) {
-      file_.beat();
+      beat();
       std::unique_lock lock(mutex_);
+      if (lost_) return;
       wake_.wait_for(lock, stop, tick_, [] { return false; });
       if (stop.stop_requested()) return;
     }
   } catch (...) {
+    // check() tells.
+  }
+}
+
+void Lease::beat() const {
+  const std::lock_guard one(beats_);
+  try {
+    file_.beat();
+  } catch (...) {
     const std::lock_guard lock(mutex_);
     lost_ = std::current_exception();
+    throw;
   }
 }
 
 void Lease::check() const {
-  const std::lock_guard lock(mutex_);
-  if (lost_) std::rethrow_exception(lost_);
+  {
+    const std::lock_guard lock(mutex_);
+    if (lost_) std::rethrow_exception(lost_);
+  }
+  if (file_.overdue()) beat();
 }
 
 }  // namespace tarflow::process

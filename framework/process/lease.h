@@ -1,7 +1,8 @@
 // Who is at work in a sweep's folder: a file that says so, renewed while that holds. It relies on
-// no file locks, which shared file systems may lack, and on no clock, which may jump.
+// no file locks, which shared file systems may lack, and on no wall clock, which may jump.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -16,6 +17,7 @@
 
 #include "framework/core/error.h"
 #include "framework/core/json.h"
+#include "framework/process/boot_clock.h"
 
 namespace tarflow::process {
 
@@ -52,7 +54,7 @@ inline constexpr std::chrono::seconds kLeasePatience{90};
 
 // The rhythm of a lease, and the clock it goes by.
 struct LeasePace {
-  using Clock = std::chrono::steady_clock;
+  using Clock = BootClock;  // others take the lease while this machine sleeps
   std::chrono::milliseconds patience = kLeasePatience;
   std::chrono::milliseconds beat = std::chrono::seconds(15);        // kind to shared file systems
   std::chrono::milliseconds again = std::chrono::seconds(2);        // after a beat that failed
@@ -61,6 +63,23 @@ struct LeasePace {
   std::function<void(std::chrono::milliseconds)> sleep = [](std::chrono::milliseconds time) {
     std::this_thread::sleep_for(time);
   };
+};
+
+// Watches a holder of which nobody here can tell whether it lives: one on another host.
+class SilenceWatch {
+ public:
+  SilenceWatch(std::filesystem::path folder, LeaseHolder holder, LeasePace pace = {});
+
+  // Looks at its lease. Whether it has not beaten for the patience since this watch began. False of
+  // a process that is known to live, which may be suspended.
+  bool silent();
+  const LeaseHolder& holder() const { return holder_; }  // at its last beat that was seen
+
+ private:
+  std::filesystem::path folder_;
+  LeaseHolder holder_;
+  LeasePace pace_;
+  LeasePace::Clock::time_point since_;
 };
 
 // The file of a lease, without a thread.
@@ -72,26 +91,32 @@ class LeaseFile {
   // and that is silent for the patience, is replaced; `notice` is called before waiting to find
   // out. A lease that cannot be read now is somebody's; it is read again within the patience.
   // Throws LeaseHeld that names a living holder, Error when the folder cannot be written.
+  // `silent`: a holder that a SilenceWatch found silent; it is not waited for again.
   LeaseFile(std::filesystem::path folder, std::string command, const Notice& notice,
-            LeasePace pace = {});
+            LeasePace pace = {}, const std::optional<LeaseHolder>& silent = {});
   ~LeaseFile();
   LeaseFile(const LeaseFile&) = delete;
   LeaseFile& operator=(const LeaseFile&) = delete;
 
   // To be called often; writes when the last beat is old. Reading and writing may fail for some
-  // time (a full disk, a file server that restarts). Throws Error when the lease is lost to
-  // another, was deleted, or could not be renewed for so long that another may take it.
+  // time (a full disk, a file server that restarts). Throws LeaseHeld when the lease was lost to
+  // another or deleted, Error when it could not be renewed for so long that another may take it.
   void beat();
+  // Whether the last beat is so old that another may have taken the lease: this process or its
+  // machine was suspended, say. The next beat tells. May be called while another thread beats.
+  bool overdue() const { return pace_.now() - last_beat_.load() >= pace_.patience; }
 
  private:
   void renew();
+  void renew_after_gap();
   std::filesystem::path file() const { return folder_ / "lease.json"; }
   bool try_take() const;
 
   std::filesystem::path folder_;
   LeasePace pace_;
   LeaseHolder self_;
-  LeasePace::Clock::time_point last_beat_, last_try_;
+  std::atomic<LeasePace::Clock::time_point> last_beat_;
+  LeasePace::Clock::time_point last_try_;
   bool missing_ = false;  // at the last look the file was gone
 };
 
@@ -100,20 +125,23 @@ class Lease {
  public:
   // As LeaseFile.
   Lease(std::filesystem::path folder, std::string command, const LeaseFile::Notice& notice,
-        const LeasePace& pace = {});
+        const LeasePace& pace = {}, const std::optional<LeaseHolder>& silent = {});
 
-  // Throws Error when the lease was lost: see LeaseFile::beat. To be called often, since its holder
-  // has to end then.
+  // Throws Error when the lease was lost: see LeaseFile::beat. To be called often and before
+  // anything is written, since its holder has to end then. After a gap in the beats (Ctrl-Z, a
+  // laptop that slept) it reads the lease again before it returns.
   void check() const;
 
  private:
   void keep(const std::stop_token& stop);
+  void beat() const;
 
-  LeaseFile file_;
+  mutable LeaseFile file_;
   std::chrono::milliseconds tick_;
-  mutable std::mutex mutex_;
+  mutable std::mutex beats_;  // one thread beats
+  mutable std::mutex mutex_;  // of lost_
   std::condition_variable_any wake_;
-  std::exception_ptr lost_;
+  mutable std::exception_ptr lost_;
   std::jthread thread_;  // last: it ends before what it uses
 };
 

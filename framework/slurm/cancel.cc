@@ -12,7 +12,6 @@
 #include "framework/job/job_folder.h"
 #include "framework/job/plan.h"
 #include "framework/job/store.h"
-#include "framework/process/lease.h"
 #include "framework/slurm/driver.h"
 #include "framework/slurm/events.h"
 #include "framework/slurm/standing.h"
@@ -103,10 +102,11 @@ std::string shared_reason(const std::string& hash) {
 }
 
 TakenBack cancel_some_on_slurm(const fs::path& sweep_folder, const std::string& name,
-                               const std::set<std::string>& points, const std::string& command) {
+                               const std::set<std::string>& points, const std::string& command,
+                               const std::optional<process::LeaseHolder>& silent) {
   TakenBack taken;
   if (readable_submissions(sweep_folder).empty()) return taken;
-  process::Lease lease(sweep_folder, command, complain);
+  process::Lease lease(sweep_folder, command, complain, {}, silent);
   Patience patience;
   patience.notice = complain;
   patience.beat = [&lease] { lease.check(); };
@@ -117,15 +117,17 @@ TakenBack cancel_some_on_slurm(const fs::path& sweep_folder, const std::string& 
   };
   Standing standing = look();
   std::map<std::string, std::set<size_t>> ended;  // by submission
+  std::vector<Problem> unnoted;
   for (KnownSubmission& known : standing.submissions) {
     const std::set<size_t> tasks = tasks_to_end(known, standing, points, taken);
     if (tasks.empty()) continue;
     // First: the task looks there before it begins or queues again.
     known.submission.cancelled_tasks.insert(tasks.begin(), tasks.end());
-    write_submission(known.folder, known.submission);
+    note_taken_back(known, unnoted);
     cancel_tasks(known.submission, tasks, patience);
     ended[known.submission.name] = tasks;
   }
+  for (const Problem& problem : unnoted) taken.refused.push_back(problem.str());
   if (ended.empty()) return taken;
   complain(fmt::format("{}: {} taken back from Slurm; running ones end now", name,
                        job::counted(taken.jobs, "job")));

@@ -2,9 +2,12 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
+
+#include "framework/process/lease.h"
 
 namespace tarflow::slurm {
 
@@ -17,10 +20,11 @@ struct TakenBack {
 std::string shared_reason(const std::string& hash);
 
 // Ends the tasks of which all unfinished points are in `points` (ids), and waits until they are
-// gone. A task ends as a whole, so that one with further points goes on. Throws Error, LeaseHeld
-// while a run_sweep is at work.
+// gone. A task ends as a whole, so that one with further points goes on. `silent`: see
+// process::LeaseFile. Throws Error, LeaseHeld while a run_sweep is at work.
 TakenBack cancel_some_on_slurm(const std::filesystem::path& sweep_folder, const std::string& name,
-                               const std::set<std::string>& points, const std::string& command);
+                               const std::set<std::string>& points, const std::string& command,
+                               const std::optional<process::LeaseHolder>& silent = {});
 
 // Hashes of the jobs of submissions that are not known to be over; Slurm is not asked. Throws Error
 // when a submission cannot be read.

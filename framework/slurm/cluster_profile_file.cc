@@ -198,22 +198,24 @@ Reader seconds(const char* name, double ClusterProfile::*member, double minimum,
 
 std::vector<Key> words() {
   using P = ClusterProfile;
-  return {{{"partition", "Partition, or several with commas."}, line("partition", &P::partition)},
-          {{"account", "Account that is charged."}, line("account", &P::account)},
-          {{"qos", "Quality of service."}, line("qos", &P::qos)},
-          {{"constraint", "Features that nodes must have."}, line("constraint", &P::constraint)},
-          {{"exclude", "Nodes that are not used."}, line("exclude", &P::exclude)},
-          {{"gpu_type", "GPU type, as the gres of the cluster names it."},
-           line("gpu_type", &P::gpu_type)},
-          {{"device",
-            "Model of the device that jobs get, as records name it. Times of different devices are "
-            "kept apart. Default: the device of the machine on which run_sweep is called."},
-           line("device", &P::device)},
-          {{"mem", "Memory of a node, 64G; 0: all of it."}, memory("mem", &P::mem)},
-          {{"mem_per_gpu", "Memory for each GPU."}, memory("mem_per_gpu", &P::mem_per_gpu)},
-          {{"mem_per_cpu", "Memory for each CPU."}, memory("mem_per_cpu", &P::mem_per_cpu)},
-          {{"prefix", "Shell words before the program of a task: apptainer exec --nv image.sif."},
-           line("prefix", &P::prefix)}};
+  return {
+      {{"partition", "Partition, or several with commas."}, line("partition", &P::partition)},
+      {{"account", "Account that is charged."}, line("account", &P::account)},
+      {{"qos", "Quality of service."}, line("qos", &P::qos)},
+      {{"constraint", "Features that nodes must have."}, line("constraint", &P::constraint)},
+      {{"exclude", "Nodes that are not used."}, line("exclude", &P::exclude)},
+      {{"gpu_type", "GPU type, as the gres of the cluster names it."},
+       line("gpu_type", &P::gpu_type)},
+      {{"device",
+        "Model of the device that jobs get, as records name it. Times of different devices are "
+        "kept apart, and a result that measures time is refused where it was computed on another "
+        "model. Default: the device of the machine on which run_sweep is called."},
+       line("device", &P::device)},
+      {{"mem", "Memory of a node, 64G; 0: all of it."}, memory("mem", &P::mem)},
+      {{"mem_per_gpu", "Memory for each GPU."}, memory("mem_per_gpu", &P::mem_per_gpu)},
+      {{"mem_per_cpu", "Memory for each CPU."}, memory("mem_per_cpu", &P::mem_per_cpu)},
+      {{"prefix", "Shell words before the program of a task: apptainer exec --nv image.sif."},
+       line("prefix", &P::prefix)}};
 }
 
 std::vector<Key> numbers() {

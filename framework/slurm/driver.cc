@@ -455,6 +455,7 @@ void SlurmDriver::cancel(const std::set<std::string>& hashes, const std::string&
     tasks[tracked->second.submission.path].insert(static_cast<size_t>(tracked->second.id.index));
   }
   std::vector<std::pair<Submission, std::set<size_t>>> ends;
+  std::vector<Problem> unnoted;
   for (auto& [path, named] : tasks) {
     Submission submission = read_submission({path});
     std::erase_if(named, [&](size_t task) {
@@ -466,7 +467,7 @@ void SlurmDriver::cancel(const std::set<std::string>& hashes, const std::string&
                           });
     });
     submission.cancelled_tasks.insert(named.begin(), named.end());
-    write_submission({path}, submission);
+    note_taken_back({{path}, submission}, unnoted);
     ends.emplace_back(std::move(submission), std::move(named));
   }
   for (const auto& [submission, named] : ends) {
@@ -476,6 +477,7 @@ void SlurmDriver::cancel(const std::set<std::string>& hashes, const std::string&
       cancel_tasks(submission, named, options_.patience);
     }
   }
+  if (!unnoted.empty()) throw Error(std::move(unnoted));
 }
 
 }  // namespace tarflow::slurm

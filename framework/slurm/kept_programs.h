@@ -12,4 +12,15 @@ namespace tarflow::slurm {
 std::filesystem::path keep_programs(const std::filesystem::path& programs,
                                     const std::filesystem::path& store);
 
+struct RemovedPrograms {
+  size_t copies = 0;
+  double bytes = 0;
+};
+// Removes the copies in `store` that no submission of the sweeps in the folder `results` may still
+// run. Removes nothing while a submission cannot be read, or while another run_sweep may be at work
+// in `results`: it may be about to submit with them. The caller holds the lease of `own_sweep`.
+RemovedPrograms remove_unused_programs(const std::filesystem::path& results,
+                                       const std::filesystem::path& store,
+                                       const std::filesystem::path& own_sweep);
+
 }  // namespace tarflow::slurm

@@ -13,13 +13,22 @@ namespace tarflow::slurm {
 namespace fs = std::filesystem;
 namespace {
 
+// That none of it will run any more. Where it cannot be written the next look asks about it again.
+void note_over(KnownSubmission& known) {
+  known.submission.over = true;
+  try {
+    write_submission(known.folder, known.submission);
+  } catch (const Error&) {
+    // As said above.
+  }
+}
+
 // What can be told of a submission: numbers not noted are looked for.
 void settle(KnownSubmission& known, const Patience& patience) {
   Submission& submission = known.submission;
   if (!submission.submitting()) return;
   if (all_tasks_finished(known.folder, submission)) {
-    submission.over = true;
-    write_submission(known.folder, submission);
+    note_over(known);
   } else {
     recover(known.folder, submission, patience);
   }
@@ -79,17 +88,13 @@ Standing standing_of(const fs::path& sweep_folder, Queue& queue, const Patience&
   if (!arrays.empty()) {
     standing.states =
         looks == Looks::kOne ? queue.query(arrays) : query_until_sure(arrays, queue, patience);
+    patience.beat();  // before something is written: the answer may have taken long
   }
   for (KnownSubmission& known : open) {
     if (hold(known, standing)) {
       standing.submissions.push_back(std::move(known));
     } else {
-      known.submission.over = true;
-      try {
-        write_submission(known.folder, known.submission);
-      } catch (const Error&) {
-        // The next look asks about it again.
-      }
+      note_over(known);
       standing.ended.push_back(std::move(known));
     }
   }
@@ -99,11 +104,31 @@ Standing standing_of(const fs::path& sweep_folder, Queue& queue, const Patience&
 void take_back(Standing& standing, const Patience& patience) {
   // First: tasks look there before they begin or queue again, and with the end of one array
   // another may begin.
+  std::vector<Problem> problems;
   for (KnownSubmission& known : standing.submissions) {
     known.submission.cancelled = true;
-    write_submission(known.folder, known.submission);
+    note_taken_back(known, problems);
   }
-  for (const KnownSubmission& known : standing.submissions) cancel(known.submission, patience);
+  for (const KnownSubmission& known : standing.submissions) {
+    try {
+      cancel(known.submission, patience);
+    } catch (const Error& failure) {  // the others can be cancelled all the same
+      problems.insert(problems.end(), failure.problems().begin(), failure.problems().end());
+    }
+  }
+  if (!problems.empty()) throw Error(std::move(problems));
+}
+
+void note_taken_back(const KnownSubmission& known, std::vector<Problem>& problems) {
+  try {
+    write_submission(known.folder, known.submission);
+  } catch (const Error& failure) {
+    Problem problem = failure.problems().front();
+    problem.repair =
+        "Slurm is told to end its tasks all the same, but one that runs may queue again: make room "
+        "there and give the same command again";
+    problems.push_back(std::move(problem));
+  }
 }
 
 NotHeld not_held(const job::Jobs& jobs, const Standing& standing, const fs::path& jobs_folder) {

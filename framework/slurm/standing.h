@@ -41,8 +41,11 @@ Standing standing_of(const std::filesystem::path& sweep_folder, Queue& queue,
                      const Patience& patience, const std::function<void(const Problem&)>& complain,
                      Looks looks = Looks::kOne);
 
-// Has Slurm end all tasks that are held; they do not queue again. Throws Error.
+// Has Slurm end all tasks that are held; they do not queue again. What cannot be noted (a full
+// disk) or cancelled keeps no other from being cancelled; then it throws Error with all of it.
 void take_back(Standing& standing, const Patience& patience);
+// Writes a submission of which tasks are taken back. Where that fails, adds it to `problems`.
+void note_taken_back(const KnownSubmission& known, std::vector<Problem>& problems);
 
 // The jobs without the points that held ones compute, and how many points those are.
 struct NotHeld {

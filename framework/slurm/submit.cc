@@ -96,9 +96,50 @@ std::string plain_name(const std::string& text) {
   return name;
 }
 
-void note_number(const SubmissionFolder& folder, Submission& submission, std::string number) {
-  submission.job_id = std::move(number);
-  write_submission(folder, submission);
+// Why it cannot be written down; "": it is.
+std::string note(const SubmissionFolder& folder, const Submission& submission) {
+  try {
+    write_submission(folder, submission);
+    return "";
+  } catch (const Error& failure) {
+    return failure.problems().front().what;
+  }
+}
+
+// Before Slurm has it: what is submitted can be found again by its name, whatever fails later.
+void note_intention(const SubmissionFolder& folder, const Submission& submission,
+                    const fs::path& working_folder) {
+  try {
+    write_file(folder.script(), sbatch_text(submission, folder, working_folder));
+    write_submission(folder, submission);
+  } catch (const Error& failure) {
+    const Problem& problem = failure.problems().front();
+    throw Error(problem.what + "; nothing of this array was given to Slurm", problem.repair);
+  }
+}
+
+// What cannot be found again must not run beside a second submission of the same jobs.
+[[noreturn]] void cancel_unnoted(const SubmissionFolder& folder, const Submission& submission,
+                                 const std::string& reason, const Patience& patience) {
+  const process::Said said = ask_slurm({"scancel", "--name=" + submission.job_name}, patience);
+  throw Error(fmt::format("sbatch took {}, but its job number is not known, and it cannot be noted "
+                          "that it was taken: {}; {}",
+                          folder.script().string(), reason,
+                          said.well() ? "it was cancelled by its name"
+                                      : "scancel failed as well: " + said.complaint()),
+              fmt::format("make room there; if `squeue --me --name={}` shows it, cancel it; then "
+                          "run the same command again",
+                          submission.job_name));
+}
+
+void note_number(const SubmissionFolder& folder, const Submission& submission) {
+  const std::string unnoted = note(folder, submission);
+  if (unnoted.empty()) return;
+  throw Error(fmt::format("Slurm took the job array {}, but its number cannot be noted: {}",
+                          submission.job_id, unnoted),
+              fmt::format("its jobs run all the same. Make room there and run the same command "
+                          "again: it finds the array by its name, {}",
+                          submission.job_name));
 }
 
 }  // namespace
@@ -155,9 +196,9 @@ std::vector<std::string> job_numbers(const std::string& text) {
 
 void submit(const SubmissionFolder& folder, Submission& submission, const fs::path& working_folder,
             const Patience& patience) {
-  write_file(folder.script(), sbatch_text(submission, folder, working_folder));
+  patience.beat();
   submission.submitted = process::utc_now();
-  write_submission(folder, submission);
+  note_intention(folder, submission, working_folder);
   // It may have it although its answer was lost: so it is looked for before it is given again.
   std::optional<std::string> number;
   std::optional<process::Said> before;
@@ -175,8 +216,9 @@ void submit(const SubmissionFolder& folder, Submission& submission, const fs::pa
   if (!number && said.well() && numbers.size() == 1) number = numbers.front();
   if (!number && said.well()) {
     submission.taken = true;
-    write_submission(folder, submission);
+    const std::string unnoted = note(folder, submission);
     number = find_in_two_looks(submission.job_name, patience);
+    if (!number && !unnoted.empty()) cancel_unnoted(folder, submission, unnoted, patience);
     if (!number) {
       throw_not_found(folder, submission,
                       fmt::format(" (sbatch printed `{}`)", said.out.substr(0, 200)));
@@ -186,22 +228,27 @@ void submit(const SubmissionFolder& folder, Submission& submission, const fs::pa
   if (!number && !numbers.empty()) number = find_by_name(submission.job_name, patience);
   if (!number) {
     submission.given_up = "sbatch refused it: " + said.complaint();
-    write_submission(folder, submission);
-    throw Error(fmt::format("sbatch refused {}: {}", folder.script().string(), said.complaint()),
+    const std::string unnoted = note(folder, submission);
+    throw Error(fmt::format("sbatch refused {}: {}{}", folder.script().string(), said.complaint(),
+                            unnoted.empty() ? "" : "; this cannot be noted: " + unnoted),
                 fmt::format("see the cluster profile `{}`; nothing of this array runs",
                             submission.profile.name));
   }
-  note_number(folder, submission, *number);
+  submission.job_id = *number;
+  note_number(folder, submission);
 }
 
 void recover(const SubmissionFolder& folder, Submission& submission, const Patience& patience) {
   if (const auto number = find_in_two_looks(submission.job_name, patience)) {
-    note_number(folder, submission, *number);
-    return;
+    submission.job_id = *number;
+  } else if (submission.taken) {
+    throw_not_found(folder, submission, "");
+  } else {
+    submission.given_up = "run_sweep was killed before Slurm had it";
   }
-  if (submission.taken) throw_not_found(folder, submission, "");
-  submission.given_up = "run_sweep was killed before Slurm had it";
-  write_submission(folder, submission);
+  // What was learnt holds all the same, and can be learnt again.
+  const std::string unnoted = note(folder, submission);
+  if (!unnoted.empty()) patience.notice(unnoted + "; the next run of this sweep asks Slurm again");
 }
 
 void cancel(const Submission& submission, const Patience& patience) {

@@ -31,13 +31,16 @@ std::vector<std::string> job_numbers(const std::string& text);
 // Writes submission.json and submit.sbatch, has sbatch take it and notes the number. Where sbatch
 // prints none, or several, the job is looked for by its name. Throws Error when Slurm refuses it,
 // which is noted; when it does not answer, so that it is not known whether it has it and recover()
-// will tell; and when sbatch took it but its number cannot be found.
+// will tell; when sbatch took it but its number cannot be found; and when something cannot be
+// written (a full disk): before sbatch nothing is given to Slurm, after it recover() finds the
+// array, or it is cancelled.
 void submit(const SubmissionFolder& folder, Submission& submission,
             const std::filesystem::path& working_folder, const Patience& patience);
 
 // Of a submission whose number was never noted: looks for it in the queue by its name, twice where
-// the first look does not find it. Notes the number, or that Slurm does not have it. Throws Error
-// when Slurm does not answer, and when sbatch took it but the queue does not show it.
+// the first look does not find it. Notes the number, or that Slurm does not have it; where that
+// cannot be written, `patience` is told. Throws Error when Slurm does not answer, and when sbatch
+// took it but the queue does not show it.
 void recover(const SubmissionFolder& folder, Submission& submission, const Patience& patience);
 
 // Ends all of its tasks, queued ones as well. Throws Error.

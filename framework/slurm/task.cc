@@ -139,10 +139,10 @@ class ClusterTask {
     say(fmt::format("job {} failed: {}", hash, reason));
   }
 
-  // The worker or a library of it is not there, or is none for this processor.
+  // The worker or a library of it is not there, or is none for this processor or device.
   static bool cannot_run(const process::Exit& exit) {
-    constexpr int kNotExecutable = 126, kNotFound = 127, kOfSignal = 128;  // of shells and srun
-    return exit.signal == SIGILL || exit.code == kNotExecutable || exit.code == kNotFound ||
+    constexpr int kNotFound = 127, kOfSignal = 128;  // of shells and srun
+    return exit.signal == SIGILL || exit.code == job::kUnableExit || exit.code == kNotFound ||
            exit.code == kOfSignal + SIGILL;
   }
 
@@ -170,8 +170,8 @@ class ClusterTask {
       ended.reached = job::read_progress(folder.progress()).fraction();
       stopped_ = ended;
     } else {
-      const bool again = number <= run_->retries;
-      ended.unable = cannot_run(outcome.exit);
+      const bool again = number <= run_->retries && !outcome.other_device;
+      ended.unable = cannot_run(outcome.exit) || outcome.other_device;
       ended.outcome = again || ended.unable ? "again" : "failed";
       ended.silent = outcome.log_end.empty();
       if (ended.silent) {

@@ -1,5 +1,6 @@
 #include "framework/core/file.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -89,6 +90,31 @@ TEST_F(FileTest, WhatCannotBeReadOrWrittenIsNamed) {
   fs::create_directories(folder_ / "taken/inside");
   EXPECT_THROW(write_file(folder_ / "taken", "x"), Error);  // a folder that is not empty
   EXPECT_TRUE(fs::is_directory(folder_ / "taken"));
+}
+
+TEST_F(FileTest, AFullDiskIsSaidWithTheFileAndARepair) {
+  write_file(folder_ / "f", "old");
+  const auto repair_of_full = [&](const auto& write) {
+    fs::create_symlink("/dev/full", aside_of(folder_ / "f", ::getpid()));
+    try {
+      write();
+    } catch (const Error& failure) {
+      EXPECT_EQ(failure.problems().front().what,
+                "cannot write " + (folder_ / "f").string() + ": No space left on device");
+      return failure.problems().front().repair;
+    }
+    return std::string("it was written");
+  };
+  const std::string large(1'000'000, 'x');  // written at once, a small text when it is closed
+  for (const std::string& text : {std::string("new"), large}) {
+    EXPECT_THAT(repair_of_full([&] { write_file(folder_ / "f", text); }),
+                ::testing::HasSubstr("make room"));
+    EXPECT_THAT(repair_of_full([&] {
+                  write_files(folder_, {{"f", text}});
+                }),
+                ::testing::HasSubstr("make room"));
+  }
+  EXPECT_EQ(read_file(folder_ / "f"), "old");
 }
 
 }  // namespace

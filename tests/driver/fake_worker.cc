@@ -7,6 +7,7 @@
 //   missing   ends as a program does of which a library is missing
 //   garbage   ends well with a result that is none
 //   other     ends well with the result of another job
+//   on_a100   ends well with a result that an A100 computed
 //   late      writes its result and then ends by SIGABRT
 //   fail_once as fail, at its first start only
 //   stoppable says that it runs as `block` does; ends with status 75 when it is asked to
@@ -133,7 +134,10 @@ int work(const std::filesystem::path& folder, const std::string& arguments) {
   if (what == "other") job.hash = "0123456789abcdef";
   write_json_file(folder / "progress.json", {{"done", 1}, {"total", 1}, {"phase", "faking"}});
   job::clear_place({folder}, job::job_from_json(read_json_file(folder / "job.json")));
-  record::write_job(folder / "result.h5", result_of(job));
+  record::JobRecord record = result_of(job);
+  for (record::Row& row : record.rows)
+    if (what == "on_a100") row["device"] = "NVIDIA A100-SXM4-80GB";
+  record::write_job(folder / "result.h5", record);
   if (what == "late") ::raise(SIGABRT);
   return 0;
 }

@@ -79,13 +79,17 @@ class ClusterTasks : public RunSweep {
 
   pid_t start_task(const std::string& behaviour, int restart = 0) {
     slurm::write_submission(folder_, submission_);
+    return start_as_it_is(behaviour, restart);
+  }
+  // With whatever its submission's folder holds.
+  pid_t start_as_it_is(const std::string& behaviour = "", int restart = 0, int task = 0) {
     ::setenv("FAKE_WORKER_FILE", (house_ / "go").c_str(), 1);
     fs::remove(house_ / "started");
     return start("--cluster-task " + folder_.path.string(),
                  {{"FAKE_WORKER", behaviour},
                   {"PATH", path()},
                   {"SLURM_ARRAY_JOB_ID", "7"},
-                  {"SLURM_ARRAY_TASK_ID", "0"},
+                  {"SLURM_ARRAY_TASK_ID", fmt::format("{}", task)},
                   {"SLURM_RESTART_COUNT", fmt::format("{}", restart)},
                   {"SLURMD_NODENAME", "n1"}});
   }
@@ -187,6 +191,22 @@ TEST_F(ClusterTasks, AWorkerThatANodeCannotRunIsLeftForAnotherNode) {
   EXPECT_EQ(events.back().failed, 0u);
 }
 
+TEST_F(ClusterTasks, AResultOfAnotherDeviceIsLeftForANodeThatHasIt) {
+  submission_.run.retries = 1;
+  const fs::path job = job_folder_of(1) / "job.json";
+  Json stated = read_json_file(job);
+  stated["device"] = "NVIDIA H200";
+  write_json_file(job, stated);
+  EXPECT_EQ(run_task("on_a100 1").status, 75);
+  EXPECT_THAT(noted(), ElementsAre("start", "job again", "job done", "job done", "end"))
+      << "this node would compute it on an A100 again";
+  const slurm::TaskEvent failed = slurm::read_events(folder_, 0)[1];
+  EXPECT_TRUE(failed.unable);
+  EXPECT_THAT(failed.text, AllOf(HasSubstr("NVIDIA A100-SXM4-80GB"), HasSubstr("NVIDIA H200"),
+                                 HasSubstr("`constraint`")));
+  EXPECT_FALSE(has_result(1));
+}
+
 TEST_F(ClusterTasks, AheadOfItsEndItStopsTheWorkerAndQueuesAgain) {
   const pid_t task = start_task("stoppable 2");
   wait_for_worker();
@@ -236,6 +256,50 @@ TEST_F(ClusterTasks, ATaskWhoseJobAnotherHasClaimedWritesNothingBesideIt) {
   EXPECT_EQ(read_file(job_folder_of(1) / "attempts.jsonl"), attempts);
   EXPECT_EQ(started_jobs(), 1u) << "the other task has the other jobs as well";
   EXPECT_EQ(asked(), "") << "it does not queue again";
+}
+
+TEST_F(ClusterTasks, WithoutItsSubmissionATaskRunsNothing) {
+  for (const char* text : {"", "{", "[]", "{\"tasks\": 3}", "{\"job_name\": \"demo-x\"}"}) {
+    write_file(folder_.submission(), text);
+    const Finished damaged = wait(start_as_it_is());
+    EXPECT_EQ(damaged.status, 2) << text;
+    EXPECT_THAT(damaged.err, HasSubstr(folder_.submission().string())) << text;
+  }
+  fs::remove_all(folder_.path);
+  const Finished missing = wait(start_as_it_is());
+  EXPECT_EQ(missing.status, 2);
+  EXPECT_THAT(missing.err, AllOf(HasSubstr(folder_.submission().string()), HasSubstr("No such")));
+  EXPECT_EQ(started_jobs(), 0u);
+  EXPECT_FALSE(fs::exists(folder_.path)) << "nothing is made in its place";
+}
+
+TEST_F(ClusterTasks, ANumberBeyondTheArrayRunsNothing) {
+  slurm::write_submission(folder_, submission_);
+  const Finished beyond = wait(start_as_it_is("", 0, /*task=*/1));
+  EXPECT_EQ(beyond.status, 2);
+  EXPECT_THAT(beyond.err, AllOf(HasSubstr("has 1 tasks, not one of number 1"),
+                                HasSubstr(folder_.path.string())));
+  EXPECT_EQ(started_jobs(), 0u);
+  EXPECT_THAT(slurm::read_events(folder_, 1), IsEmpty());
+}
+
+TEST_F(ClusterTasks, AJobFileThatIsMissingOrDamagedCostsItsJobAlone) {
+  fs::remove(job_folder_of(1) / "job.json");
+  write_file(job_folder_of(2) / "job.json", "{");
+  const Finished task = run_task();
+  EXPECT_EQ(task.status, 1) << task.err;
+  EXPECT_THAT(noted(), ElementsAre("start", "job failed", "job failed", "job done", "end"));
+  EXPECT_THAT(slurm::read_events(folder_, 0)[1].text, HasSubstr("job.json"));
+  EXPECT_EQ(started_jobs(), 1u);
+}
+
+// Of a task that was lost, whose worker may live on.
+TEST_F(ClusterTasks, AClaimThatAnotherTaskLeftIsTakenOver) {
+  const std::string before = job::take_claim(job_folder_of(1), "8_0");
+  write_file(job_folder_of(2) / "claim.json", "{");
+  EXPECT_EQ(run_task().status, 0);
+  EXPECT_TRUE(has_result(1) && has_result(2));
+  EXPECT_TRUE(job::other_claimant(job_folder_of(1), before)) << "the other keeps nothing there";
 }
 
 TEST_F(ClusterTasks, ASecondArrayOfTheSameSubmissionRunsNothing) {
@@ -306,6 +370,23 @@ TEST_F(ClusterTasks, ASubmissionThatCannotBeReadStopsSubmittingAndRunning) {
     EXPECT_THAT(refused.err, HasSubstr("submission.json")) << arguments;
     EXPECT_EQ(started_jobs(), 0u) << arguments;
   }
+}
+
+TEST_F(ClusterTasks, CopiesOfProgramsStayWhileATaskMayRunThem) {
+  const fs::path copies = house_ / "results/.cache/programs";
+  for (const char* name : {"used", "unused"}) write_file(copies / name / "bin/run_job", "program");
+  submission_.programs = copies / "used/bin";
+  slurm::write_submission(folder_, submission_);
+  write_file(house_ / "queued", "7|0|PENDING||0:00|Priority\n");
+  run_here();
+  EXPECT_TRUE(fs::exists(copies / "used"));
+  EXPECT_FALSE(fs::exists(copies / "unused"));
+  submission_.programs = house_ / "bin";  // of the fake worker
+  ASSERT_EQ(run_task().status, 0);
+  write_file(copies / "used/bin/run_job", "program");
+  const Finished cleaned = run("demo.yaml --clean");
+  EXPECT_THAT(cleaned.err, HasSubstr("deleted a copy of the programs"));
+  EXPECT_TRUE(fs::is_empty(copies));
 }
 
 TEST_F(ClusterTasks, ArraysOfASweepTogetherKeepToMaxParallel) {

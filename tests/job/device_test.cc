@@ -126,5 +126,25 @@ TEST(GpuListing, IsAskedForOnlyWhereThereIsADriver) {
   EXPECT_EQ(told.trouble, "");
 }
 
+TEST(Device, IsOfAModelWhoseWordsItHas) {
+  for (const auto& [used, stated] : std::vector<std::pair<std::string, std::string>>{
+           {"NVIDIA H200", "NVIDIA H200"},
+           {"NVIDIA H200", "h200"},
+           {"NVIDIA H200 MIG 1g.18gb", "NVIDIA H200"},
+           {"NVIDIA A100-SXM4-80GB", "A100"},
+           {"AMD EPYC 7742 64-Core Processor, 8 threads", "AMD EPYC 7742 64-Core Processor"},
+           {"", "NVIDIA H200"}}) {
+    EXPECT_TRUE(is_of_model(used, stated)) << used << " of " << stated;
+  }
+  for (const auto& [used, stated] : std::vector<std::pair<std::string, std::string>>{
+           {"NVIDIA A100-SXM4-80GB", "NVIDIA H200"},
+           {"NVIDIA A100-SXM4-80GB", "NVIDIA A100-SXM4-40GB"},
+           {"NVIDIA GH200 480GB", "H200"},
+           {"NVIDIA H200", "NVIDIA H200 NVL"},
+           {"CUDA device", "NVIDIA H200"}}) {
+    EXPECT_FALSE(is_of_model(used, stated)) << used << " of " << stated;
+  }
+}
+
 }  // namespace
 }  // namespace tarflow::job

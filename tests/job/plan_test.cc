@@ -156,6 +156,28 @@ TEST(PlanJobs, JobsOfTheCpuAreKeyedByIt) {
   EXPECT_EQ(hash({"a GPU", "a CPU"}), hash({"another GPU", "a CPU"}));
 }
 
+TEST(PlanJobs, OfADeviceThatAProfileStatesTheJobTells) {
+  Bench bench;
+  bench.add(0, 0);
+  DeviceModels devices("a GPU", "a CPU");
+  const auto job = [&] {
+    return job_from_json(to_json(plan_jobs(bench.sweep, bench.schemas, devices, "")[0]));
+  };
+  bench.schemas[0].timed = true;
+  EXPECT_EQ(job().device, "") << "that of the machine on which it is planned may be another";
+  const std::string hash = job().hash;
+  devices.stated = "a GPU";
+  EXPECT_EQ(job().device, "a GPU");
+  EXPECT_EQ(job().hash, hash);
+  sweep::RunSettings on_cpu;
+  on_cpu.gpus = 0;
+  bench.sweep.points[0].run = std::make_shared<const sweep::RunSettings>(on_cpu);
+  EXPECT_EQ(job().device, "");
+  bench.schemas[0].timed = false;
+  bench.sweep.points[0].run = sweep::default_run_settings();
+  EXPECT_EQ(job().device, "") << "its results are the same on all devices";
+}
+
 TEST(PlanJobs, WithoutDonePointsKeepsTheOthers) {
   Bench bench;
   bench.add(0, 0);

@@ -106,6 +106,30 @@ TEST_F(Store, DamagedResultsAreSetAsideAndKeptOnesRefused) {
   EXPECT_TRUE(fs::exists(folder_.result()));
 }
 
+TEST_F(Store, AResultOfAnotherDeviceIsRefused) {
+  Job job = job_of();
+  job.device = "NVIDIA H200";
+  Jobs jobs;
+  jobs.push_back(job);
+  tarflow::write_result(folder_, job, "NVIDIA H200");
+  EXPECT_EQ(find_result(folder_, job).state, State::kDone);
+  EXPECT_EQ(JobStore(house_ / "demo").find_done(jobs).by_key.size(), 1u);
+  tarflow::write_result(folder_, job, "NVIDIA A100-SXM4-80GB");
+  EXPECT_EQ(find_result(folder_, job).state, State::kOtherDevice);
+  EXPECT_EQ(find_result(folder_).state, State::kOtherDevice) << "as its folder alone tells";
+  EXPECT_EQ(find_result(folder_, job_of()).state, State::kDone) << "no device is stated";
+  const DonePoints done = JobStore(house_ / "demo").find_done(jobs);
+  EXPECT_TRUE(done.by_key.empty());
+  ASSERT_EQ(done.damaged.size(), 1u) << "its points are computed again";
+  State found{};
+  const std::string wrong = settle_result(folder_, job, &found).value_or("done");
+  EXPECT_EQ(found, State::kOtherDevice);
+  EXPECT_THAT(wrong, HasSubstr("NVIDIA A100-SXM4-80GB"));
+  EXPECT_THAT(wrong, HasSubstr("NVIDIA H200"));
+  EXPECT_THAT(wrong, HasSubstr("`constraint`"));
+  EXPECT_FALSE(fs::exists(folder_.result()));
+}
+
 TEST_F(Store, APointIsDoneWhereItsResultIsWhole) {
   write_result(job_of());
   Jobs jobs;

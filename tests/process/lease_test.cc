@@ -2,9 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <fstream>
 #include <thread>
 
 #include "framework/core/error.h"
@@ -196,6 +199,45 @@ TEST(Lease, ASilentHolderIsReplacedNotBeforeItHasGivenUpItself) {
   EXPECT_LE(time.now - begin, kLeasePatience + std::chrono::seconds(1));
 }
 
+TEST(Lease, AWatchTellsWhoIsSilent) {
+  const Scratch folder;
+  FakeTime time;
+  write_foreign(folder.path());
+  SilenceWatch watch(folder.path(), *read_lease(folder.path()), time.pace());
+  time.advance(std::chrono::seconds(89));
+  EXPECT_FALSE(watch.silent());
+  write_foreign(folder.path(), {{"beat", 2}});
+  time.advance(std::chrono::seconds(2));
+  EXPECT_FALSE(watch.silent()) << "it has beaten";
+  time.advance(std::chrono::seconds(89));
+  EXPECT_FALSE(watch.silent());
+  time.advance(std::chrono::seconds(1));
+  EXPECT_TRUE(watch.silent());
+  EXPECT_EQ(watch.holder().beat, 2);
+}
+
+TEST(Lease, AProcessThatIsKnownToLiveIsNeverSilent) {
+  const Scratch folder;
+  FakeTime time;
+  const LeaseFile lease(folder.path(), "suspended", ignore, time.pace());
+  SilenceWatch watch(folder.path(), *read_lease(folder.path()), time.pace());
+  time.advance(std::chrono::hours(24));
+  EXPECT_FALSE(watch.silent());
+}
+
+TEST(Lease, OneThatWasFoundSilentIsNotWaitedForAgain) {
+  const Scratch folder;
+  FakeTime time;
+  write_foreign(folder.path());
+  const LeaseHolder silent = *read_lease(folder.path());
+  const auto begin = time.now;
+  { const LeaseFile lease(folder.path(), "x", ignore, time.pace(), silent); }
+  EXPECT_EQ(time.now, begin);
+  write_foreign(folder.path(), {{"beat", 2}});
+  { const LeaseFile lease(folder.path(), "x", ignore, time.pace(), silent); }
+  EXPECT_GE(time.now - begin, kLeasePatience) << "it has beaten since";
+}
+
 class Beats : public ::testing::Test {
  protected:
   int64_t written() const { return read_lease(folder_.path())->beat; }
@@ -236,6 +278,67 @@ TEST_F(Beats, EndWithALeaseOfAnotherOrNone) {
   EXPECT_THROW(after(5), LeaseHeld);
   write_foreign(folder_.path());
   EXPECT_THROW(after(5), LeaseHeld);
+}
+
+// As after Ctrl-Z or a night with the lid closed, with another that has come and gone meanwhile.
+TEST_F(Beats, AfterALongSilenceALeaseThatIsGoneIsLostAtOnce) {
+  fs::remove(folder_ / "lease.json");
+  EXPECT_THROW(after(91), LeaseHeld);
+}
+
+TEST_F(Beats, AfterALongSilenceALeaseThatNobodyTookGoesOn) {
+  after(1000);
+  EXPECT_EQ(written(), 1);
+  after(15);
+  EXPECT_EQ(written(), 2);
+}
+
+TEST_F(Beats, AfterALongSilenceWhoIsTakingTheLeaseGetsIt) {
+  const LeaseHolder mine = *read_lease(folder_.path());
+  Json other = read_json_file(folder_ / "lease.json");
+  other["nonce"] = "y";
+  write_json_file(folder_ / (".claim." + mine.nonce), other);
+  EXPECT_THROW(after(91), LeaseHeld);
+  EXPECT_EQ(written(), 0) << "nothing is written over what the other is about to write";
+}
+
+// Its thread has not beaten yet when the one that works goes on after a suspension.
+TEST(Lease, ASuspendedHolderLooksBeforeItGoesOn) {
+  const Scratch folder;
+  std::atomic<int> slept{0};
+  LeasePace pace;
+  pace.beat = pace.again = std::chrono::hours(1);
+  pace.now = [&, begin = LeasePace::Clock::now()] { return begin + std::chrono::seconds(slept); };
+  const Lease lease(folder.path(), "x", ignore, pace);
+  slept = 91;
+  EXPECT_NO_THROW(lease.check()) << "nobody took it";
+  EXPECT_EQ(read_lease(folder.path())->beat, 1);
+  write_foreign(folder.path());
+  slept = 100;
+  EXPECT_NO_THROW(lease.check()) << "nobody takes it so soon";
+  slept = 200;
+  EXPECT_THROW(lease.check(), LeaseHeld);
+  EXPECT_THROW(lease.check(), LeaseHeld) << "and it stays lost";
+  EXPECT_EQ(read_lease(folder.path())->host, "elsewhere");
+}
+
+// The clock of a process in a time namespace whose machine has slept for a day since it started.
+TEST(Lease, ItsClockGoesOnWhileTheMachineSleeps) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::unshare(CLONE_NEWTIME) != 0) ::_exit(77);
+    std::ofstream("/proc/self/timens_offsets") << "boottime 86400 0" << std::flush;
+    const auto before = LeasePace().now();
+    const pid_t sleeper = ::fork();
+    if (sleeper == 0) ::_exit(LeasePace().now() - before >= std::chrono::hours(24) ? 0 : 1);
+    int status = 0;
+    ::waitpid(sleeper, &status, 0);
+    ::_exit(WEXITSTATUS(status));
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  if (WEXITSTATUS(status) == 77) GTEST_SKIP() << "time namespaces are not permitted here";
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 // While its holder is in one long call.

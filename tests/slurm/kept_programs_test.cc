@@ -5,6 +5,9 @@
 
 #include "framework/core/error.h"
 #include "framework/core/file.h"
+#include "framework/process/lease.h"
+#include "framework/slurm/events.h"
+#include "framework/slurm/submission.h"
 #include "tests/record/sample_record.h"
 
 namespace tarflow::slurm {
@@ -59,6 +62,90 @@ TEST_F(KeptPrograms, AbsentOnesAreNamed) {
   write("run_job", "b");
   write_file(store_, "a file in the place of the folder");
   EXPECT_THAT(record::error_of([&] { keep(); }), HasSubstr("cannot copy the programs of"));
+}
+
+class UnusedPrograms : public KeptPrograms {
+ protected:
+  // A submission of a sweep that runs the copy.
+  SubmissionFolder submit(const std::string& sweep, const fs::path& programs) const {
+    Submission submission;
+    submission.job_id = "7";
+    submission.tasks = {{"0123"}, {"4567"}};
+    submission.programs = programs;
+    const SubmissionFolder folder{results_ / sweep / "slurm/one"};
+    write_submission(folder, submission);
+    return folder;
+  }
+  static void end(const SubmissionFolder& folder, size_t task, size_t left = 0) {
+    TaskEvent event;
+    event.what = "end";
+    event.task = task;
+    event.left = left;
+    append_event(folder, event);
+  }
+  size_t remove() const {
+    return remove_unused_programs(results_, store_, results_ / "mine").copies;
+  }
+
+  const fs::path results_ = folder_ / "results";
+};
+
+TEST_F(UnusedPrograms, AreRemovedWhenNoJobMayRunThem) {
+  const fs::path kept = keep();
+  const SubmissionFolder mine = submit("mine", kept), other = submit("other", kept);
+  write("run_job", "another build");
+  const fs::path next = keep();
+  EXPECT_EQ(remove(), 1u) << "the one that was never submitted";
+  EXPECT_FALSE(fs::exists(next));
+  EXPECT_EQ(read_file(kept / "run_job"), "b");
+  for (const SubmissionFolder& folder : {mine, other}) {
+    end(folder, 0);
+    EXPECT_EQ(remove(), 0u) << "a task has not ended";
+    end(folder, 1, /*left=*/1);
+    EXPECT_EQ(remove(), 0u) << "a task is to be started again";
+    end(folder, 1);
+  }
+  const RemovedPrograms removed = remove_unused_programs(results_, store_, results_ / "mine");
+  EXPECT_EQ(removed.copies, 1u);
+  EXPECT_EQ(removed.bytes, 2);
+  EXPECT_TRUE(fs::is_empty(store_));
+}
+
+TEST_F(UnusedPrograms, StayWhileSubmissionsCannotBeRead) {
+  keep();
+  write_file(results_ / "other/slurm/one/submission.json", "{");
+  EXPECT_EQ(remove(), 0u);
+  fs::remove_all(results_ / "other");
+  EXPECT_EQ(remove(), 1u);
+}
+
+TEST_F(UnusedPrograms, StayWhileAnotherRunSweepMayBeAboutToSubmit) {
+  keep();
+  const auto ignore = [](const std::string&) {};
+  const process::Lease mine(results_ / "mine", "x", ignore);
+  {
+    const process::Lease other(results_ / "other", "y", ignore);
+    EXPECT_EQ(remove(), 0u);
+  }
+  write_json_file(results_ / "other/lease.json",
+                  {{"host", "elsewhere"}, {"boot_id", "b"}, {"nonce", "x"}, {"pid", 1}});
+  EXPECT_EQ(remove(), 0u) << "nobody knows whether it lives";
+  fs::remove(results_ / "other/lease.json");
+  EXPECT_EQ(remove(), 1u);
+}
+
+TEST_F(UnusedPrograms, WhatAKilledRunSweepHadSetAsideIsRemovedOrPutBack) {
+  const fs::path kept = keep().parent_path();
+  const fs::path aside = store_ / ("." + kept.filename().string() + ".unused");
+  const SubmissionFolder folder = submit("other", kept / "bin");
+  fs::rename(kept, aside);
+  EXPECT_EQ(remove(), 0u);
+  EXPECT_EQ(read_file(kept / "bin/run_job"), "b");
+  fs::rename(kept, aside);
+  end(folder, 0);
+  end(folder, 1);
+  EXPECT_EQ(remove(), 1u);
+  EXPECT_TRUE(fs::is_empty(store_));
 }
 
 }  // namespace

@@ -6,16 +6,18 @@
 
 namespace tarflow {
 
-inline void write_result(const job::JobFolder& folder, const job::Job& job) {
+inline void write_result(const job::JobFolder& folder, const job::Job& job,
+                         const std::string& device = "NVIDIA H200") {
   std::filesystem::create_directories(folder.path);
   write_json_file(folder.job(), to_json(job));
   record::JobRecord record;
   record.hash = job.hash;
   record.job = to_json(job);
-  record.columns = {{"point", ColumnType::kString, "", ""},
+  record.columns = {{"device", ColumnType::kString, "", ""},
+                    {"point", ColumnType::kString, "", ""},
                     {"result", ColumnType::kFloat64, "", ""}};
   for (const job::JobPoint& point : job.points) {
-    record.rows.push_back({{"point", point.id}, {"result", 1.0}});
+    record.rows.push_back({{"device", device}, {"point", point.id}, {"result", 1.0}});
   }
   record::write_job(folder.result(), record);
 }
