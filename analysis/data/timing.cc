@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <set>
 
+#include "analysis/data/sweep_note.h"
 #include "framework/core/arguments.h"
 #include "framework/core/foreign_share.h"
 
@@ -44,16 +44,11 @@ constexpr size_t kMostNamedValues = 6;  // of a setting, in a command
 
 std::string percent(double share) { return fmt::format("{:.0f} %", 100 * share); }
 
-// The sweep file that results/NAME.h5 is of, as run_sweep notes it beside the results; "" where
-// that is not known.
+// The sweep file that results/NAME.h5 is of; "" where that is not known.
 std::string sweep_file_of(const Source& source) {
-  std::ifstream in(fs::path(source.file).replace_extension() / "sweep.json");
-  const Json json = in ? Json::parse(in, nullptr, /*allow_exceptions=*/false) : Json();
-  if (!json.is_object()) return "";
-  const auto file = json.find("file");
-  if (file == json.end() || !file->is_string()) return "";
+  const fs::path path = sweep_note(source).file;
+  if (path.empty()) return "";
   std::error_code failed;
-  const fs::path path = file->get<std::string>();
   const fs::path relative = fs::relative(path, failed);
   return failed || relative.empty() || *relative.begin() == ".." ? path.string()
                                                                  : relative.string();

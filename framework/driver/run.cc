@@ -56,6 +56,15 @@ std::vector<job::Task> tasks_of(const job::Plan& plan, const ExperimentSchemas& 
   return tasks;
 }
 
+// Of all points of the sweep, also those that cannot run or are not selected.
+std::vector<std::string> point_ids(const job::Plan& plan) {
+  std::vector<std::string> ids;
+  for (const auto* list : {&plan.sweep.points, &plan.cannot_run}) {
+    for (const sweep::Point& point : *list) ids.push_back(point.id);
+  }
+  return ids;
+}
+
 // What a merge has to take for `done`.
 std::vector<record::JobFile> files_to_merge(const job::DonePoints& done) {
   std::map<fs::path, record::JobFile> by_file;
@@ -306,7 +315,7 @@ int run_sweep(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOpt
   const std::string points = job::points_digest(plan.all);
   if (!options.adopt) job::require_owner(folder, file, [&] { return points; });
   if (plan.all.empty()) throw Error(plan.sweep.missing);
-  job::note_owner(folder, file, points, complain);
+  job::note_owner(folder, file, points, point_ids(plan), complain);
   for (const job::BadResult& bad : plan.done.damaged) complain(job::set_damaged_aside(bad).str());
   for (const job::BadResult& kept : plan.done.kept) complain(kept.problem.str());
   if (!profile.slurm()) require_machine(local::this_machine(), plan.pending);

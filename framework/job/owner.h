@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "framework/job/job.h"
 
@@ -24,9 +25,12 @@ std::string points_digest(const Jobs& jobs);
 void require_owner(const std::filesystem::path& folder, const std::filesystem::path& sweep_file,
                    const std::function<std::string()>& digest, bool deletes = false);
 
-// Notes that results/<sweep> belongs to the file; `notice` is called when another was noted. The
-// caller holds the lease. Throws Error when it cannot be written.
+// Notes that results/<sweep> belongs to the file, and the ids of all points that the sweep has now,
+// so that the analysis can tell a job without result from a job whose points left the sweep.
+// `notice` is called when another file was noted. The caller holds the lease. Throws Error when the
+// note cannot be written.
 void note_owner(const std::filesystem::path& folder, const std::filesystem::path& sweep_file,
-                const std::string& digest, const std::function<void(const std::string&)>& notice);
+                const std::string& digest, std::vector<std::string> ids,
+                const std::function<void(const std::string&)>& notice);
 
 }  // namespace tarflow::job
