@@ -7,15 +7,15 @@
 namespace tarflow::analysis {
 namespace {
 
-std::optional<std::set<std::string>> ids_in(const Json& note) {
-  const auto list = note.find("ids");
+std::optional<std::vector<std::string>> texts_in(const Json& note, const char* key) {
+  const auto list = note.find(key);
   if (list == note.end() || !list->is_array()) return std::nullopt;
-  std::set<std::string> ids;
-  for (const Json& id : *list) {
-    if (!id.is_string()) return std::nullopt;
-    ids.insert(id.get<std::string>());
+  std::vector<std::string> texts;
+  for (const Json& text : *list) {
+    if (!text.is_string()) return std::nullopt;
+    texts.push_back(text.get<std::string>());
   }
-  return ids;
+  return texts;
 }
 
 }  // namespace
@@ -30,7 +30,11 @@ SweepNote sweep_note(const Source& source) {
   if (!json.is_object()) return {};
   const auto file = json.find("file");
   const bool named = file != json.end() && file->is_string();
-  return {named ? file->get<std::string>() : "", ids_in(json)};
+  SweepNote note;
+  if (named) note.file = file->get<std::string>();
+  if (const auto ids = texts_in(json, "ids")) note.ids = {ids->begin(), ids->end()};
+  note.set = texts_in(json, "set").value_or(std::vector<std::string>());
+  return note;
 }
 
 }  // namespace tarflow::analysis

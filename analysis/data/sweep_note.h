@@ -15,6 +15,8 @@ struct SweepNote {
   std::string file;                          // the sweep file, absolute; "" where it is not noted
   std::optional<std::set<std::string>> ids;  // of all points that the sweep had
 
+  std::vector<std::string> set;  // words of --set at that run
+
   // Drops the ids of points that are no longer in the sweep. Where the ids are not noted (older
   // versions, a record that was copied alone) all stay.
   void drop_left(std::vector<std::string>& points) const;

@@ -25,12 +25,17 @@ std::string points_digest(const Jobs& jobs);
 void require_owner(const std::filesystem::path& folder, const std::filesystem::path& sweep_file,
                    const std::function<std::string()>& digest, bool deletes = false);
 
-// Notes that results/<sweep> belongs to the file, and the ids of all points that the sweep has now,
-// so that the analysis can tell a job without result from a job whose points left the sweep.
-// `notice` is called when another file was noted. The caller holds the lease. Throws Error when the
-// note cannot be written.
+// What a run knows of its sweep, for the analysis.
+struct SweepNow {
+  std::string digest;            // points_digest
+  std::vector<std::string> ids;  // of all points: a job without any of them left the sweep
+  std::vector<std::string> set;  // words of --set, which a command for the same points needs
+};
+
+// Notes that results/<sweep> belongs to the file, and what the sweep is now. `notice` is called
+// when another file was noted. The caller holds the lease. Throws Error when the note cannot be
+// written.
 void note_owner(const std::filesystem::path& folder, const std::filesystem::path& sweep_file,
-                const std::string& digest, std::vector<std::string> ids,
-                const std::function<void(const std::string&)>& notice);
+                const SweepNow& now, const std::function<void(const std::string&)>& notice);
 
 }  // namespace tarflow::job

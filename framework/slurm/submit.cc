@@ -188,7 +188,8 @@ void submit(const SubmissionFolder& folder, Submission& submission, const fs::pa
     submission.given_up = "sbatch refused it: " + said.complaint();
     write_submission(folder, submission);
     throw Error(fmt::format("sbatch refused {}: {}", folder.script().string(), said.complaint()),
-                fmt::format("see the cluster profile `{}`; nothing of this array runs",
+                fmt::format("correct the cluster profile `{}`; run_sweep check names its file and "
+                            "what the cluster lacks; nothing of this array runs",
                             submission.profile.name));
   }
   note_number(folder, submission, *number);

@@ -318,6 +318,18 @@ TEST(Command, RefusesWhatItDoesNotKnow) {
   EXPECT_EQ(call({"--help"}).status, 0);
 }
 
+TEST(Command, SuggestsTheOptionOrSubcommandThatWasMeant) {
+  EXPECT_THAT(call({"x.h5", "--shrt"}).err, HasSubstr("did you mean --short instead of --shrt?"));
+  const Outcome compared = call({"compare", "a.h5", "b.h5", "--tolerence=1"});
+  EXPECT_THAT(compared.err, HasSubstr("did you mean --tolerance instead of --tolerence?"));
+  EXPECT_EQ(compared.status, 2);
+  EXPECT_THAT(call({"x.h5", "--nothing-like-it"}).err, Not(HasSubstr("did you mean")));
+  const Outcome slip = call({"digst", "x.h5"});
+  EXPECT_EQ(slip.status, 1);
+  EXPECT_THAT(slip.err, HasSubstr("did you mean digest? write analyze digest x.h5"));
+  EXPECT_THAT(call({"none.h5"}).err, Not(HasSubstr("did you mean")));
+}
+
 TEST(SampleGrids, ShareARowWhereTheSamplingIsShared) {
   record::JobRecord job = testing::make_job("j1", "evaluate", "small.pth", {"p1", "p2"});
   job.arrays = {testing::images_array(1, 2, std::vector<float>(12, 0.0f))};

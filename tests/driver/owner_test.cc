@@ -118,7 +118,8 @@ TEST_F(Owners, TheNoteHasAllPointsOfTheSweepAsItIsNow) {
   EXPECT_EQ(run("config.yaml").status, 0);
   EXPECT_EQ(ids(), both);
   config(".", 1);
-  EXPECT_EQ(run("config.yaml").status, 0);
+  EXPECT_EQ(run("config.yaml --set lr=0").status, 0);
+  EXPECT_EQ(read_json_file(house_ / "results/config/sweep.json").at("set"), Json::array({"lr=0"}));
   ASSERT_THAT(ids(), SizeIs(1));
   EXPECT_TRUE(both.contains(*ids().begin()));
 }
