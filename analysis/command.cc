@@ -416,7 +416,8 @@ int analyze(int argc, const char* const* argv, std::ostream& out, std::ostream& 
     return 0;
   } catch (const CLI::ParseError& error) {
     if (app.exit(error, out, err) == 0) return 0;  // --help is no failure
-    if (error.get_name() == "ExtrasError") err << option_meant(app, argc, argv);
+    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError))
+      err << option_meant(app, argc, argv);
     return app.got_subcommand("compare") ? kUnreadable : 1;
   } catch (const std::exception& error) {
     err << "analyze: " << error.what() << "\n";

@@ -239,8 +239,8 @@ Several conditions must all hold. Points without the setting do not match.
 
   --only cfg=2   --only cfg=0,2   --only 'cfg>=1'   --only 'cfg!=1'
   --only 'strategy=[7-8-32-10]'   --only experiment=evaluate   --only model=afhq
-  --only segments=4   --only window=64     numbers of strategies: also stack, iterations, else
-                                           and tolerance
+  --only segments=4   --only window=64      numbers of strategies: also stack, iterations,
+  else and tolerance
 )";
 
 }  // namespace
