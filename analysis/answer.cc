@@ -401,7 +401,7 @@ std::string render_answer(const Report& report, const std::vector<fs::path>& fil
   if (fs::exists(page, failed)) end += fmt::format("report: file://{}\n", url_path(page.string()));
   std::vector<std::string> names;
   for (const fs::path& file : files) names.push_back(shell_word(file.string()));
-  end += fmt::format("all tables: analyze {}\n", fmt::join(names, " "));
+  end += fmt::format("all tables: {} {}\n", called("analyze"), fmt::join(names, " "));
 
   const size_t taken = 1 + lines_in(table) + lines_in(invalid) + lines_in(end);
   size_t room = taken < kMostAnswerLines ? kMostAnswerLines - taken : 1;

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 #include <map>
 #include <sstream>
@@ -318,6 +319,39 @@ void add_compare(CLI::App& app, Arguments& arguments) {
   compare->add_flag("--times", arguments.compare.times, "compare times and devices as well");
 }
 
+// For an option that the program, or the subcommand that was named, does not have: the nearest that
+// it has. "" where nothing is near.
+std::string option_meant(const CLI::App& app, int argc, const char* const* argv) {
+  const std::vector<CLI::App*> parsed = app.get_subcommands();
+  const CLI::App& own = parsed.empty() ? app : *parsed.front();
+  std::vector<std::string> known = {"-h"};
+  for (const CLI::Option* option : own.get_options()) {
+    for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+  }
+  for (int i = 1; i < argc; ++i) {
+    const std::string word(argv[i], std::strcspn(argv[i], "="));
+    if (!word.starts_with("--") || std::find(known.begin(), known.end(), word) != known.end())
+      continue;
+    const std::string near = nearest_option(word, known);
+    if (!near.empty()) return fmt::format("did you mean {} instead of {}?\n", near, word);
+  }
+  return "";
+}
+
+// A mistyped subcommand would be taken for a file.
+void require_no_slip(const CLI::App& app, const std::vector<std::filesystem::path>& files) {
+  if (files.empty()) return;
+  const std::string word = files.front().string();
+  std::vector<std::string> names;
+  for (const CLI::App* known : app.get_subcommands({})) names.push_back(known->get_name());
+  const std::string near = nearest_subcommand(word, names);
+  if (near.empty()) return;
+  std::string line = "analyze " + near;
+  for (size_t i = 1; i < files.size(); ++i) line += " " + shell_word(files[i].string());
+  throw Error(fmt::format("there is no subcommand {0} and no file {0}", word),
+              fmt::format("did you mean {}? write {}", near, line));
+}
+
 }  // namespace
 
 int analyze(int argc, const char* const* argv, std::ostream& out, std::ostream& err,
@@ -375,7 +409,10 @@ int analyze(int argc, const char* const* argv, std::ostream& out, std::ostream& 
       return 0;
     }
     if (app.got_subcommand("regenerate")) return regenerate_documents(arguments, out, err);
-    if (!describe->parsed()) return print_report(std::move(arguments), out, err, terminal);
+    if (!describe->parsed()) {
+      require_no_slip(app, arguments.files);
+      return print_report(std::move(arguments), out, err, terminal);
+    }
     if (arguments.schemas.empty()) {
       arguments.schemas = installed_published_file().parent_path() / "experiments.json";
     }
@@ -383,6 +420,8 @@ int analyze(int argc, const char* const* argv, std::ostream& out, std::ostream& 
     return 0;
   } catch (const CLI::ParseError& error) {
     if (app.exit(error, out, err) == 0) return 0;  // --help is no failure
+    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError))
+      err << option_meant(app, argc, argv);
     return app.got_subcommand("compare") ? kUnreadable : 1;
   } catch (const std::exception& error) {
     err << "analyze: " << error.what() << "\n";

@@ -59,11 +59,12 @@ Strategy Settings::forced(bool guided) const {
     const auto all = static_cast<int64_t>(window->pattern.size()),
                full = std::count(window->pattern.begin(), window->pattern.end(), 'F');
     if (guided && front_advance * all % full != 0) {
-      throw Error(fmt::format("`front_advance: {}` in a window of pattern {} takes {:.2f} tokens at "
-                              "each full evaluation",
-                              front_advance, window->pattern,
-                              static_cast<double>(front_advance * all) / static_cast<double>(full)),
-                  fmt::format("state a multiple of {}", full / std::gcd(all, full)));
+      throw Error(
+          fmt::format("`front_advance: {}` in a window of pattern {} takes {:.2f} tokens at "
+                      "each full evaluation",
+                      front_advance, window->pattern,
+                      static_cast<double>(front_advance * all) / static_cast<double>(full)),
+          fmt::format("state a multiple of {}", full / std::gcd(all, full)));
     }
     window->advance = static_cast<int>(guided ? front_advance * all / full : front_advance);
     if (window->advance > window->width) {
@@ -271,18 +272,19 @@ class Benchmark {
                     settings.strategy, false);
     context_.set(point, "planned_memory", static_cast<double>(plan.working()));
     context_.set(point, "micro_batch", batch.micro_batch());
-    report_nonfinite(point, batch.result().images);
+    report_nonfinite(point, settings.options(model_.shape).strategy, batch.result().images);
     if (settings.profile) report_kernels(point, batch.kernels(), quantile(seconds, 0.5));
   }
 
-  // Times are of the same work whatever the values, but a stop is never reached by NaN.
-  void report_nonfinite(size_t point, const at::Tensor& images) {
+  // A time is valid whatever the values are, unless these decide how much is computed.
+  void report_nonfinite(size_t point, const Strategy& strategy, const at::Tensor& images) {
     const int64_t count = count_false(finite_rows(images));
     context_.set(point, nonfinite_column().name, count);
-    if (count == 0) return;
-    context_.add_status(point, fmt::format("{} of {} images are not finite: strategies with a stop "
-                                           "may run longer",
-                                           count, images.size(0)));
+    if (count == 0 || !strategy.work_depends_on_values()) return;
+    context_.add_status(point,
+                        fmt::format("{} of {} images are not finite: the strategy's stop or "
+                                    "window may compute more or less than with finite values",
+                                    count, images.size(0)));
   }
 
   void report_rates() {

@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "analysis/data/sources.h"
+#include "analysis/data/sweep_note.h"
 #include "framework/core/error.h"
 
 namespace tarflow::analysis {
@@ -93,17 +94,26 @@ JobFolderState state_of(const fs::path& path, const Json& job) {
   return state;
 }
 
+// Also where the job does not tell its points.
+bool has_point_of(const SweepNote& note, const Json& job) {
+  std::vector<std::string> ids = point_ids(job);
+  if (ids.empty()) return true;
+  note.drop_left(ids);
+  return !ids.empty();
+}
+
 fs::path sweep_folder(const Source& source) { return fs::path(source.file).replace_extension(); }
 
 }  // namespace
 
 std::vector<JobFolderState> unmerged_jobs(const Source& source) {
+  const SweepNote note = sweep_note(source);
   std::vector<JobFolderState> states;
   std::error_code ignored;  // a file that was copied alone has no folder of jobs beside it
   for (const auto& entry : fs::directory_iterator(sweep_folder(source) / "jobs", ignored)) {
     if (source.sweep.jobs.contains(entry.path().filename().string())) continue;
-    if (const auto job = read_object(entry.path() / "job.json"))
-      states.push_back(state_of(entry.path(), *job));
+    const auto job = read_object(entry.path() / "job.json");
+    if (job && has_point_of(note, *job)) states.push_back(state_of(entry.path(), *job));
   }
   std::sort(states.begin(), states.end(), [](const JobFolderState& a, const JobFolderState& b) {
     return std::tuple(!a.failed(), a.hash) < std::tuple(!b.failed(), b.hash);

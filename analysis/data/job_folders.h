@@ -39,7 +39,8 @@ struct SweepProgress {
 };
 
 // Jobs of results/SWEEP/jobs beside results/SWEEP.h5 that the file does not hold, failed ones
-// first, then by hash. Damaged files in their folders are passed over.
+// first, then by hash. Damaged files in their folders are passed over, and jobs all of whose points
+// have left the sweep.
 std::vector<JobFolderState> unmerged_jobs(const Source& source);
 
 // Nothing where the sweep was not watched. One that was not told of for kSilence is over: whoever

@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "analysis/data/sweep_note.h"
 #include "analysis/show/format.h"
 #include "framework/core/error.h"
 #include "framework/core/file.h"
@@ -17,16 +18,6 @@ namespace {
 constexpr size_t kNamedPoints = 12;  // points of one job that are named one by one
 constexpr const char* kMergeAgain =
     "remove the file and run the sweep again: computed results are kept and merged again";
-
-std::vector<std::string> point_ids(const Json& job) {
-  std::vector<std::string> ids;
-  if (!job.is_object() || !job.contains("points")) return ids;
-  for (const Json& point : job["points"]) {
-    if (point.is_object() && point.contains("id") && point["id"].is_string())
-      ids.push_back(point["id"]);
-  }
-  return ids;
-}
 
 std::string named(const std::vector<std::string>& ids) {
   if (ids.empty()) return "no points";
@@ -74,7 +65,32 @@ void say_broken_links(const Source& source, std::vector<std::string>& problems) 
   problems.push_back(problem.str());
 }
 
+// By hash: the sweep's jobs that are not in its file. A file that was copied alone has no folder of
+// jobs beside it.
+std::map<std::string, std::filesystem::path> unmerged_folders(const Source& source) {
+  const auto folder = std::filesystem::path(source.file).replace_extension() / "jobs";
+  std::error_code ignored;
+  std::map<std::string, std::filesystem::path> unmerged;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+    const std::string hash = entry.path().filename().string();
+    if (!source.sweep.jobs.contains(hash) && std::filesystem::exists(entry.path() / "job.json")) {
+      unmerged[hash] = entry.path();
+    }
+  }
+  return unmerged;
+}
+
 }  // namespace
+
+std::vector<std::string> point_ids(const Json& job) {
+  std::vector<std::string> ids;
+  if (!job.is_object() || !job.contains("points")) return ids;
+  for (const Json& point : job["points"]) {
+    if (point.is_object() && point.contains("id") && point["id"].is_string())
+      ids.push_back(point["id"]);
+  }
+  return ids;
+}
 
 std::string what_it_does(const Json& job) {
   const auto text = [&](const char* pointer) {
@@ -111,31 +127,32 @@ std::vector<Source> read_sources(const std::vector<std::filesystem::path>& files
 
 std::vector<std::string> points_without_results(const Source& source) {
   const std::string name = source.file.filename().string();
+  const SweepNote note = sweep_note(source);
   std::vector<std::string> lines;
   std::set<std::string> with_row;
   for (const record::Row& row : source.sweep.rows) with_row.insert(Point{&row}.id());
+  const auto drop_those_with_row = [&](std::vector<std::string>& ids) {
+    std::erase_if(ids, [&](const std::string& id) { return with_row.contains(id); });
+  };
   for (const auto& [hash, job] : source.sweep.jobs) {
     std::vector<std::string> missing = point_ids(job.job);
-    std::erase_if(missing, [&](const std::string& id) { return with_row.contains(id); });
+    drop_those_with_row(missing);
+    note.drop_left(missing);
     if (missing.empty()) continue;
     lines.push_back(fmt::format("not in {}: {} of job {} ({})", name, named(missing), hash,
                                 what_it_does(job.job)));
   }
-  const auto folder = std::filesystem::path(source.file).replace_extension() / "jobs";
-  std::error_code ignored;  // a file that was copied alone has no folder of jobs beside it
-  std::map<std::string, std::filesystem::path> unmerged;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
-    const std::string hash = entry.path().filename().string();
-    if (!source.sweep.jobs.contains(hash) && std::filesystem::exists(entry.path() / "job.json")) {
-      unmerged[hash] = entry.path();
-    }
-  }
-  for (const auto& [hash, path] : unmerged) {
+  for (const auto& [hash, path] : unmerged_folders(source)) {
     try {
       const Json job = read_json_file(path / "job.json");
       const bool done = std::filesystem::exists(path / "result.h5");
-      lines.push_back(fmt::format("not in {}: {} of job {} ({}); {} in {}", name,
-                                  named(point_ids(job)), hash, what_it_does(job),
+      std::vector<std::string> missing = point_ids(job);
+      const bool any = !missing.empty();
+      note.drop_left(missing);
+      if (!done) drop_those_with_row(missing);  // a job that is divided otherwise has them
+      if (any && missing.empty()) continue;
+      lines.push_back(fmt::format("not in {}: {} of job {} ({}); {} in {}", name, named(missing),
+                                  hash, what_it_does(job),
                                   done ? "of other settings, or damaged; its result.h5 is"
                                        : "without a result; see log.txt",
                                   path.string()));

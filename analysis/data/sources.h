@@ -18,10 +18,14 @@ std::vector<Source> read_sources(const std::vector<std::filesystem::path>& files
 
 // Jobs without results, one line each: those of the sweep's folder of jobs (results/demo/jobs
 // beside results/demo.h5) that are not in the file, and points of merged jobs that have no row.
+// Points that have left the sweep since are not told; see sweep_note.h.
 std::vector<std::string> points_without_results(const Source& source);
 
 // The points of each file in the order of its sweep file; behind them those that it does not tell.
 std::vector<Point> in_sweep_order(std::vector<Point> points);
+
+// The ids of a job's points, as far as job.json tells.
+std::vector<std::string> point_ids(const Json& job);
 
 // "evaluate of cifar10_demo, [7-8-4-4]": what a job does, as far as job.json tells.
 std::string what_it_does(const Json& job);

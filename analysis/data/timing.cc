@@ -6,9 +6,10 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
+#include <iterator>
 #include <set>
 
+#include "analysis/data/sweep_note.h"
 #include "framework/core/arguments.h"
 #include "framework/core/foreign_share.h"
 
@@ -44,16 +45,11 @@ constexpr size_t kMostNamedValues = 6;  // of a setting, in a command
 
 std::string percent(double share) { return fmt::format("{:.0f} %", 100 * share); }
 
-// The sweep file that results/NAME.h5 is of, as run_sweep notes it beside the results; "" where
-// that is not known.
-std::string sweep_file_of(const Source& source) {
-  std::ifstream in(fs::path(source.file).replace_extension() / "sweep.json");
-  const Json json = in ? Json::parse(in, nullptr, /*allow_exceptions=*/false) : Json();
-  if (!json.is_object()) return "";
-  const auto file = json.find("file");
-  if (file == json.end() || !file->is_string()) return "";
+// The sweep file that results/NAME.h5 is of; "" where that is not known.
+std::string sweep_file_of(const SweepNote& note) {
+  const fs::path path = note.file;
+  if (path.empty()) return "";
   std::error_code failed;
-  const fs::path path = file->get<std::string>();
   const fs::path relative = fs::relative(path, failed);
   return failed || relative.empty() || *relative.begin() == ".." ? path.string()
                                                                  : relative.string();
@@ -87,10 +83,27 @@ std::string narrowing(const std::vector<Point>& points) {
   for (const char* column :
        {"model", "strategy", "cfg", "self_denoising_lr", "attn_temp", "num_images", "seed"}) {
     const auto own = values_of(named, column), those = values_of(all, column);
-    if (!own || !those || own->size() == those->size() || own->size() > kMostNamedValues) continue;
+    if (!own || own->empty() || !those || own->size() == those->size() ||
+        own->size() > kMostNamedValues)
+      continue;
     text += " --only " + shell_word(fmt::format("{}={}", column, fmt::join(*own, ",")));
   }
   return text;
+}
+
+// Measures points of one source again.
+std::string command_for(const Source* source, const std::vector<Point>& points) {
+  const SweepNote note = source ? sweep_note(*source) : SweepNote();
+  const std::string file = sweep_file_of(note);
+  std::string command = called("run_sweep") + " ";
+  command += file.empty() ? "SWEEP.yaml" : shell_word(file);
+  for (const std::string& set : note.set) command += " --set " + shell_word(set);
+  command += " --force --only experiment=evaluate";
+  if (source) command += narrowing(points);
+  const fs::path folder = source ? source->file.parent_path() : fs::path();
+  if (!file.empty() && folder != "results" && !folder.empty())
+    command += " --results " + shell_word(folder.string());
+  return command;
 }
 
 }  // namespace
@@ -145,16 +158,22 @@ std::string indicative_note(const std::vector<Point>& points) {
 }
 
 std::string measure_again_command(const std::vector<Point>& points) {
-  std::string command = "run_sweep ";
-  const Source* source = points.empty() ? nullptr : points.front().source;
-  const std::string file = source ? sweep_file_of(*source) : "";
-  command += file.empty() ? "SWEEP.yaml" : shell_word(file);
-  command += " --force --only experiment=evaluate";
-  if (source) command += narrowing(points);
-  const fs::path folder = source ? source->file.parent_path() : fs::path();
-  if (!file.empty() && folder != "results" && !folder.empty())
-    command += " --results " + shell_word(folder.string());
-  return command;
+  std::vector<const Source*> sources;
+  for (const Point& point : points) {
+    if (timing_of(point) != Timing::kIndicative) continue;
+    if (std::find(sources.begin(), sources.end(), point.source) == sources.end())
+      sources.push_back(point.source);
+  }
+  std::vector<std::string> commands;
+  for (const Source* source : sources) {
+    std::vector<Point> own;
+    std::copy_if(points.begin(), points.end(), std::back_inserter(own),
+                 [&](const Point& point) { return point.source == source; });
+    commands.push_back(command_for(source, own));
+  }
+  if (commands.empty())
+    return command_for(points.empty() ? nullptr : points.front().source, points);
+  return fmt::format("{}", fmt::join(commands, "; "));
 }
 
 SeedSeconds seconds_by_seed(const std::vector<Point>& points, Timing worst) {

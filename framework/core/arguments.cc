@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cctype>
+#include <cstdlib>
 #include <filesystem>
 #include <string>
 
@@ -49,6 +52,33 @@ void require_plain_arguments(int argc, const char* const* argv) {
   for (int i = 1; i < argc; ++i) {
     if (argv[i][0] != '\0') require_plain(i, argv[i]);
   }
+}
+
+std::string nearest_option(const std::string& option, const std::vector<std::string>& options) {
+  constexpr size_t kLeast = 4;  // "--ab"
+  std::string begins;
+  size_t count = 0;
+  for (const std::string& known : options) {
+    if (option.size() < kLeast || !known.starts_with(option)) continue;
+    begins = known;
+    ++count;
+  }
+  return count == 1 ? begins : nearest(option, options);
+}
+
+std::string nearest_subcommand(const std::string& word, const std::vector<std::string>& names) {
+  constexpr size_t kLeast = 4;  // shorter words are near many
+  if (word.size() < kLeast || word.find_first_of("./") != std::string::npos || is_there(word))
+    return "";
+  return nearest(word, names);
+}
+
+std::string called(const std::string& program) {
+  std::string variable = "TARFLOW_CALL_" + program;
+  std::transform(variable.begin(), variable.end(), variable.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  const char* words = std::getenv(variable.c_str());
+  return words && *words ? shell_word(words) : program;
 }
 
 std::string shell_word(const std::string& word) {

@@ -116,6 +116,14 @@ ContentKind kind_of_text(std::string_view text) {
   return {"a text file", ""};
 }
 
+bool begins_with(const std::filesystem::path& file, std::string_view bytes) {
+  std::error_code failed;
+  if (!std::filesystem::is_regular_file(file, failed)) return false;
+  std::ifstream in(file, std::ios::binary);
+  std::string head(bytes.size(), '\0');
+  return in.read(head.data(), static_cast<std::streamsize>(head.size())) && head == bytes;
+}
+
 }  // namespace
 
 ContentKind kind_of(std::string_view head, uint64_t size) {
@@ -153,12 +161,10 @@ ContentKind kind_of_file(const std::filesystem::path& file) {
   return kind_of(head, size);
 }
 
-bool is_zip_file(const std::filesystem::path& file) {
-  std::error_code failed;
-  if (!std::filesystem::is_regular_file(file, failed)) return false;
-  std::ifstream in(file, std::ios::binary);
-  std::string head(kZipStart.size(), '\0');
-  return in.read(head.data(), static_cast<std::streamsize>(head.size())) && head == kZipStart;
+bool is_zip_file(const std::filesystem::path& file) { return begins_with(file, kZipStart); }
+
+bool is_pickle_file(const std::filesystem::path& file) {
+  return begins_with(file, "\x80") || begins_with(file, "L119547037");
 }
 
 Error wrong_kind(const std::filesystem::path& file, const std::string& wanted,

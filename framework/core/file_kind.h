@@ -30,6 +30,8 @@ ContentKind kind_of_file(const std::filesystem::path& file);
 
 // Whether the file begins as a zip archive, whole or not.
 bool is_zip_file(const std::filesystem::path& file);
+// Whether the file begins as torch.save wrote it before it wrote zip archives.
+bool is_pickle_file(const std::filesystem::path& file);
 
 // "PATH is a CSV file, not WANTED", or "PATH is not WANTED" where the kind is not known, with the
 // kind's own repair or else `repair`. `what` stands before the path: "the extractor ".

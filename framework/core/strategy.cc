@@ -253,6 +253,15 @@ Stop* stop_of(BlockPlan& plan) {
       plan.method);
 }
 
+bool work_depends_on_values(const BlockPlan& plan) {
+  return std::visit(
+      Overloaded{[](const Sequential&) { return false; },
+                 [](const Window& window) { return window.advance == 0; },
+                 [](const Tuned&) { return true; },
+                 [](const Iterations& iterations) { return iterations.stop.has_value(); }},
+      plan.method);
+}
+
 int64_t longest_evaluation(const BlockPlan& plan, int64_t tokens) {
   return std::visit([&](const auto& method) { return longest(method, tokens); }, plan.method);
 }
@@ -307,6 +316,11 @@ bool Strategy::has_open_guess() const {
     const Guess* const guess = guess_of(plan);
     return guess && *guess == Guess::kAuto;
   });
+}
+
+bool Strategy::work_depends_on_values() const {
+  return std::any_of(blocks.begin(), blocks.end(),
+                     [](const BlockPlan& plan) { return tarflow::work_depends_on_values(plan); });
 }
 
 bool Strategy::needs_calibration() const {

@@ -110,6 +110,9 @@ Guess* guess_of(BlockPlan& plan);
 const Guess* guess_of(const BlockPlan& plan);
 // The stop of a plan's iterations; nullptr where there is none.
 Stop* stop_of(BlockPlan& plan);
+// Whether the number of evaluations depends on the values that are computed: by a stop, by the
+// front of a window that is not forced (Window::advance), or since the method is still open.
+bool work_depends_on_values(const BlockPlan& plan);
 // Inputs of the longest evaluation over T tokens.
 int64_t longest_evaluation(const BlockPlan& plan, int64_t tokens);
 // Passes over all T tokens, evaluated tokens / T: at most, or of a window as measured.
@@ -136,9 +139,10 @@ struct Strategy {
       name;  // as the user wrote it, normalised: "For", "[7-8-32-10]", or a label of their own
   std::vector<BlockPlan> blocks;
 
-  bool sequential() const;                  // every block is
-  bool has_open_guess() const;              // a block's guess is Guess::kAuto
-  bool needs_calibration() const;           // a block's window guesses by the linear model
+  bool sequential() const;              // every block is
+  bool has_open_guess() const;          // a block's guess is Guess::kAuto
+  bool work_depends_on_values() const;  // that of a block does
+  bool needs_calibration() const;       // a block's window guesses by the linear model
   // The deviation for which the methods are still to be chosen; nothing where all are stated.
   std::optional<double> open_deviation() const;
   const BlockPlan& block(int index) const;  // by checkpoint index

@@ -28,7 +28,8 @@ std::string own_profile(const RunOptions& options) {
 
 std::string example_text(const slurm::ClusterProfile& profile, const std::string& example) {
   return fmt::format(
-      "profile {} is the shipped example `{}` as it is: partition `{}`{} need not be yours",
+      "profile {} is the shipped example `{}` as it is: partition `{}`{} may not exist on your "
+      "cluster",
       profile.name, example, profile.partition,
       profile.account.empty() ? "" : fmt::format(" and account `{}`", profile.account));
 }

@@ -13,11 +13,11 @@ namespace tarflow::driver {
 // status. Throws Error when Slurm is not here or does not answer.
 int check_cluster(const RunOptions& options);
 
-// That the profile is the shipped one called `example`.
-// "The profile NAME (FILE)", or without the file where it is this machine.
+// "NAME, FILE", or without the file where it is this machine.
 std::string profile_text(const slurm::ClusterProfile& profile, const RunOptions& options);
 // Says on standard error that the profile is a shipped example as it is.
 void note_example(const slurm::ClusterProfile& profile, const RunOptions& options);
+// That the profile is the shipped one called `example`.
 std::string example_text(const slurm::ClusterProfile& profile, const std::string& example);
 
 // Throws Error where a shipped profile, as it is, names what the cluster does not have.

@@ -139,7 +139,7 @@ class Parser {
                  action == Action::kRun
                      ? "a trial: run with 2 images per point, into results of its own; what is "
                        "absent is replaced, and it says so"
-                     : "of the trial that run --smoke makes");
+                     : "look at the trial run (run --smoke) in place of the sweep");
     app.add_flag("--adopt", options_.adopt,
                  "take over results that belong to another sweep file of the same name");
     add_cluster(app);
@@ -324,6 +324,8 @@ CommandLine read_command_line(const Words& typed, const std::filesystem::path& p
     line.help = help_text(words, *topic, parser, options);
     return line;
   }
+  const std::filesystem::path shipped = share_folder(programs) / "sweeps";
+  require_no_slip(words, shipped);
   const Words full = with_subcommand(words);
   const std::string& subcommand = full[0];
   // A task has its profile from the submission, and its node need not see the site's folder.
@@ -336,7 +338,7 @@ CommandLine read_command_line(const Words& typed, const std::filesystem::path& p
   } catch (const CLI::ParseError& error) {
     explain(error, words, subcommand);
   }
-  require_sweep_files(words, options.files);
+  require_sweep_files(words, options.files, shipped);
   return line;
 }
 

@@ -87,8 +87,9 @@ std::string help_on(const std::string& topic, const RunOptions& options) {
   }
   std::string subcommands;
   for (const Subcommand& known : kSubcommands) {
-    if (*known.what)
-      subcommands += fmt::format("{}{}", subcommands.empty() ? "" : ", ", known.name);
+    if (!*known.what) continue;
+    subcommands += fmt::format("{}{}", subcommands.empty() ? "" : ", ", known.name);
+    names.emplace_back(known.name);
   }
   listed(kSubcommandsTopic, subcommands);
   if (listed("clusters", kClusters)) return clusters_text();

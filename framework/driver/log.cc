@@ -46,7 +46,7 @@ std::map<fs::path, const job::Job*> find_logs(const job::Plan& plan, const std::
       wanted.empty()
           ? std::string("no job of these points has run")
           : fmt::format("no job has run whose id, or a point of which, begins with `{}`", wanted),
-      "plan --list prints the jobs, plan their points");
+      "run_sweep plan --list FILE lists the jobs, run_sweep plan FILE their points");
 }
 
 std::string hash_of(const fs::path& log) { return log.parent_path().filename().string(); }

@@ -115,11 +115,13 @@ int plan_sweep(const Look& look) {
     return print_json(plan_json(look, plan, estimator, why));
   }
   if (!plan.pending.empty()) note_example(look.profile(), options);
-  print(describe(plan, estimator, [&](const job::Job& job) { return why_text(why.of(job)); }));
-  if (look.smoke() && !plan.pending.empty() && !estimator.knows_device()) {
-    print(fmt::format("this smoke run {}\n",
-                      job::smoke_time_text(plan.pending, look.schemas(), on_cpu(look.profile()))));
+  std::string untimed;
+  if (look.smoke()) {
+    untimed = "this smoke run " +
+              job::smoke_time_text(plan.pending, look.schemas(), on_cpu(look.profile()));
   }
+  print(describe(
+      plan, estimator, [&](const job::Job& job) { return why_text(why.of(job)); }, untimed));
   if (!slurm) {
     say_what_is_beyond(plan);
     return kAllDone;

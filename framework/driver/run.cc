@@ -12,6 +12,7 @@
 #include "framework/core/complain.h"
 #include "framework/core/error.h"
 #include "framework/core/file.h"
+#include "framework/driver/check.h"
 #include "framework/driver/job_states.h"
 #include "framework/driver/live_page.h"
 #include "framework/driver/loop.h"
@@ -55,6 +56,15 @@ std::vector<job::Task> tasks_of(const job::Plan& plan, const ExperimentSchemas& 
             .seconds.value_or(std::max(1.0, estimator.flops(plan.pending[i]) / 1e9));
   }
   return tasks;
+}
+
+// Of all points of the sweep, also those that cannot run or are not selected.
+std::vector<std::string> point_ids(const job::Plan& plan) {
+  std::vector<std::string> ids;
+  for (const auto* list : {&plan.sweep.points, &plan.cannot_run}) {
+    for (const sweep::Point& point : *list) ids.push_back(point.id);
+  }
+  return ids;
 }
 
 // What a merge has to take for `done`.
@@ -219,7 +229,7 @@ void say_how_it_went(const job::Plan& plan, const Ran& ran) {
                     plan.sweep.name, ran.failed, plan.pending.size()));
   }
   if (ran.cancelled > 0) {
-    complain(fmt::format("{}: {} taken back by --cancel; the same command runs them",
+    complain(fmt::format("{}: {} cancelled by run_sweep cancel; the same command runs them",
                          plan.sweep.name, job::counted(ran.cancelled, "job")));
   }
   if (plan.kept > 0) {
@@ -270,6 +280,8 @@ int run_plan(job::Plan plan, const ExperimentSchemas& schemas, const RunOptions&
                        job::counted(plan.pending.size(), "job"), plan.done.by_key.size()));
   say_what_cannot_run(plan);
   if (profile.slurm()) {
+    complain(
+        fmt::format("{}: cluster profile {}", plan.sweep.name, profile_text(profile, options)));
     return run_plan_on_slurm(plan, standing, schemas, options, profile, lease, store);
   }
   job::Estimator estimator(schemas, plan.device, plan.cache());
@@ -314,7 +326,7 @@ int run_sweep(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOpt
   const std::string points = job::points_digest(plan.all);
   if (!options.adopt) job::require_owner(folder, file, [&] { return points; });
   if (plan.all.empty()) throw Error(plan.sweep.missing);
-  job::note_owner(folder, file, points, complain);
+  job::note_owner(folder, file, {points, point_ids(plan), options.set}, complain);
   for (const job::BadResult& bad : plan.done.damaged) complain(job::set_damaged_aside(bad).str());
   for (const job::BadResult& kept : plan.done.kept) complain(kept.problem.str());
   if (!profile.slurm()) require_machine(local::this_machine(), plan.pending);

@@ -162,7 +162,7 @@ void say_changed_profile(const slurm::Standing& standing, const slurm::ClusterPr
   for (const auto& [text, jobs] : changes) {
     complain(fmt::format(
         "{}: {} in the queue with an older cluster profile ({}). They keep it. To submit them with "
-        "the new one: run_sweep cancel, then the same command again",
+        "the new one: run_sweep cancel FILE, then the same command again",
         sweep, job::counted(jobs, "job"), text));
   }
 }
@@ -177,8 +177,9 @@ void say_submitted(const job::Plan& plan, const slurm::SlurmDriver& driver) {
 void say_how_to_watch(const job::Plan& plan, size_t jobs) {
   if (jobs == 0) return;
   complain(fmt::format(
-      "{}: {} with Slurm; --status shows how far they are, --cancel takes them back. The same "
-      "command again gathers what is done, with --wait until all is",
+      "{}: {} with Slurm; run_sweep status FILE shows their progress, run_sweep cancel FILE "
+      "cancels "
+      "them. The same command again gathers finished jobs, with --wait until all are finished",
       plan.sweep.name, job::counted(jobs, "job")));
 }
 
@@ -323,7 +324,7 @@ SlurmRan run_on_slurm(const job::Plan& plan, const slurm::Standing& standing,
   if (ran.ran.interrupted) {
     progress.message(
         "no longer waiting; what Slurm has goes on. The same command waits again, "
-        "--cancel takes the jobs back");
+        "run_sweep cancel FILE cancels the jobs");
   }
   return ran;
 }

@@ -58,7 +58,7 @@ SlurmRan run_on_slurm(const job::Plan& plan, const slurm::Standing& standing,
                       const slurm::ClusterProfile& profile, const process::Lease& lease,
                       job::Estimator& estimator, LivePage& page);
 
-// What --dry-run says beside the plan.
+// What plan says beside the plan.
 std::string dry_run_on_slurm(const job::Plan& plan, const ExperimentSchemas& schemas,
                              const RunOptions& options, const slurm::ClusterProfile& profile,
                              job::Estimator& estimator);

@@ -114,7 +114,8 @@ std::string summary(const job::Plan& plan, const std::vector<JobStatus>& states)
   if (plan.kept > 0)
     text += fmt::format(", {} in results that cannot be read", job::counted(plan.kept, "point"));
   if (const size_t count = cannot_run(plan); count > 0)
-    text += fmt::format(", {} cannot run", job::counted(count, "point"));
+    text +=
+        fmt::format(", {} cannot run (run_sweep plan FILE says why)", job::counted(count, "point"));
   text += "\n";
   if (std::all_of(counts.begin(), counts.end(),
                   [](const auto& count) { return count.second.first == count.second.second; })) {

@@ -143,12 +143,55 @@ std::string setting_named(const std::string& option) {
   return plain ? name : "";
 }
 
+// "cfg=1", "strategy!=For": what --only takes.
+bool is_condition(const std::string& word) {
+  const size_t at = word.find_first_of("=<>!");
+  if (at == std::string::npos || at == 0) return false;
+  return std::all_of(word.begin(), word.begin() + static_cast<std::ptrdiff_t>(at),
+                     [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '.'; });
+}
+
+// What to write in the place of a slip of an option that is known.
+std::string with_known(const std::vector<std::string>& arguments, size_t index,
+                       const Written& written, const std::string& known) {
+  const auto line = [&] {
+    const bool takes = takes_value(known) && written.value;
+    const std::string words = takes ? known + " " + shell_word(*written.value) : known;
+    return command_with(arguments, index, takes ? written.count : 1, words);
+  };
+  const OlderFlag* older = older_flag_named(known);
+  if (older == nullptr || older->value)
+    return fmt::format("did you mean {}? write {}", known, line());
+  return fmt::format("did you mean the subcommand {}? write {}", older->subcommand,
+                     command_of(older->subcommand, arguments, index, 1));
+}
+
+// What no setting has as its value: a condition, which is a value of --set and --only, and a sweep
+// file, which stands behind a flag.
+bool is_no_setting(const std::string& value) {
+  return is_condition(value) || value.ends_with(".yaml") || value.ends_with(".yml");
+}
+
+// That a slip is near an option of other subcommands; "" where it is not.
+std::string of_others(const std::string& option, const OwnOptions& own) {
+  std::vector<std::string> names;
+  for (const auto& [name, owners] : own.elsewhere) names.push_back(name);
+  const std::string near = nearest_option(option, names);
+  if (near.empty()) return "";
+  return fmt::format("did you mean {}? it belongs to {}", near,
+                     fmt::join(own.elsewhere.at(near), ", "));
+}
+
 [[noreturn]] void refuse(const std::vector<std::string>& arguments, size_t index,
-                         const Written& written, const std::vector<std::string>& options) {
+                         const Written& written, const OwnOptions& own) {
   const std::string what = fmt::format("run_sweep has no option {}", written.option);
-  std::string near = nearest(written.option, options);
-  if (!near.empty()) near = fmt::format("did you mean {}?", near);
+  const std::string known = nearest_option(written.option, own.names);
   const std::string setting = setting_named(written.option);
+  const bool no_setting = setting.empty() || !written.value || is_no_setting(*written.value);
+  if (no_setting && !known.empty()) throw Error(what, with_known(arguments, index, written, known));
+  std::string near = known.empty() ? of_others(written.option, own) : "";
+  if (!known.empty() && older_flag_named(known) == nullptr)
+    near = fmt::format("did you mean {}?", known);
   if (setting.empty() || !written.value)
     throw Error(what, near.empty() ? "run_sweep --help lists them" : near);
   const std::string pair = shell_word(setting + "=" + *written.value);
@@ -180,22 +223,15 @@ std::string setting_named(const std::string& option) {
               "write " + lines);
 }
 
-// "cfg=1", "strategy!=For": what --only takes.
-bool is_condition(const std::string& word) {
-  const size_t at = word.find_first_of("=<>!");
-  if (at == std::string::npos || at == 0) return false;
-  return std::all_of(word.begin(), word.begin() + static_cast<std::ptrdiff_t>(at),
-                     [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '.'; });
-}
-
 bool is_there(const fs::path& path) {
   std::error_code failed;
   return fs::exists(path, failed) && !failed;
 }
 
-// A sweep file of nearly this name, in its folder or in sweeps/; "" without one.
-fs::path similar_file(const fs::path& file) {
-  for (const fs::path& folder : {file.parent_path(), fs::path("sweeps")}) {
+// A sweep file of nearly this name, in its folder, in sweeps/ or among the shipped ones; "" without
+// one.
+fs::path similar_file(const fs::path& file, const fs::path& shipped) {
+  for (const fs::path& folder : {file.parent_path(), fs::path("sweeps"), shipped}) {
     for (const char* extension : {".yaml", ".yml"}) {
       fs::path other = folder / file.filename();
       other.replace_extension(extension);
@@ -233,15 +269,35 @@ void require_own_options(const std::vector<std::string>& arguments, const OwnOpt
     }
     if (!word.starts_with('-') || word == "-") continue;
     const Written written = written_at(arguments, i);
-    if (std::find(own.names.begin(), own.names.end(), written.option) != own.names.end()) continue;
+    if (std::find(own.names.begin(), own.names.end(), written.option) != own.names.end()) {
+      if (word == written.option || takes_value(written.option)) continue;
+      throw Error(fmt::format("{} takes no value", written.option),
+                  "write " + command_with(arguments, i, 1, written.option));
+    }
     const auto elsewhere = own.elsewhere.find(written.option);
     if (elsewhere != own.elsewhere.end()) refuse_here(arguments, i, written, own);
     const auto foreign =
         std::find_if(kForeignOptions.begin(), kForeignOptions.end(),
                      [&](const ForeignOption& known) { return written.option == known.option; });
     if (foreign != kForeignOptions.end()) answer(arguments, i, *foreign, written);
-    refuse(arguments, i, written, own.names);
+    refuse(arguments, i, written, own);
   }
+}
+
+void require_no_slip(const std::vector<std::string>& arguments, const fs::path& shipped) {
+  if (first_file(arguments) != 0u) return;  // behind an unknown option it may be its value
+  const std::string& word = arguments[0];
+  if (subcommand_named(word) != nullptr || is_condition(word) ||
+      !similar_file(word, shipped).empty())
+    return;
+  std::vector<std::string> names;
+  for (const Subcommand& known : kSubcommands) {
+    if (*known.what) names.emplace_back(known.name);
+  }
+  const std::string near = nearest_subcommand(word, names);
+  if (near.empty()) return;
+  throw Error(fmt::format("there is no subcommand {0} and no file {0}", word),
+              fmt::format("did you mean {}? write {}", near, command_of(near, arguments, 0, 1)));
 }
 
 void require_no_older_flag(const std::vector<std::string>& arguments) {
@@ -259,7 +315,7 @@ void require_no_older_flag(const std::vector<std::string>& arguments) {
 }
 
 void require_sweep_files(const std::vector<std::string>& arguments,
-                         const std::vector<fs::path>& files) {
+                         const std::vector<fs::path>& files, const fs::path& shipped) {
   for (const fs::path& file : files) {
     if (is_there(file)) continue;
     const std::string word = file.string();
@@ -280,7 +336,7 @@ void require_sweep_files(const std::vector<std::string>& arguments,
                       "  for this value in all points {}",
                       with("--only " + shell_word(word)), with("--set " + shell_word(word))));
     }
-    if (const fs::path other = similar_file(file); !other.empty()) {
+    if (const fs::path other = similar_file(file, shipped); !other.empty()) {
       throw Error(fmt::format("there is no file {}", word),
                   "write " + with(shell_word(other.string())));
     }

@@ -31,13 +31,18 @@ struct OwnOptions {
 // option before them are left alone.
 void require_own_options(const std::vector<std::string>& arguments, const OwnOptions& own);
 
+// `arguments`: as above. Throws Error for a mistyped subcommand: `statu a.yaml`.
+void require_no_slip(const std::vector<std::string>& arguments,
+                     const std::filesystem::path& shipped = {});
+
 // `arguments` begin with a subcommand. Throws Error for `run FILE --status`.
 void require_no_older_flag(const std::vector<std::string>& arguments);
 
 // `files`: the sweep files among the arguments. Throws Error for `cfg=1`, which is no file but a
 // selection, for a subcommand that stands behind a file, and for a file that is absent where one of
-// a similar name is there (demo.yml, demo).
+// a similar name is there (demo.yml, demo), also in `shipped`, the folder of the shipped sweeps.
 void require_sweep_files(const std::vector<std::string>& arguments,
-                         const std::vector<std::filesystem::path>& files);
+                         const std::vector<std::filesystem::path>& files,
+                         const std::filesystem::path& shipped = {});
 
 }  // namespace tarflow::driver

@@ -21,6 +21,7 @@ struct Owner {
   std::string results;   // the folder, likewise
   std::string relative;  // from the folder to the file
   std::string points;    // points_digest
+  std::vector<std::string> ids = {}, set = {};
   bool operator==(const Owner&) const = default;
 };
 
@@ -39,9 +40,12 @@ std::optional<Owner> noted(const fs::path& folder) {
   const Json json = Json::parse(read_file(note_in(folder)), nullptr, /*allow_exceptions=*/false);
   if (!json.is_object() || !json.contains("file")) return std::nullopt;
   try {
-    return Owner{value_or(json, "file", std::string()), value_or(json, "results", std::string()),
+    return Owner{value_or(json, "file", std::string()),
+                 value_or(json, "results", std::string()),
                  value_or(json, "relative", std::string()),
-                 value_or(json, "points", std::string())};
+                 value_or(json, "points", std::string()),
+                 value_or(json, "ids", std::vector<std::string>()),
+                 value_or(json, "set", std::vector<std::string>())};
   } catch (const Error&) {
     return std::nullopt;
   }
@@ -83,10 +87,12 @@ void require_owner(const fs::path& folder, const fs::path& sweep_file,
       "another folder with --results; --adopt takes these results over for the file given here");
 }
 
-void note_owner(const fs::path& folder, const fs::path& sweep_file, const std::string& digest,
+void note_owner(const fs::path& folder, const fs::path& sweep_file, const SweepNow& now,
                 const std::function<void(const std::string&)>& notice) {
   const std::optional<Owner> before = noted(folder);
-  const Owner mine = owner_of(folder, sweep_file, digest);
+  Owner mine = owner_of(folder, sweep_file, now.digest);
+  mine.ids = now.ids;
+  mine.set = now.set;
   if (before == mine) return;
   if (before && before->file != mine.file) {
     notice(fmt::format("{} belonged to {}; it belongs to {} now", folder.string(), before->file,
@@ -95,7 +101,9 @@ void note_owner(const fs::path& folder, const fs::path& sweep_file, const std::s
   write_json_file(note_in(folder), {{"file", mine.file},
                                     {"results", mine.results},
                                     {"relative", mine.relative},
-                                    {"points", mine.points}});
+                                    {"points", mine.points},
+                                    {"ids", mine.ids},
+                                    {"set", mine.set}});
 }
 
 }  // namespace tarflow::job

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "framework/job/job.h"
 
@@ -24,9 +25,17 @@ std::string points_digest(const Jobs& jobs);
 void require_owner(const std::filesystem::path& folder, const std::filesystem::path& sweep_file,
                    const std::function<std::string()>& digest, bool deletes = false);
 
-// Notes that results/<sweep> belongs to the file; `notice` is called when another was noted. The
-// caller holds the lease. Throws Error when it cannot be written.
+// What a run knows of its sweep, for the analysis.
+struct SweepNow {
+  std::string digest;            // points_digest
+  std::vector<std::string> ids;  // of all points: a job without any of them left the sweep
+  std::vector<std::string> set;  // words of --set, which a command for the same points needs
+};
+
+// Notes that results/<sweep> belongs to the file, and what the sweep is now. `notice` is called
+// when another file was noted. The caller holds the lease. Throws Error when the note cannot be
+// written.
 void note_owner(const std::filesystem::path& folder, const std::filesystem::path& sweep_file,
-                const std::string& digest, const std::function<void(const std::string&)>& notice);
+                const SweepNow& now, const std::function<void(const std::string&)>& notice);
 
 }  // namespace tarflow::job

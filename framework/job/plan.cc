@@ -129,8 +129,9 @@ std::string describe_job(const Plan& plan, const Job& job, const Estimate& estim
   return text;
 }
 
-// "in all about 1:02:03 (0.034 device hours a job) ..." over what is to be run.
-std::string totals(const Plan& plan, const std::vector<Estimate>& estimates) {
+// "expected on CPU: 0.034 device hours (2 min), ..." over what is to be run; `untimed`: see plan.h.
+std::string totals(const Plan& plan, const std::vector<Estimate>& estimates,
+                   const std::string& untimed = "") {
   double seconds = 0, bytes = 0;  // seconds: of devices
   size_t timed = 0;
   for (const Estimate& estimate : estimates) {
@@ -149,7 +150,8 @@ std::string totals(const Plan& plan, const std::vector<Estimate>& estimates) {
       text += fmt::format(" and {} of which nothing is known",
                           counted(estimates.size() - timed, "job"));
   } else {
-    text += " times unknown, since no job of these experiments has run on it";
+    text += untimed.empty() ? " times unknown, since no job of these experiments has run on it"
+                            : " " + untimed;
   }
   return text + fmt::format(", {} of results\n", bytes_text(bytes));
 }
@@ -446,7 +448,8 @@ std::vector<Estimate> estimates_of(const Plan& plan, Estimator& estimator, std::
 }
 
 std::string describe(const Plan& plan, Estimator& estimator,
-                     const std::function<std::string(const Job&)>& why) {
+                     const std::function<std::string(const Job&)>& why,
+                     const std::string& untimed) {
   const size_t total = point_count(plan.all) + plan.cannot_run.size();
   const size_t pending = point_count(plan.pending);
   std::string text = fmt::format("{}: {}, of which {} done", plan.sweep.name,
@@ -462,7 +465,7 @@ std::string describe(const Plan& plan, Estimator& estimator,
                       counted(plan.pending.size(), "job"));
   std::string once;
   const std::vector<Estimate> estimates = estimates_of(plan, estimator, once);
-  text += once + totals(plan, estimates) + describe_absent(plan, estimator);
+  text += once + totals(plan, estimates, untimed) + describe_absent(plan, estimator);
   for (size_t i = 0; i < std::min(plan.pending.size(), kShownJobs); ++i) {
     text += describe_job(plan, plan.pending[i], estimates[i], why(plan.pending[i]));
   }

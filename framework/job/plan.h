@@ -59,9 +59,10 @@ JobFolder folder_of(const Plan& plan, const Job& job);
 std::string job_label(const Plan& plan, const Job& job);
 
 // What `run_sweep plan` and `run_sweep plan --list` print. `why` says in words why a pending job
-// runs.
+// runs; `untimed` is told in the place of the total time where no job's time is known.
 std::string describe(const Plan& plan, Estimator& estimator,
-                     const std::function<std::string(const Job&)>& why);
+                     const std::function<std::string(const Job&)>& why,
+                     const std::string& untimed = "");
 // A line per job with a selected point: "hash  done|pending  points  label", and "(8 processes, one
 // a GPU)" where there are several. Jobs that cannot run come last, with dashes for the hash, which
 // depends on their files: "---  cannot-run  points  label".

@@ -35,7 +35,7 @@ fs::path cancel_file(const fs::path& sweep_folder) { return sweep_folder / "canc
 void ask_to_cancel(const fs::path& sweep_folder, const CancelRequest& request) {
   try {
     if (request.all()) {
-      write_file(cancel_file(sweep_folder), "requested by run_sweep --cancel\n");
+      write_file(cancel_file(sweep_folder), "requested by run_sweep cancel\n");
     } else {
       write_json_file(cancel_file(sweep_folder), request);
     }

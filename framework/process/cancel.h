@@ -1,4 +1,4 @@
-// How `run_sweep --cancel` reaches the run_sweep that is at work on a sweep: a file in its folder.
+// How `run_sweep cancel` reaches the run_sweep that is at work on a sweep: a file in its folder.
 #pragma once
 
 #include <chrono>

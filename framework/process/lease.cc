@@ -50,8 +50,8 @@ int64_t start_ticks(int64_t pid) {
   throw LeaseHeld(
       fmt::format("another run_sweep is running in {}: {} ({})", folder.string(), holder.str(),
                   holder.command),
-      "wait for it, end it with --cancel, or choose another folder with --results; --status "
-      "and --watch show how far it is");
+      "wait for it, end it with run_sweep cancel FILE, or choose another folder with --results; "
+      "run_sweep status FILE and run_sweep watch FILE show its progress");
 }
 
 // What a lease's file says.

@@ -64,7 +64,7 @@ void add(const KnownSubmission& known, size_t task, const std::optional<TaskStat
     here.nodes = evidence.state->nodes;
     here.elapsed = evidence.state->elapsed;
   }
-  // What --cancel took back has not failed: it waits to be run again, and its attempts say the
+  // What run_sweep cancel took back has not failed: it waits to be run again, and its attempts say the
   // rest.
   const bool over =
       verdict.what == Verdict::What::kFailed || verdict.what == Verdict::What::kResubmit;

@@ -1,4 +1,4 @@
-// What the cluster does for a sweep, for --status: our records joined with Slurm's.
+// What the cluster does for a sweep, for run_sweep status: our records joined with Slurm's.
 #pragma once
 
 #include <chrono>

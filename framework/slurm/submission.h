@@ -37,8 +37,8 @@ struct Submission {
   std::string given_up;
   // sbatch ended well, but the number is not known: it may be queued, and is never given again.
   bool taken = false;
-  bool cancelled = false;                 // by --cancel: its tasks end, and do not queue again
-  std::set<size_t> cancelled_tasks = {};  // by --cancel --only: these alone do
+  bool cancelled = false;                 // by run_sweep cancel: its tasks end, and do not queue again
+  std::set<size_t> cancelled_tasks = {};  // by cancel --only: these alone do
   bool over = false;  // none of its tasks will run any more; nothing more is asked about it
 
   bool submitting() const { return job_id.empty() && given_up.empty(); }

@@ -231,7 +231,8 @@ void submit(const SubmissionFolder& folder, Submission& submission, const fs::pa
     const std::string unnoted = note(folder, submission);
     throw Error(fmt::format("sbatch refused {}: {}{}", folder.script().string(), said.complaint(),
                             unnoted.empty() ? "" : "; this cannot be noted: " + unnoted),
-                fmt::format("see the cluster profile `{}`; nothing of this array runs",
+                fmt::format("correct the cluster profile `{}`; run_sweep check names its file and "
+                            "what the cluster lacks; nothing of this array runs",
                             submission.profile.name));
   }
   submission.job_id = *number;

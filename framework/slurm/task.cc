@@ -263,7 +263,7 @@ class ClusterTask {
       std::erase(left_, stopped_.job);
       if (left_.empty()) return;
     }
-    if (!read_submission(folder_).wanted(place_.task)) return;  // taken back by --cancel
+    if (!read_submission(folder_).wanted(place_.task)) return;  // taken back by run_sweep cancel
     const std::string complaint = requeue(place_);
     note(event(complaint.empty() ? "requeue" : "refused", complaint));
     say(complaint.empty() ? fmt::format("put back into the queue, {} left", left_.size())

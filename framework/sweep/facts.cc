@@ -49,12 +49,37 @@ bool wants_distance(std::optional<size_t> rise, const Cell* row, Values& values)
   return !rise || (stated && stated->setting->value.get<double>() > 0);
 }
 
-// A file that stops before the list of its entries, which is its end: an unfinished download.
-void require_whole(const std::string& field, const Value& extractor, Report& report) {
+// Whether names of a zip archive are those of TorchScript or of a checkpoint of PyTorch.
+bool is_of_pytorch(const std::vector<std::string>& names) {
+  return std::any_of(names.begin(), names.end(), [](const std::string& name) {
+    return name.ends_with("/data.pkl") || name.ends_with("/constants.pkl") ||
+           name.ends_with("/model.json");
+  });
+}
+
+// By the file's first bytes, and a zip archive by its list of entries: an unfinished download lacks
+// it. A pickle may hold Inception weights, which the job finds. Throws Error.
+void require_kind_of_extractor(const fs::path& file) {
+  constexpr const char* kWanted = "a TorchScript file or a PyTorch file of Inception weights";
+  constexpr const char* kRepair =
+      "save a network with torch.jit.save(torch.jit.trace(model, example), path), or name the "
+      "weights pt_inception-2015-12-05-6726825d.pth";
+  std::error_code failed;
+  if (fs::is_directory(file, failed))
+    throw Error(fmt::format("{} is a folder, not {}", file.string(), kWanted), kRepair);
+  if (is_zip_file(file)) {
+    if (!is_of_pytorch(checkpoint::ZipArchive(file).names()))
+      throw wrong_kind(file, kWanted, kRepair);
+  } else if (!is_pickle_file(file)) {
+    throw wrong_kind(file, kWanted, kRepair);
+  }
+}
+
+void require_extractor(const std::string& field, const Value& extractor, Report& report) {
   const auto file = file_of(&extractor);
-  if (!file || !is_zip_file(*file)) return;
+  if (!file) return;
   try {
-    const checkpoint::ZipArchive archive(*file);
+    require_kind_of_extractor(*file);
   } catch (const Error& failure) {
     for (const Problem& problem : failure.problems())
       report.error(extractor.mark, fmt::format("`{}`: {}", field, problem.what), problem.repair);
@@ -292,7 +317,7 @@ void require_pairs(const Rows& rows, Values& values) {
     const Value* features = extractor ? values.at(*extractor, row) : nullptr;
     const Value* real = reference ? values.at(*reference, row) : nullptr;
     if (features && extractors.insert(row[*extractor]).second)
-      require_whole(schema.fields[*extractor].name, *features, values.report());
+      require_extractor(schema.fields[*extractor].name, *features, values.report());
     if (!extractor || !reference || !features == !real || !wants_distance(rise, row, values))
       continue;
     const size_t stated = features ? *extractor : *reference;

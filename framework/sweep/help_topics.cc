@@ -131,7 +131,7 @@ Only `checkpoint` is required. The tensors of the file hold everything except no
 name holds patch_size, channels, blocks, layers and noise_std. Values that you state must agree
 with the file; a contradiction is an error with both values. `weights: ema` chooses from a file
 with several models. .pt and .safetensors files are read too. If the file is absent (--smoke,
---dry-run), image_size and classes are required. `random_weights: SEED` draws random weights, for
+plan), image_size and classes are required. `random_weights: SEED` draws random weights, for
 timings: it needs no file, only the shape or a file name that states it. `trained_by: NAME` is
 the model of the experiment `train` with that `name`; points that use it wait for the training.
 `weights: ema` beside it takes the averaged weights. Several models:
@@ -189,7 +189,7 @@ Nothing else is evaluated, and nothing in keys. Quote it inside braces.
 
     - evaluate:
         strategy: For
-        note: "run by ${env:USER:-nobody}"
+        seed: ${env:SEED:-0}
         num_images: ${env:IMAGES:-64}
 
 $${ is a literal ${.
@@ -239,6 +239,8 @@ Several conditions must all hold. Points without the setting do not match.
 
   --only cfg=2   --only cfg=0,2   --only 'cfg>=1'   --only 'cfg!=1'
   --only 'strategy=[7-8-32-10]'   --only experiment=evaluate   --only model=afhq
+  --only segments=4   --only window=64      numbers of strategies: also stack, iterations,
+  else and tolerance
 )";
 
 }  // namespace

@@ -6,20 +6,16 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <optional>
 #include <set>
+#include <unordered_map>
 
+#include "framework/core/strategy.h"
 #include "framework/sweep/conditions.h"
 #include "framework/sweep/overrides.h"
 
 namespace tarflow::sweep {
 namespace {
-
-// Of those that the results hold of each strategy, beside the settings.
-bool is_strategy_number(std::string_view key) {
-  constexpr std::array kNumbers = std::to_array<std::string_view>(
-      {"stack", "segments", "iterations", "else", "window", "tolerance"});
-  return std::find(kNumbers.begin(), kNumbers.end(), key) != kNumbers.end();
-}
 
 constexpr size_t kShownValues = 20;
 constexpr const char* kForm =
@@ -94,14 +90,57 @@ std::optional<Parsed> parse(const std::string& text, Sources& sources, Report& r
   }
 }
 
-// `experiment` as a field, so that it is tested as others are.
-ExperimentSchema with_experiment(const ExperimentSchema& schema) {
+const Field* strategy_field(const ExperimentSchema& schema) {
+  for (const Field& field : schema.fields) {
+    if (field.type == FieldType::kStrategy) return &field;
+  }
+  return nullptr;
+}
+
+// The numbers of a strategy that are columns of the results, as fields.
+std::vector<Field> number_fields() {
+  const auto field = [](const char* name, FieldType type) {
+    Field number;
+    number.name = name;
+    number.type = type;
+    return number;
+  };
+  return {field("stack", FieldType::kString),       field("segments", FieldType::kInteger),
+          field("iterations", FieldType::kInteger), field("else", FieldType::kInteger),
+          field("window", FieldType::kInteger),     field("tolerance", FieldType::kNumber)};
+}
+
+// `experiment` and the numbers of the experiment's first strategy as fields, so that they are
+// tested as others are. A setting or a result of such a name comes first, as in the results.
+ExperimentSchema with_columns(const ExperimentSchema& schema) {
   ExperimentSchema extended = schema;
-  Field field;
-  field.name = "experiment";
-  field.type = FieldType::kString;
-  extended.fields.push_back(std::move(field));
+  Field experiment;
+  experiment.name = "experiment";
+  experiment.type = FieldType::kString;
+  extended.fields.push_back(std::move(experiment));
+  if (!strategy_field(schema)) return extended;
+  for (Field& number : number_fields()) {
+    const auto same = [&](const Column& column) { return column.name == number.name; };
+    if (!schema.field(number.name) &&
+        std::none_of(schema.columns.begin(), schema.columns.end(), same))
+      extended.fields.push_back(std::move(number));
+  }
   return extended;
+}
+
+// The numbers of a strategy by the names of number_fields().
+Settings settings_of(const StrategyNumbers& numbers) {
+  Settings settings;
+  const auto set = [&](const char* name, const auto& value) {
+    if (value) settings.set(name, *value);
+  };
+  set("stack", numbers.stack.empty() ? std::nullopt : std::optional(numbers.stack));
+  set("segments", numbers.segments);
+  set("iterations", numbers.iterations);
+  set("else", numbers.others);
+  set("window", numbers.window);
+  set("tolerance", numbers.tolerance);
+  return settings;
 }
 
 class Selector {
@@ -113,7 +152,8 @@ class Selector {
     for (const Point& point : points) names.insert(point.experiment);
     for (const ExperimentSchema& schema : schemas) {
       if (!names.contains(schema.name)) continue;
-      schemas_.emplace(schema.name, with_experiment(schema));
+      schemas_.emplace(schema.name, with_columns(schema));
+      stated_.emplace(schema.name, &schema);
       experiments_.emplace(schema.name, make_setting("experiment", schema.name));
     }
     std::set<std::pair<int, int>> seen;
@@ -138,10 +178,7 @@ class Selector {
     }
     if (!known.contains(parsed.key)) {
       report_.error(parsed.mark, fmt::format("no experiment of the sweep has a `{}`", parsed.key),
-                    is_strategy_number(parsed.key)
-                        ? "it is a column of the results: choose the strategies by their names, "
-                          "--only 'strategy=[7-8-4-4],Window-16'"
-                        : did_you_mean(parsed.key, {known.begin(), known.end()}));
+                    did_you_mean(parsed.key, {known.begin(), known.end()}));
       return std::nullopt;
     }
     if (conditions.empty()) {
@@ -165,18 +202,27 @@ class Selector {
       any = any || held;
     }
     if (any) return result;
+    const std::vector<std::string> values = values_of(parsed.key);
     report_.error(parsed.mark, fmt::format("no point has {}", parsed.text),
-                  fmt::format("there are: {}", fmt::join(values_of(parsed.key), ", ")));
+                  values.empty() ? fmt::format("no point has a `{}`", parsed.key)
+                                 : fmt::format("there are: {}", fmt::join(values, ", ")));
     return std::nullopt;
   }
 
-  const Setting* value_of(const Point& point, const std::string& key) const {
+  const Setting* value_of(const Point& point, const std::string& key) {
     if (key == "experiment") return experiments_.at(point.experiment).get();
-    const SettingPtr* setting = point.settings.find_shared(key);
-    return setting ? setting->get() : nullptr;
+    if (const SettingPtr* setting = point.settings.find_shared(key)) return setting->get();
+    const ExperimentSchema& schema = *stated_.at(point.experiment);
+    const Field* strategy = schema.field(key) ? nullptr : strategy_field(schema);
+    const SettingPtr* stated = strategy ? point.settings.find_shared(strategy->name) : nullptr;
+    if (!stated || !(*stated)->value.is_object()) return nullptr;
+    const auto [numbers, is_new] = numbers_.try_emplace(stated->get());
+    if (is_new) numbers->second = settings_of(numbers_of(strategy_from_json((*stated)->value)));
+    const SettingPtr* number = numbers->second.find_shared(key);
+    return number ? number->get() : nullptr;
   }
 
-  std::vector<std::string> values_of(const std::string& key) const {
+  std::vector<std::string> values_of(const std::string& key) {
     std::vector<std::string> values;
     for (const Point& point : points_) {
       const Setting* setting = value_of(point, key);
@@ -195,9 +241,11 @@ class Selector {
   const Surroundings& surroundings_;
   Report& report_;
   const std::vector<Point>& points_;
-  std::map<std::string, ExperimentSchema> schemas_;  // of the points
+  std::map<std::string, ExperimentSchema> schemas_;  // of the points, with_columns
+  std::map<std::string, const ExperimentSchema*> stated_;
   std::map<std::string, SettingPtr> experiments_;
   std::vector<FlowSize> flows_;
+  std::unordered_map<const Setting*, Settings> numbers_;  // of strategies
 };
 
 }  // namespace

@@ -189,6 +189,14 @@ TEST_F(PageTest, ASweepThatRunsIsShownAndReloaded) {
   EXPECT_THAT(page(file), Not(AnyOf(HasSubstr("http-equiv=refresh"), HasSubstr("<progress max"))));
 }
 
+TEST_F(PageTest, JobsWhosePointsLeftTheSweepAreNotShown) {
+  const fs::path file = demo();
+  unfinished("f1", "{\"start\":\"then\"}\n{\"end\":\"now\",\"outcome\":\"failed\"}\n");
+  EXPECT_THAT(page(file), HasSubstr("<code>f1</code>"));
+  write_json_file(folder_ / "demo/sweep.json", {{"ids", {"p0", "p1"}}});
+  EXPECT_THAT(page(file), Not(HasSubstr("f1")));
+}
+
 TEST_F(PageTest, SaysInPlainWordsWhichStrategyIsFastest) {
   EXPECT_THAT(
       page(demo()),

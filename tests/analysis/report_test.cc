@@ -19,11 +19,13 @@ namespace tarflow::analysis {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::AllOf;
 using testing::call;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using testing::Outcome;
 using ::testing::StartsWith;
 
@@ -149,6 +151,38 @@ TEST_F(ReportTest, PointsOfMergedJobsWithoutRowAreNamed) {
   Source source =
       testing::make_source("s", {}, {testing::make_job("j1", "evaluate", "x.pth", {"p9"})});
   EXPECT_THAT(points_without_results(source), ElementsAre(HasSubstr("point p9 of job j1")));
+  source.file = folder_ / "s.h5";
+  write_json_file(folder_ / "s/sweep.json", {{"ids", {"p1"}}});
+  EXPECT_THAT(points_without_results(source), IsEmpty()) << "it has left the sweep";
+}
+
+// A repaired sweep is not told of the mistake for ever.
+TEST_F(ReportTest, PointsThatLeftTheSweepAreNotNamed) {
+  const fs::path file = demo();
+  write_json_file(folder_ / "demo/jobs/j3/job.json",
+                  testing::make_job("j3", "evaluate", "small.pth", {"p3", "p4"}).job);
+  write_json_file(folder_ / "demo/jobs/j4/job.json",
+                  testing::make_job("j4", "evaluate", "small.pth", {"p5"}).job);
+  const auto with_ids = [&](const Json& ids) {
+    write_json_file(folder_ / "demo/sweep.json", {{"file", "/x/demo.yaml"}, {"ids", ids}});
+    return report({file}).coverage;
+  };
+  EXPECT_THAT(with_ids({"p1", "p2", "p4"}),
+              AllOf(Contains(HasSubstr("point p4 of job j3")), Not(Contains(HasSubstr("p3"))),
+                    Not(Contains(HasSubstr("job j4")))));
+  EXPECT_THAT(with_ids({"p1"}), Not(Contains(HasSubstr("job j3"))));
+  EXPECT_THAT(with_ids("p1"), Contains(HasSubstr("points p3, p4 of job j3"))) << "not a list";
+  fs::remove(folder_ / "demo/sweep.json");
+  EXPECT_THAT(report({file}).coverage, Contains(HasSubstr("point p5 of job j4")));
+}
+
+// Of a job with other points beside, which failed before the sweep was repaired.
+TEST_F(ReportTest, PointsWithARowAreNotNamedForAJobWithoutResult) {
+  const fs::path file = demo();
+  const std::string id = Point{&record::read_sweep(file).rows.front()}.id();
+  write_json_file(folder_ / "demo/jobs/j3/job.json",
+                  testing::make_job("j3", "evaluate", "small.pth", {id, "p9"}).job);
+  EXPECT_THAT(report({file}).coverage, Contains(HasSubstr(": point p9 of job j3")));
 }
 
 TEST_F(ReportTest, OverlappingFilesShowPointsOnce) {
@@ -282,6 +316,18 @@ TEST(Command, RefusesWhatItDoesNotKnow) {
   EXPECT_EQ(call({"x.h5", "--norm", "3"}).status, 1);
   EXPECT_EQ(call({"digest"}).status, 1);
   EXPECT_EQ(call({"--help"}).status, 0);
+}
+
+TEST(Command, SuggestsTheOptionOrSubcommandThatWasMeant) {
+  EXPECT_THAT(call({"x.h5", "--shrt"}).err, HasSubstr("did you mean --short instead of --shrt?"));
+  const Outcome compared = call({"compare", "a.h5", "b.h5", "--tolerence=1"});
+  EXPECT_THAT(compared.err, HasSubstr("did you mean --tolerance instead of --tolerence?"));
+  EXPECT_EQ(compared.status, 2);
+  EXPECT_THAT(call({"x.h5", "--nothing-like-it"}).err, Not(HasSubstr("did you mean")));
+  const Outcome slip = call({"digst", "x.h5"});
+  EXPECT_EQ(slip.status, 1);
+  EXPECT_THAT(slip.err, HasSubstr("did you mean digest? write analyze digest x.h5"));
+  EXPECT_THAT(call({"none.h5"}).err, Not(HasSubstr("did you mean")));
 }
 
 TEST(SampleGrids, ShareARowWhereTheSamplingIsShared) {

@@ -87,7 +87,27 @@ TEST(Timing, TheCommandThatMeasuresAgainNamesTheSweepFile) {
             "run_sweep '/somewhere/my sweeps/demo.yaml' --force --only experiment=evaluate "
             "--results " +
                 folder.string());
+  write_file(folder / "demo/sweep.json",
+             R"({"file": "/x/demo.yaml", "set": ["cfg=[0, 1]", "name=demo"]})");
+  EXPECT_EQ(measure_again_command(known.points),
+            "run_sweep /x/demo.yaml --set 'cfg=[0, 1]' --set name=demo --force --only "
+            "experiment=evaluate --results " +
+                folder.string());
   fs::remove_all(folder);
+}
+
+TEST(Timing, PointsOfSeveralSweepsAreMeasuredAgainByACommandEach) {
+  const Made one({disturbed("a", 10, 0.34)}), two({disturbed("b", 10, 0.34)});
+  EXPECT_EQ(measure_again_command({one.points[0], two.points[0]}),
+            "run_sweep SWEEP.yaml --force --only experiment=evaluate; "
+            "run_sweep SWEEP.yaml --force --only experiment=evaluate");
+}
+
+TEST(Timing, TheCommandIsCalledAsTheUserCalledIt) {
+  ASSERT_EQ(::setenv("TARFLOW_CALL_RUN_SWEEP", "./run_sweep", 1), 0);
+  const Made made({disturbed("a", 10, 0.34)});
+  EXPECT_THAT(measure_again_command(made.points), ::testing::StartsWith("./run_sweep SWEEP.yaml "));
+  ::unsetenv("TARFLOW_CALL_RUN_SWEEP");
 }
 
 TEST(Timing, TheCommandThatMeasuresAgainNamesWhatWasDisturbed) {

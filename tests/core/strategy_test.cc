@@ -29,6 +29,24 @@ TEST(Strategy, SequentialMeansEveryBlock) {
   EXPECT_TRUE((Strategy{"For", {{}, {}}}).sequential());
 }
 
+// Then a time that was measured on images that are not finite is another one.
+TEST(Strategy, WorkDependsOnValuesWithAStopOrAFrontAlone) {
+  const auto depends = [](const BlockPlan& plan) {
+    return Strategy{"x", {{}, plan}}.work_depends_on_values();
+  };
+  EXPECT_FALSE(depends({}));
+  EXPECT_FALSE(depends(plan_of(1, 10)));
+  EXPECT_FALSE(depends(kSegments));
+  EXPECT_TRUE(depends(kJacobi));
+  EXPECT_TRUE(depends(published_plan(8, 32)));
+  EXPECT_FALSE(depends(published_plan(0, 32))) << "sequential";
+  EXPECT_TRUE(depends({Window{}}));
+  Window forced;
+  forced.advance = 4;
+  EXPECT_FALSE(depends({forced}));
+  EXPECT_TRUE(depends({Tuned{}}));
+}
+
 TEST(Strategy, TheNameIsNoPartOfIt) {
   Strategy other = example();
   other.name = "y";

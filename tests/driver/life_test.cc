@@ -199,7 +199,7 @@ TEST_F(Life, CancelOnlyEndsTheJobsOfThesePointsAlone) {
   EXPECT_EQ(cancel.status, 0) << cancel.err;
   const Finished rest = wait(driver);
   EXPECT_EQ(rest.status, 1);
-  EXPECT_THAT(rest.err, HasSubstr("1 job taken back by --cancel"));
+  EXPECT_THAT(rest.err, HasSubstr("1 job cancelled by run_sweep cancel"));
   EXPECT_EQ(read_file(job_folder_of(2) / "reached"), "chunk 3");
   EXPECT_THAT(record().rows, SizeIs(4)) << "value 3 was not named";
   EXPECT_EQ(run().status, 0);

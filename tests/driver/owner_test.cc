@@ -103,6 +103,27 @@ TEST_F(Owners, AdoptTakesThemOver) {
   EXPECT_EQ(run(one).status, 2);
 }
 
+// So that the analysis can tell which jobs without result are still the sweep's.
+TEST_F(Owners, TheNoteHasAllPointsOfTheSweepAsItIsNow) {
+  const auto ids = [&] {
+    return read_json_file(house_ / "results/config/sweep.json")
+        .at("ids")
+        .get<std::set<std::string>>();
+  };
+  state("[1, 2]", "[0]");
+  fs::rename(house_ / "demo.yaml", house_ / "config.yaml");
+  EXPECT_EQ(run("config.yaml --only value=1").status, 0);
+  const std::set<std::string> both = ids();
+  EXPECT_THAT(both, SizeIs(2)) << "also what is not selected";
+  EXPECT_EQ(run("config.yaml").status, 0);
+  EXPECT_EQ(ids(), both);
+  config(".", 1);
+  EXPECT_EQ(run("config.yaml --set lr=0").status, 0);
+  EXPECT_EQ(read_json_file(house_ / "results/config/sweep.json").at("set"), Json::array({"lr=0"}));
+  ASSERT_THAT(ids(), SizeIs(1));
+  EXPECT_TRUE(both.contains(*ids().begin()));
+}
+
 TEST_F(Owners, NotesOfOtherVersionsAndNoNote) {
   const std::string one = config("one", 1);
   ASSERT_EQ(run(one).status, 0);

@@ -32,4 +32,11 @@ prints "built ran a.yaml" a.yaml
 prints "built ran run status" run status
 prints "built ran plan a.yaml" plan a.yaml
 prints "built ran a.yaml --dry-run" a.yaml --dry-run
+
+# The program is told how the user calls it, for the commands that it prints.
+mkdir -p "$folder/build/bin" && cp "$folder/bin/run_sweep" "$folder/build/bin/analyze"
+# shellcheck disable=SC2016 # the program expands them
+printf '#!/bin/sh\necho "$TARFLOW_CALL_RUN_SWEEP $TARFLOW_CALL_ANALYZE"\n' >"$folder/bin/run_sweep"
+called=$(cd "$folder" && ./run_sweep status a.yaml)
+[[ $called == "./run_sweep build/bin/analyze" ]] || { echo "told of: $called" && failures=$((failures + 1)); }
 exit $((failures > 0))

@@ -77,6 +77,7 @@ TEST_F(OnScripts, AllIsComputedAndGathered) {
   const Finished finished = run_there("--wait");
   EXPECT_EQ(finished.status, 0) << finished.err;
   EXPECT_THAT(finished.err, HasSubstr("3 jobs submitted to Slurm as array 7"));
+  EXPECT_THAT(finished.err, HasSubstr("demo: cluster profile there, ./there.yaml\n"));
   EXPECT_EQ(record::digest(record()), undisturbed());
 }
 

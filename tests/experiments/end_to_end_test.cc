@@ -110,7 +110,7 @@ TEST_F(EndToEnd, AFileOfStatisticsIsAsGoodAsItsFolder) {
 }
 
 TEST_F(EndToEnd, OneFailureLeavesTheRest) {
-  write_file(folder_ / "broken.pt", "no TorchScript");
+  write_file(folder_ / "broken.pt", "\x80\2 no pickle");  // a plan reads no further
   const int status =
       wait(start("  - evaluate: {num_images: 4, strategy: For, extractor: broken.pt, reference: " +
                  asset("cifar10").string() + "}\n  - sample: {num_images: 4, strategy: For}\n"));

@@ -88,7 +88,7 @@ void load(std::string_view bytes) {
   static const fs::path images = folder.path() / "pictures";
   if (fs::create_directory(images)) {
     folder.put("pictures/one.png", "");
-    folder.put("net.pt", "");
+    folder.put("net.pt", "\x80\2");
   }
   Input input = split(bytes);
   input.options.allow_missing = true;

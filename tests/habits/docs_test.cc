@@ -96,7 +96,10 @@ void furnish(const std::filesystem::path& folder) {
   std::filesystem::create_directory(folder / "build");
   std::filesystem::create_directory_symlink(kPrograms, folder / "build" / "bin");
   write(folder / "run_sweep",
-        "#!/bin/sh\nexec '" + (kPrograms / "run_sweep").string() + "' \"$@\" $RUN_SWEEP_WORDS\n");
+        "#!/bin/sh\nexport TARFLOW_CALL_RUN_SWEEP=./run_sweep "
+        "TARFLOW_CALL_ANALYZE=build/bin/analyze\n"
+        "exec '" +
+            (kPrograms / "run_sweep").string() + "' \"$@\" $RUN_SWEEP_WORDS\n");
   std::filesystem::permissions(folder / "run_sweep", std::filesystem::perms::owner_all);
 }
 

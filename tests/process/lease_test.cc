@@ -56,7 +56,7 @@ TEST(Lease, TheSecondIsToldWhoHoldsIt) {
     const std::string text = refusal(folder / "demo");
     EXPECT_THAT(text, HasSubstr(fmt::format("process {} on {}", ::getpid(), host_name())));
     EXPECT_THAT(text, HasSubstr("run_sweep demo.yaml"));
-    EXPECT_THAT(text, HasSubstr("--cancel"));
+    EXPECT_THAT(text, HasSubstr("run_sweep cancel FILE"));
   }
   EXPECT_FALSE(read_lease(folder / "demo"));
   EXPECT_EQ(refusal(folder / "demo"), "") << "it was given back";

@@ -1,4 +1,5 @@
 // An extractor and what its features are compared with.
+#include "framework/checkpoint/zip_writer.h"
 #include "tests/sweep/support.h"
 
 namespace tarflow::sweep {
@@ -9,12 +10,14 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
+constexpr const char* kPickle = "\x80\2 as torch.save wrote before zip archives";
+
 class DistanceTest : public SweepTest {
  protected:
   DistanceTest() {
     add("extractor", FileKind::kExtractor);
     add("reference", FileKind::kReference);
-    write("e.pt", "extractor");
+    write("e.pt", kPickle);
     write("s.h5", "statistics");
   }
 
@@ -75,6 +78,40 @@ TEST_F(DistanceTest, ATemperatureWithoutGuidanceIsTold) {
               ElementsAre(HasSubstr("7:26 `attn_temp` changes nothing without guidance")));
   EXPECT_THAT(warnings("      grid: {attn_temp: [0.5, 1], cfg: [0, 1]}\n"), IsEmpty());
   EXPECT_THAT(warnings("      attn_temp: 1\n"), IsEmpty());
+}
+
+// Its job would find it as well, perhaps hours later.
+TEST_F(DistanceTest, AFileThatIsNoExtractorIsTold) {
+  const auto told = [&] { return problems("      extractor: e.pt\n      reference: s.h5\n"); };
+  for (const auto& [content, kind] :
+       std::map<std::string, std::string>{{"<!doctype html><html>", "an HTML page"},
+                                          {"no TorchScript", "a text file"},
+                                          {"", "an empty file"}}) {
+    write("e.pt", content);
+    EXPECT_THAT(told(), ElementsAre(AllOf(HasSubstr("7:18 `extractor`: "),
+                                          HasSubstr("e.pt is " + kind + ", not a TorchScript"))));
+  }
+  write("e.pt", "L119547037146038801333356L.");
+  EXPECT_THAT(told(), IsEmpty());
+  std::filesystem::create_directories(folder_ / "f.pt");
+  EXPECT_THAT(problems("      extractor: f.pt\n      reference: s.h5\n"),
+              ElementsAre(AllOf(HasSubstr("is a folder"), HasSubstr("torch.jit.save"))));
+}
+
+TEST_F(DistanceTest, AZipArchiveWithoutANetworkIsTold) {
+  for (const auto& [name, message] :
+       std::map<std::string, std::string>{{"a.npy", "is a NumPy file (.npz), not a TorchScript"},
+                                          {"net/data.pkl", ""},
+                                          {"net/constants.pkl", ""}}) {
+    checkpoint::write_zip(folder_ / "e.pt",
+                          {{name, 0, [] { return [](std::span<std::byte>) {}; }}});
+    const auto told = problems("      extractor: e.pt\n      reference: s.h5\n");
+    if (message.empty()) {
+      EXPECT_THAT(told, IsEmpty()) << name;
+    } else {
+      EXPECT_THAT(told, ElementsAre(HasSubstr(message)));
+    }
+  }
 }
 
 TEST_F(DistanceTest, AnExtractorWithoutItsEndIsTold) {

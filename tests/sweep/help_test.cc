@@ -46,8 +46,10 @@ std::string whole(std::string block) {
 class HelpTopics : public SweepTest {};
 
 TEST_F(HelpTopics, ExamplesLoad) {
-  ExperimentSchemas schemas = test_schemas();
-  schemas[0].fields.push_back(make_field("chunk", FieldType::kInteger));
+  // The experiments as the programs have them: an example must not name a setting that is not
+  // theirs.
+  const ExperimentSchemas schemas =
+      read_experiment_schemas(TARFLOW_SOURCE_DIR "/tests/fuzz/experiments.json");
   size_t count = 0;
   for (const HelpTopic& topic : help_topics()) {
     for (const std::string& block : examples(topic.text)) {

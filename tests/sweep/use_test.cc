@@ -348,8 +348,19 @@ TEST_F(UseTest, OnlySelectsPoints) {
   EXPECT_EQ(selected({"cfg!=1"}), "xx..xx.");
   EXPECT_EQ(selected({"strategy=[7-8-4-4]"}), ".x.x.x.");
   EXPECT_EQ(selected({"strategy=[7-8-4-4],For", "cfg<=0"}), "xx.....");
+  EXPECT_EQ(selected({"segments=8"}), ".x.x.x.");
+  EXPECT_EQ(selected({"iterations<=4", "else>3", "stack=7", "cfg=1"}), "...x...");
   EXPECT_EQ(selected({"experiment=measure"}), "......x");
   EXPECT_EQ(selected({"model=m", "experiment!=measure", "cfg=1"}), "..xx...");
+}
+
+TEST_F(UseTest, OnlySelectsByTheNumbersOfWindows) {
+  const Sweep sweep =
+      with(evaluate_with("      grid: {strategy: [Window-4, Window-8-0.05, For]}\n"),
+           {.only = {"window>=8", "tolerance=0.05"}});
+  std::string kept;
+  for (const Point& point : sweep.points) kept += point.selected ? 'x' : '.';
+  EXPECT_EQ(kept, ".x.");
 }
 
 TEST_F(UseTest, OnlyThatSelectsNothingListsWhatThereIs) {
@@ -361,6 +372,10 @@ TEST_F(UseTest, OnlyThatSelectsNothingListsWhatThereIs) {
   EXPECT_THAT(
       one({"strategy=[7-9-4-4]"}),
       ElementsAre("--only:1:1 no point has strategy=[7-9-4-4] | there are: For, [7-8-4-4]"));
+  EXPECT_THAT(one({"segments=4"}),
+              ElementsAre("--only:1:1 no point has segments=4 | there are: 8"));
+  EXPECT_THAT(one({"window=64"}),
+              ElementsAre("--only:1:1 no point has window=64 | no point has a `window`"));
   EXPECT_THAT(
       one({"cgf=3"}),
       ElementsAre("--only:1:1 no experiment of the sweep has a `cgf` | did you mean `cfg`?"));
@@ -452,7 +467,7 @@ TEST_F(UseTest, AnExperimentOfOneProcessTakesOneOfWhatAllAreGiven) {
 }
 
 TEST_F(UseTest, StatisticsThatDoNotBelongToTheExtractorOrTheModel) {
-  write("e.pt", "extractor");
+  write("e.pt", "\x80\2 a pickle");
   write("s.h5", "statistics");
   ExperimentSchemas schemas = test_schemas();
   Field extractor = make_field("extractor", FieldType::kPath);
