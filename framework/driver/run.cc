@@ -262,7 +262,7 @@ int run_plan(job::Plan plan, const ExperimentSchemas& schemas, const RunOptions&
   complain(fmt::format("{}: {} to run, {} of its points done", plan.sweep.name,
                        job::counted(plan.pending.size(), "job"), plan.done.by_key.size()));
   say_what_cannot_run(plan);
-  if (profile.slurm()) {
+  if (profile.queued()) {
     return run_plan_on_slurm(plan, standing, schemas, options, profile, lease, store);
   }
   job::Estimator estimator(schemas, plan.device, plan.cache());
@@ -309,7 +309,7 @@ int run_sweep(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOpt
   job::note_owner(folder, file, points, complain);
   for (const job::BadResult& bad : plan.done.damaged) complain(job::set_damaged_aside(bad).str());
   for (const job::BadResult& kept : plan.done.kept) complain(kept.problem.str());
-  if (!profile.slurm()) require_machine(local::this_machine(), plan.pending);
+  if (!profile.queued()) require_machine(local::this_machine(), plan.pending);
   if (profile.slurm() && !plan.pending.empty()) slurm::require_slurm();
   if (options.smoke) say_smoke(banner, plan, schemas, profile);
   try {

@@ -14,6 +14,7 @@
 #include "framework/core/hash.h"
 #include "framework/process/command.h"
 #include "framework/process/host.h"
+#include "framework/slurm/by_command.h"
 #include "framework/slurm/script.h"
 
 namespace tarflow::slurm {
@@ -155,6 +156,9 @@ std::vector<std::string> job_numbers(const std::string& text) {
 
 void submit(const SubmissionFolder& folder, Submission& submission, const fs::path& working_folder,
             const Patience& patience) {
+  if (submission.profile.by_command()) {
+    return submit_by_command(folder, submission, working_folder, patience);
+  }
   write_file(folder.script(), sbatch_text(submission, folder, working_folder));
   submission.submitted = process::utc_now();
   write_submission(folder, submission);
@@ -195,6 +199,12 @@ void submit(const SubmissionFolder& folder, Submission& submission, const fs::pa
 }
 
 void recover(const SubmissionFolder& folder, Submission& submission, const Patience& patience) {
+  if (submission.profile.by_command()) {
+    // Nobody knows its id. If the queue has it, it runs nothing, or ends when its jobs are claimed.
+    submission.given_up = "run_sweep was killed before it noted the job's id";
+    write_submission(folder, submission);
+    return;
+  }
   if (const auto number = find_in_two_looks(submission.job_name, patience)) {
     note_number(folder, submission, *number);
     return;
@@ -206,6 +216,7 @@ void recover(const SubmissionFolder& folder, Submission& submission, const Patie
 
 void cancel(const Submission& submission, const Patience& patience) {
   if (submission.job_id.empty()) return;
+  if (submission.profile.by_command()) return cancel_by_command(submission, patience);
   const process::Said said = ask_slurm({"scancel", submission.job_id}, patience);
   // Whatever has ended meanwhile needs no cancelling.
   if (said.well() || said.err.find("Invalid job id") != std::string::npos) return;
@@ -214,6 +225,9 @@ void cancel(const Submission& submission, const Patience& patience) {
 
 void cancel_tasks(const Submission& submission, const std::set<size_t>& tasks,
                   const Patience& patience) {
+  if (submission.profile.by_command()) {
+    return tasks.empty() ? void() : cancel_by_command(submission, patience);
+  }
   for (const size_t task : tasks) {
     const std::string name = fmt::format("{}_{}", submission.job_id, task);
     const process::Said said = ask_slurm({"scancel", name}, patience);

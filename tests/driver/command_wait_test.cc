@@ -1,0 +1,254 @@
+// Sweeps on a queue of the test's own, a shell script that starts each job at once and misbehaves
+// as queues do: from the file to the record.
+#include "tests/driver/run_fixture.h"
+
+namespace tarflow::driver {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::SizeIs;
+
+// The file `how` says how it misbehaves. `bad` answers are bad for the first three questions.
+constexpr auto kQueue = R"(#!/bin/sh
+how=$(cat how)
+start() {
+  (
+    echo Q > "queue/$number"
+    setsid sh "$1" &
+    echo $! > "pids/$number"
+    echo R > "queue/$number"
+    wait
+    echo F > "queue/$number"
+  ) > /dev/null 2>&1 &
+}
+bad() {
+  asked=$(($(cat asked) + 1))
+  echo $asked > asked
+  [ $asked -le 3 ]
+}
+case $1 in
+submit)
+  number=$(cat number)
+  echo $((number + 1)) > number
+  case $how in
+  lost) rm lose 2> /dev/null || start "$2" ;;
+  twice) start "$2"; start "$2" ;;
+  *) start "$2" ;;
+  esac
+  case $how in
+  suffix) echo "Welcome to the cluster!"; echo "$number.server.domain" ;;
+  silent) ;;
+  *) echo "$number" ;;
+  esac
+  ;;
+state)
+  case $how in
+  slow) sleep 0.3 ;;
+  empty) bad && exit 0 ;;
+  garbage) bad && { printf '\377\376%%s \001 7 <<<\n{id} \n$(x)\n'; exit 0; } ;;
+  fails) bad && { echo "cannot connect to server" >&2; exit 1; } ;;
+  esac
+  for job in queue/*; do
+    id=${job##*/}
+    state=$(cat "$job")
+    case $how in
+    others) echo "1$id other x C"; echo "${id}0 other x C" ;;
+    case) state=$(echo "$state" | sed 's/Q/pEnding/; s/R/RUNNING/; s/F/Completed/') ;;
+    suffix) id=$id.serv ;;
+    words) state=$(echo "$state" | sed 's/R/flying/') ;;
+    esac
+    echo "$id demo ann $state"
+  done
+  ;;
+cancel)
+  [ "$how" = refuses ] && { echo "not allowed" >&2; exit 1; }
+  kill -TERM "$(cat "pids/$2")";
+;
+esac
+)";
+
+class OnACommand : public RunSweep {
+ protected:
+  void SetUp() override {
+    RunSweep::SetUp();
+    fs::create_directories(house_ / "queue");
+    fs::create_directories(house_ / "pids");
+    fs::create_symlink(TARFLOW_RUN_SWEEP, house_ / "bin/run_sweep");
+    write_file(house_ / "number", "7\n");
+    write_file(house_ / "asked", "0\n");
+    write_file(house_ / "there.yaml", R"(executor: command
+submit: ./q submit {script}
+state: ./q state {ids}
+cancel: ./q cancel {id}
+gpu_request: none
+silent_answers: 6
+)");
+    write_file(house_ / "q", kQueue);
+    fs::permissions(house_ / "q", fs::perms::owner_all);
+    misbehave("");
+  }
+  void misbehave(const std::string& how) { write_file(house_ / "how", how + "\n"); }
+
+  pid_t start_there(const std::string& arguments, const std::string& behaviour = "") {
+    return start("demo.yaml --cluster ./there.yaml " + arguments,
+                 {{"FAKE_WORKER", behaviour},
+                  {"FAKE_WORKER_FILE", (house_ / "go").string()},
+                  {"TARFLOW_POLL_SECONDS", "0.05"}});
+  }
+  Finished run_there(const std::string& arguments, const std::string& behaviour = "") {
+    return wait(start_there(arguments, behaviour));
+  }
+  // All is computed, once.
+  Finished expect_all(const std::string& how) {
+    misbehave(how);
+    const Finished finished = run_there("--wait");
+    EXPECT_EQ(finished.status, 0) << how << ": " << finished.err;
+    EXPECT_EQ(record::digest(record()), undisturbed()) << how;
+    return finished;
+  }
+};
+
+TEST_F(OnACommand, AllIsComputedAndGathered) {
+  const Finished finished = expect_all("");
+  EXPECT_THAT(finished.err, HasSubstr("3 jobs submitted to the queue as jobs 7, 8, 9"));
+}
+
+TEST_F(OnACommand, WhatWasSubmittedIsGatheredLater) {
+  const Finished submitted = run_there("");
+  EXPECT_EQ(submitted.status, 0) << submitted.err;
+  EXPECT_THAT(submitted.err, HasSubstr("3 jobs with the queue"));
+  const Finished waited = run_there("--wait");
+  EXPECT_EQ(waited.status, 0) << waited.err;
+  EXPECT_EQ(read_file(house_ / "number"), "10\n") << "nothing is submitted again";
+  EXPECT_EQ(started_jobs(), 3u);
+  EXPECT_THAT(record().rows, SizeIs(6));
+}
+
+TEST_F(OnACommand, AJobThatFailsIsReportedWithItsLog) {
+  const Finished finished = run_there("--wait", "fail 2");
+  EXPECT_EQ(finished.status, 1);
+  EXPECT_THAT(finished.err, AllOf(HasSubstr("exit code 3"), HasSubstr("| line 29"),
+                                  HasSubstr("that of its task"), HasSubstr("1 of 3 jobs failed")));
+  EXPECT_EQ(read_file(house_ / "number"), "10\n") << "it would fail again";
+}
+
+TEST_F(OnACommand, SlowAnswersAreWaitedFor) { expect_all("slow"); }
+
+TEST_F(OnACommand, EmptyAnswersLoseNoJob) {
+  expect_all("empty");
+  EXPECT_EQ(read_file(house_ / "number"), "10\n");
+}
+
+TEST_F(OnACommand, GarbageLosesNoJob) {
+  expect_all("garbage");
+  EXPECT_EQ(read_file(house_ / "number"), "10\n");
+}
+
+TEST_F(OnACommand, AStateCommandThatFailsLosesNoJob) {
+  const pid_t waiting = start_there("--wait", "wait_for_file 2");
+  misbehave("fails");
+  wait_until("the state was asked for", [&] { return read_file(house_ / "asked") != "0\n"; });
+  write_file(house_ / "go", "");
+  const Finished finished = wait(waiting);
+  EXPECT_EQ(finished.status, 0) << finished.err;
+  EXPECT_EQ(read_file(house_ / "number"), "10\n");
+  EXPECT_THAT(finished.err, HasSubstr("cannot connect to server"));
+}
+
+TEST_F(OnACommand, ALostJobIsSubmittedAgain) {
+  write_file(house_ / "lose", "");
+  const Finished finished = expect_all("lost");
+  EXPECT_THAT(finished.err, AllOf(HasSubstr("left no trace"), HasSubstr("it is submitted again")));
+  EXPECT_EQ(read_file(house_ / "number"), "11\n");
+}
+
+TEST_F(OnACommand, AJobThatRunsTwiceDoesNoHarm) {
+  expect_all("twice");
+  EXPECT_EQ(read_file(house_ / "number"), "10\n");
+}
+
+TEST_F(OnACommand, AnIdMayHaveASuffixAndABannerBeforeIt) {
+  const Finished finished = expect_all("suffix");
+  EXPECT_THAT(finished.err, HasSubstr("jobs 7.server.domain, 8.server.domain, 9.server.domain"));
+}
+
+TEST_F(OnACommand, JobsOfOthersAreNotOurs) {
+  expect_all("others");
+  EXPECT_EQ(read_file(house_ / "number"), "10\n") << "other jobs of similar numbers have ended";
+}
+
+TEST_F(OnACommand, WordsMayBeInAnotherCase) { expect_all("case"); }
+
+TEST_F(OnACommand, UnknownWordsAreSaidOnce) {
+  misbehave("words");
+  const pid_t waiting = start_there("--wait", "wait_for_file 2");
+  wait_until("it was said", [&] {
+    return read_file(house_ / "err").find("no word that is known") != std::string::npos;
+  });
+  write_file(house_ / "go", "");
+  const Finished finished = wait(waiting);
+  EXPECT_EQ(finished.status, 0) << finished.err;
+  const size_t first = finished.err.find("no word that is known");
+  EXPECT_EQ(finished.err.find("no word that is known", first + 1), std::string::npos);
+}
+
+TEST_F(OnACommand, ASubmissionWithoutAnIdIsAnErrorAndRunsNothingTwice) {
+  misbehave("silent");
+  const Finished finished = run_there("--wait");
+  EXPECT_EQ(finished.status, 1);
+  EXPECT_THAT(finished.err, AllOf(HasSubstr("printed no job id"), HasSubstr("id: 'Job <")));
+  expect_all("");
+}
+
+TEST_F(OnACommand, StatusAndCancelWork) {
+  ASSERT_EQ(run_there("", "stoppable 2").status, 0);
+  wait_for_worker();
+  const Finished status = run_there("--status");
+  EXPECT_THAT(status.out, AllOf(HasSubstr("1 job running"), HasSubstr("(8 on ")));
+  const Finished cancelled = run_there("--cancel");
+  EXPECT_EQ(cancelled.status, 0) << cancelled.err;
+  EXPECT_THAT(cancelled.err, HasSubstr("taken back from the queue"));
+  EXPECT_THAT(run_there("--status").out, Not(HasSubstr("running")));
+  expect_all("");
+  EXPECT_EQ(read_file(house_ / "number"), "11\n") << "the others were done";
+}
+
+TEST_F(OnACommand, ACancelThatIsRefusedIsSaid) {
+  ASSERT_EQ(run_there("", "wait_for_file 2").status, 0);
+  wait_for_worker();
+  misbehave("refuses");
+  const Finished cancelled = run_there("--cancel");
+  EXPECT_NE(cancelled.status, 0);
+  EXPECT_THAT(cancelled.err, HasSubstr("did not cancel job 8: not allowed"));
+  write_file(house_ / "go", "");
+  expect_all("");
+  EXPECT_EQ(read_file(house_ / "number"), "10\n") << "what it had goes on to its end";
+}
+
+TEST_F(OnACommand, PlanShowsTheCommandsAndCheckThePrograms) {
+  const Finished plan = run_there("--dry-run");
+  EXPECT_EQ(plan.status, 0) << plan.err;
+  EXPECT_THAT(plan.out,
+              AllOf(HasSubstr("would be submitted with these commands"), HasSubstr("./q submit "),
+                    HasSubstr("--cluster-task"), HasSubstr("and 2 more like")));
+  const Finished check = wait(start("check --cluster ./there.yaml"));
+  EXPECT_EQ(check.status, 0) << check.err;
+  EXPECT_THAT(check.out, HasSubstr("submit: ./q"));
+  fs::remove(house_ / "q");
+  const Finished without = wait(start("check --cluster ./there.yaml"));
+  EXPECT_EQ(without.status, 1);
+  EXPECT_THAT(without.out, HasSubstr("there is no `./q` here"));
+}
+
+TEST_F(OnACommand, SeveralNodesAreRefusedBeforeAnythingIsSubmitted) {
+  state("[1]", "[0]", "      run: {nodes: 2}\n");
+  const Finished plan = run_there("--dry-run");
+  EXPECT_NE(plan.status, 0);
+  EXPECT_THAT(plan.err, HasSubstr("runs each job on one node"));
+  EXPECT_EQ(read_file(house_ / "number"), "7\n");
+}
+
+}  // namespace
+}  // namespace tarflow::driver
