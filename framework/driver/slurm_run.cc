@@ -385,10 +385,10 @@ bool cancel_on_slurm(const fs::path& sweep_folder, const std::string& name,
   slurm::Queue queue(patience);
   slurm::Standing standing = slurm::standing_of(sweep_folder, queue, patience, complain_of);
   if (standing.submissions.empty()) return false;
-  const std::string queue = queue_of(standing);
+  const std::string owner = queue_of(standing);
   slurm::take_back(standing, patience);
   complain(fmt::format("{}: {} taken back from {}; running ones end now", name,
-                       job::counted(standing.held.size(), "job"), queue));
+                       job::counted(standing.held.size(), "job"), owner));
   const auto poll =
       std::min(slurm::poll_of(slurm::ClusterProfile{}), std::chrono::milliseconds(3000));
   const auto end = std::chrono::steady_clock::now() + kGone;

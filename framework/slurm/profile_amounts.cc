@@ -17,7 +17,7 @@ constexpr double kMostOfAUnit = 1e9;
 std::optional<double> megabytes_of(const std::string& text) {
   double value = 0;
   const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (failed != std::errc() || value < 0 || value > kMostOfAUnit) return std::nullopt;
+  if (failed != std::errc() || !(value >= 0 && value <= kMostOfAUnit)) return std::nullopt;
   std::string unit(static_cast<const char*>(end), text.data() + text.size());
   unit.erase(0, unit.find_first_not_of(' '));
   for (char& c : unit) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));

@@ -11,7 +11,7 @@ using ::testing::Not;
 using ::testing::SizeIs;
 
 // The file `how` says how it misbehaves. `bad` answers are bad for the first three questions.
-constexpr auto kQueue = R"(#!/bin/sh
+constexpr auto kQueue = R"sh(#!/bin/sh
 how=$(cat how)
 start() {
   (
@@ -64,10 +64,10 @@ state)
   ;;
 cancel)
   [ "$how" = refuses ] && { echo "not allowed" >&2; exit 1; }
-  kill -TERM "$(cat "pids/$2")";
-;
+  kill -TERM "$(cat "pids/$2")"
+  ;;
 esac
-)";
+)sh";
 
 class OnACommand : public RunSweep {
  protected:
@@ -88,6 +88,17 @@ silent_answers: 6
     write_file(house_ / "q", kQueue);
     fs::permissions(house_ / "q", fs::perms::owner_all);
     misbehave("");
+  }
+  void add_to_profile(const std::string& text) {
+    write_file(house_ / "there.yaml", read_file(house_ / "there.yaml") + text);
+  }
+  // What was submitted, all of it.
+  std::string scripts() {
+    std::string text;
+    for (const auto& entry : fs::directory_iterator(house_ / "results/demo/slurm")) {
+      text += read_file(entry.path() / "job.sh");
+    }
+    return text;
   }
   void misbehave(const std::string& how) { write_file(house_ / "how", how + "\n"); }
 
@@ -200,6 +211,33 @@ TEST_F(OnACommand, ASubmissionWithoutAnIdIsAnErrorAndRunsNothingTwice) {
   EXPECT_EQ(finished.status, 1);
   EXPECT_THAT(finished.err, AllOf(HasSubstr("printed no job id"), HasSubstr("id: 'Job <")));
   expect_all("");
+}
+
+// No queue sends a signal ahead of its time limit: the task looks at the clock.
+TEST_F(OnACommand, ATaskStopsBeforeItsTimeLimitAndIsSubmittedAgainWithMoreTime) {
+  add_to_profile("time: 2 s * attempt\nsignal_lead: 1 s\nmax_resubmissions: 1\n");
+  const Finished finished = run_there("--wait", "stoppable 2");
+  EXPECT_EQ(finished.status, 1) << "it never comes to its end";
+  EXPECT_THAT(finished.err, HasSubstr("it is submitted again"));
+  EXPECT_EQ(read_file(house_ / "number"), "11\n");
+  EXPECT_THAT(scripts(), AllOf(HasSubstr("# time: 2 s * attempt; this is attempt 1."),
+                               HasSubstr("# time: 2 s * attempt; this is attempt 2.")));
+}
+
+TEST_F(OnACommand, AJobThatIsKilledForMemoryIsSubmittedAgainWithMore) {
+  add_to_profile("mem: 1 GB * attempt\nmax_resubmissions: 1\n");
+  const pid_t waiting = start_there("--wait", "block 2");
+  for (int attempt = 1; attempt <= 2; ++attempt) {
+    wait_for_worker();
+    const pid_t worker = std::stoi(read_file(house_ / "started"));
+    fs::remove(house_ / "started");
+    ::kill(worker, SIGKILL);
+  }
+  const Finished finished = wait(waiting);
+  EXPECT_EQ(finished.status, 1);
+  EXPECT_THAT(finished.err, AllOf(HasSubstr("signal 9"), HasSubstr("it is submitted again")));
+  EXPECT_EQ(read_file(house_ / "number"), "11\n") << "once more, and not in the same allocation";
+  EXPECT_THAT(scripts(), HasSubstr("# mem: 1G * attempt; this is attempt 2."));
 }
 
 TEST_F(OnACommand, StatusAndCancelWork) {
