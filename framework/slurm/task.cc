@@ -28,6 +28,7 @@ constexpr std::chrono::milliseconds kPoll{200};
 constexpr std::chrono::seconds kLook{5};  // at the shared folder
 // Slurm sends TERM when it is about to kill (KillWait, 30 s by default).
 constexpr std::chrono::seconds kAfterTerm{25};
+constexpr double kAfterClash = 1;  // seconds
 // The same place reached in so many allocations in a row: there is no getting on from here.
 constexpr int kNoHeadway = 3;
 
@@ -124,11 +125,25 @@ class ClusterTask {
       try {
         result = attempt(job, folder, attempts);
       } catch (const std::exception& failure) {  // its worker does not run; there are other jobs
+        if (attempts == 1 && is_doubled() && pause(kAfterClash)) {
+          if (job::find_result(folder, job).done()) return Result::kOver;
+          continue;
+        }
         fail(hash, failure.what());
       }
       if (result != Result::kLeft || stopping()) return result;
       if (!pause(job::pause_before_retry(run_->backoff, attempts - 1))) return Result::kLeft;
     }
+  }
+
+  // Two starts of this task may be at work, which make the same folder ready at the same moment.
+  bool is_doubled() const {
+    if (!submission_.profile.by_command()) return false;
+    int open = 0;
+    for (const TaskEvent& event : read_events(folder_, place_.task)) {
+      open += event.what == "start" ? 1 : event.what == "end" ? -1 : 0;
+    }
+    return open > 1;
   }
 
   void fail(const std::string& hash, const std::string& reason) {
