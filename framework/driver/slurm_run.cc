@@ -61,11 +61,10 @@ slurm::Standing all_open(const fs::path& sweep_folder) {
 // What has the jobs, in words.
 std::string queue_of(const slurm::Standing& standing) {
   const auto& all = standing.submissions;
-  return std::all_of(
-             all.begin(), all.end(),
-             [](const slurm::KnownSubmission& known) { return known.submission.profile.slurm(); })
-             ? "Slurm"
-             : "the queue";
+  const bool other = std::any_of(all.begin(), all.end(), [](const slurm::KnownSubmission& known) {
+    return known.submission.profile.by_command();
+  });
+  return other ? "the queue" : "Slurm";
 }
 
 // Each was said already. Slurm may have the jobs of what cannot be read.

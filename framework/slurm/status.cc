@@ -62,7 +62,7 @@ void add(const KnownSubmission& known, size_t task, const std::optional<TaskStat
   here.task = name;
   here.what = verdict.what;
   here.reason = verdict.reason;
-  here.array = submission.profile.slurm();
+  here.array = !submission.profile.by_command();
   here.log = verdict.log;
   here.submitted = submission.submitted;
   if (verdict.what == Verdict::What::kRunning && evidence.state) {
