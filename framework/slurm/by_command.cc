@@ -134,7 +134,16 @@ void submit_by_command(const SubmissionFolder& folder, Submission& submission,
     write_submission(folder, submission);
     throw;
   }
-  write_submission(folder, submission);
+  try {
+    write_submission(folder, submission);
+  } catch (const Error& failure) {  // nobody would find it again
+    const std::string refusal =
+        command::cancel(submission.profile.templates, submission.job_id, patience.ask);
+    throw Error(fmt::format("job {} was submitted, but its id cannot be noted: {}; it {}",
+                            submission.job_id, failure.problems().front().what,
+                            refusal.empty() ? "was cancelled" : "was not cancelled: " + refusal),
+                "make room on the disk, and run the same command again");
+  }
 }
 
 void cancel_by_command(const Submission& submission, const Patience& patience) {

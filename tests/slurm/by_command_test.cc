@@ -29,6 +29,7 @@ struct FakeQueue {
   std::vector<std::string> submitted, cancelled;
   process::Said refusal, failure;  // of submit, of state: unless they are well
   int next = 7;
+  std::function<void()> meanwhile;  // while `submit` is at work
 
   process::Said operator()(const std::vector<std::string>& command) {
     std::istringstream words(command.back());
@@ -49,6 +50,7 @@ struct FakeQueue {
     submitted.push_back(line);
     const std::string id = fmt::format("{}", next++);
     states[id] = "Q";
+    if (meanwhile) meanwhile();
     return {0, id + ".server.domain\n", ""};
   }
 };
@@ -226,6 +228,16 @@ TEST_F(ByCommand, WithoutAnIdTheSubmissionIsGivenUp) {
   EXPECT_THROW(driver().submit({task("b")}), Error) << "the queue may have it";
   const Submission last = submissions().back().submission;
   EXPECT_FALSE(last.wanted(0)) << "so its task, if there is one, runs nothing";
+}
+
+TEST_F(ByCommand, AJobWhoseIdCannotBeNotedIsCancelled) {
+  queue_.meanwhile = [&] {
+    const std::filesystem::path file = submissions().front().folder.submission();
+    std::filesystem::remove(file);
+    std::filesystem::create_directories(file / "in the way");
+  };
+  EXPECT_THROW(driver().submit({task("a")}), Error);
+  EXPECT_THAT(queue_.cancelled, ElementsAre("7.server.domain"));
 }
 
 TEST_F(ByCommand, CancellingIsNotedBeforeTheQueueIsTold) {
