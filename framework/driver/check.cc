@@ -40,7 +40,7 @@ std::string profile_text(const slurm::ClusterProfile& profile, const RunOptions&
 }
 
 void note_example(const slurm::ClusterProfile& profile, const RunOptions& options) {
-  if (!profile.slurm()) return;
+  if (!profile.queued()) return;
   const std::string example = slurm::example_of(profile, shipped_profiles(options));
   if (example.empty()) return;
   complain(
@@ -63,7 +63,7 @@ void require_fitting_example(const slurm::ClusterProfile& profile, const RunOpti
 
 int check_cluster(const RunOptions& options) {
   const slurm::ClusterProfile profile = profile_of(options);
-  if (!profile.slurm()) {
+  if (!profile.queued()) {
     throw Error(
         fmt::format("check asks a cluster about its profile, but the profile here is {}: jobs run "
                     "on this machine",
@@ -75,8 +75,13 @@ int check_cluster(const RunOptions& options) {
   patience.limit = std::chrono::minutes(1);
   patience.elsewhere = "run check on a machine from which jobs are submitted";
   patience.notice = complain;
-  std::vector<slurm::Finding> found = slurm::check_profile(profile, user_name(), patience);
-  found.push_back(slurm::test_submission(profile, patience));
+  std::vector<slurm::Finding> found;
+  if (profile.by_command()) {
+    found = slurm::check_templates(profile, patience);
+  } else {
+    found = slurm::check_profile(profile, user_name(), patience);
+    found.push_back(slurm::test_submission(profile, patience));
+  }
   for (slurm::Finding& finding : slurm::check_shared_folder(options.results))
     found.push_back(std::move(finding));
   if (const std::string example = slurm::example_of(profile, shipped_profiles(options));

@@ -62,7 +62,7 @@ Json plan_json(const Look& look, const job::Plan& plan, job::Estimator& estimato
           {"results", plan.folder.string()},
           {"record", plan.record().string()},
           {"device", plan.device},
-          {"cluster", look.profile().slurm() ? Json(look.profile().name) : Json()},
+          {"cluster", look.profile().queued() ? Json(look.profile().name) : Json()},
           {"smoke", look.smoke() ? look.smoke()->replaced : Json()},
           {"points",
            {{"total", job::point_count(plan.all) + plan.cannot_run.size()},
@@ -109,9 +109,9 @@ int plan_sweep(const Look& look) {
         job::measured_rate(options.programs / "run_job", plan.device, plan.cache()));
   }
   job::WhyRun why(plan, look.schemas(), options.force);
-  const bool slurm = look.profile().slurm();
+  const bool queued = look.profile().queued();
   if (options.json) {
-    if (!slurm) say_what_is_beyond(plan);
+    if (!queued) say_what_is_beyond(plan);
     return print_json(plan_json(look, plan, estimator, why));
   }
   if (!plan.pending.empty()) note_example(look.profile(), options);
@@ -122,7 +122,7 @@ int plan_sweep(const Look& look) {
   }
   print(describe(
       plan, estimator, [&](const job::Job& job) { return why_text(why.of(job)); }, untimed));
-  if (!slurm) {
+  if (!queued) {
     say_what_is_beyond(plan);
     return kAllDone;
   }

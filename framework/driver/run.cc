@@ -279,7 +279,7 @@ int run_plan(job::Plan plan, const ExperimentSchemas& schemas, const RunOptions&
   complain(fmt::format("{}: {} to run, {} of its points done", plan.sweep.name,
                        job::counted(plan.pending.size(), "job"), plan.done.by_key.size()));
   say_what_cannot_run(plan);
-  if (profile.slurm()) {
+  if (profile.queued()) {
     complain(
         fmt::format("{}: cluster profile {}", plan.sweep.name, profile_text(profile, options)));
     return run_plan_on_slurm(plan, standing, schemas, options, profile, lease, store);
@@ -329,7 +329,7 @@ int run_sweep(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOpt
   job::note_owner(folder, file, {points, point_ids(plan), options.set}, complain);
   for (const job::BadResult& bad : plan.done.damaged) complain(job::set_damaged_aside(bad).str());
   for (const job::BadResult& kept : plan.done.kept) complain(kept.problem.str());
-  if (!profile.slurm()) require_machine(local::this_machine(), plan.pending);
+  if (!profile.queued()) require_machine(local::this_machine(), plan.pending);
   if (profile.slurm() && !plan.pending.empty()) slurm::require_slurm();
   if (options.smoke) say_smoke(banner, plan, schemas, profile);
   const fs::path programs = plan.cache() / "programs";

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <map>
 #include <thread>
@@ -57,11 +58,21 @@ slurm::Standing all_open(const fs::path& sweep_folder) {
   return standing;
 }
 
+// What has the jobs, in words.
+std::string queue_of(const slurm::Standing& standing) {
+  const auto& all = standing.submissions;
+  const bool other = std::any_of(all.begin(), all.end(), [](const slurm::KnownSubmission& known) {
+    return known.submission.profile.by_command();
+  });
+  return other ? "the queue" : "Slurm";
+}
+
 // Each was said already. Slurm may have the jobs of what cannot be read.
 void require_read(const slurm::Standing& standing) {
   if (!standing.unread) return;
-  throw Error("a submission of this sweep cannot be read, so it is not known what Slurm has of it",
-              "see the message above");
+  throw Error(
+      "a submission of this sweep cannot be read, so it is not known what the queue has of it",
+      "see the message above");
 }
 
 // Why tasks that have ended since somebody last looked did not do all of their jobs.
@@ -79,8 +90,8 @@ void say_what_ended(const slurm::Standing& standing) {
       }
       if (++said > kSaid) continue;
       complain(
-          fmt::format("task {}_{} ended without all of its results: {}{}", known.submission.job_id,
-                      task, verdict.reason,
+          fmt::format("task {} ended without all of its results: {}{}",
+                      slurm::task_id(known.submission, task).str(), verdict.reason,
                       verdict.log.empty() ? "" : fmt::format("; see {}", verdict.log.string())));
     }
   }
@@ -140,6 +151,7 @@ std::function<std::optional<process::CancelRequest>()> cancelled(
 
 // "" where the shell has none of them.
 std::string steering_text(const slurm::ClusterProfile& profile) {
+  if (!profile.slurm()) return "";
   const std::vector<std::string> names = slurm::variables_with("SBATCH_", process::own_variables());
   return names.empty() ? ""
                        : fmt::format(
@@ -151,7 +163,7 @@ std::string steering_text(const slurm::ClusterProfile& profile) {
 // Jobs that wait in the queue keep what they were submitted with.
 void say_changed_profile(const slurm::Standing& standing, const slurm::ClusterProfile& profile,
                          const std::string& sweep) {
-  if (!profile.slurm()) return;
+  if (!profile.queued()) return;
   std::map<std::string, size_t> changes;  // text -> jobs
   for (const auto& [hash, held] : standing.held) {
     if (held.running) continue;
@@ -167,20 +179,21 @@ void say_changed_profile(const slurm::Standing& standing, const slurm::ClusterPr
   }
 }
 
-void say_submitted(const job::Plan& plan, const slurm::SlurmDriver& driver) {
+void say_submitted(const job::Plan& plan, const slurm::ClusterProfile& profile,
+                   const slurm::SlurmDriver& driver) {
   if (driver.submitted() == 0) return;
-  complain(fmt::format("{}: {} submitted to Slurm as array{} {}", plan.sweep.name,
-                       job::counted(driver.submitted(), "job"),
-                       driver.arrays().size() == 1 ? "" : "s", fmt::join(driver.arrays(), ", ")));
+  complain(fmt::format("{}: {} submitted to {} as {}{} {}", plan.sweep.name,
+                       job::counted(driver.submitted(), "job"), slurm::queue_name(profile),
+                       profile.slurm() ? "array" : "job", driver.arrays().size() == 1 ? "" : "s",
+                       fmt::join(driver.arrays(), ", ")));
 }
 
-void say_how_to_watch(const job::Plan& plan, size_t jobs) {
+void say_how_to_watch(const job::Plan& plan, const slurm::ClusterProfile& profile, size_t jobs) {
   if (jobs == 0) return;
   complain(fmt::format(
-      "{}: {} with Slurm; run_sweep status FILE shows their progress, run_sweep cancel FILE "
-      "cancels "
+      "{}: {} with {}; run_sweep status FILE shows their progress, run_sweep cancel FILE cancels "
       "them. The same command again gathers finished jobs, with --wait until all are finished",
-      plan.sweep.name, job::counted(jobs, "job")));
+      plan.sweep.name, job::counted(jobs, "job"), slurm::queue_name(profile)));
 }
 
 }  // namespace
@@ -210,7 +223,7 @@ job::PlanOptions plan_options(const RunOptions& options, const slurm::ClusterPro
 }
 
 bool on_cpu(const slurm::ClusterProfile& profile) {
-  if (profile.slurm()) return profile.gpu_request == slurm::GpuRequest::kNone;
+  if (profile.queued()) return profile.gpu_request == slurm::GpuRequest::kNone;
   try {
     return job::visible_gpus().names.empty();
   } catch (const Error&) {  // told where jobs are to run
@@ -227,15 +240,15 @@ slurm::Standing leave_to_slurm(job::Plan& plan, const slurm::ClusterProfile& pro
   slurm::Standing standing;
   try {
     slurm::Patience patience = patience_of(lease, profile);
-    if (!profile.slurm()) patience.limit = std::chrono::minutes(1);
+    if (!profile.queued()) patience.limit = std::chrono::minutes(1);
     slurm::Queue queue(patience);
     standing =
         slurm::standing_of(plan.folder, queue, patience, complain_of, slurm::Looks::kUntilSure);
   } catch (const Error& failure) {
-    if (profile.slurm()) throw;
+    if (profile.queued()) throw;
     standing = all_open(plan.folder);
     complain(
-        fmt::format("{}\n  what {} was given to Slurm is taken to be there still; if it is "
+        fmt::format("{}\n  what {} says was submitted is taken to be in the queue still; if it is "
                     "not, remove that folder",
                     failure.what(), slurm::slurm_folder(plan.folder).string()));
   }
@@ -244,15 +257,15 @@ slurm::Standing leave_to_slurm(job::Plan& plan, const slurm::ClusterProfile& pro
   say_changed_profile(standing, profile, plan.sweep.name);
   slurm::NotHeld left = slurm::not_held(plan.pending, standing, plan.jobs_folder());
   plan.pending = std::move(left.jobs);
-  if (!profile.slurm()) {  // files that are made there are not here yet
+  if (!profile.queued()) {  // files that are made there are not here yet
     plan.pending = job::filtered(plan.pending, [&](const job::Job& job) {
       return std::none_of(job.after.begin(), job.after.end(),
                           [&](const std::string& key) { return left.keys.contains(key); });
     });
   }
   if (left.points > 0) {
-    complain(fmt::format("{}: {} left to Slurm, which has {}", plan.sweep.name,
-                         job::counted(left.points, "point"),
+    complain(fmt::format("{}: {} left to {}, which has {}", plan.sweep.name,
+                         job::counted(left.points, "point"), queue_of(standing),
                          job::counted(standing.held.size(), "job")));
   }
   return standing;
@@ -306,16 +319,18 @@ SlurmRan run_on_slurm(const job::Plan& plan, const slurm::Standing& standing,
     loop.add(task_on_slurm(plan, plan.pending.shared(i), schemas, estimator));
   }
   loop.submit();
-  say_submitted(plan, driver);
+  say_submitted(plan, profile, driver);
   ran.jobs = driver.submitted() + held;
   if (driver.waiting() > 0) {
-    complain(
-        fmt::format("{}: {} not submitted yet, since max_queued or Slurm has no room for more; "
-                    "--wait submits them as others end",
-                    plan.sweep.name, job::counted(driver.waiting(), "job")));
+    complain(fmt::format("{}: {} not submitted yet, since {}; --wait submits them as others end",
+                         plan.sweep.name, job::counted(driver.waiting(), "job"),
+                         profile.slurm()
+                             ? "max_queued or Slurm has no room for more"
+                             : "max_queued or the queue has no room for more, or since they "
+                               "read files that others make"));
   }
   if (!options.wait) {
-    say_how_to_watch(plan, ran.jobs);
+    say_how_to_watch(plan, profile, ran.jobs);
     ran.ran = loop.ran();
     return ran;
   }
@@ -323,8 +338,8 @@ SlurmRan run_on_slurm(const job::Plan& plan, const slurm::Standing& standing,
   ran.ran = loop.run();
   if (ran.ran.interrupted) {
     progress.message(
-        "no longer waiting; what Slurm has goes on. The same command waits again, "
-        "run_sweep cancel FILE cancels the jobs");
+        "no longer waiting; what is in the queue goes on. The same command waits again, run_sweep "
+        "cancel FILE cancels the jobs");
   }
   return ran;
 }
@@ -336,14 +351,16 @@ std::string dry_run_on_slurm(const job::Plan& plan, const ExperimentSchemas& sch
   const slurm::NotHeld left = slurm::not_held(plan.pending, open, plan.jobs_folder());
   std::string text;
   if (left.points > 0) {
-    text += fmt::format("{} of these are in what was given to Slurm before\n",
+    text += fmt::format("{} of these are in what was submitted before\n",
                         job::counted(left.points, "point"));
   }
   if (left.jobs.empty()) return text;
   if (const std::string steering = steering_text(profile); !steering.empty()) {
     text += steering + "\n";
   }
-  text += fmt::format("would be given to sbatch (profile {}):\n", profile_text(profile, options));
+  text += fmt::format("would be {} (profile {}):\n",
+                      profile.slurm() ? "given to sbatch" : "submitted with these commands",
+                      profile_text(profile, options));
   slurm::SlurmOptions slurm = slurm_options(plan, options, profile);
   slurm.rehearsal = true;
   slurm::SlurmDriver driver(slurm);
@@ -368,9 +385,10 @@ bool cancel_on_slurm(const fs::path& sweep_folder, const std::string& name,
   slurm::Queue queue(patience);
   slurm::Standing standing = slurm::standing_of(sweep_folder, queue, patience, complain_of);
   if (standing.submissions.empty()) return false;
+  const std::string owner = queue_of(standing);
   slurm::take_back(standing, patience);
-  complain(fmt::format("{}: {} taken back from Slurm; running ones end now", name,
-                       job::counted(standing.held.size(), "job")));
+  complain(fmt::format("{}: {} taken back from {}; running ones end now", name,
+                       job::counted(standing.held.size(), "job"), owner));
   const auto poll =
       std::min(slurm::poll_of(slurm::ClusterProfile{}), std::chrono::milliseconds(3000));
   const auto end = std::chrono::steady_clock::now() + kGone;
@@ -382,7 +400,7 @@ bool cancel_on_slurm(const fs::path& sweep_folder, const std::string& name,
   complain(fmt::format("{}: {}", name,
                        standing.submissions.empty()
                            ? "stopped; finished jobs are kept"
-                           : "some tasks have not ended yet; squeue shows them"));
+                           : "some tasks have not ended yet; the queue shows them"));
   return true;
 }
 

@@ -21,8 +21,9 @@ std::string running_line(const job::Plan& plan, const JobStatus& status) {
   std::string line =
       fmt::format("  running  {}  {}", status.job->hash, job::job_label(plan, *status.job));
   if (status.cluster) {
-    line += fmt::format(" ({} on {}, {})", status.cluster->task, status.cluster->nodes,
-                        job::duration(status.cluster->elapsed));
+    line += fmt::format(" ({} on {}", status.cluster->task, status.cluster->nodes);
+    const double elapsed = status.cluster->elapsed;  // 0: the queue does not tell it
+    line += elapsed > 0 ? fmt::format(", {})", job::duration(elapsed)) : ")";
   }
   if (const std::string text = describe(progress); !text.empty()) line += ": " + text;
   if (progress.seconds_left > 0)
@@ -55,8 +56,9 @@ std::string waiting_lines(const std::vector<JobStatus>& states) {
   for (const JobStatus& status : states) {
     if (status.why.empty()) continue;
     const bool queued = status.state == JobState::kQueued;
-    const std::string array =
-        queued ? status.cluster->task.substr(0, status.cluster->task.find('_')) : "";
+    const std::string array = queued && status.cluster->array
+                                  ? status.cluster->task.substr(0, status.cluster->task.find('_'))
+                                  : "";
     auto& [jobs, points] = groups[{status.state, array, status.why}];
     ++jobs;
     points += status.job->points.size();

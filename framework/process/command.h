@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,9 @@ struct Said {
   bool well() const { return status == 0; }
   std::string complaint() const;  // what it printed as errors, on one line, or its status
 };
+
+// Runs a command: run_command, or what stands for it in a test.
+using Ask = std::function<Said(const std::vector<std::string>&)>;
 
 inline constexpr std::chrono::milliseconds kCommandLimit{60'000};
 

@@ -12,7 +12,7 @@
 
 #include "framework/core/cores.h"
 #include "framework/core/error.h"
-#include "framework/slurm/queue.h"
+#include "framework/slurm/standing.h"
 
 namespace tarflow::slurm {
 namespace fs = std::filesystem;
@@ -85,8 +85,12 @@ job::Launch launch_of(const Submission& submission, const Allocated& place, bool
   const sweep::RunSettings& run = submission.run;
   const int64_t threads = threads_of(submission, place);
   job::Launch launch{submission.programs / "run_job", {}, {}};
-  launch.place = TaskId{place.array, static_cast<int64_t>(place.task)}.str();
-  if (run.processes() > 1) {
+  const bool by_command = submission.profile.by_command();
+  launch.place = task_id(submission, place.task).str();
+  if (by_command && launch.place.empty()) launch.place = submission.name;  // not noted yet
+  if (by_command) {  // run_job starts its ranks itself
+    launch.arguments = {"--ranks", fmt::format("{}", run.processes())};
+  } else if (run.processes() > 1) {
     launch.before = {in_path("srun"),
                      fmt::format("--nodes={}", run.nodes),
                      fmt::format("--ntasks={}", run.processes()),
@@ -102,7 +106,8 @@ job::Launch launch_of(const Submission& submission, const Allocated& place, bool
     launch.arguments = {"--ranks-from", "none"};
   }
   if (timed && run.exclusive) launch.arguments.emplace_back("--exclusive");
-  launch.arguments.insert(launch.arguments.end(), {"--threads", fmt::format("{}", threads)});
+  const int64_t shared = by_command ? threads * run.processes() : threads;  // among ranks
+  launch.arguments.insert(launch.arguments.end(), {"--threads", fmt::format("{}", shared)});
   launch.variables["OMP_NUM_THREADS"] = fmt::format("{}", threads);
   launch.explain = [before = oom_kills().value_or(0)](const process::Exit& exit) -> std::string {
     if (oom_kills().value_or(0) > before) {

@@ -18,7 +18,7 @@ bool fits(const std::vector<QueuedJob>& task, const QueuedJob& job, const Cluste
 }
 
 bool alike(const TaskArray& array, const QueuedJob& job) {
-  return array.run == *job.job->run && array.after == job.after;
+  return array.run == *job.job->run && array.after == job.after && array.attempt == job.attempt;
 }
 
 void add(TaskArray& array, const QueuedJob& job, const ClusterProfile& profile) {
@@ -35,7 +35,7 @@ std::vector<TaskArray> arrays_of(const std::vector<QueuedJob>& jobs, const Clust
     auto array = std::find_if(whole.begin(), whole.end(),
                               [&](const TaskArray& known) { return alike(known, job); });
     if (array == whole.end()) {
-      array = whole.insert(whole.end(), TaskArray{*job.job->run, job.after, {}});
+      array = whole.insert(whole.end(), TaskArray{*job.job->run, job.after, job.attempt, {}});
     }
     add(*array, job, profile);
   }
@@ -45,7 +45,7 @@ std::vector<TaskArray> arrays_of(const std::vector<QueuedJob>& jobs, const Clust
   for (const TaskArray& array : whole) {
     for (size_t begin = 0; begin < array.tasks.size(); begin += most) {
       const size_t end = std::min(begin + most, array.tasks.size());
-      TaskArray& part = arrays.emplace_back(TaskArray{array.run, array.after, {}});
+      TaskArray& part = arrays.emplace_back(TaskArray{array.run, array.after, array.attempt, {}});
       for (size_t i = begin; i < end; ++i) part.tasks.push_back(array.tasks[i]);
     }
   }

@@ -18,12 +18,14 @@ struct QueuedJob {
   std::optional<double> seconds;   // expected
   std::vector<std::string> after;  // Slurm's numbers of tasks that have to end well first
   bool alone = false;              // others wait for it: no other job may make its task fail
+  int64_t attempt = 1;             // where something grows with it
 };
 
 // An array in the making: what its tasks have in common, and the jobs of each.
 struct TaskArray {
   sweep::RunSettings run;
   std::vector<std::string> after;
+  int64_t attempt = 1;
   std::vector<std::vector<QueuedJob>> tasks;
 };
 

@@ -12,8 +12,7 @@
 
 namespace tarflow::slurm {
 
-// Runs a command: run_command, or what stands for it in a test.
-using Ask = std::function<process::Said(const std::vector<std::string>&)>;
+using process::Ask;
 // With the caller's environment as slurm_variables() leaves it.
 process::Said ask_program(const std::vector<std::string>& command);
 

@@ -52,7 +52,7 @@ std::set<size_t> tasks_to_end(const KnownSubmission& known, const Standing& stan
                               const std::set<std::string>& points, TakenBack& taken) {
   std::set<size_t> ends;
   for (size_t task = 0; task < known.submission.tasks.size(); ++task) {
-    const TaskId id{known.submission.job_id, static_cast<int64_t>(task)};
+    const TaskId id = task_id(known.submission, task);
     const auto state = standing.states.find(id);
     if (state == standing.states.end() || state->second.over()) continue;
     try {
@@ -129,7 +129,7 @@ TakenBack cancel_some_on_slurm(const fs::path& sweep_folder, const std::string& 
   }
   for (const Problem& problem : unnoted) taken.refused.push_back(problem.str());
   if (ended.empty()) return taken;
-  complain(fmt::format("{}: {} taken back from Slurm; running ones end now", name,
+  complain(fmt::format("{}: {} taken back from the queue; running ones end now", name,
                        job::counted(taken.jobs, "job")));
   const auto poll = std::min(poll_of(ClusterProfile{}), std::chrono::milliseconds(3000));
   const auto end = std::chrono::steady_clock::now() + kGone;
@@ -139,7 +139,7 @@ TakenBack cancel_some_on_slurm(const fs::path& sweep_folder, const std::string& 
     standing = look();
   }
   if (holds(standing, ended)) {
-    complain(fmt::format("{}: some tasks have not ended yet; squeue shows them", name));
+    complain(fmt::format("{}: some tasks have not ended yet; the queue shows them", name));
   }
   return taken;
 }

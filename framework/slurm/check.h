@@ -26,6 +26,9 @@ std::vector<Finding> check_profile(const ClusterProfile& profile, const std::str
 // not queue (--test-only).
 Finding test_submission(const ClusterProfile& profile, const Patience& patience);
 
+// Of `executor: command`: whether the programs of its templates are here. Nothing is run.
+std::vector<Finding> check_templates(const ClusterProfile& profile, const Patience& patience);
+
 // Writes, renames and removes a file in the folder of results, and names the file system.
 std::vector<Finding> check_shared_folder(const std::filesystem::path& results);
 

@@ -9,7 +9,21 @@
 
 namespace tarflow::slurm {
 
-const char* name_of(Executor executor) { return executor == Executor::kSlurm ? "slurm" : "local"; }
+const char* name_of(Executor executor) {
+  switch (executor) {
+    case Executor::kLocal:
+      return "local";
+    case Executor::kSlurm:
+      return "slurm";
+    case Executor::kCommand:
+      return "command";
+  }
+  return "?";
+}
+
+const char* queue_name(const ClusterProfile& profile) {
+  return profile.by_command() ? "the queue" : "Slurm";
+}
 
 const char* name_of(GpuRequest request) {
   switch (request) {
@@ -40,7 +54,9 @@ Json to_json(const ClusterProfile& profile) {
           {"mem", profile.mem},
           {"mem_per_gpu", profile.mem_per_gpu},
           {"mem_per_cpu", profile.mem_per_cpu},
+          {"mem_grows", profile.mem_grows},
           {"time", profile.time},
+          {"time_grows", profile.time_grows},
           {"signal_lead", profile.signal_lead},
           {"max_parallel", profile.max_parallel},
           {"max_array", profile.max_array},
@@ -52,7 +68,13 @@ Json to_json(const ClusterProfile& profile) {
           {"prefix", profile.prefix},
           {"requeue", profile.requeue},
           {"max_resubmissions", profile.max_resubmissions},
-          {"poll", profile.poll}};
+          {"poll", profile.poll},
+          {"submit", profile.templates.submit},
+          {"state", profile.templates.state},
+          {"cancel", profile.templates.cancel},
+          {"id", profile.templates.id},
+          {"words", profile.templates.words},
+          {"silent_answers", profile.templates.silent_answers}};
 }
 
 namespace {
@@ -75,8 +97,8 @@ ClusterProfile profile_from_json(const Json& json) {
   const auto read = [&](const char* key, auto& value) { value = value_or(json, key, value); };
   read("name", profile.name);
   // What submissions hold: a profile of this machine submits nothing.
-  profile.executor =
-      named(json, "executor", {Executor::kSlurm, Executor::kLocal}, Executor::kSlurm);
+  profile.executor = named(
+      json, "executor", {Executor::kSlurm, Executor::kCommand, Executor::kLocal}, Executor::kSlurm);
   read("partition", profile.partition);
   read("account", profile.account);
   read("qos", profile.qos);
@@ -92,7 +114,9 @@ ClusterProfile profile_from_json(const Json& json) {
   read("mem", profile.mem);
   read("mem_per_gpu", profile.mem_per_gpu);
   read("mem_per_cpu", profile.mem_per_cpu);
+  read("mem_grows", profile.mem_grows);
   read("time", profile.time);
+  read("time_grows", profile.time_grows);
   read("signal_lead", profile.signal_lead);
   read("max_parallel", profile.max_parallel);
   read("max_array", profile.max_array);
@@ -105,6 +129,12 @@ ClusterProfile profile_from_json(const Json& json) {
   read("requeue", profile.requeue);
   read("max_resubmissions", profile.max_resubmissions);
   read("poll", profile.poll);
+  read("submit", profile.templates.submit);
+  read("state", profile.templates.state);
+  read("cancel", profile.templates.cancel);
+  read("id", profile.templates.id);
+  read("words", profile.templates.words);
+  read("silent_answers", profile.templates.silent_answers);
   return profile;
 }
 

@@ -5,11 +5,13 @@
 #include <string>
 #include <vector>
 
+#include "framework/command/templates.h"
 #include "framework/core/json.h"
 
 namespace tarflow::slurm {
 
-enum class Executor { kLocal, kSlurm };
+// kCommand: another queue system, reached through shell templates.
+enum class Executor { kLocal, kSlurm, kCommand };
 // How a job's GPUs are asked for: --gres=gpu:TYPE:N, --gpus-per-task of one, --gpus-per-node, or
 // not at all, where the partition or `extra` sees to it.
 enum class GpuRequest { kGres, kGpus, kGpusPerNode, kNone };
@@ -24,8 +26,10 @@ struct ClusterProfile {
   std::string device;         // model of the device that jobs get, by which times are told apart
   int64_t cpus_per_task = 0;  // of each rank; 0: not stated
   std::string mem, mem_per_gpu, mem_per_cpu;
+  bool mem_grows = false;  // `* attempt`: what is stated is that of the first attempt
   double time =
       0;  // seconds an allocation may take, where the sweep has no time_limit; 0: not stated
+  bool time_grows = false;          // likewise
   double signal_lead = 120;         // seconds before that at which USR2 is sent; 0: never
   int64_t max_parallel = 0;         // tasks of a sweep at once; 0: no limit
   int64_t max_array = 0;            // tasks of an array; 0: what Slurm allows
@@ -39,12 +43,18 @@ struct ClusterProfile {
   bool requeue = true;             // Slurm may start a task again: after preemption, node failure
   int64_t max_resubmissions = 3;   // of tasks that ended for no fault of their jobs
   double poll = 15;                // seconds between two questions to the cluster, at least
+  command::Templates templates;    // of Executor::kCommand
   bool operator==(const ClusterProfile&) const = default;
 
   bool slurm() const { return executor == Executor::kSlurm; }
+  bool by_command() const { return executor == Executor::kCommand; }
+  bool queued() const { return executor != Executor::kLocal; }  // jobs go to a queue
+  bool grows() const { return mem_grows || time_grows; }
 };
 
 const char* name_of(Executor executor);
+// As messages call it: "Slurm", "the queue".
+const char* queue_name(const ClusterProfile& profile);
 const char* name_of(GpuRequest request);
 
 Json to_json(const ClusterProfile& profile);

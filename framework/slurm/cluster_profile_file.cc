@@ -10,6 +10,8 @@
 #include <set>
 
 #include "framework/core/error.h"
+#include "framework/slurm/command_profile.h"
+#include "framework/slurm/profile_amounts.h"
 #include "framework/sweep/report.h"
 #include "framework/sweep/run_parse.h"
 #include "framework/sweep/scalars.h"
@@ -186,13 +188,32 @@ Reader memory(const char* name, std::string ClusterProfile::*member) {
                    fmt::format("write {0}G, or {0}M", text));
       return;
     }
-    read_line(node, name, profile.*member, report);
+    const auto amount = read_amount(node, name, report);
+    if (!amount.known) return read_line(node, name, profile.*member, report);
+    profile.*member = amount.text;
+    profile.mem_grows = amount.grows;
   };
 }
 
 Reader seconds(const char* name, double ClusterProfile::*member, double minimum, Bare bare) {
   return [=](const Node& node, ClusterProfile& profile, Report& report) {
     read_time(node, name, minimum, bare, profile.*member, report);
+  };
+}
+
+void read_time_limit(const Node& node, ClusterProfile& profile, Report& report) {
+  if (node.kind != NodeKind::kScalar)
+    return read_time(node, "time", 0, Bare::kAsked, profile.time, report);
+  Node first = node;
+  const auto text = first_attempt(node, "time", profile.time_grows, report);
+  if (!text) return;
+  first.text = *text;
+  read_time(first, "time", profile.time_grows ? 1 : 0, Bare::kAsked, profile.time, report);
+}
+
+Reader template_line(const char* name, std::string command::Templates::*member) {
+  return [=](const Node& node, ClusterProfile& profile, Report& report) {
+    read_line(node, name, profile.templates.*member, report);
   };
 }
 
@@ -222,8 +243,10 @@ std::vector<Key> numbers() {
   using P = ClusterProfile;
   return {{{"cpus_per_task", "CPUs per rank. `run: threads` overrides it."},
            count("cpus_per_task", &P::cpus_per_task, 0)},
-          {{"time", "Time limit of an allocation. `run: time_limit` overrides it."},
-           seconds("time", &P::time, 0, Bare::kAsked)},
+          {{"time",
+            "Time limit of an allocation. `run: time_limit` overrides it. 2 h * attempt grows with "
+            "each submission of the same job, and so do mem, mem_per_gpu and mem_per_cpu."},
+           read_time_limit},
           {{"signal_lead",
             "How long before the time limit a task is told to write its progress and to queue "
             "again. 0: never."},
@@ -247,10 +270,37 @@ std::vector<Key> numbers() {
            seconds("poll", &P::poll, 3, Bare::kSeconds)}};
 }
 
+std::vector<Key> of_command() {
+  using T = command::Templates;
+  return {
+      {{"submit", "executor command: the command that queues the shell file {script}."},
+       template_line("submit", &T::submit)},
+      {{"state", "executor command: the command that prints the states of jobs, {ids} or {id}."},
+       template_line("state", &T::state)},
+      {{"cancel", "executor command: the command that ends the job {id}."},
+       template_line("cancel", &T::cancel)},
+      {{"id",
+        "executor command: regular expression with one group around the job's id in what submit "
+        "prints. Default: the first word of its last line."},
+       template_line("id", &T::id)},
+      {{"words",
+        "executor command: what the words of state mean, added to those of PBS, LSF and Grid "
+        "Engine: {Eqw: failed}. Meanings: waiting, running, done, failed, gone."},
+       [](const Node& node, ClusterProfile& profile, Report& report) {
+         read_words(node, profile.templates.words, report);
+       }},
+      {{"silent_answers",
+        "executor command: a job of which state says nothing so many times in a row is lost, "
+        "and submitted again."},
+       [](const Node& node, ClusterProfile& profile, Report& report) {
+         read_count(node, "silent_answers", 1, profile.templates.silent_answers, report);
+       }}};
+}
+
 std::vector<Key> others() {
-  return {{{"executor", "Where jobs run: local, on this machine, or slurm."},
+  return {{{"executor", "Where jobs run: local, on this machine, slurm, or command for others."},
            [](const Node& node, ClusterProfile& profile, Report& report) {
-             const Executor choices[] = {Executor::kLocal, Executor::kSlurm};
+             const Executor choices[] = {Executor::kLocal, Executor::kSlurm, Executor::kCommand};
              read_choice(node, "executor", choices, profile.executor, report);
            }},
           {{"gpu_request", "How GPUs are requested: gres, gpus, gpus_per_node or none."},
@@ -278,7 +328,8 @@ std::vector<Key> others() {
 const std::vector<Key>& keys() {
   static const std::vector<Key> all = [] {
     std::vector<Key> list = others();
-    for (const auto& more : {words(), numbers()}) list.insert(list.end(), more.begin(), more.end());
+    for (const auto& more : {words(), numbers(), of_command()})
+      list.insert(list.end(), more.begin(), more.end());
     return list;
   }();
   return all;
@@ -344,7 +395,8 @@ ClusterProfile read_profile(const fs::path& file) {
     sweep::require_keys(root, "a cluster profile", names, report);
     if (!root.find("executor")) {
       report.error(root.mark, "the profile has no `executor`",
-                   "add `executor: slurm`, or local for this machine");
+                   "add `executor: slurm`, or local for this machine, or command for another "
+                   "queue system");
     }
     for (const Key& key : keys()) {
       if (const sweep::Entry* entry = root.find(key.key.name)) {
@@ -352,6 +404,7 @@ ClusterProfile read_profile(const fs::path& file) {
       }
     }
     require_sense(root, profile, report);
+    require_fitting_command(root, profile, report);
     fill_in(root, profile);
   }
   if (!report.errors.empty()) throw Error(sweep::in_order(report.errors, file.string(), 50));

@@ -4,12 +4,12 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <sstream>
-#include <string_view>
 
 #include "framework/core/error.h"
 #include "framework/job/attempts.h"
 #include "framework/job/execute.h"
+#include "framework/slurm/by_command.h"
+#include "framework/slurm/refusal.h"
 #include "framework/slurm/script.h"
 #include "framework/slurm/status.h"
 
@@ -24,34 +24,6 @@ constexpr int kLooksBeforeGone = 3;
 constexpr size_t kLogLines = 15;
 // The jobs that fill a limit may be another sweep's, whose ends are not seen here.
 constexpr std::chrono::minutes kFullFor{5};
-
-// sbatch names the limit in a message of its own, before the one that all limits share. Older
-// versions print the latter alone. `refusal` has the messages one after another, with semicolons.
-bool names_limit(const std::string& refusal) {
-  constexpr std::string_view kError = "error: ";
-  std::istringstream messages(refusal);
-  for (std::string message; std::getline(messages, message, ';');) {
-    const size_t at = message.rfind(kError);
-    if (at == std::string::npos) continue;
-    const std::string word = message.substr(at + kError.size());
-    if (word.find(' ') != std::string::npos) continue;
-    if (word.starts_with("QOS") || word.starts_with("Assoc") || word.starts_with("Max")) {
-      return true;
-    }
-  }
-  return false;
-}
-
-// sbatch refused since the user, the account or the cluster has as many jobs as it may have. A
-// limit on the size of a job is none of these; where no limit is named it may be one of these.
-bool says_full(const std::string& refusal) {
-  for (const char* words : {"MaxSubmit", "GrpSubmit", "Job submit limit",
-                            "slurm_submit_batch_job: Resource temporarily"}) {
-    if (refusal.find(words) != std::string::npos) return true;
-  }
-  return refusal.find("Job violates accounting/QOS policy") != std::string::npos &&
-         !names_limit(refusal);
-}
 
 }  // namespace
 
@@ -68,7 +40,9 @@ std::chrono::milliseconds second_look_of(const ClusterProfile& profile) {
 }
 
 SlurmDriver::SlurmDriver(SlurmOptions options)
-    : options_(std::move(options)), queue_(options_.patience) {}
+    : options_(std::move(options)),
+      attempts_(options_.profile, options_.sweep_folder),
+      queue_(options_.patience) {}
 
 job::JobFolder SlurmDriver::folder_of(const Tracked& tracked) const {
   return {options_.sweep_folder / "jobs" / tracked.task.job->hash};
@@ -76,15 +50,14 @@ job::JobFolder SlurmDriver::folder_of(const Tracked& tracked) const {
 
 void SlurmDriver::adopt(const job::Task& task, const Standing& standing, const HeldJob& held) {
   const KnownSubmission& known = standing.submissions.at(held.submission);
-  tracked_[task.job->hash] = {task,
-                              State::kQueued,
-                              known.folder,
-                              {known.submission.job_id, static_cast<int64_t>(held.task)}};
+  tracked_[task.job->hash] = {task, State::kQueued, known.folder,
+                              task_id(known.submission, held.task)};
   avoided_.insert(known.submission.avoided.begin(), known.submission.avoided.end());
 }
 
 const ClusterFacts& SlurmDriver::facts() {
   if (facts_) return *facts_;
+  if (options_.profile.by_command()) return facts_.emplace(ClusterFacts{"", 1});
   if (!options_.rehearsal) return facts_.emplace(cluster_facts(options_.patience));
   Patience none = options_.patience;
   none.limit = none.pause = std::chrono::milliseconds(0);
@@ -147,7 +120,8 @@ bool SlurmDriver::is_full() {
   return refused_.has_value();
 }
 
-// In their turns. A reader comes after its makers: Slurm has each of them, or it is done.
+// In their turns. A reader comes after its makers: Slurm has each of them, or it is done. Another
+// queue is not told of the order, so that they have to be done.
 std::vector<QueuedJob> SlurmDriver::ready() const {
   std::map<size_t, QueuedJob> in_turn;
   for (const auto& [hash, tracked] : tracked_) {
@@ -155,8 +129,8 @@ std::vector<QueuedJob> SlurmDriver::ready() const {
     const std::vector<std::string>& after = tracked.task.after;
     const bool goes = std::all_of(after.begin(), after.end(), [&](const std::string& maker) {
       const auto known = tracked_.find(maker);
-      return known == tracked_.end() || known->second.state == State::kQueued ||
-             known->second.state == State::kDone;
+      return known == tracked_.end() || known->second.state == State::kDone ||
+             (known->second.state == State::kQueued && !options_.profile.by_command());
     });
     if (goes) in_turn.emplace(tracked.task.turn, queued(tracked));
   }
@@ -190,6 +164,7 @@ QueuedJob SlurmDriver::queued(const Tracked& tracked) const {
     }
   }
   job.after.assign(after.begin(), after.end());
+  job.attempt = attempts_.of(task.job->hash);
   return job;
 }
 
@@ -213,6 +188,7 @@ Submission SlurmDriver::submission_of(const TaskArray& array, Turns::Turn turn) 
   Submission submission;
   submission.cluster = facts_ ? facts_->name : "";
   submission.run = array.run;
+  submission.attempt = array.attempt;
   submission.after = array.after;
   submission.behind = std::move(turn.behind);
   submission.profile = options_.profile;
@@ -244,7 +220,7 @@ bool SlurmDriver::give(const TaskArray& array, Turns& turns, Events& events) {
         fmt::format("{}-{}", options_.sweep_folder.filename().string(), submission.name);
     submission.job_id = fmt::format("ARRAY{}", arrays_.size() + 1);
     folder = {fs::absolute(slurm_folder(options_.sweep_folder) / submission.name)};
-    scripts_ += sbatch_text(submission, folder, fs::current_path()) + "\n";
+    rehearse(submission, folder);
   } else {
     for (std::vector<std::string>& task : submission.tasks) {
       std::erase_if(task,
@@ -256,7 +232,9 @@ bool SlurmDriver::give(const TaskArray& array, Turns& turns, Events& events) {
     try {
       slurm::submit(folder, submission, fs::current_path(), options_.patience);
     } catch (const Error& failure) {
-      if (open_tasks() == 0 || !says_full(failure.what())) throw;
+      const auto* refused = dynamic_cast<const command::Refused*>(&failure);
+      if (open_tasks() == 0 || !(refused || says_full(failure.what()))) throw;
+      if (refused) events.push_back({Event::What::kRemark, "", failure.problems().front().what});
       std::error_code ignored;
       if (!submission.given_up.empty()) fs::remove_all(folder.path, ignored);
       refused_ = {open_tasks(), options_.patience.now()};
@@ -266,6 +244,28 @@ bool SlurmDriver::give(const TaskArray& array, Turns& turns, Events& events) {
   turns.given(submission.job_id);
   note(submission, folder);
   return true;
+}
+
+// Jobs of another queue are submitted one by one, and many are alike: one of these is shown.
+void SlurmDriver::rehearse(const Submission& submission, const SubmissionFolder& folder) {
+  if (!options_.profile.by_command()) {
+    scripts_ += sbatch_text(submission, folder, fs::current_path()) + "\n";
+    return;
+  }
+  for (auto& [shown, count] : shown_) {
+    if (shown.run == submission.run && shown.attempt == submission.attempt) return void(++count);
+  }
+  shown_.emplace_back(submission, 1);
+  scripts_ += submit_preview(submission, folder, fs::current_path()) + "\n";
+}
+
+std::string SlurmDriver::scripts() const {
+  std::string text = scripts_;
+  for (const auto& [shown, count] : shown_) {
+    if (count < 2) continue;
+    text += fmt::format("and {} more like {}\n", count - 1, shown.job_name);
+  }
+  return text;
 }
 
 // Whether its folder is ready; one that is not costs this job alone.
@@ -287,9 +287,10 @@ void SlurmDriver::note(const Submission& submission, const SubmissionFolder& fol
     for (const std::string& hash : submission.tasks[task]) {
       Tracked& tracked = tracked_.at(hash);
       tracked.state = State::kQueued;
-      tracked.id = {submission.job_id, static_cast<int64_t>(task)};
+      tracked.id = task_id(submission, task);
       tracked.submission = folder;
       tracked.missing = 0;
+      attempts_.given(hash);
       ++submitted_;
     }
   }
@@ -379,8 +380,8 @@ const TaskEvidence& SlurmDriver::evidence_of(const Tracked& tracked) {
   const auto known = evidence_.find(tracked.id);
   if (known != evidence_.end()) return known->second;
   const Submission submission = read_submission(tracked.submission);
-  return evidence_[tracked.id] = gather_evidence(tracked.submission, submission,
-                                                 static_cast<size_t>(tracked.id.index), ends_);
+  return evidence_[tracked.id] =
+             gather_evidence(tracked.submission, submission, tracked.id.task(), ends_);
 }
 
 // Its task is over without a result.
@@ -409,7 +410,7 @@ void SlurmDriver::end(Tracked& tracked, Events& events) {
     return;
   }
   try {
-    note_verdict(tracked.submission, static_cast<size_t>(tracked.id.index), verdict);
+    note_verdict(tracked.submission, tracked.id.task(), verdict);
   } catch (const Error& failure) {  // what was judged holds all the same
     events.push_back({Event::What::kRemark, hash, failure.what()});
   }
@@ -434,7 +435,7 @@ void SlurmDriver::fail(Tracked& tracked, const std::string& reason, int64_t left
     if (!lines.empty()) event.detail = fmt::format("  its log, {}, ends with", log.string());
     for (const std::string& line : lines) event.detail += "\n    | " + line;
     std::error_code ignored;
-    const fs::path output = tracked.submission.output(static_cast<size_t>(tracked.id.index));
+    const fs::path output = tracked.submission.output(tracked.id.task());
     if (fs::exists(output, ignored)) {
       event.detail +=
           fmt::format("{}  that of its task: {}", lines.empty() ? "" : "\n", output.string());
@@ -452,7 +453,7 @@ void SlurmDriver::cancel(const std::set<std::string>& hashes, const std::string&
     if (tracked == tracked_.end()) continue;
     if (tracked->second.state == State::kWaiting) tracked->second.state = State::kOver;
     if (tracked->second.state != State::kQueued) continue;
-    tasks[tracked->second.submission.path].insert(static_cast<size_t>(tracked->second.id.index));
+    tasks[tracked->second.submission.path].insert(tracked->second.id.task());
   }
   std::vector<std::pair<Submission, std::set<size_t>>> ends;
   std::vector<Problem> unnoted;

@@ -11,6 +11,7 @@
 #include "framework/job/executor.h"
 #include "framework/job/job_folder.h"
 #include "framework/slurm/arrays.h"
+#include "framework/slurm/attempt_counts.h"
 #include "framework/slurm/cluster_profile.h"
 #include "framework/slurm/faults.h"
 #include "framework/slurm/standing.h"
@@ -41,8 +42,8 @@ class SlurmDriver : public job::Executor {
   size_t waiting() const;                                             // jobs, for room in the queue
   size_t submitted() const { return submitted_; }                     // jobs
   const std::vector<std::string>& arrays() const { return arrays_; }  // numbers of those submitted
-  // Of a rehearsal: what would be given to sbatch, file by file.
-  const std::string& scripts() const { return scripts_; }
+  // Of a rehearsal: what would be given to sbatch, file by file, or which commands would be run.
+  std::string scripts() const;
 
  private:
   enum class State { kWaiting, kQueued, kDone, kOver };  // kWaiting: for room in the queue
@@ -76,6 +77,7 @@ class SlurmDriver : public job::Executor {
   Submission submission_of(const TaskArray& array, Turns::Turn turn) const;
   // Whether Slurm had room for it.
   bool give(const TaskArray& array, Turns& turns, Events& events);
+  void rehearse(const Submission& submission, const SubmissionFolder& folder);
   bool prepare(Tracked& tracked, Events& events);
   void note(const Submission& submission, const SubmissionFolder& folder);
   void look(Events& events);
@@ -91,6 +93,8 @@ class SlurmDriver : public job::Executor {
   SlurmOptions options_;
   std::optional<ClusterFacts> facts_;
   std::string scripts_;
+  std::vector<std::pair<Submission, size_t>> shown_;  // of a rehearsal, and how many are like it
+  AttemptCounts attempts_;
   std::map<std::string, Tracked> tracked_;   // by the job's hash
   std::map<TaskId, TaskEvidence> evidence_;  // of tasks that have ended
   std::set<std::string> avoided_;            // nodes that an earlier run_sweep found to be bad

@@ -17,17 +17,18 @@ struct TaskEvent {
   std::string what;
   std::string time, host;  // UTC; Slurm's name of the node
   size_t task = 0;
-  int restart = 0;      // SLURM_RESTART_COUNT: which start of the task it was
-  std::string job;      // hash
-  std::string outcome;  // of a job: "done", "again" (failed, tried again, maybe elsewhere),
-                        // "failed" (for good), "stopped"
-  std::string text;     // the reason, the signal's name
-  bool silent = false;  // the job's worker failed before it printed anything
-  bool unable = false;  // the worker could not be run on this node: a library or a file is missing
-  double reached = 0;   // of a stopped job, 0..1: how far it came
-  double seconds = 0;   // that the attempt took
-  size_t left = 0;      // at the end: jobs of the task that are to be run yet
-  size_t failed = 0;    // and those that failed for good
+  int restart = 0;       // SLURM_RESTART_COUNT: which start of the task it was
+  std::string job;       // hash
+  std::string outcome;   // of a job: "done", "again" (failed, tried again, maybe elsewhere),
+                         // "failed" (for good), "stopped"
+  std::string text;      // the reason, the signal's name
+  bool silent = false;   // the job's worker failed before it printed anything
+  bool starved = false;  // the worker was killed, likely for memory, and gets more the next time
+  bool unable = false;   // the worker could not be run on this node: a library or a file is missing
+  double reached = 0;    // of a stopped job, 0..1: how far it came
+  double seconds = 0;    // that the attempt took
+  size_t left = 0;       // at the end: jobs of the task that are to be run yet
+  size_t failed = 0;     // and those that failed for good
 };
 
 std::filesystem::path events_file(const SubmissionFolder& folder, size_t task);

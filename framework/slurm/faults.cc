@@ -12,6 +12,7 @@
 #include "framework/core/error.h"
 #include "framework/job/execute.h"
 #include "framework/job/store.h"
+#include "framework/slurm/standing.h"
 
 namespace tarflow::slurm {
 namespace fs = std::filesystem;
@@ -122,8 +123,15 @@ std::string ended_early(const TaskEvidence& evidence) {
   for (auto event = evidence.events.rbegin(); event != evidence.events.rend(); ++event) {
     if (event->what == "start") break;
     if (event->unable) return fmt::format("{} cannot run the worker: {}", event->host, event->text);
+    if (event->starved) return event->text;
   }
   return "it ended before all of its jobs were done";
+}
+
+std::string exit_text(const TaskState& state) {
+  if (state.bare) return state.reason;
+  return state.signal == 0 ? fmt::format("exit code {}", state.exit_code)
+                           : fmt::format("exit code {}, signal {}", state.exit_code, state.signal);
 }
 
 // A batch script that ended by itself, before or after run_sweep took over.
@@ -142,9 +150,8 @@ void judge_failed(const TaskEvidence& evidence, const LastStart& last, Verdict& 
     verdict.reason =
         fmt::format("it was killed (signal 9){}; the memory may have run out", on_nodes(evidence));
   } else if (last.started) {
-    verdict.reason = with_output(fmt::format("it broke off{} (exit code {}, signal {})",
-                                             on_nodes(evidence), state.exit_code, state.signal),
-                                 evidence);
+    verdict.reason = with_output(
+        fmt::format("it broke off{} ({})", on_nodes(evidence), exit_text(state)), evidence);
   } else if (state.reason == "JobLaunchFailure" || state.state == "BOOT_FAIL" || killed) {
     verdict.reason = with_output(fmt::format("it could not be started{} ({})", on_nodes(evidence),
                                              state.reason.empty() ? state.state : state.reason),
@@ -154,10 +161,9 @@ void judge_failed(const TaskEvidence& evidence, const LastStart& last, Verdict& 
     // The profile's `setup` or `prefix`, or the programs' folder; again would be the same.
     verdict.what = What::kFailed;
     verdict.log = evidence.output;
-    verdict.reason =
-        with_output(fmt::format("its script ended with exit code {}{} before run_sweep began",
-                                state.exit_code, on_nodes(evidence)),
-                    evidence);
+    verdict.reason = with_output(fmt::format("its script ended{} before run_sweep began ({})",
+                                             on_nodes(evidence), exit_text(state)),
+                                 evidence);
   }
 }
 
@@ -166,6 +172,11 @@ void judge_memory(const TaskEvidence& evidence, const TaskJob* at_work, Verdict&
   verdict.reason = fmt::format("the memory ran out{}; ask for more in the cluster profile (mem)",
                                on_nodes(evidence));
   verdict.what = What::kFailed;
+  if (evidence.memory_grows) {
+    verdict.what = What::kResubmit;
+    verdict.reason = fmt::format("the memory ran out{}", on_nodes(evidence));
+    return;
+  }
   if (!at_work || verdict.left.size() < 2) return;
   verdict.failed.push_back({at_work->hash, verdict.reason, at_work->log});
   std::erase(verdict.left, at_work->hash);
@@ -213,11 +224,11 @@ void judge_lost(const TaskEvidence& evidence, Verdict& verdict) {
   } else if (last.ended) {
     verdict.reason = ended_early(evidence);
   } else if (last.started) {
-    verdict.reason =
-        fmt::format("Slurm knows nothing of it any more; it was last seen{}", on_nodes(evidence));
+    verdict.reason = fmt::format("the queue knows nothing of it any more; it was last seen{}",
+                                 on_nodes(evidence));
   } else {
     verdict.reason =
-        with_output("Slurm knows nothing of it any more, and it left no trace", evidence);
+        with_output("the queue knows nothing of it any more, and it left no trace", evidence);
   }
 }
 
@@ -307,9 +318,10 @@ Verdict judge(const TaskEvidence& evidence) {
 TaskEvidence gather_evidence(const SubmissionFolder& folder, const Submission& submission,
                              size_t task, const TaskStates& states, const job::JobStore* store) {
   TaskEvidence evidence;
-  const auto state = states.find({submission.job_id, static_cast<int64_t>(task)});
+  const auto state = states.find(task_id(submission, task));
   if (state != states.end()) evidence.state = state->second;
   evidence.events = read_events(folder, task);
+  evidence.memory_grows = submission.profile.mem_grows;
   for (const std::string& hash : submission.tasks.at(task)) {
     const job::JobFolder job{folder.jobs() / hash};
     const job::Result result = store ? store->find(job) : job::find_result(job);

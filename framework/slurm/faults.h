@@ -28,6 +28,7 @@ struct TaskEvidence {
   std::vector<TaskJob> jobs;
   std::filesystem::path output;  // Slurm's output file of the task
   std::string output_end;        // its last line that is not empty
+  bool memory_grows = false;     // with the next submission
 };
 
 struct Verdict {

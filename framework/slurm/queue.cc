@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <utility>
+
 namespace tarflow::slurm {
 namespace {
 
@@ -19,7 +22,48 @@ bool no_accounting(const process::Said& said) {
 
 }  // namespace
 
-Queue::Queue(Patience patience) : patience_(std::move(patience)) {}
+Queue::Queue(Patience patience)
+    : patience_(std::move(patience)), watch_(patience_.ask, patience_.notice, patience_.beat) {}
+
+TaskStates Queue::query(const std::vector<WantedArray>& arrays) {
+  TaskStates states = ask_commands(arrays);
+  std::vector<WantedArray> of_slurm;
+  for (const WantedArray& array : arrays) {
+    if (!array.templates) of_slurm.push_back(array);
+  }
+  unsure_ = false;
+  states.merge(query_slurm(of_slurm));
+  return states;
+}
+
+TaskStates Queue::ask_commands(const std::vector<WantedArray>& arrays) {
+  using enum command::State;
+  std::vector<std::pair<command::Templates, std::vector<std::string>>> profiles;
+  for (const WantedArray& array : arrays) {
+    if (!array.templates) continue;
+    auto same = std::find_if(profiles.begin(), profiles.end(), [&](const auto& profile) {
+      return profile.first == *array.templates;
+    });
+    if (same == profiles.end()) {
+      same = profiles.insert(same, {*array.templates, std::vector<std::string>()});
+    }
+    same->second.push_back(array.id);
+  }
+  TaskStates states;
+  for (const auto& [templates, ids] : profiles) {
+    for (const auto& [id, standing] : watch_.look(templates, ids)) {
+      TaskState& state = states[{id}];
+      state.id = {id};
+      state.state = standing.state == kWaiting   ? "PENDING"
+                    : standing.state == kRunning ? "RUNNING"
+                    : standing.state == kDone    ? "COMPLETED"
+                                                 : "FAILED";
+      state.reason = standing.text;
+      state.bare = true;
+    }
+  }
+  return states;
+}
 
 // Whatever is not an answer about jobs, the controller is asked again: a state is told only when
 // Slurm told it.
@@ -36,10 +80,9 @@ TaskStates Queue::ask_queue(const std::vector<WantedArray>& arrays) const {
   return said.well() ? read_squeue(said.out) : TaskStates();
 }
 
-TaskStates Queue::query(const std::vector<WantedArray>& arrays) {
+TaskStates Queue::query_slurm(const std::vector<WantedArray>& arrays) {
   if (arrays.empty()) return {};
   const TaskStates queued = ask_queue(arrays);
-  unsure_ = false;
   TaskStates states;
   std::set<std::string> ended, absent;
   std::vector<TaskId> without;

@@ -1,5 +1,5 @@
-// What Slurm knows of array tasks: squeue, for ended ones the controller's own record, and for
-// those it has forgotten the accounting where there is any.
+// What Slurm, or another queue system, knows of array tasks: squeue, for ended ones the
+// controller's own record, and for those it has forgotten the accounting where there is any.
 #pragma once
 
 #include <compare>
@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "framework/command/queue.h"
 #include "framework/slurm/ask.h"
 
 namespace tarflow::slurm {
@@ -20,6 +21,7 @@ struct TaskId {
   int64_t index = -1;  // -1: of a job that is no array
 
   std::string str() const;  // "123_4", as Slurm's programs take it
+  size_t task() const { return index < 0 ? 0 : static_cast<size_t>(index); }
   auto operator<=>(const TaskId&) const = default;
 };
 
@@ -34,6 +36,7 @@ struct TaskState {
   int signal = 0;         // that ended the script
   int restarts = 0;       // how often it was put back into the queue
   double elapsed = 0;     // seconds since it last started
+  bool bare = false;      // a queue told only the state, in its word `reason`
 
   bool known() const;    // the state is one of those that are told apart here
   bool waiting() const;  // queued, held or put back: it may run later; so does one not known
@@ -47,6 +50,8 @@ using TaskStates = std::map<TaskId, TaskState>;
 struct WantedArray {
   std::string id;
   size_t tasks = 0;  // 0 to tasks - 1
+  // Of a job of another queue system, which is asked through them.
+  std::optional<command::Templates> templates = {};
 };
 
 // Asks; remembers what is over and whether there is accounting. A task that Slurm does not show
@@ -69,12 +74,15 @@ class Queue {
     int looks = 0;
   };
   bool is_gone(const Absence& absence) const;
+  TaskStates query_slurm(const std::vector<WantedArray>& arrays);
+  TaskStates ask_commands(const std::vector<WantedArray>& arrays);
   TaskStates ask_queue(const std::vector<WantedArray>& arrays) const;
   void ask_controller(const std::string& array, TaskStates& states);
   void ask_accounting(const std::set<std::string>& arrays, const std::vector<TaskId>& tasks,
                       TaskStates& states);
 
   Patience patience_;
+  command::Watch watch_;
   bool no_accounting_ = false;
   TaskStates over_;                   // with their ends in full
   std::map<TaskId, Absence> absent_;  // tasks that the controller does not know

@@ -7,6 +7,8 @@
 #include <cmath>
 
 #include "framework/core/error.h"
+#include "framework/slurm/by_command.h"
+#include "framework/slurm/profile_amounts.h"
 
 namespace tarflow::slurm {
 namespace fs = std::filesystem;
@@ -82,7 +84,12 @@ void add_place(Lines& lines, const ClusterProfile& profile) {
   lines.option("exclude", profile.exclude);
 }
 
-void add_needs(Lines& lines, const ClusterProfile& profile, const sweep::RunSettings& run) {
+void add_needs(Lines& lines, const Submission& submission) {
+  const ClusterProfile& profile = submission.profile;
+  const sweep::RunSettings& run = submission.run;
+  if (const std::string growth = growth_text(submission); !growth.empty()) {
+    lines.comment("From the profile: " + growth + ".");
+  }
   lines.comment("What a task gets; each GPU, or each rank on CPUs, is a task of Slurm's.");
   lines.option(fmt::format("--nodes={}", run.nodes));
   lines.option(fmt::format("--ntasks-per-node={}", run.processes_per_node()));
@@ -91,9 +98,12 @@ void add_needs(Lines& lines, const ClusterProfile& profile, const sweep::RunSett
   if (run.gpus > 0 && profile.gpu_request != GpuRequest::kNone) {
     lines.option(gpu_option(profile, run));
   }
-  lines.option("mem", profile.mem);
-  if (run.gpus > 0) lines.option("mem-per-gpu", profile.mem_per_gpu);
-  lines.option("mem-per-cpu", profile.mem_per_cpu);
+  const auto memory = [&](const std::string& text) {
+    return memory_text(text, profile, submission.attempt);
+  };
+  lines.option("mem", memory(profile.mem));
+  if (run.gpus > 0) lines.option("mem-per-gpu", memory(profile.mem_per_gpu));
+  lines.option("mem-per-cpu", memory(profile.mem_per_cpu));
 }
 
 void add_end(Lines& lines, const Submission& submission) {
@@ -134,7 +144,7 @@ std::string array_text(const Submission& submission) {
 std::vector<std::string> resource_options(const Submission& submission) {
   Lines lines;
   add_place(lines, submission.profile);
-  add_needs(lines, submission.profile, submission.run);
+  add_needs(lines, submission);
   add_end(lines, submission);
   for (const std::string& extra : submission.profile.extra) lines.option(extra);
   return lines.options();
@@ -170,7 +180,8 @@ std::string slurm_time_text(double seconds) {
 
 double allocation_seconds(const Submission& submission) {
   const double limit = submission.run.time_limit;
-  if (limit <= 0) return submission.profile.time;
+  const double times = submission.profile.time_grows ? static_cast<double>(submission.attempt) : 1;
+  if (limit <= 0) return submission.profile.time * times;
   size_t jobs = 1;
   for (const auto& task : submission.tasks) jobs = std::max(jobs, task.size());
   // Room to start, and to be told in time; Slurm counts minutes.
@@ -199,7 +210,7 @@ std::string sbatch_text(const Submission& submission, const SubmissionFolder& fo
   lines.option("--export=ALL");
   lines.blank();
   add_place(lines, submission.profile);
-  add_needs(lines, submission.profile, submission.run);
+  add_needs(lines, submission);
   add_end(lines, submission);
   add_dependencies(lines, submission);
   if (!submission.profile.extra.empty()) lines.comment("From the profile's `extra`.");

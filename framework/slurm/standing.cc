@@ -55,7 +55,7 @@ TaskStates query_until_sure(const std::vector<WantedArray>& arrays, Queue& queue
 bool hold(const KnownSubmission& known, Standing& standing) {
   bool any = false;
   for (size_t task = 0; task < known.submission.tasks.size(); ++task) {
-    const TaskId id{known.submission.job_id, static_cast<int64_t>(task)};
+    const TaskId id = task_id(known.submission, task);
     const auto state = standing.states.find(id);
     if (state == standing.states.end() || state->second.over()) continue;
     any = true;
@@ -70,6 +70,17 @@ bool hold(const KnownSubmission& known, Standing& standing) {
 
 }  // namespace
 
+TaskId task_id(const Submission& submission, size_t task) {
+  if (submission.profile.by_command()) return {submission.job_id};
+  return {submission.job_id, static_cast<int64_t>(task)};
+}
+
+WantedArray wanted_of(const Submission& submission) {
+  WantedArray wanted{submission.job_id, submission.tasks.size()};
+  if (submission.profile.by_command()) wanted.templates = submission.profile.templates;
+  return wanted;
+}
+
 Standing standing_of(const fs::path& sweep_folder, Queue& queue, const Patience& patience,
                      const std::function<void(const Problem&)>& complain, Looks looks) {
   std::vector<Problem> problems;
@@ -81,7 +92,7 @@ Standing standing_of(const fs::path& sweep_folder, Queue& queue, const Patience&
   std::vector<WantedArray> arrays;
   for (const KnownSubmission& known : open) {
     if (all_tasks_finished(known.folder, known.submission)) continue;
-    arrays.push_back({known.submission.job_id, known.submission.tasks.size()});
+    arrays.push_back(wanted_of(known.submission));
   }
   Standing standing;
   standing.unread = !problems.empty();

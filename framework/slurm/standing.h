@@ -31,6 +31,11 @@ struct Standing {
   bool unread = false;  // a submission cannot be read: Slurm may have more than what is here
 };
 
+// Its task as Slurm names it; a job of another queue system is no array.
+TaskId task_id(const Submission& submission, size_t task);
+// What is asked about it.
+WantedArray wanted_of(const Submission& submission);
+
 // Asks Slurm about the submissions that are not over by their tasks' own words, and not at all
 // where there are none. What it learns is noted (numbers that were never noted, submissions that
 // are over), so that the caller must hold the sweep's lease. Throws Error when Slurm cannot be

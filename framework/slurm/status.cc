@@ -6,6 +6,7 @@
 
 #include "framework/core/error.h"
 #include "framework/process/host.h"
+#include "framework/slurm/standing.h"
 
 namespace tarflow::slurm {
 namespace fs = std::filesystem;
@@ -18,13 +19,13 @@ std::optional<TaskStates> ask(const std::vector<KnownSubmission>& known, Queue& 
   for (const KnownSubmission& one : known) {
     if (one.submission.open() && !one.submission.job_id.empty() &&
         !all_tasks_finished(one.folder, one.submission)) {
-      arrays.push_back({one.submission.job_id, one.submission.tasks.size()});
+      arrays.push_back(wanted_of(one.submission));
     }
   }
   try {
     return queue.query(arrays);
   } catch (const Error& failure) {
-    notes.push_back(fmt::format("Slurm cannot be asked, what follows is from records alone: {}",
+    notes.push_back(fmt::format("the queue cannot be asked, what follows is from records alone: {}",
                                 failure.problems().front().what));
     return std::nullopt;
   }
@@ -36,7 +37,7 @@ Verdict judge_unasked(const TaskEvidence& evidence) {
   const bool judged = !evidence.events.empty() && evidence.events.back().what == "verdict";
   if (verdict.what != Verdict::What::kDone && !judged && !verdict.left.empty()) {
     verdict.what = Verdict::What::kWaiting;
-    verdict.reason = "with Slurm, which does not answer";
+    verdict.reason = "in the queue, which does not answer";
   }
   return verdict;
 }
@@ -52,20 +53,27 @@ void add(const KnownSubmission& known, size_t task, const std::optional<TaskStat
     verdict.what = Verdict::What::kWaiting;
     verdict.reason = "being submitted";
   }
-  const std::string name = submission.job_id.empty()
-                               ? submission.name
-                               : TaskId{submission.job_id, static_cast<int64_t>(task)}.str();
+  const std::string name =
+      submission.job_id.empty() ? submission.name : task_id(submission, task).str();
   view.open = view.open || verdict.what == Verdict::What::kWaiting ||
               verdict.what == Verdict::What::kRunning || verdict.what == Verdict::What::kRequeue;
   for (const TaskJob& job : evidence.jobs) view.jobs.erase(job.hash);  // of an earlier submission
-  ClusterJob here{name,        verdict.what,        false, verdict.reason, "", 0,
-                  verdict.log, submission.submitted};
+  ClusterJob here;
+  here.task = name;
+  here.what = verdict.what;
+  here.reason = verdict.reason;
+  here.array = !submission.profile.by_command();
+  here.log = verdict.log;
+  here.submitted = submission.submitted;
   if (verdict.what == Verdict::What::kRunning && evidence.state) {
     here.nodes = evidence.state->nodes;
+    for (const TaskEvent& event : evidence.events) {
+      if (evidence.state->bare && event.what == "start") here.nodes = event.host;
+    }
     here.elapsed = evidence.state->elapsed;
   }
-  // What run_sweep cancel took back has not failed: it waits to be run again, and its attempts say the
-  // rest.
+  // What run_sweep cancel took back has not failed: it waits to be run again, and its attempts say
+  // the rest.
   const bool over =
       verdict.what == Verdict::What::kFailed || verdict.what == Verdict::What::kResubmit;
   if (!submission.taken_back(task) || !over) {

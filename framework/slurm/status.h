@@ -18,6 +18,7 @@ struct ClusterJob {
   Verdict::What what = Verdict::What::kWaiting;  // of its task
   bool failed = false;                           // the job itself, for good
   std::string reason;
+  bool array = true;   // its task is one of an array of Slurm's
   std::string nodes;   // "" unless it runs
   double elapsed = 0;  // seconds since its task started
   std::filesystem::path log;

@@ -49,6 +49,7 @@ Json to_json(const Submission& submission) {
           {"profile", to_json(submission.profile)},
           {"programs", submission.programs.string()},
           {"tries", submission.tries},
+          {"attempt", submission.attempt},
           {"avoided", submission.avoided},
           {"given_up", submission.given_up},
           {"taken", submission.taken},
@@ -73,6 +74,7 @@ Submission submission_from_json(const Json& json) {
   submission.profile = profile_from_json(value_or(json, "profile", Json::object()));
   submission.programs = value_or(json, "programs", std::string());
   submission.tries = value_or(json, "tries", std::map<std::string, int64_t>());
+  submission.attempt = value_or(json, "attempt", submission.attempt);
   submission.avoided = value_or(json, "avoided", std::vector<std::string>());
   submission.given_up = value_or(json, "given_up", std::string());
   submission.taken = value_or(json, "taken", false);
@@ -94,6 +96,12 @@ Submission read_submission(const SubmissionFolder& folder) {
                             "folder {}; finished jobs are kept",
                             folder.path.string()));
   }
+}
+
+int64_t cpus_of(const Submission& submission) {
+  const sweep::RunSettings& run = submission.run;
+  const int64_t each = run.threads > 0 ? run.threads : submission.profile.cpus_per_task;
+  return each * std::max<int64_t>(1, run.processes_per_node());
 }
 
 void write_submission(const SubmissionFolder& folder, const Submission& submission) {

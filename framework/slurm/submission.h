@@ -32,7 +32,8 @@ struct Submission {
   ClusterProfile profile;
   std::filesystem::path programs;             // folder with run_job and run_sweep
   std::map<std::string, int64_t> tries = {};  // of jobs that were submitted before and lost
-  std::vector<std::string> avoided = {};      // nodes that were found to be bad before
+  int64_t attempt = 1;  // by which `mem: ... * attempt` and `time: ... * attempt` grow
+  std::vector<std::string> avoided = {};  // nodes that were found to be bad before
   // Why it was given up before Slurm took it (sbatch refused it, it was cancelled); "": it was not.
   std::string given_up;
   // sbatch ended well, but the number is not known: it may be queued, and is never given again.
@@ -61,6 +62,7 @@ struct SubmissionFolder {
 
   std::filesystem::path submission() const { return path / "submission.json"; }
   std::filesystem::path script() const { return path / "submit.sbatch"; }
+  std::filesystem::path job_script() const { return path / "job.sh"; }  // by command
   std::filesystem::path output(size_t task) const {
     return path / ("task-" + std::to_string(task) + ".out");
   }
@@ -80,6 +82,9 @@ struct KnownSubmission {
   SubmissionFolder folder;
   Submission submission;
 };
+// CPUs of a node that a job gets; 0: neither the sweep nor the profile states them.
+int64_t cpus_of(const Submission& submission);
+
 // All of the sweep's, oldest first. What cannot be read is told in `problems`: Slurm may have its
 // jobs, so nothing may be submitted or deleted then.
 std::vector<KnownSubmission> read_submissions(const std::filesystem::path& sweep_folder,

@@ -14,6 +14,7 @@
 #include "framework/core/hash.h"
 #include "framework/process/command.h"
 #include "framework/process/host.h"
+#include "framework/slurm/by_command.h"
 #include "framework/slurm/script.h"
 
 namespace tarflow::slurm {
@@ -196,6 +197,9 @@ std::vector<std::string> job_numbers(const std::string& text) {
 
 void submit(const SubmissionFolder& folder, Submission& submission, const fs::path& working_folder,
             const Patience& patience) {
+  if (submission.profile.by_command()) {
+    return submit_by_command(folder, submission, working_folder, patience);
+  }
   patience.beat();
   submission.submitted = process::utc_now();
   note_intention(folder, submission, working_folder);
@@ -240,6 +244,12 @@ void submit(const SubmissionFolder& folder, Submission& submission, const fs::pa
 }
 
 void recover(const SubmissionFolder& folder, Submission& submission, const Patience& patience) {
+  if (submission.profile.by_command()) {
+    // Nobody knows its id. If the queue has it, it runs nothing, or ends when its jobs are claimed.
+    submission.given_up = "run_sweep was killed before it noted the job's id";
+    write_submission(folder, submission);
+    return;
+  }
   if (const auto number = find_in_two_looks(submission.job_name, patience)) {
     submission.job_id = *number;
   } else if (submission.taken) {
@@ -254,6 +264,7 @@ void recover(const SubmissionFolder& folder, Submission& submission, const Patie
 
 void cancel(const Submission& submission, const Patience& patience) {
   if (submission.job_id.empty()) return;
+  if (submission.profile.by_command()) return cancel_by_command(submission, patience);
   const process::Said said = ask_slurm({"scancel", submission.job_id}, patience);
   // Whatever has ended meanwhile needs no cancelling.
   if (said.well() || said.err.find("Invalid job id") != std::string::npos) return;
@@ -262,6 +273,9 @@ void cancel(const Submission& submission, const Patience& patience) {
 
 void cancel_tasks(const Submission& submission, const std::set<size_t>& tasks,
                   const Patience& patience) {
+  if (submission.profile.by_command()) {
+    return tasks.empty() ? void() : cancel_by_command(submission, patience);
+  }
   for (const size_t task : tasks) {
     const std::string name = fmt::format("{}_{}", submission.job_id, task);
     const process::Said said = ask_slurm({"scancel", name}, patience);

@@ -14,6 +14,7 @@
 #include "framework/job/execute.h"
 #include "framework/process/host.h"
 #include "framework/slurm/allocation.h"
+#include "framework/slurm/by_command.h"
 #include "framework/slurm/events.h"
 #include "framework/slurm/script.h"
 
@@ -27,6 +28,7 @@ constexpr std::chrono::milliseconds kPoll{200};
 constexpr std::chrono::seconds kLook{5};  // at the shared folder
 // Slurm sends TERM when it is about to kill (KillWait, 30 s by default).
 constexpr std::chrono::seconds kAfterTerm{25};
+constexpr double kAfterClash = 1;  // seconds
 // The same place reached in so many allocations in a row: there is no getting on from here.
 constexpr int kNoHeadway = 3;
 
@@ -123,11 +125,25 @@ class ClusterTask {
       try {
         result = attempt(job, folder, attempts);
       } catch (const std::exception& failure) {  // its worker does not run; there are other jobs
+        if (attempts == 1 && is_doubled() && pause(kAfterClash)) {
+          if (job::find_result(folder, job).done()) return Result::kOver;
+          continue;
+        }
         fail(hash, failure.what());
       }
       if (result != Result::kLeft || stopping()) return result;
       if (!pause(job::pause_before_retry(run_->backoff, attempts - 1))) return Result::kLeft;
     }
+  }
+
+  // Two starts of this task may be at work, which make the same folder ready at the same moment.
+  bool is_doubled() const {
+    if (!submission_.profile.by_command()) return false;
+    int open = 0;
+    for (const TaskEvent& event : read_events(folder_, place_.task)) {
+      open += event.what == "start" ? 1 : event.what == "end" ? -1 : 0;
+    }
+    return open > 1;
   }
 
   void fail(const std::string& hash, const std::string& reason) {
@@ -146,9 +162,16 @@ class ClusterTask {
            exit.code == kOfSignal + SIGILL;
   }
 
-  // kLeft: it stopped, or is to be tried again. kElsewhere: again, but not on this node.
+  // As the kernel does when memory runs out, to the worker or to a rank of srun's.
+  static bool was_killed(const process::Exit& exit) {
+    return exit.signal == SIGKILL || exit.code == 128 + SIGKILL;
+  }
+
+  // kLeft: it stopped, or is to be tried again. kElsewhere: again, but not on this node, or with
+  // more memory.
   Result attempt(const job::Job& job, const job::JobFolder& folder, int number) {
     const bool timed = submission_.timed.contains(job.hash);
+    worker_stopped_ = false;
     job::Attempting attempting(job, folder, launch_of(submission_, place_, timed));
     say(fmt::format("job {} of {} runs, log: {}", job.hash, job.experiment, folder.log().string()));
     const job::Outcome outcome =
@@ -170,16 +193,17 @@ class ClusterTask {
       ended.reached = job::read_progress(folder.progress()).fraction();
       stopped_ = ended;
     } else {
-      const bool again = number <= run_->retries && !outcome.other_device;
+      ended.starved = submission_.profile.mem_grows && !worker_stopped_ && was_killed(outcome.exit);
+      const bool again = number <= run_->retries && !outcome.other_device && !ended.starved;
       ended.unable = cannot_run(outcome.exit) || outcome.other_device;
-      ended.outcome = again || ended.unable ? "again" : "failed";
+      ended.outcome = again || ended.unable || ended.starved ? "again" : "failed";
       ended.silent = outcome.log_end.empty();
       if (ended.silent) {
         ended.text +=
             fmt::format("; it printed nothing, see {}", folder_.output(place_.task).string());
       }
       failed_ += ended.outcome == "failed";
-      if (!again && ended.unable) result = Result::kElsewhere;
+      if (!again && (ended.unable || ended.starved)) result = Result::kElsewhere;
     }
     note(ended);
     say(fmt::format("job {} {} after {}{}", job.hash,
@@ -193,10 +217,11 @@ class ClusterTask {
     if (stopping() && !attempting.stopping()) {
       attempting.stop(superseded_
                           ? "the task was restarted elsewhere"
-                          : fmt::format("Slurm told the task to end ({})", name_of_signal(told_)),
+                          : fmt::format("the task was told to end ({})", name_of_signal(told_)),
                       /*failed=*/false, grace());
     }
     if (run_->time_limit > 0 && attempting.seconds() > run_->time_limit) {
+      worker_stopped_ = true;
       attempting.stop(
           fmt::format("it reached its time limit of {}", job::duration(run_->time_limit)),
           /*failed=*/true, grace());
@@ -214,7 +239,11 @@ class ClusterTask {
   // Signals, and whether another start of this task has taken over: a node that was given up may
   // live on.
   void listen(std::chrono::milliseconds time) {
-    if (const std::optional<int> signal = signals_.wait(time)) {
+    std::optional<int> signal = signals_.wait(time);
+    // Only Slurm sends a signal ahead of the time limit. With other queues it is the clock.
+    const bool own = submission_.profile.by_command() && told_ == 0;
+    if (!signal && own && near_the_end(1)) signal = SIGUSR2;
+    if (signal) {
       note(event("told", name_of_signal(*signal)));
       say(fmt::format("told to end (signal {})", name_of_signal(*signal)));
       if (told_ == 0) told_ = *signal;
@@ -226,6 +255,14 @@ class ClusterTask {
       superseded_ = true;
       say(fmt::format("this task was started again on {}; this start of it ends", other.host));
     }
+  }
+
+  // Within `leads` of the profile's signal_lead before the time limit.
+  bool near_the_end(double leads) const {
+    const double time = allocation_seconds(submission_), lead = submission_.profile.signal_lead;
+    if (time <= 0 || lead <= 0) return false;
+    const std::chrono::duration<double> passed = Clock::now() - begin_;
+    return passed.count() >= time - leads * std::min(lead, time / 4);
   }
 
   // Before another attempt; whether there is to be one.
@@ -264,6 +301,12 @@ class ClusterTask {
       if (left_.empty()) return;
     }
     if (!read_submission(folder_).wanted(place_.task)) return;  // taken back by run_sweep cancel
+    // Slurm would start it again with the same time limit.
+    const bool longer = submission_.profile.time_grows && near_the_end(2);
+    if (submission_.profile.by_command() || longer) {
+      say(fmt::format("{} left; run_sweep submits them again", left_.size()));
+      return;
+    }
     const std::string complaint = requeue(place_);
     note(event(complaint.empty() ? "requeue" : "refused", complaint));
     say(complaint.empty() ? fmt::format("put back into the queue, {} left", left_.size())
@@ -281,7 +324,9 @@ class ClusterTask {
   int told_ = 0;              // the first signal
   bool worker_told_ = false;  // Slurm told the worker itself to end
   bool superseded_ = false;
-  TaskEvent stopped_;  // the job that was at work
+  bool worker_stopped_ = false;  // by this task, since the job's time was over
+  TaskEvent stopped_;            // the job that was at work
+  Clock::time_point begin_ = Clock::now();
   Clock::time_point looked_ = Clock::now();
 };
 
@@ -292,7 +337,8 @@ int run_cluster_task(const fs::path& path) {
   const process::HeldSignals signals({SIGUSR2});
   const SubmissionFolder folder{fs::absolute(path)};
   const Submission submission = read_submission(folder);
-  const Allocated place = this_allocation();
+  const bool by_command = submission.profile.by_command();
+  const Allocated place = by_command ? place_by_command(folder, submission) : this_allocation();
   if (place.task >= submission.tasks.size()) {
     throw Error(fmt::format("{} has {} tasks, not one of number {}", folder.path.string(),
                             submission.tasks.size(), place.task),
@@ -302,7 +348,7 @@ int run_cluster_task(const fs::path& path) {
     say("this task was taken back; nothing is run");
     return 0;
   }
-  if (!submission.job_id.empty() && submission.job_id != place.array) {
+  if (!by_command && !submission.job_id.empty() && submission.job_id != place.array) {
     say(fmt::format("this submission is array {}; array {}, which was given as well, runs nothing",
                     submission.job_id, place.array));
     return 0;

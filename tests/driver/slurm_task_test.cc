@@ -207,6 +207,19 @@ TEST_F(ClusterTasks, AResultOfAnotherDeviceIsLeftForANodeThatHasIt) {
   EXPECT_FALSE(has_result(1));
 }
 
+TEST_F(ClusterTasks, WhereMemoryGrowsAWorkerThatIsKilledIsLeftForATaskWithMore) {
+  submission_.run.retries = 1;
+  submission_.profile.mem_grows = true;
+  const pid_t task = start_task("block 1");
+  wait_for_worker();
+  ::kill(std::stoi(read_file(house_ / "started")), SIGKILL);
+  EXPECT_EQ(wait(task).status, 75);
+  EXPECT_THAT(noted(), ElementsAre("start", "job again", "job done", "job done", "end"))
+      << "neither repeated with the same memory nor queued again with it";
+  EXPECT_TRUE(slurm::read_events(folder_, 0)[1].starved);
+  EXPECT_EQ(asked(), "");
+}
+
 TEST_F(ClusterTasks, AheadOfItsEndItStopsTheWorkerAndQueuesAgain) {
   const pid_t task = start_task("stoppable 2");
   wait_for_worker();

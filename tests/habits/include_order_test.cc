@@ -22,11 +22,13 @@ const std::map<std::string, Rooms> kMayInclude = {
     {"sweep", {"core", "checkpoint"}},
     {"record", {"core"}},
     {"process", {"core"}},
+    {"command", {"core", "process"}},
     {"job", {"core", "checkpoint", "images", "process", "record", "sweep"}},
     {"local", {"core", "job", "process", "sweep"}},
-    {"slurm", {"core", "checkpoint", "images", "job", "process", "record", "sweep"}},
+    {"slurm", {"command", "core", "checkpoint", "images", "job", "process", "record", "sweep"}},
     {"driver",
-     {"core", "checkpoint", "images", "job", "local", "process", "record", "slurm", "sweep"}},
+     {"command", "core", "checkpoint", "images", "job", "local", "process", "record", "slurm",
+      "sweep"}},
     {"tensor", {"core"}},
     {"dist", {"core", "tensor"}},
     {"kernels", {"core", "tensor"}},
@@ -35,8 +37,8 @@ const std::map<std::string, Rooms> kMayInclude = {
     {"sampling", {"core", "kernels", "model", "tensor"}},
     {"metrics", {"checkpoint", "core", "images", "kernels", "model", "tensor"}},
 };
-const Rooms kWithoutLibTorch = {"core",    "checkpoint", "images", "sweep", "record",
-                                "process", "job",        "local",  "slurm", "driver"};
+const Rooms kWithoutLibTorch = {"core",    "checkpoint", "images", "sweep", "record", "process",
+                                "command", "job",        "local",  "slurm", "driver"};
 const Rooms kAnalysisMayInclude = {"core", "images", "record"};
 // Folders of `analysis`, each with those of the others that it may include.
 const std::map<std::string, Rooms> kInAnalysis = {
@@ -46,7 +48,7 @@ const std::map<std::string, Rooms> kInAnalysis = {
     {"page", {"data", "show", "tables"}},
 };
 // The worker has nothing to do with whoever starts it.
-const Rooms kNotForExperiments = {"local", "slurm", "driver"};
+const Rooms kNotForExperiments = {"command", "local", "slurm", "driver"};
 
 std::string rooms_named(const Rooms& rooms) {
   std::string names;

@@ -135,6 +135,20 @@ TEST(SlurmFaults, AJobThatTakesTooMuchMemoryFailsAndTheOthersOfItsTaskGoOn) {
   EXPECT_EQ(verdict.failed[0].job, "a");
 }
 
+TEST(SlurmFaults, WhereMemoryGrowsATaskThatRanOutOfItIsSubmittedAgain) {
+  TaskEvidence evidence = at_work();
+  evidence.memory_grows = true;
+  Verdict verdict = judged(evidence, state("OUT_OF_MEMORY"));
+  EXPECT_EQ(verdict.what, What::kResubmit);
+  EXPECT_THAT(verdict.left, ElementsAre("a"));
+  evidence.events.push_back(job_event("a", "again", "signal 9 ended it"));
+  evidence.events.back().starved = true;
+  evidence.events.push_back(event("end"));
+  verdict = judged(evidence, state("FAILED", "", 0, 75));
+  EXPECT_EQ(verdict.what, What::kResubmit);
+  EXPECT_EQ(verdict.reason, "signal 9 ended it");
+}
+
 TEST(SlurmFaults, AProgramThatIsKilledIsToldFromOneThatNeverBegan) {
   const Verdict killed = judged(at_work(), state("FAILED", "JobLaunchFailure", 9));
   EXPECT_EQ(killed.what, What::kResubmit);

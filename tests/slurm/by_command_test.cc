@@ -1,0 +1,285 @@
+// Jobs on a queue system that is made of answers, on a clock of its own.
+#include "framework/slurm/by_command.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "framework/core/error.h"
+#include "framework/slurm/driver.h"
+#include "framework/slurm/events.h"
+#include "tests/support/house.h"
+#include "tests/support/results.h"
+
+namespace tarflow::slurm {
+namespace {
+
+using job::Event;
+using std::chrono::seconds;
+using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+// What `submit`, `state` and `cancel` say, as the test sets it.
+struct FakeQueue {
+  std::map<std::string, std::string> states;  // id -> word
+  std::vector<std::string> submitted, cancelled;
+  process::Said refusal, failure;  // of submit, of state: unless they are well
+  int next = 7;
+  std::function<void()> meanwhile;  // while `submit` is at work
+
+  process::Said operator()(const std::vector<std::string>& command) {
+    std::istringstream words(command.back());
+    std::string verb, argument;
+    words >> verb >> argument;
+    if (verb == "submit") return take(command.back());
+    if (verb == "cancel") {
+      cancelled.push_back(argument);
+      return {0, "", ""};
+    }
+    if (!failure.well()) return failure;
+    std::string text;
+    for (const auto& [id, word] : states) text += fmt::format("{}.server ann {}\n", id, word);
+    return {0, text, ""};
+  }
+  process::Said take(const std::string& line) {
+    if (!refusal.well()) return refusal;
+    submitted.push_back(line);
+    const std::string id = fmt::format("{}", next++);
+    states[id] = "Q";
+    if (meanwhile) meanwhile();
+    return {0, id + ".server.domain\n", ""};
+  }
+};
+
+class ByCommand : public ::testing::Test {
+ protected:
+  SlurmOptions options() {
+    SlurmOptions options;
+    options.profile.executor = Executor::kCommand;
+    options.profile.templates = {
+        "submit {minutes} {mem} {script}", "state {ids}", "cancel {id}", "", {}, 4};
+    options.profile.time = 3600;
+    options.profile.mem = "2G";
+    options.profile.max_resubmissions = 2;
+    options.sweep_folder = house_ / "results/demo";
+    options.programs = "/programs";
+    options.patience.ask = [this](const std::vector<std::string>& command) {
+      return queue_(command);
+    };
+    options.patience.now = [this] { return now_; };
+    options.patience.sleep = [this](std::chrono::milliseconds time) { now_ += time; };
+    options.patience.notice = [this](const std::string& text) { notices_.push_back(text); };
+    return options;
+  }
+  SlurmDriver& driver() {
+    if (!driver_) driver_.emplace(options());
+    return *driver_;
+  }
+  static job::Task task(const std::string& hash, int64_t tries = 0) {
+    job::Job job;
+    job.hash = hash;
+    job.experiment = "measure";
+    job.points.push_back({"p" + hash, "k" + hash, {}, {}, true});
+    job::Task task;
+    task.job = std::make_shared<const job::Job>(std::move(job));
+    task.turn = static_cast<size_t>(hash.back());
+    task.tries = tries;
+    return task;
+  }
+  job::JobFolder folder(const std::string& hash) { return {house_ / "results/demo/jobs" / hash}; }
+  void finish(const std::string& hash) { write_result(folder(hash), *task(hash).job); }
+  std::vector<std::string> look() {
+    now_ += seconds(15);
+    last_ = driver().poll();
+    static const std::map<Event::What, std::string> kNames = {
+        {Event::What::kStarted, "started"},   {Event::What::kQueued, "queued"},
+        {Event::What::kDone, "done"},         {Event::What::kFailed, "failed"},
+        {Event::What::kReturned, "returned"}, {Event::What::kRemark, "remark"}};
+    std::vector<std::string> words;
+    for (const Event& event : last_) {
+      const auto name = kNames.find(event.what);
+      if (name != kNames.end()) words.push_back(name->second + " " + event.hash);
+    }
+    return words;
+  }
+  std::vector<std::string> look_until_told() {
+    for (int i = 0; i < 20; ++i) {
+      if (const std::vector<std::string> words = look(); !words.empty()) return words;
+    }
+    return {};
+  }
+  std::vector<KnownSubmission> submissions() {
+    std::vector<Problem> problems;
+    return read_submissions(house_ / "results/demo", problems);
+  }
+  void note(const KnownSubmission& known, const std::string& what, size_t left = 0) {
+    TaskEvent event;
+    event.what = what;
+    event.host = "n1";
+    event.left = left;
+    append_event(known.folder, event);
+  }
+
+  Scratch house_;
+  FakeQueue queue_;
+  std::chrono::steady_clock::time_point now_ = std::chrono::steady_clock::now();
+  std::vector<std::string> notices_;
+  std::optional<SlurmDriver> driver_;
+  std::vector<Event> last_;
+};
+
+TEST_F(ByCommand, JobsAreFollowedFromTheQueueToTheirResults) {
+  EXPECT_THAT(driver().submit({task("a"), task("b")}), IsEmpty());
+  EXPECT_THAT(driver().arrays(), ElementsAre("7.server.domain", "8.server.domain"));
+  EXPECT_THAT(queue_.submitted[0], HasSubstr("submit 60 2048M "));
+  EXPECT_THAT(look(), IsEmpty());
+  queue_.states["7"] = "R";
+  EXPECT_THAT(look(), ElementsAre("started a"));
+  finish("a");
+  queue_.states.erase("7");
+  queue_.states["8"] = "R";
+  EXPECT_THAT(look(), ElementsAre("done a", "started b"));
+  queue_.states["8"] = "Q";
+  EXPECT_THAT(look(), ElementsAre("queued b")) << "its node failed, say, and the queue keeps it";
+  finish("b");
+  EXPECT_THAT(look(), ElementsAre("done b"));
+}
+
+TEST_F(ByCommand, AReaderIsSubmittedWhenItsMakerIsDone) {
+  job::Task reader = task("b");
+  reader.after = {"a"};
+  driver().submit({task("a"), reader});
+  EXPECT_THAT(queue_.submitted, SizeIs(1));
+  EXPECT_EQ(driver().waiting(), 1u);
+  finish("a");
+  EXPECT_THAT(look(), ElementsAre("done a"));
+  EXPECT_THAT(queue_.submitted, SizeIs(2));
+}
+
+TEST_F(ByCommand, AFailingStateCommandLosesNoJobBeforeItsTime) {
+  driver().submit({task("a")});
+  queue_.failure = {1, "", "cannot connect"};
+  for (int i = 0; i < 3; ++i) EXPECT_THAT(look(), IsEmpty());
+  queue_.failure = {};
+  queue_.states["7"] = "R";
+  EXPECT_THAT(look(), ElementsAre("started a"));
+}
+
+TEST_F(ByCommand, ALostJobIsTriedAgain) {
+  driver().submit({task("a")});
+  queue_.states.clear();
+  EXPECT_THAT(look_until_told(), ElementsAre("failed a"));
+  EXPECT_EQ(last_.back().left, 2);
+  EXPECT_THAT(last_.back().text, HasSubstr("left no trace"));
+  driver().submit({task("a", 2)});
+  EXPECT_THAT(queue_.submitted, SizeIs(2));
+  queue_.states.clear();
+  EXPECT_THAT(look_until_told(), ElementsAre("failed a"));
+  EXPECT_EQ(last_.back().left, 0) << "as often as max_resubmissions says";
+}
+
+// The queue's word for the end of a job; the folder has no result.
+TEST_F(ByCommand, AScriptThatFailsBeforeRunSweepBeginsIsNotTriedAgain) {
+  driver().submit({task("a")});
+  write_file(submissions().front().folder.output(0), "module: command not found\n");
+  queue_.states["7"] = "EXIT";
+  EXPECT_THAT(look_until_told(), ElementsAre("failed a"));
+  EXPECT_EQ(last_.back().left, 0);
+  EXPECT_THAT(last_.back().text,
+              AllOf(HasSubstr("before run_sweep began"), HasSubstr("the queue says EXIT"),
+                    HasSubstr("module: command not found")));
+}
+
+TEST_F(ByCommand, ATaskThatEndsWithJobsLeftIsSubmittedAgain) {
+  driver().submit({task("a")});
+  note(submissions().front(), "start");
+  note(submissions().front(), "end", 1);
+  EXPECT_THAT(look_until_told(), ElementsAre("failed a")) << "whatever the queue shows";
+  EXPECT_EQ(last_.back().left, 2);
+}
+
+TEST_F(ByCommand, ARefusalWaitsForTheEndOfOthers) {
+  driver().submit({task("a")});
+  queue_.refusal = {1, "", "would exceed limit"};
+  EXPECT_THAT(driver().submit({task("b")}), SizeIs(1));
+  EXPECT_EQ(driver().waiting(), 1u);
+  queue_.refusal = {};
+  EXPECT_THAT(look(), IsEmpty());
+  EXPECT_EQ(driver().waiting(), 1u) << "it is not asked again at once";
+  finish("a");
+  look();
+  EXPECT_EQ(driver().waiting(), 0u);
+}
+
+TEST_F(ByCommand, ARefusalOfTheFirstIsAnError) {
+  queue_.refusal = {1, "", "no such queue"};
+  EXPECT_THROW(driver().submit({task("a")}), Error);
+  EXPECT_THAT(submissions(), SizeIs(1));
+  EXPECT_FALSE(submissions().front().submission.open());
+}
+
+TEST_F(ByCommand, WithoutAnIdTheSubmissionIsGivenUp) {
+  driver().submit({task("a")});
+  queue_.refusal = {124, "", ""};
+  EXPECT_THROW(driver().submit({task("b")}), Error) << "the queue may have it";
+  const Submission last = submissions().back().submission;
+  EXPECT_FALSE(last.wanted(0)) << "so its task, if there is one, runs nothing";
+}
+
+TEST_F(ByCommand, AJobWhoseIdCannotBeNotedIsCancelled) {
+  queue_.meanwhile = [&] {
+    const std::filesystem::path file = submissions().front().folder.submission();
+    std::filesystem::remove(file);
+    std::filesystem::create_directories(file / "in the way");
+  };
+  EXPECT_THROW(driver().submit({task("a")}), Error);
+  EXPECT_THAT(queue_.cancelled, ElementsAre("7.server.domain"));
+}
+
+TEST_F(ByCommand, CancellingIsNotedBeforeTheQueueIsTold) {
+  driver().submit({task("a"), task("b")});
+  driver().cancel({"a"}, "");
+  EXPECT_THAT(queue_.cancelled, ElementsAre("7.server.domain"));
+  EXPECT_FALSE(submissions().front().submission.wanted(0));
+  EXPECT_TRUE(submissions().back().submission.wanted(0));
+}
+
+TEST_F(ByCommand, MemoryAndTimeGrowWithEachSubmissionOfTheJob) {
+  SlurmOptions growing = options();
+  growing.profile.mem_grows = growing.profile.time_grows = true;
+  driver_.emplace(growing);
+  driver().submit({task("a"), task("b")});
+  finish("b");
+  queue_.states.clear();
+  std::vector<std::string> told;
+  while (told != std::vector<std::string>{"failed a"}) told = look_until_told();
+  driver().submit({task("a", 1), task("c")});
+  EXPECT_THAT(queue_.submitted, SizeIs(4));
+  EXPECT_THAT(queue_.submitted, Contains(HasSubstr("submit 120 4096M")));
+  EXPECT_EQ(submissions().back().submission.attempt + submissions()[2].submission.attempt, 3)
+      << "the new job has its first";
+  queue_.states.clear();
+  driver_.emplace(growing);  // another call of run_sweep
+  driver().submit({task("a")});
+  EXPECT_THAT(queue_.submitted.back(), HasSubstr("submit 180 6144M"));
+  driver_.emplace(growing);
+  driver().submit({task("a")});
+  EXPECT_THAT(queue_.submitted.back(), HasSubstr("submit 180 6144M")) << "max_resubmissions is 2";
+}
+
+TEST_F(ByCommand, ARehearsalShowsEachKindOfJobOnce) {
+  SlurmOptions rehearsal = options();
+  rehearsal.rehearsal = true;
+  driver_.emplace(rehearsal);
+  driver().submit({task("a"), task("b"), task("c")});
+  EXPECT_THAT(queue_.submitted, IsEmpty());
+  EXPECT_THAT(driver().scripts(), AllOf(HasSubstr("submit 60 2048M"), HasSubstr("#!/bin/sh"),
+                                        HasSubstr("and 2 more like demo-array1")));
+}
+
+}  // namespace
+}  // namespace tarflow::slurm
