@@ -27,6 +27,8 @@ constexpr std::chrono::milliseconds kPoll{200};
 constexpr std::chrono::seconds kLook{5};  // at the shared folder
 // Slurm sends TERM when it is about to kill (KillWait, 30 s by default).
 constexpr std::chrono::seconds kAfterTerm{25};
+// A longer time between two looks passed while this program was stopped, with its worker.
+constexpr std::chrono::seconds kStopped{3};
 // The same place reached in so many allocations in a row: there is no getting on from here.
 constexpr int kNoHeadway = 3;
 
@@ -149,6 +151,8 @@ class ClusterTask {
   // kLeft: it stopped, or is to be tried again. kElsewhere: again, but not on this node.
   Result attempt(const job::Job& job, const job::JobFolder& folder, int number) {
     const bool timed = submission_.timed.contains(job.hash);
+    stopped_for_ = {};
+    heard_ = Clock::now();
     job::Attempting attempting(job, folder, launch_of(submission_, place_, timed));
     say(fmt::format("job {} of {} runs, log: {}", job.hash, job.experiment, folder.log().string()));
     const job::Outcome outcome =
@@ -196,7 +200,9 @@ class ClusterTask {
                           : fmt::format("Slurm told the task to end ({})", name_of_signal(told_)),
                       /*failed=*/false, grace());
     }
-    if (run_->time_limit > 0 && attempting.seconds() > run_->time_limit) {
+    const double seconds =
+        attempting.seconds() - std::chrono::duration<double>(stopped_for_).count();
+    if (run_->time_limit > 0 && seconds > run_->time_limit) {
       attempting.stop(
           fmt::format("it reached its time limit of {}", job::duration(run_->time_limit)),
           /*failed=*/true, grace());
@@ -214,7 +220,11 @@ class ClusterTask {
   // Signals, and whether another start of this task has taken over: a node that was given up may
   // live on.
   void listen(std::chrono::milliseconds time) {
-    if (const std::optional<int> signal = signals_.wait(time)) {
+    const std::optional<int> signal = signals_.wait(time);
+    const Clock::time_point now = Clock::now();
+    if (now - heard_ > kStopped) stopped_for_ += now - heard_;
+    heard_ = now;
+    if (signal) {
       note(event("told", name_of_signal(*signal)));
       say(fmt::format("told to end (signal {})", name_of_signal(*signal)));
       if (told_ == 0) told_ = *signal;
@@ -283,6 +293,8 @@ class ClusterTask {
   bool superseded_ = false;
   TaskEvent stopped_;  // the job that was at work
   Clock::time_point looked_ = Clock::now();
+  Clock::time_point heard_ = Clock::now();  // the last look at signals
+  Clock::duration stopped_for_{};           // of the attempt's time: this program did not run
 };
 
 }  // namespace

@@ -47,10 +47,11 @@ inline ::testing::AssertionResult eventually(
 class OnSlurm : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (const std::string missing = Slurm::missing(); !missing.empty()) {
+    const std::string missing = Slurm::missing(script_);
+    if (!missing.empty()) {
       GTEST_SKIP() << "a Slurm of its own cannot be started here; missing: " << missing;
     }
-    slurm_ = std::make_unique<Slurm>();
+    slurm_ = std::make_unique<Slurm>(script_);
     fs::create_directory(house_ / "home");
     profile("partition: main\n");
   }
@@ -206,6 +207,7 @@ class OnSlurm : public ::testing::Test {
   Scratch house_;
   std::unique_ptr<Slurm> slurm_;
   fs::path run_sweep_ = TARFLOW_RUN_SWEEP;
+  fs::path script_ = kPlainSlurm;  // that starts the Slurm
 
  private:
   // Whether a run_sweep is alive.
