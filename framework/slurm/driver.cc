@@ -182,6 +182,7 @@ bool SlurmDriver::take_result(Tracked& tracked, Events& events) {
   const job::JobFolder folder = folder_of(tracked);
   if (!job::find_result(folder, *tracked.task.job).done()) return false;
   tracked.state = State::kDone;
+  last_end_ = options_.patience.now();
   const std::string& hash = tracked.task.job->hash;
   events.push_back({Event::What::kProgress, hash});
   events.back().progress = job::read_progress(folder.progress());
@@ -240,7 +241,9 @@ void SlurmDriver::end(Tracked& tracked, Events& events) {
 }
 
 void SlurmDriver::fail(Tracked& tracked, const std::string& reason, int64_t left, Events& events) {
-  tracked.state = State::kOver;
+  if (std::exchange(tracked.state, State::kOver) == State::kQueued) {
+    last_end_ = options_.patience.now();
+  }
   tracked.running = false;
   Event event{Event::What::kFailed, tracked.task.job->hash, reason};
   event.left = left;

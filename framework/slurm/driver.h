@@ -118,6 +118,7 @@ class SlurmDriver : public job::Executor {
   std::chrono::steady_clock::time_point next_look_ = {};
   std::optional<Room> refused_;  // since there was no room
   std::optional<Room> room_;     // how many Slurm took when it refused more
+  std::optional<std::chrono::steady_clock::time_point> last_end_;  // of a job
   size_t submitted_ = 0;
   std::vector<std::string> arrays_;
 };

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "framework/core/error.h"
+#include "framework/job/plan.h"
 #include "framework/slurm/driver.h"
 #include "framework/slurm/script.h"
 
@@ -15,6 +16,8 @@ using job::Event;
 
 // The jobs that fill a limit may be another sweep's, whose ends are not seen here.
 constexpr std::chrono::minutes kFullFor{5};
+// A task whose result is here counts for Slurm until its script and the node's epilog have ended.
+constexpr std::chrono::seconds kSettles{30};
 
 }  // namespace
 
@@ -90,6 +93,8 @@ std::optional<SlurmDriver::Refused> SlurmDriver::give_what_fits(TaskArray array,
       return refused;
     }
     if (refused->limit.kind != Limit::Kind::kQueue) return refused;
+    // Nothing is concluded yet: the next look tries it again.
+    if (last_end_ && options_.patience.now() - *last_end_ < kSettles) return refused;
     if (array.tasks.size() == 1 && open_tasks() == 0) throw refused->error;
     if (array.tasks.size() == 1) {
       refused_ = {open_tasks(), options_.patience.now()};
@@ -105,10 +110,10 @@ void SlurmDriver::say_room(const std::string& limit, Events& events) {
   const std::string named = limit.empty() ? "" : fmt::format(" ({})", limit);
   events.push_back(
       {Event::What::kRemark, "",
-       fmt::format("Slurm has no room for all jobs of this sweep at once{}: {} tasks are with it, "
-                   "and --wait submits the others as these end. To ask for no more from the start: "
+       fmt::format("Slurm has no room for all jobs of this sweep at once{}: it has {}, and --wait "
+                   "submits the others as these end. To ask for no more from the start: "
                    "`max_queued: {}` in the cluster profile `{}`",
-                   named, room_->open, room_->open, options_.profile.name)});
+                   named, job::counted(room_->open, "task"), room_->open, options_.profile.name)});
 }
 
 // A file that a maker was to write may be there from before: a reader does not go without its
