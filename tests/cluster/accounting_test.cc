@@ -10,10 +10,7 @@
 namespace tarflow::cluster {
 namespace {
 
-using slurm::TaskId;
-using slurm::TaskState;
 using ::testing::AllOf;
-using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -110,9 +107,7 @@ TEST_F(Accounting, TheDatabaseTellsHowEachTaskEndedOnceTheControllerHasForgotten
   EXPECT_EQ(never.size(), 57u) << "of those cancelled one by one Slurm keeps nothing";
   for (const auto& [id, state] : never) EXPECT_EQ(state.state, "CANCELLED") << id.str();
   EXPECT_EQ((*slurm_)("sacct -n -X -P -o NodeList -j " + wide).text, "n[1-2]\n");
-}
-
-TEST_F(Accounting, NodeListsAreReadAsSlurmReadsThem) {
+  // And lists of nodes are read as Slurm reads them.
   for (const char* list :
        {"n1", "n[1-2]", "n[1-3,7]", "n[1-2,07],gpu-a[09-10],z", "a[1,3-4]b[08-10],c2"}) {
     std::istringstream names((*slurm_)(fmt::format("scontrol show hostnames '{}'", list)).text);
@@ -135,19 +130,19 @@ TEST_F(Accounting, StatusAndTheNextRunTellWhatTheDatabaseKnows) {
   profile("partition: main\n");
   EXPECT_EQ(end_of(start_on_slurm()), 0) << printed();
   EXPECT_THAT(printed(), HasSubstr("it was cancelled by user 0"));
-  expect_as_undisturbed(2);
+  EXPECT_EQ(points_in("results"), 2u);
 }
 
 TEST_F(Accounting, ASweepOfMoreJobsThanTheQosTakesIsToppedUpToItsEnd) {
-  sweep("trial_sweep", 8, "{strategy: [For], seed: [0, 1, 2, 3, 4, 5, 6]}");
+  sweep("trial_sweep", 8, "{strategy: [For], seed: [0, 1, 2, 3, 4]}");
   profile("qos: few\nmax_queued: 3\n");
   EXPECT_EQ(end_of(start_on_slurm()), 0) << printed();
   EXPECT_THAT(printed(), Not(HasSubstr("QOSMaxSubmitJobPerUserLimit")));
-  expect_as_undisturbed(7);
+  expect_as_undisturbed(5);
 }
 
 TEST_F(Accounting, WithoutMaxQueuedTheLimitIsFoundAndTold) {
-  sweep("trial_sweep", 8, "{strategy: [For], seed: [0, 1, 2, 3, 4, 5, 6]}");
+  sweep("trial_sweep", 8, "{strategy: [For], seed: [0, 1, 2, 3, 4]}");
   profile("qos: few\n");
   const std::string other = submit("--hold --qos=few --array=0-2 --wrap true");
   EXPECT_EQ(end_of(start_on_slurm()), 1) << printed();
@@ -155,8 +150,8 @@ TEST_F(Accounting, WithoutMaxQueuedTheLimitIsFoundAndTold) {
                                HasSubstr("QOSMaxSubmitJobPerUserLimit"), HasSubstr("squeue --me")));
   cancel(other);
   EXPECT_EQ(end_of(start_on_slurm()), 0) << printed();
-  EXPECT_THAT(printed(), HasSubstr("`max_queued: 3` in the cluster profile"));
-  EXPECT_EQ(points_in("results"), 7u);
+  EXPECT_THAT(printed(), HasSubstr("`max_queued: 2` in the cluster profile"));
+  EXPECT_EQ(points_in("results"), 5u);
 }
 
 TEST_F(Accounting, AJobThatIsTooLargeForItsQosFailsAloneWhetherItWaitsOrIsRefused) {
@@ -206,7 +201,7 @@ TEST_F(Accounting, ATimeInWhichTheJobWasSuspendedDoesNotCount) {
     for (const Worker& one : workers_below(house_ / "results")) {
       if (fs::exists(one.folder / "partial.h5")) worker = one;
     }
-    return worker.has_value();
+    return worker.has_value() || !somebody_waits();
   }));
   ASSERT_TRUE(worker);
   const Answer suspended = (*slurm_)("scontrol suspend " + worker->task());

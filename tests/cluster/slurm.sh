@@ -194,6 +194,16 @@ kill_jobs() {
   kill -KILL $processes 2>/dev/null || true
 }
 
+# A slurmstepd whose processes have ended tries to report that, to a slurmd that is gone.
+kill_steps() {
+  local folder
+  for folder in /proc/[0-9]*; do
+    [[ $(cat "$folder/comm" 2>/dev/null) == slurmstepd ]] || continue
+    grep -qzxF "SLURM_CONF=$D/slurm.conf" "$folder/environ" 2>/dev/null || continue
+    kill -KILL "${folder#/proc/}" 2>/dev/null || true
+  done
+}
+
 kill-controller() { kill_daemon slurmctld; }
 
 kill-node() {
@@ -208,6 +218,7 @@ down() {
     [[ -e $pid_file ]] && kill_daemon "$(basename "$pid_file" .pid)"
   done
   kill_jobs
+  kill_steps
   after_down
   kill_daemon munged
 }
