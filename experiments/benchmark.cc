@@ -239,7 +239,8 @@ class Benchmark {
       measure(i);
       share.look();
     }
-    context_.set_all("exclusive", int64_t{context_.exclusive() && quiet({share.use()})});
+    const std::vector<DeviceUse> uses{share.use()};
+    context_.set_all("exclusive", int64_t{context_.exclusive() && quiet(uses) && !stopped(uses)});
     context_.set_all("foreign_cpu_share", foreign_share({share.use()}));
     context_.set_all("smoke", int64_t{!context_.job().smoke.is_null()});
     context_.set_all("device", device_name(device_));

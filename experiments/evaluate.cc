@@ -444,7 +444,7 @@ class Evaluation {
     context_.set_all("gather_seconds", totals_.gather_seconds);
     context_.set_all("ranks", int64_t{comm_.size()});
     context_.set_all("exclusive", int64_t{context_.exclusive() && quiet(uses_)});
-    context_.set_all("interrupted", int64_t{continued_});
+    context_.set_all("interrupted", int64_t{continued_ || stopped(uses_)});
     context_.set_all("foreign_cpu_share", foreign_share(uses_));
     context_.set_all("smoke", int64_t{!context_.job().smoke.is_null()});
     report_work(context_, model_, totals_.work, totals_.sampling_seconds);

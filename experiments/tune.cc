@@ -228,7 +228,9 @@ void run(JobContext& context) {
   context.set_all("trials", static_cast<int64_t>(tuning.trial_count()));
   context.set_all("rounds", static_cast<int64_t>(tuning.rounds.size()));
   context.set_all("tuning_seconds", tuning.seconds);
-  context.set_all("exclusive", int64_t{kept.made && context.exclusive() && quiet({share.use()})});
+  const std::vector<DeviceUse> uses{share.use()};
+  context.set_all("exclusive",
+                  int64_t{kept.made && context.exclusive() && quiet(uses) && !stopped(uses)});
   context.set_all("smoke", int64_t{!context.job().smoke.is_null()});
   context.set_all("device", device_name(device));
   context.set_all("compute", to_string(model.compute));

@@ -1,11 +1,14 @@
 #include "experiments/worker/device_share.h"
 
 #include "experiments/worker/environment.h"
+#include "experiments/worker/stop_signals.h"
 
+#include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <fstream>
 #include <string>
@@ -38,12 +41,25 @@ double now_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+// Slurm suspends a job by stopping its processes; the clocks go on meanwhile.
+std::atomic<int> times_continued{0};
+static_assert(std::atomic<int>::is_always_lock_free, "used in a signal handler");
+
+int continued_so_far() {
+  static const bool handled = [] {
+    handle_unless_ignored(SIGCONT, [](int) { ++times_continued; });
+    return true;
+  }();
+  return handled ? times_continued.load() : 0;
+}
+
 }  // namespace
 
 DeviceShare::DeviceShare(const at::Device& device)
     : busy_(busy_seconds()),
       own_(own_seconds()),
       start_(now_seconds()),
+      continued_(continued_so_far()),
       gpu_(device.is_cuda()),
       pci_bus_id_(pci_bus_id(device)) {
   look();
@@ -67,6 +83,7 @@ DeviceUse DeviceShare::use() const {
   use.cpus = std::max(1u, std::thread::hardware_concurrency());
   use.gpu = gpu_;
   use.seen_another = seen_another_;
+  use.stopped = continued_so_far() != continued_;
   return use;
 }
 

@@ -11,7 +11,8 @@
 namespace tarflow::experiments {
 
 // Looks at what is used from its construction on: on a CPU by whom, on a GPU how many processes
-// compute on it, which the driver knows.
+// compute on it, which the driver knows. From the first construction on the process handles
+// SIGCONT.
 class DeviceShare {
  public:
   explicit DeviceShare(const at::Device& device);
@@ -22,6 +23,7 @@ class DeviceShare {
 
  private:
   double busy_ = 0, own_ = 0, start_ = 0;
+  int continued_ = 0;  // how often this process had been stopped and continued before
   bool gpu_ = false, seen_another_ = false;
   std::string pci_bus_id_;
   Nvml nvml_;

@@ -9,8 +9,8 @@
 namespace tarflow::experiments {
 
 std::string DeviceUse::text() const {
-  return Json{{"host", host}, {"busy", busy}, {"own", own},          {"wall", wall},
-              {"cpus", cpus}, {"gpu", gpu},   {"seen", seen_another}}
+  return Json{{"host", host}, {"busy", busy}, {"own", own},           {"wall", wall},
+              {"cpus", cpus}, {"gpu", gpu},   {"seen", seen_another}, {"stopped", stopped}}
       .dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
@@ -24,6 +24,7 @@ DeviceUse DeviceUse::from(const std::string& text) {
   use.cpus = json.at("cpus").get<double>();
   use.gpu = json.at("gpu").get<bool>();
   use.seen_another = json.at("seen").get<bool>();
+  use.stopped = json.at("stopped").get<bool>();
   return use;
 }
 
@@ -52,6 +53,11 @@ bool quiet(const std::vector<DeviceUse>& ranks) {
   if (!ranks.empty() && ranks.front().gpu) return true;
   const double share = foreign_share(ranks);
   return share >= 0 && share <= kForeignShareLimit;
+}
+
+bool stopped(const std::vector<DeviceUse>& ranks) {
+  return std::any_of(ranks.begin(), ranks.end(),
+                     [](const DeviceUse& rank) { return rank.stopped; });
 }
 
 }  // namespace tarflow::experiments

@@ -14,6 +14,7 @@ struct DeviceUse {
   double wall = 0;   // seconds
   double cpus = 1;
   bool gpu = false, seen_another = false;  // on that GPU, at some look
+  bool stopped = false;                    // this process was stopped for a while and continued
 
   std::string text() const;
   static DeviceUse from(const std::string& text);
@@ -24,5 +25,7 @@ struct DeviceUse {
 double foreign_share(const std::vector<DeviceUse>& ranks);
 // Nobody else was seen at any look (GPU), or took more than kForeignShareLimit (CPU).
 bool quiet(const std::vector<DeviceUse>& ranks);
+// Time passed in which a rank was stopped, by `scontrol suspend` say.
+bool stopped(const std::vector<DeviceUse>& ranks);
 
 }  // namespace tarflow::experiments

@@ -50,8 +50,9 @@ void wait_for(std::chrono::milliseconds time, const Patience& patience) {
 }
 
 process::Said ask_program(const std::vector<std::string>& command) {
-  return process::run_command(command, process::kCommandLimit,
-                              slurm_variables(process::own_variables()));
+  process::Variables variables = slurm_variables(process::own_variables());
+  variables.emplace_back("SLURM_BITSTR_LEN=0");  // long lists of array tasks are not cut
+  return process::run_command(command, process::kCommandLimit, variables);
 }
 
 bool steers_slurm(std::string_view name) {

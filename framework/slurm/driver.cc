@@ -1,6 +1,7 @@
 #include "framework/slurm/driver.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -8,9 +9,6 @@
 #include "framework/core/error.h"
 #include "framework/job/attempts.h"
 #include "framework/job/execute.h"
-#include "framework/slurm/by_command.h"
-#include "framework/slurm/refusal.h"
-#include "framework/slurm/script.h"
 #include "framework/slurm/status.h"
 
 namespace tarflow::slurm {
@@ -22,8 +20,6 @@ using job::Event;
 // A shared file system may show a result some time after its task has ended.
 constexpr int kLooksBeforeGone = 3;
 constexpr size_t kLogLines = 15;
-// The jobs that fill a limit may be another sweep's, whose ends are not seen here.
-constexpr std::chrono::minutes kFullFor{5};
 
 }  // namespace
 
@@ -55,247 +51,6 @@ void SlurmDriver::adopt(const job::Task& task, const Standing& standing, const H
   avoided_.insert(known.submission.avoided.begin(), known.submission.avoided.end());
 }
 
-const ClusterFacts& SlurmDriver::facts() {
-  if (facts_) return *facts_;
-  if (options_.profile.by_command()) return facts_.emplace(ClusterFacts{"", 1});
-  if (!options_.rehearsal) return facts_.emplace(cluster_facts(options_.patience));
-  Patience none = options_.patience;
-  none.limit = none.pause = std::chrono::milliseconds(0);
-  try {
-    return facts_.emplace(cluster_facts(none));
-  } catch (const Error&) {
-    return facts_.emplace();  // without Slurm: its own default of what an array may have
-  }
-}
-
-std::vector<Event> SlurmDriver::submit(std::vector<job::Task> tasks) {
-  Events events;
-  for (job::Task& task : tasks) {
-    Tracked& tracked = tracked_[task.job->hash];
-    tracked.task = std::move(task);
-    tracked.state = State::kWaiting;
-  }
-  top_up(events);
-  return events;
-}
-
-void SlurmDriver::top_up(Events& events) {
-  return_readers(events);
-  // Not by single tasks: each array that is added waits for its turn under max_parallel.
-  const auto most = static_cast<size_t>(options_.profile.max_queued);
-  if (waiting() == 0 || is_full() || (most > 0 && 2 * open_tasks() > most)) return;
-  Turns turns(options_.profile.max_parallel, open_arrays());
-  for (TaskArray& array : arrays_of(ready(), options_.profile, facts().most_tasks)) {
-    if (most > 0) {
-      const size_t open = open_tasks();
-      if (open >= most) return;
-      array.tasks.resize(std::min(array.tasks.size(), most - open));
-    }
-    if (!give(array, turns, events)) return;
-  }
-}
-
-// A file that a maker was to write may be there from before: a reader does not go without its
-// maker.
-void SlurmDriver::return_readers(Events& events) {
-  for (auto& [hash, tracked] : tracked_) {
-    if (tracked.state != State::kWaiting) continue;
-    const std::vector<std::string>& after = tracked.task.after;
-    const bool lost = std::any_of(after.begin(), after.end(), [&](const std::string& maker) {
-      const auto known = tracked_.find(maker);
-      return known != tracked_.end() && known->second.state == State::kOver;
-    });
-    if (!lost) continue;
-    tracked.state = State::kOver;
-    events.push_back({Event::What::kReturned, hash});
-  }
-}
-
-// Each attempt prepares folders and asks sbatch: none is made while it can only be refused again.
-bool SlurmDriver::is_full() {
-  if (refused_ &&
-      (open_tasks() < refused_->open || options_.patience.now() - refused_->time >= kFullFor)) {
-    refused_.reset();
-  }
-  return refused_.has_value();
-}
-
-// In their turns. A reader comes after its makers: Slurm has each of them, or it is done. Another
-// queue is not told of the order, so that they have to be done.
-std::vector<QueuedJob> SlurmDriver::ready() const {
-  std::map<size_t, QueuedJob> in_turn;
-  for (const auto& [hash, tracked] : tracked_) {
-    if (tracked.state != State::kWaiting) continue;
-    const std::vector<std::string>& after = tracked.task.after;
-    const bool goes = std::all_of(after.begin(), after.end(), [&](const std::string& maker) {
-      const auto known = tracked_.find(maker);
-      return known == tracked_.end() || known->second.state == State::kDone ||
-             (known->second.state == State::kQueued && !options_.profile.by_command());
-    });
-    if (goes) in_turn.emplace(tracked.task.turn, queued(tracked));
-  }
-  std::vector<QueuedJob> jobs;
-  for (auto& [turn, job] : in_turn) jobs.push_back(std::move(job));
-  return jobs;
-}
-
-size_t SlurmDriver::waiting() const {
-  return static_cast<size_t>(std::count_if(tracked_.begin(), tracked_.end(), [](const auto& entry) {
-    return entry.second.state == State::kWaiting;
-  }));
-}
-
-size_t SlurmDriver::open_tasks() const {
-  std::set<TaskId> open;
-  for (const auto& [hash, tracked] : tracked_) {
-    if (tracked.state == State::kQueued) open.insert(tracked.id);
-  }
-  return open.size();
-}
-
-QueuedJob SlurmDriver::queued(const Tracked& tracked) const {
-  const job::Task& task = tracked.task;
-  QueuedJob job{task.job.get(), task.timed, task.seconds, {}, task.awaited};
-  std::set<std::string> after;
-  for (const std::string& hash : task.after) {
-    const auto maker = tracked_.find(hash);
-    if (maker != tracked_.end() && maker->second.state == State::kQueued) {
-      after.insert(maker->second.id.str());
-    }
-  }
-  job.after.assign(after.begin(), after.end());
-  job.attempt = attempts_.of(task.job->hash);
-  return job;
-}
-
-std::vector<std::string> SlurmDriver::open_arrays() const {
-  std::set<std::string> open;
-  for (const auto& [hash, tracked] : tracked_) {
-    if (tracked.state == State::kQueued) open.insert(tracked.id.array);
-  }
-  return {open.begin(), open.end()};
-}
-
-std::vector<std::string> SlurmDriver::nodes_to_avoid() const {
-  std::vector<TaskEvidence> ended;
-  for (const auto& [task, evidence] : evidence_) ended.push_back(evidence);
-  std::set<std::string> nodes = avoided_;
-  for (std::string& node : bad_nodes(ended)) nodes.insert(std::move(node));
-  return {nodes.begin(), nodes.end()};
-}
-
-Submission SlurmDriver::submission_of(const TaskArray& array, Turns::Turn turn) const {
-  Submission submission;
-  submission.cluster = facts_ ? facts_->name : "";
-  submission.run = array.run;
-  submission.attempt = array.attempt;
-  submission.after = array.after;
-  submission.behind = std::move(turn.behind);
-  submission.profile = options_.profile;
-  submission.profile.max_parallel = turn.parallel;
-  submission.avoided = nodes_to_avoid();
-  for (const std::string& node : submission.avoided) {
-    std::string& exclude = submission.profile.exclude;
-    exclude += (exclude.empty() ? "" : ",") + node;
-  }
-  submission.programs = options_.programs;
-  for (const std::vector<QueuedJob>& task : array.tasks) {
-    std::vector<std::string>& hashes = submission.tasks.emplace_back();
-    for (const QueuedJob& job : task) {
-      hashes.push_back(job.job->hash);
-      const int64_t tries = tracked_.at(hashes.back()).task.tries;
-      if (tries > 0) submission.tries[hashes.back()] = tries;
-      if (job.timed) submission.timed.insert(job.job->hash);
-    }
-  }
-  return submission;
-}
-
-bool SlurmDriver::give(const TaskArray& array, Turns& turns, Events& events) {
-  Submission submission = submission_of(array, turns.next(array.tasks.size()));
-  SubmissionFolder folder;
-  if (options_.rehearsal) {
-    submission.name = fmt::format("array{}", arrays_.size() + 1);
-    submission.job_name =
-        fmt::format("{}-{}", options_.sweep_folder.filename().string(), submission.name);
-    submission.job_id = fmt::format("ARRAY{}", arrays_.size() + 1);
-    folder = {fs::absolute(slurm_folder(options_.sweep_folder) / submission.name)};
-    rehearse(submission, folder);
-  } else {
-    for (std::vector<std::string>& task : submission.tasks) {
-      std::erase_if(task,
-                    [&](const std::string& hash) { return !prepare(tracked_.at(hash), events); });
-    }
-    std::erase_if(submission.tasks, [](const auto& task) { return task.empty(); });
-    if (submission.tasks.empty()) return true;
-    folder = new_submission(fs::absolute(options_.sweep_folder), submission);
-    try {
-      slurm::submit(folder, submission, fs::current_path(), options_.patience);
-    } catch (const Error& failure) {
-      const auto* refused = dynamic_cast<const command::Refused*>(&failure);
-      if (open_tasks() == 0 || !(refused || says_full(failure.what()))) throw;
-      if (refused) events.push_back({Event::What::kRemark, "", failure.problems().front().what});
-      std::error_code ignored;
-      if (!submission.given_up.empty()) fs::remove_all(folder.path, ignored);
-      refused_ = {open_tasks(), options_.patience.now()};
-      return false;  // with the end of others there will be room
-    }
-  }
-  turns.given(submission.job_id);
-  note(submission, folder);
-  return true;
-}
-
-// Jobs of another queue are submitted one by one, and many are alike: one of these is shown.
-void SlurmDriver::rehearse(const Submission& submission, const SubmissionFolder& folder) {
-  if (!options_.profile.by_command()) {
-    scripts_ += sbatch_text(submission, folder, fs::current_path()) + "\n";
-    return;
-  }
-  for (auto& [shown, count] : shown_) {
-    if (shown.run == submission.run && shown.attempt == submission.attempt) return void(++count);
-  }
-  shown_.emplace_back(submission, 1);
-  scripts_ += submit_preview(submission, folder, fs::current_path()) + "\n";
-}
-
-std::string SlurmDriver::scripts() const {
-  std::string text = scripts_;
-  for (const auto& [shown, count] : shown_) {
-    if (count < 2) continue;
-    text += fmt::format("and {} more like {}\n", count - 1, shown.job_name);
-  }
-  return text;
-}
-
-// Whether its folder is ready; one that is not costs this job alone.
-bool SlurmDriver::prepare(Tracked& tracked, Events& events) {
-  options_.patience.beat();
-  try {
-    job::prepare_folder(*tracked.task.job, folder_of(tracked));
-    return true;
-  } catch (const Error& failure) {
-    tracked.state = State::kOver;
-    events.push_back({Event::What::kFailed, tracked.task.job->hash, failure.what()});
-    return false;
-  }
-}
-
-void SlurmDriver::note(const Submission& submission, const SubmissionFolder& folder) {
-  arrays_.push_back(submission.job_id);
-  for (size_t task = 0; task < submission.tasks.size(); ++task) {
-    for (const std::string& hash : submission.tasks[task]) {
-      Tracked& tracked = tracked_.at(hash);
-      tracked.state = State::kQueued;
-      tracked.id = task_id(submission, task);
-      tracked.submission = folder;
-      tracked.missing = 0;
-      attempts_.given(hash);
-      ++submitted_;
-    }
-  }
-}
-
 std::vector<Event> SlurmDriver::poll() {
   Events events;
   if (options_.patience.now() < next_look_) return events;
@@ -320,6 +75,66 @@ void SlurmDriver::look(Events& events) {
   for (const auto& [turn, tracked] : in_turn) {
     if (tracked->state == State::kQueued) look_at(*tracked, standing, events);
     options_.patience.beat();
+  }
+  end_too_large(standing.states, events);
+}
+
+// A limit on what a user's jobs take together holds back a job that fits as well, while others run.
+bool SlurmDriver::never_starts(const Limit& limit, const TaskStates& states,
+                               std::optional<bool>& idle) const {
+  if (limit.kind == Limit::Kind::kJob) return true;
+  if (limit.kind != Limit::Kind::kUser) return false;
+  if (idle) return *idle;
+  idle = std::none_of(states.begin(), states.end(),
+                      [](const auto& state) { return state.second.running(); });
+  if (!*idle) return false;
+  const process::Said said = options_.patience.ask(
+      {"squeue", "--noheader", fmt::format("--user={}", ::getuid()),
+       "--states=RUNNING,SUSPENDED,STOPPED,CONFIGURING,COMPLETING", "--format=%i"});
+  idle = said.well() && said.out.find_first_not_of(" \n") == std::string::npos;
+  return *idle;
+}
+
+// Tasks that ask for more than a limit allows would wait for ever. They end, and their jobs fail.
+void SlurmDriver::end_too_large(const TaskStates& states, Events& events) {
+  std::optional<bool> idle;  // whether no job of the user's runs
+  std::vector<std::pair<Tracked*, std::string>> jobs;
+  std::map<fs::path, std::map<size_t, std::string>> tasks;
+  for (auto& [hash, tracked] : tracked_) {
+    const auto state = states.find(tracked.id);
+    const bool waits = tracked.state == State::kQueued && state != states.end() &&
+                       state->second.state == "PENDING";
+    const Limit limit = waits ? limit_of_reason(state->second.reason) : Limit();
+    tracked.too_large = never_starts(limit, states, idle) ? tracked.too_large + 1 : 0;
+    if (tracked.too_large < kLooksBeforeGone) continue;
+    const std::string reason = never_starts_text(limit);
+    jobs.emplace_back(&tracked, reason);
+    tasks[tracked.submission.path][static_cast<size_t>(tracked.id.index)] = reason;
+  }
+  for (const auto& [path, ends] : tasks) take_out(SubmissionFolder{path}, ends, events);
+  for (const auto& [tracked, reason] : jobs) fail(*tracked, reason, 0, events);
+}
+
+// The reason is noted first: what is judged later of a cancelled task is that.
+void SlurmDriver::take_out(const SubmissionFolder& folder,
+                           const std::map<size_t, std::string>& tasks, Events& events) const {
+  try {
+    const Submission submission = read_submission(folder);
+    std::set<size_t> numbers;
+    for (const auto& [task, reason] : tasks) {
+      Verdict verdict;
+      verdict.what = Verdict::What::kFailed;
+      verdict.reason = reason;
+      note_verdict(folder, task, verdict);
+      numbers.insert(task);
+    }
+    if (numbers.size() == submission.tasks.size()) {
+      slurm::cancel(submission, options_.patience);
+    } else {
+      cancel_tasks(submission, numbers, options_.patience);
+    }
+  } catch (const Error& failure) {  // it stays in the queue, and others go on
+    events.push_back({Event::What::kRemark, "", failure.what()});
   }
 }
 
@@ -367,6 +182,7 @@ bool SlurmDriver::take_result(Tracked& tracked, Events& events) {
   const job::JobFolder folder = folder_of(tracked);
   if (!job::find_result(folder, *tracked.task.job).done()) return false;
   tracked.state = State::kDone;
+  last_end_ = options_.patience.now();
   const std::string& hash = tracked.task.job->hash;
   events.push_back({Event::What::kProgress, hash});
   events.back().progress = job::read_progress(folder.progress());
@@ -425,7 +241,9 @@ void SlurmDriver::end(Tracked& tracked, Events& events) {
 }
 
 void SlurmDriver::fail(Tracked& tracked, const std::string& reason, int64_t left, Events& events) {
-  tracked.state = State::kOver;
+  if (std::exchange(tracked.state, State::kOver) == State::kQueued) {
+    last_end_ = options_.patience.now();
+  }
   tracked.running = false;
   Event event{Event::What::kFailed, tracked.task.job->hash, reason};
   event.left = left;

@@ -8,12 +8,14 @@
 #include <string>
 #include <vector>
 
+#include "framework/core/error.h"
 #include "framework/job/executor.h"
 #include "framework/job/job_folder.h"
 #include "framework/slurm/arrays.h"
 #include "framework/slurm/attempt_counts.h"
 #include "framework/slurm/cluster_profile.h"
 #include "framework/slurm/faults.h"
+#include "framework/slurm/limits.h"
 #include "framework/slurm/standing.h"
 #include "framework/slurm/submit.h"
 
@@ -56,10 +58,17 @@ class SlurmDriver : public job::Executor {
     int releases = 0;
     int missing = 0;       // looks in a row at which Slurm did not have it
     bool running = false;  // as was told
+    int too_large = 0;     // looks in a row at which it waited for what it can never get
   };
-  struct Refusal {
+  struct Room {
     size_t open;  // tasks that Slurm had
     std::chrono::steady_clock::time_point time;
+  };
+  // Jobs that sbatch refused for a limit.
+  struct Refused {
+    Limit limit;
+    Error error;
+    std::vector<std::string> jobs;
   };
   using Events = std::vector<job::Event>;
 
@@ -68,6 +77,8 @@ class SlurmDriver : public job::Executor {
   void top_up(Events& events);
   // Gives back those that wait for room and whose makers have ended without their files.
   void return_readers(Events& events);
+  // Tasks that Slurm may have at once; 0: no limit is known.
+  size_t most_open();
   // Whether sbatch said so, and nothing shows that there is room again.
   bool is_full();
   std::vector<QueuedJob> ready() const;
@@ -75,8 +86,12 @@ class SlurmDriver : public job::Executor {
   QueuedJob queued(const Tracked& tracked) const;
   std::vector<std::string> open_arrays() const;
   Submission submission_of(const TaskArray& array, Turns::Turn turn) const;
-  // Whether Slurm had room for it.
-  bool give(const TaskArray& array, Turns& turns, Events& events);
+  // What sbatch refused; nothing when it took all that was to be given.
+  std::optional<Refused> give(const TaskArray& array, Turns& turns, Events& events);
+  std::optional<Refused> give_what_fits(TaskArray array, Turns& turns, Events& events);
+  void say_room(const std::string& limit, Events& events);
+  Error refusal_error(const Limit& limit, const Submission& submission,
+                      const SubmissionFolder& folder) const;
   void rehearse(const Submission& submission, const SubmissionFolder& folder);
   bool prepare(Tracked& tracked, Events& events);
   void note(const Submission& submission, const SubmissionFolder& folder);
@@ -85,6 +100,10 @@ class SlurmDriver : public job::Executor {
   bool take_result(Tracked& tracked, Events& events);
   void end(Tracked& tracked, Events& events);
   void release(Tracked& tracked, const TaskStates& states, Events& events);
+  bool never_starts(const Limit& limit, const TaskStates& states, std::optional<bool>& idle) const;
+  void end_too_large(const TaskStates& states, Events& events);
+  void take_out(const SubmissionFolder& folder, const std::map<size_t, std::string>& tasks,
+                Events& events) const;
   std::vector<std::string> nodes_to_avoid() const;
   const TaskEvidence& evidence_of(const Tracked& tracked);
   void fail(Tracked& tracked, const std::string& reason, int64_t left, Events& events);
@@ -101,7 +120,9 @@ class SlurmDriver : public job::Executor {
   TaskStates ends_;  // how tasks ended; Slurm is not asked again about a submission that is over
   Queue queue_;
   std::chrono::steady_clock::time_point next_look_ = {};
-  std::optional<Refusal> refused_;  // since there was no room
+  std::optional<Room> refused_;  // since there was no room
+  std::optional<Room> room_;     // how many Slurm took when it refused more
+  std::optional<std::chrono::steady_clock::time_point> last_end_;  // of a job
   size_t submitted_ = 0;
   std::vector<std::string> arrays_;
 };

@@ -12,6 +12,7 @@
 #include "framework/core/error.h"
 #include "framework/job/execute.h"
 #include "framework/job/store.h"
+#include "framework/slurm/limits.h"
 #include "framework/slurm/standing.h"
 
 namespace tarflow::slurm {
@@ -98,8 +99,16 @@ std::string waiting_reason(const TaskState& state) {
       {"PartitionNodeLimit", "it asks for more nodes than its partition has"},
       {"BadConstraints", "no node has what it asks for"}};
   if (!state.known()) return fmt::format("in a state that is not known here, `{}`", state.state);
-  const auto found = words.find(state.reason);
-  return found == words.end() ? state.reason : found->second;
+  if (const auto found = words.find(state.reason); found != words.end()) return found->second;
+  const Limit limit = limit_of_reason(state.reason);
+  if (limit.kind == Limit::Kind::kJob) return never_starts_text(limit);
+  if (limit.kind == Limit::Kind::kUser) {
+    return fmt::format(
+        "your running jobs have all that its QOS or account allows a user ({0}); or it asks for "
+        "more than that by itself",
+        state.reason);
+  }
+  return state.reason;
 }
 
 Verdict of_waiting(Verdict verdict, const TaskState& state) {
@@ -187,7 +196,14 @@ void judge_state(const TaskEvidence& evidence, const TaskJob* at_work, Verdict& 
   const TaskState& state = *evidence.state;
   const LastStart last = last_start(evidence.events);
   verdict.what = What::kResubmit;
-  if (state.state == "CANCELLED") {
+  const TaskEvent* judged = evidence.events.empty() ? nullptr : &evidence.events.back();
+  if (judged && (judged->what != "verdict" || judged->outcome != name_of(What::kFailed))) {
+    judged = nullptr;
+  }
+  if (state.state == "CANCELLED" && judged) {  // by run_sweep, for this reason
+    verdict.what = What::kFailed;
+    verdict.reason = judged->text;
+  } else if (state.state == "CANCELLED") {
     verdict.what = What::kFailed;
     verdict.dependency = starts_with_any(state.reason, {"Dependency"});
     verdict.reason = verdict.dependency ? "a job that it waits for did not end well"

@@ -91,6 +91,30 @@ bool is_one_of(const std::string& state, std::initializer_list<const char*> name
   return std::any_of(names.begin(), names.end(), [&](const char* name) { return state == name; });
 }
 
+constexpr size_t kMostNodes = 100'000;
+
+// "rack[1-2]n[08-10]": each range of the first bracket, with each name of what follows it.
+std::vector<std::string> expanded(const std::string& text) {
+  const size_t open = text.find('[');
+  if (text.empty()) return {};
+  if (open == std::string::npos) return {text};
+  const size_t close = text.find(']', open);
+  if (close == std::string::npos) return {};
+  std::vector<std::string> rest{""}, names;
+  if (close + 1 < text.size()) rest = expanded(text.substr(close + 1));
+  for (const std::string& range : split(text.substr(open + 1, close - open - 1), ',')) {
+    const std::string first = range.substr(0, range.find('-'));
+    const auto indices = task_indices(range);
+    if (!indices || (names.size() + indices->size()) * rest.size() > kMostNodes) continue;
+    for (const int64_t index : *indices) {
+      std::string digits = std::to_string(index);
+      if (digits.size() < first.size()) digits.insert(0, first.size() - digits.size(), '0');
+      for (const std::string& end : rest) names.push_back(text.substr(0, open) + digits + end);
+    }
+  }
+  return names;
+}
+
 // The words NAME=VALUE of a line, where values may have spaces.
 std::map<std::string, std::string> fields_of(const std::string& line) {
   std::map<std::string, std::string> fields;
@@ -220,26 +244,11 @@ double elapsed_seconds(const std::string& text) {
 std::vector<std::string> node_names(const std::string& text) {
   std::vector<std::string> names;
   for (size_t at = 0; at < text.size();) {
-    const size_t open = text.find_first_of("[,", at);
-    if (open == std::string::npos || text[open] == ',') {
-      const size_t end = std::min(open, text.size());
-      if (end > at) names.push_back(text.substr(at, end - at));
-      at = end + 1;
-      continue;
+    size_t end = at;  // of the name or names up to the next comma outside brackets
+    for (bool inside = false; end < text.size() && (inside || text[end] != ','); ++end) {
+      inside = text[end] == '[' || (inside && text[end] != ']');
     }
-    const size_t close = std::min(text.find(']', open), text.size());
-    const size_t end = std::min(text.find(',', close), text.size());
-    const std::string after = close < text.size() ? text.substr(close + 1, end - close - 1) : "";
-    for (const std::string& range : split(text.substr(open + 1, close - open - 1), ',')) {
-      const std::string first = range.substr(0, range.find('-'));
-      const auto indices = task_indices(range);
-      if (!indices || indices->size() > 10000) continue;
-      for (const int64_t index : *indices) {
-        std::string digits = std::to_string(index);
-        if (digits.size() < first.size()) digits.insert(0, first.size() - digits.size(), '0');
-        names.push_back(text.substr(at, open - at) + digits + after);
-      }
-    }
+    for (std::string& name : expanded(text.substr(at, end - at))) names.push_back(std::move(name));
     at = end + 1;
   }
   return names;

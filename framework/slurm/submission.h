@@ -38,7 +38,7 @@ struct Submission {
   std::string given_up;
   // sbatch ended well, but the number is not known: it may be queued, and is never given again.
   bool taken = false;
-  bool cancelled = false;                 // by run_sweep cancel: its tasks end, and do not queue again
+  bool cancelled = false;  // by run_sweep cancel: its tasks end, and do not queue again
   std::set<size_t> cancelled_tasks = {};  // by cancel --only: these alone do
   bool over = false;  // none of its tasks will run any more; nothing more is asked about it
 

@@ -29,6 +29,8 @@ constexpr std::chrono::seconds kLook{5};  // at the shared folder
 // Slurm sends TERM when it is about to kill (KillWait, 30 s by default).
 constexpr std::chrono::seconds kAfterTerm{25};
 constexpr double kAfterClash = 1;  // seconds
+// A longer time between two looks passed while this program was stopped, with its worker.
+constexpr std::chrono::seconds kStopped{3};
 // The same place reached in so many allocations in a row: there is no getting on from here.
 constexpr int kNoHeadway = 3;
 
@@ -172,6 +174,8 @@ class ClusterTask {
   Result attempt(const job::Job& job, const job::JobFolder& folder, int number) {
     const bool timed = submission_.timed.contains(job.hash);
     worker_stopped_ = false;
+    stopped_for_ = {};
+    heard_ = Clock::now();
     job::Attempting attempting(job, folder, launch_of(submission_, place_, timed));
     say(fmt::format("job {} of {} runs, log: {}", job.hash, job.experiment, folder.log().string()));
     const job::Outcome outcome =
@@ -220,7 +224,9 @@ class ClusterTask {
                           : fmt::format("the task was told to end ({})", name_of_signal(told_)),
                       /*failed=*/false, grace());
     }
-    if (run_->time_limit > 0 && attempting.seconds() > run_->time_limit) {
+    const double seconds =
+        attempting.seconds() - std::chrono::duration<double>(stopped_for_).count();
+    if (run_->time_limit > 0 && seconds > run_->time_limit) {
       worker_stopped_ = true;
       attempting.stop(
           fmt::format("it reached its time limit of {}", job::duration(run_->time_limit)),
@@ -240,6 +246,9 @@ class ClusterTask {
   // live on.
   void listen(std::chrono::milliseconds time) {
     std::optional<int> signal = signals_.wait(time);
+    const Clock::time_point now = Clock::now();
+    if (now - heard_ > kStopped) stopped_for_ += now - heard_;
+    heard_ = now;
     // Only Slurm sends a signal ahead of the time limit. With other queues it is the clock.
     const bool own = submission_.profile.by_command() && told_ == 0;
     if (!signal && own && near_the_end(1)) signal = SIGUSR2;
@@ -328,6 +337,8 @@ class ClusterTask {
   TaskEvent stopped_;            // the job that was at work
   Clock::time_point begin_ = Clock::now();
   Clock::time_point looked_ = Clock::now();
+  Clock::time_point heard_ = Clock::now();  // the last look at signals
+  Clock::duration stopped_for_{};           // of the attempt's time: this program did not run
 };
 
 }  // namespace

@@ -22,7 +22,9 @@ namespace tarflow::cluster {
 
 namespace fs = std::filesystem;
 
-inline const fs::path kScript = fs::path(TARFLOW_SOURCE_DIR) / "tests/cluster/slurm.sh";
+inline const fs::path kScripts = fs::path(TARFLOW_SOURCE_DIR) / "tests/cluster";
+inline const fs::path kPlainSlurm = kScripts / "slurm.sh";
+inline const fs::path kSlurmWithAccounting = kScripts / "accounting.sh";
 
 struct Answer {
   int status = 0;  // exit status; 128 + signal
@@ -48,9 +50,11 @@ inline Answer ask(const std::string& command, const std::string& environment = "
 class Slurm {
  public:
   // What this machine lacks, a line each; "" when Slurm can be started.
-  static std::string missing() { return ask(kScript.string() + " missing").text; }
+  static std::string missing(const fs::path& script) {
+    return ask(script.string() + " missing").text;
+  }
 
-  Slurm() {
+  explicit Slurm(const fs::path& script) : script_(script) {
     std::string name = (fs::temp_directory_path() / "tarflow_slurm_XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot make " + name);
     folder_ = name;
@@ -71,6 +75,11 @@ class Slurm {
   fs::path configuration() const { return folder_ / "slurm.conf"; }
   // Of the machinery, for when a test fails.
   std::string log() const { return read_file(folder_ / "log/slurmctld.log"); }
+  // "" where jobs' memory is limited by control groups, else why it is not: with accounting alone.
+  std::string no_groups() const {
+    const std::string text = read_file(folder_ / "groups");
+    return text == "yes\n" ? "" : text;
+  }
 
   // squeue, scontrol, ...
   Answer operator()(const std::string& command) const {
@@ -84,7 +93,7 @@ class Slurm {
 
  private:
   Answer act(const std::string& verb, const std::string& node = "") const {
-    return ask(fmt::format("{} {} {} {}", kScript.string(), verb, folder_.string(), node));
+    return ask(fmt::format("{} {} {} {}", script_.string(), verb, folder_.string(), node));
   }
   void must(const std::string& verb, const std::string& node = "") const {
     const Answer answer = act(verb, node);
@@ -104,7 +113,7 @@ class Slurm {
       if (::fork() != 0) ::_exit(0);
       ::dup2(alive[0], STDIN_FILENO);
       ::fcntl(gone[1], F_SETFD, 0);
-      ::execl("/bin/bash", "bash", kScript.c_str(), "guard", folder_.c_str(), nullptr);
+      ::execl("/bin/bash", "bash", script_.c_str(), "guard", folder_.c_str(), nullptr);
       ::_exit(99);
     }
     ::waitpid(middle, nullptr, 0);
@@ -114,7 +123,7 @@ class Slurm {
     gone_ = gone[0];
   }
 
-  fs::path folder_;
+  fs::path script_, folder_;
   int alive_ = -1, gone_ = -1;
 };
 

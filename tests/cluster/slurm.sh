@@ -12,19 +12,29 @@
 # Afterwards SLURM_CONF=DIR/slurm.conf makes sbatch, squeue, scontrol, scancel and srun speak to it.
 # A node has 2 CPUs and 2 make-believe GPUs (character devices), so that --gres=gpu:1 sets CUDA_VISIBLE_DEVICES.
 # Partitions: main (the default), low, whose jobs the partition high may preempt with 20 s notice.
+# accounting.sh beside it starts the same Slurm with more: it replaces the functions under "Extensions".
 set -euo pipefail
 verb=${1:?missing, up, guard, down, kill-controller, start-controller, kill-node or start-node}
 D=${2:-}
 export SLURM_CONF=$D/slurm.conf PATH=$PATH:/usr/sbin:/sbin
 
+# --- Extensions: what another script adds ---
+further_programs() { :; }      # lines "PROGRAM PACKAGE"
+further_ports() { echo 0; }    # how many; their numbers are the arguments of further_configuration
+further_configuration() { :; } # lines of slurm.conf, which replace those of the same name
+before_controller() { :; }     # starts what slurmctld needs
+after_nodes() { :; }           # every node is idle
+after_down() { :; }            # ends what before_controller started
+
 missing() {
   local program package scratch
   while read -r program package; do
-    command -v "$program" >/dev/null || echo "package $package ($program)"
+    [[ -z $program ]] || command -v "$program" >/dev/null || echo "package $package ($program)"
   done <<<"slurmctld slurm-wlm
 slurmd slurm-wlm
 sbatch slurm-wlm
-munged munge"
+munged munge
+$(further_programs)"
   ((EUID == 0)) || { echo "root, as whom slurmd starts jobs"; return; }
   scratch=$(mktemp -d)
   mknod "$scratch/gpu" c 1 3 2>/dev/null || echo "the right to make device files (mknod)"
@@ -44,9 +54,10 @@ free_ports() {
 }
 
 configure() {
-  local nodes=$1 i ports
-  mapfile -t ports < <(free_ports $((nodes + 1)) | sort -u)
-  ((${#ports[@]} == nodes + 1)) || return 1 # one came twice
+  local nodes=$1 i ports line count
+  count=$((nodes + 1 + $(further_ports)))
+  mapfile -t ports < <(free_ports "$count" | sort -u)
+  ((${#ports[@]} == count)) || return 1 # one came twice
   cat >"$D/slurm.conf" <<C
 ClusterName=trial
 SlurmctldHost=localhost(127.0.0.1)
@@ -99,6 +110,11 @@ PartitionName=low Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode
 PartitionName=high Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=100 PreemptMode=OFF
 C
   echo "Name=gpu File=$D/gpu[0-1]" >"$D/gres.conf"
+  while read -r line; do
+    [[ -n $line ]] || continue
+    sed -i "/^${line%%=*}=/d" "$D/slurm.conf"
+    sed -i "1i $line" "$D/slurm.conf"
+  done < <(further_configuration "${ports[@]:nodes + 1}")
 }
 
 start-controller() { slurmctld -f "$D/slurm.conf"; }
@@ -108,6 +124,7 @@ start_daemons() {
   local nodes=$1 i
   munged --force --key-file="$D/run/munge.key" --socket="$D/run/munge.sock" --pid-file="$D/run/munged.pid" \
     --log-file="$D/log/munged.log" --seed-file="$D/run/munge.seed"
+  before_controller || return
   start-controller
   for ((i = 1; i <= nodes; ++i)); do start-node "n$i"; done
   for ((i = 0; i < 600; ++i)); do
@@ -128,7 +145,7 @@ up() {
   chmod 400 "$D/run/munge.key"
   # Between the choice of a port and its use another program may take it.
   for attempt in 1 2 3; do
-    configure "$nodes" && start_daemons "$nodes" && return
+    configure "$nodes" && start_daemons "$nodes" && after_nodes && return
     echo "slurm.sh: attempt $attempt did not bring the nodes up" >&2
     down
     rm -rf "$D"/state/*
@@ -177,6 +194,16 @@ kill_jobs() {
   kill -KILL $processes 2>/dev/null || true
 }
 
+# A slurmstepd whose processes have ended tries to report that, to a slurmd that is gone.
+kill_steps() {
+  local folder
+  for folder in /proc/[0-9]*; do
+    [[ $(cat "$folder/comm" 2>/dev/null) == slurmstepd ]] || continue
+    grep -qzxF "SLURM_CONF=$D/slurm.conf" "$folder/environ" 2>/dev/null || continue
+    kill -KILL "${folder#/proc/}" 2>/dev/null || true
+  done
+}
+
 kill-controller() { kill_daemon slurmctld; }
 
 kill-node() {
@@ -191,6 +218,8 @@ down() {
     [[ -e $pid_file ]] && kill_daemon "$(basename "$pid_file" .pid)"
   done
   kill_jobs
+  kill_steps
+  after_down
   kill_daemon munged
 }
 
@@ -200,5 +229,5 @@ guard() {
   rm -rf "$D"
 }
 
-[[ $verb == missing || $D == /* ]] || { echo "slurm.sh $verb needs an absolute folder" >&2; exit 2; }
-"$verb" "${@:3}"
+[[ $verb == missing || $D == /* ]] || { echo "$(basename "$0") $verb needs an absolute folder" >&2; exit 2; }
+[[ ${BASH_SOURCE[0]} != "$0" ]] || "$verb" "${@:3}"

@@ -47,10 +47,11 @@ inline ::testing::AssertionResult eventually(
 class OnSlurm : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (const std::string missing = Slurm::missing(); !missing.empty()) {
+    const std::string missing = Slurm::missing(script_);
+    if (!missing.empty()) {
       GTEST_SKIP() << "a Slurm of its own cannot be started here; missing: " << missing;
     }
-    slurm_ = std::make_unique<Slurm>();
+    slurm_ = std::make_unique<Slurm>(script_);
     fs::create_directory(house_ / "home");
     profile("partition: main\n");
   }
@@ -192,6 +193,16 @@ class OnSlurm : public ::testing::Test {
   }
   static void thaw(const Worker& worker) { ::kill(worker.pid, SIGCONT); }
 
+  // Whether a run_sweep is alive.
+  bool somebody_waits() const {
+    for (const auto& [process, log] : drivers_) {
+      siginfo_t ended{};
+      ::waitid(P_PID, static_cast<id_t>(process), &ended, WEXITED | WNOHANG | WNOWAIT);
+      if (ended.si_pid == 0) return true;
+    }
+    return false;
+  }
+
   bool has_result(const Worker& worker) const { return fs::exists(worker.folder / "result.h5"); }
   // How often a job went on from where an attempt before had come.
   int continued() const {
@@ -206,18 +217,9 @@ class OnSlurm : public ::testing::Test {
   Scratch house_;
   std::unique_ptr<Slurm> slurm_;
   fs::path run_sweep_ = TARFLOW_RUN_SWEEP;
+  fs::path script_ = kPlainSlurm;  // that starts the Slurm
 
  private:
-  // Whether a run_sweep is alive.
-  bool somebody_waits() const {
-    for (const auto& [process, log] : drivers_) {
-      siginfo_t ended{};
-      ::waitid(P_PID, static_cast<id_t>(process), &ended, WEXITED | WNOHANG | WNOWAIT);
-      if (ended.si_pid == 0) return true;
-    }
-    return false;
-  }
-
   bool freeze(const Worker& worker) const {
     if (::kill(worker.pid, SIGSTOP) != 0) return false;
     for (int i = 0; i < 500 && state_of(worker.pid) != "T"; ++i) ::usleep(1000);

@@ -149,6 +149,21 @@ TEST_F(ClusterTasks, ARunOnThisMachineLeavesItsJobsToSlurmWhileTheyMayRunThere) 
   EXPECT_EQ(asked(), "") << "neither does --status ask about what is over";
 }
 
+// As `scontrol suspend` does. Where nothing is stopped the limit is far away.
+TEST_F(ClusterTasks, ATimeInWhichTheTaskIsStoppedIsNotOneOfItsJobs) {
+  submission_.run.time_limit = 6;
+  submission_.run.retries = 0;
+  const pid_t task = start_task("wait_for_file 2");
+  wait_for_worker();
+  ::kill(task, SIGSTOP);
+  std::this_thread::sleep_for(std::chrono::seconds(7));
+  ::kill(task, SIGCONT);
+  std::this_thread::sleep_for(std::chrono::seconds(1));  // it looks at the time some times
+  write_file(house_ / "go", "");
+  EXPECT_EQ(wait(task).status, 0);
+  EXPECT_THAT(noted(), ElementsAre("start", "job done", "job done", "job done", "end"));
+}
+
 TEST_F(ClusterTasks, JobsThatAreDoneArePassedOver) {
   ASSERT_EQ(run_task().status, 0);
   EXPECT_EQ(started_jobs(), 3u);

@@ -44,6 +44,16 @@ TEST(DeviceUse, AUseComesBackAsItWas) {
   EXPECT_EQ(received.own, sent.own);
   EXPECT_EQ(received.gpu, sent.gpu);
   EXPECT_EQ(received.seen_another, sent.seen_another);
+  EXPECT_FALSE(received.stopped);
+  sent.stopped = true;
+  EXPECT_TRUE(DeviceUse::from(sent.text()).stopped);
+}
+
+TEST(DeviceUse, ARankThatWasStoppedIsNamed) {
+  DeviceUse on = use("a", 40, 40), off = on;
+  off.stopped = true;
+  EXPECT_FALSE(stopped({on, on}));
+  EXPECT_TRUE(stopped({on, off}));
 }
 
 }  // namespace

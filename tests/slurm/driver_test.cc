@@ -1,81 +1,17 @@
-// Jobs on a Slurm that is made of answers, on a clock of its own.
-#include "framework/slurm/driver.h"
-
-#include <fmt/format.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
+// Jobs on a Slurm that is made of answers: from the queue to their ends.
 #include <signal.h>
 #include <sys/resource.h>
 
-#include "framework/core/file.h"
 #include "framework/slurm/cancel.h"
 #include "framework/slurm/events.h"
-#include "tests/support/house.h"
-#include "tests/support/results.h"
+#include "tests/slurm/driver_fixture.h"
 
 namespace tarflow::slurm {
 namespace {
 
-namespace fs = std::filesystem;
-using job::Event;
-using std::chrono::seconds;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::Not;
-
-// Arrays and the states of their tasks, as the test sets them.
-struct FakeSlurm {
-  std::map<int, std::vector<std::string>> arrays;
-  std::vector<std::string> cancelled;
-  int asked = 0, refused = 0, next = 7;
-  std::string refusal;  // of sbatch
-
-  process::Said operator()(const std::vector<std::string>& command) {
-    ++asked;
-    const std::string& program = command.front();
-    if (program == "sbatch") return take(command.back());
-    if (program == "squeue") return {0, queue(), ""};
-    if (program == "scancel") cancelled.push_back(command.back());
-    if (program == "scontrol" && command[1] == "show" && command[2] == "config") {
-      return {0, "ClusterName = far\nMaxArraySize = 1001\n", ""};
-    }
-    if (program == "scontrol" && command[1] == "show") return {0, shown(command.back()), ""};
-    if (program == "sacct") return {1, "", "Slurm accounting storage is disabled"};
-    return {0, "", ""};
-  }
-
-  process::Said take(const std::string& script) {
-    if (!refusal.empty()) {
-      ++refused;
-      return {1, "", refusal};
-    }
-    const Submission submission = read_submission({fs::path(script).parent_path()});
-    arrays[next] = std::vector<std::string>(submission.tasks.size(), "PENDING");
-    return {0, fmt::format("{}\n", next++), ""};
-  }
-  std::string queue() const {
-    std::string text;
-    for (const auto& [number, tasks] : arrays) {
-      for (size_t i = 0; i < tasks.size(); ++i) {
-        const bool waits = tasks[i] == "PENDING";
-        text += fmt::format("{}|{}|{}|{}|0:01|{}\n", number, i, tasks[i], waits ? "" : "n1",
-                            waits ? "Priority" : "None");
-      }
-    }
-    return text;
-  }
-  std::string shown(const std::string& number) const {
-    std::string text;
-    const std::vector<std::string>& tasks = arrays.at(std::stoi(number));
-    for (size_t i = 0; i < tasks.size(); ++i) {
-      text += fmt::format(
-          "JobId=9{} ArrayJobId={} ArrayTaskId={} JobState={} Reason=None NodeList=n1\n", i, number,
-          i, tasks[i]);
-    }
-    return text;
-  }
-};
 
 // No file can be written while there is one of these.
 class FullDisk {
@@ -92,82 +28,6 @@ class FullDisk {
 
  private:
   rlimit before_{};
-};
-
-class Driver : public ::testing::Test {
- protected:
-  SlurmOptions options() {
-    SlurmOptions options;
-    options.profile.executor = Executor::kSlurm;
-    options.profile.partition = "main";
-    options.profile.max_resubmissions = 2;
-    options.sweep_folder = house_ / "results/demo";
-    options.programs = "/programs";
-    options.poll = seconds(15);
-    options.patience.ask = [this](const std::vector<std::string>& command) {
-      return slurm_(command);
-    };
-    options.patience.now = [this] { return now_; };
-    options.patience.sleep = [this](std::chrono::milliseconds time) { now_ += time; };
-    return options;
-  }
-  SlurmOptions few(int most) {
-    SlurmOptions few = options();
-    few.profile.max_queued = most;
-    return few;
-  }
-
-  static job::Task task(const std::string& hash, int64_t tries = 0) {
-    job::Job job;
-    job.hash = hash;
-    job.experiment = "measure";
-    job.points.push_back({"p" + hash, "k" + hash, {}, {}, true});
-    job::Task task;
-    task.job = std::make_shared<const job::Job>(std::move(job));
-    task.turn = static_cast<size_t>(hash.back());
-    task.tries = tries;
-    return task;
-  }
-  job::JobFolder folder(const std::string& hash) { return {house_ / "results/demo/jobs" / hash}; }
-  void finish(const std::string& hash) { write_result(folder(hash), *task(hash).job); }
-
-  // "done a", "failed b", ...: what a look shows, progress left out.
-  std::vector<std::string> look() {
-    now_ += seconds(15);
-    last_ = driver_.poll();
-    std::vector<std::string> words;
-    for (const Event& event : last_) {
-      static const std::map<Event::What, std::string> kNames = {
-          {Event::What::kStarted, "started"}, {Event::What::kQueued, "queued"},
-          {Event::What::kDone, "done"},       {Event::What::kFailed, "failed"},
-          {Event::What::kStopped, "stopped"}, {Event::What::kReturned, "returned"},
-          {Event::What::kRemark, "remark"}};
-      const auto name = kNames.find(event.what);
-      if (name != kNames.end()) words.push_back(name->second + " " + event.hash);
-    }
-    return words;
-  }
-  // Until something is concluded.
-  std::vector<std::string> look_until_told() {
-    for (int i = 0; i < 20; ++i) {
-      if (const std::vector<std::string> words = look(); !words.empty()) return words;
-    }
-    return {};
-  }
-  std::vector<Submission> submissions() {
-    std::vector<Problem> problems;
-    std::vector<Submission> all;
-    for (const KnownSubmission& known : read_submissions(house_ / "results/demo", problems)) {
-      all.push_back(known.submission);
-    }
-    return all;
-  }
-
-  Scratch house_;
-  FakeSlurm slurm_;
-  std::chrono::steady_clock::time_point now_ = std::chrono::steady_clock::now();
-  SlurmDriver driver_{options()};
-  std::vector<Event> last_;
 };
 
 TEST_F(Driver, JobsAreFollowedFromTheQueueToTheirResults) {
@@ -406,73 +266,6 @@ TEST_F(Driver, AReaderThatWaitsForRoomComesBackWhenItsMakerIsCancelled) {
   ASSERT_EQ(events.size(), 1u);
   EXPECT_EQ(events[0].what, Event::What::kReturned);
   EXPECT_EQ(events[0].hash, "c");
-}
-
-TEST_F(Driver, AFullSlurmIsAskedAgainWhenATaskHasEndedOrAfterAWhile) {
-  driver_.submit({task("a"), task("b")});
-  slurm_.refusal = "sbatch: error: AssocMaxSubmitJobLimit";
-  driver_.submit({task("c")});
-  EXPECT_EQ(slurm_.refused, 1);
-  EXPECT_EQ(submissions().size(), 1u) << "of what was refused nothing stays";
-  const auto begin = now_;
-  while (now_ - begin < seconds(270)) look();
-  EXPECT_EQ(slurm_.refused, 1);
-  while (now_ - begin < seconds(330)) look();
-  EXPECT_EQ(slurm_.refused, 2) << "after five minutes";
-  finish("a");
-  slurm_.arrays[7][0] = "COMPLETED";
-  look();
-  EXPECT_EQ(slurm_.refused, 3) << "with the end of a task";
-  EXPECT_EQ(submissions().size(), 1u);
-  look();
-  EXPECT_EQ(slurm_.refused, 3);
-}
-
-constexpr auto kPolicy =
-    "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit "
-    "limit, user's size and/or time limits)";
-
-TEST_F(Driver, ALimitOfSlurmsIsWaitedFor) {
-  driver_.submit({task("a")});
-  slurm_.refusal = std::string("sbatch: error: AssocMaxSubmitJobLimit\n") + kPolicy;
-  driver_.submit({task("b")});
-  EXPECT_EQ(driver_.waiting(), 1u);
-  slurm_.refusal.clear();
-  finish("a");
-  slurm_.arrays[7] = {"COMPLETED"};
-  look();
-  EXPECT_EQ(driver_.waiting(), 0u);
-  EXPECT_EQ(slurm_.arrays.size(), 2u);
-}
-
-TEST_F(Driver, EveryLimitOnSubmittedJobsIsWaitedFor) {
-  driver_.submit({task("a")});
-  for (const char* limit :
-       {"sbatch: error: QOSMaxSubmitJobPerUserLimit\n", "sbatch: error: AssocGrpSubmitJobsLimit\n",
-        "sbatch: error: MaxSubmitJobsPerAccount\n", ""}) {
-    slurm_.refusal = std::string(limit) + kPolicy;
-    EXPECT_NO_THROW(driver_.submit({task("b")})) << limit;
-    EXPECT_EQ(driver_.waiting(), 1u) << limit;
-    now_ += std::chrono::minutes(5);  // then it is asked again
-  }
-}
-
-TEST_F(Driver, AJobThatIsTooLargeForItsLimitsIsNotWaitedFor) {
-  driver_.submit({task("a")});
-  for (const char* limit : {"QOSMaxCpuPerJobLimit", "AssocMaxWallDurationPerJobLimit",
-                            "QOSMaxMemoryPerJob", "MaxGRESPerAccount"}) {
-    slurm_.refusal = fmt::format("sbatch: error: {}\n{}", limit, kPolicy);
-    EXPECT_THROW(driver_.submit({task("b")}), Error) << limit;
-  }
-}
-
-TEST_F(Driver, ARefusalThatNamesNoLimitIsAnErrorOnceNothingIsQueued) {
-  driver_.submit({task("a")});
-  slurm_.refusal = kPolicy;
-  driver_.submit({task("b")});
-  finish("a");
-  slurm_.arrays[7] = {"COMPLETED"};
-  EXPECT_THROW(look(), Error);
 }
 
 TEST_F(Driver, WhatSlurmRefusesIsAnError) {

@@ -87,6 +87,16 @@ TEST(SlurmFaults, WhatIsQueuedOrRunsIsLeftAlone) {
   EXPECT_THAT(judged(at_work(), state("RUNNING")).reason, HasSubstr("n1"));
 }
 
+TEST(SlurmFaults, ALimitThatATaskWaitsForIsToldInPlainWords) {
+  const Verdict never = judged(untouched(), state("PENDING", "QOSMaxMemoryPerJob"));
+  EXPECT_EQ(never.what, What::kWaiting);
+  EXPECT_THAT(never.reason, AllOf(HasSubstr("more memory than its QOS allows one job"),
+                                  HasSubstr("can never start"), HasSubstr("less `mem`")));
+  EXPECT_THAT(judged(untouched(), state("PENDING", "QOSMaxCpuPerUserLimit")).reason,
+              HasSubstr("your running jobs"));
+  EXPECT_EQ(judged(untouched(), state("PENDING", "QOSGrpCpuLimit")).reason, "QOSGrpCpuLimit");
+}
+
 TEST(SlurmFaults, WhatIsDoneIsDoneWhateverSlurmSays) {
   TaskEvidence evidence = at_work();
   evidence.jobs[0].done = true;

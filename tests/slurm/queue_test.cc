@@ -121,6 +121,9 @@ TEST(SlurmQueue, NodeListsAreNames) {
   EXPECT_THAT(node_names("n1"), ElementsAre("n1"));
   EXPECT_THAT(node_names("n[1-2,07],gpu-a[09-10]x,z"),
               ElementsAre("n1", "n2", "n07", "gpu-a09x", "gpu-a10x", "z"));
+  EXPECT_THAT(node_names("n[1-3,7]"), ElementsAre("n1", "n2", "n3", "n7"));
+  EXPECT_THAT(node_names("r[1-2]n[08-09,11],z"),
+              ElementsAre("r1n08", "r1n09", "r1n11", "r2n08", "r2n09", "r2n11", "z"));
   EXPECT_THAT(node_names(""), IsEmpty());
   EXPECT_THAT(node_names("n["), IsEmpty());
 }
@@ -353,6 +356,10 @@ TEST(SlurmVariables, ThoseOfTheShellAndOfAnAllocationAreLeftOut) {
                                "PATH=/bin", "SLURMISH=1", "A=SBATCH_"}),
               ElementsAre("SLURM_CONF=/etc/slurm.conf", "SLURM_CLUSTERS=far", "SLURM_JWT=x",
                           "PATH=/bin", "SLURMISH=1", "A=SBATCH_"));
+}
+
+TEST(SlurmVariables, LongListsOfTasksAreAskedForInFull) {
+  EXPECT_EQ(ask_program({"sh", "-c", "echo \"$SLURM_BITSTR_LEN\""}).out, "0\n");
 }
 
 TEST(SlurmVariables, AreNamed) {
