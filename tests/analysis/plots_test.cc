@@ -99,7 +99,11 @@ TEST(HeatMaps, LongValuesLeaveRoomForTheTitleOfTheirAxis) {
     EXPECT_THAT(draw_plots(plots, folder, gnuplot), IsEmpty());
     EXPECT_THAT(read_file(folder / (plots[0].name + ".svg")), HasSubstr("self_denoising_lr</text>"))
         << lr;
-    EXPECT_THAT(read_file(folder / (plots[0].name + ".svg")), HasSubstr("FD(small)</text>"));
+    // The title of the colour bar is upright: its foot is at the right.
+    const std::string svg = read_file(folder / (plots[0].name + ".svg"));
+    const size_t title = svg.find("FD(small)</text>"), place = svg.rfind("translate(", title);
+    ASSERT_LT(title, svg.size());
+    EXPECT_LT(std::stod(svg.substr(place + std::string("translate(").size())), plots[0].width - 5);
     fs::remove_all(folder);
   }
 }
