@@ -48,9 +48,40 @@ std::string setting_text(const Setting& setting) {
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
+// Of a trial: in the order of the sweep file, since its numbers mean nothing.
+std::vector<const Measured*> rows_in_sweep_order(const std::vector<const Measured*>& rows) {
+  std::vector<Point> firsts;
+  std::map<std::string, const Measured*> by_origin;
+  for (const Measured* row : rows) {
+    for (const Point& point : row->points) {
+      firsts.push_back(point);
+      by_origin[point.origin()] = row;
+    }
+  }
+  std::vector<const Measured*> ordered;
+  for (const Point& point : in_sweep_order(std::move(firsts))) {
+    const Measured* const row = by_origin.at(point.origin());
+    if (std::find(ordered.begin(), ordered.end(), row) == ordered.end()) ordered.push_back(row);
+  }
+  return ordered;
+}
+
+std::vector<const Measured*> rows_at(const MeasuredFamily& family, const Setting& setting) {
+  std::vector<const Measured*> rows;
+  for (const Measured& measured : family.measured) {
+    if (setting_of(measured) == setting) rows.push_back(&measured);
+  }
+  return family.smoke ? rows_in_sweep_order(rows) : rows;
+}
+
 // Where the distance of For is smallest, else that of any strategy; without distances the setting
-// that has most strategies.
+// that has most strategies. Of a trial the first of the sweep file.
 Setting best_setting(const MeasuredFamily& family) {
+  if (family.smoke) {
+    std::vector<const Measured*> all;
+    for (const Measured& measured : family.measured) all.push_back(&measured);
+    return setting_of(*rows_in_sweep_order(all).front());
+  }
   if (const Measured* best = best_sequential(family)) return setting_of(*best);
   const Measured* nearest = nullptr;
   for (const Measured& measured : family.measured) {
@@ -102,42 +133,48 @@ bool seeds_differ(const std::vector<const Measured*>& rows) {
   });
 }
 
-Cell strategy_cell(const Measured& measured, bool with_seeds) {
-  Cell cell{measured.strategy, false, with_seeds ? seeds_text(measured.points) + " only" : ""};
+// `seeds`: a note.
+Cell strategy_cell(const Measured& measured, const std::string& seeds) {
+  Cell cell{measured.strategy, false, seeds};
   for (const Point& point : measured.points) cell.origins.push_back(point.origin());
   return cell;
 }
 
-// The strategy to show beside For: the fastest whose distance is at most 1 % above For's, else the
-// one of the smallest distance; without distances the fastest. Those with a seed of For's come
-// first. nullptr where there is no other.
+// The strategy to show beside For: that of fastest_within(), else the one of the smallest distance;
+// without distances the fastest. Those with a seed of For's come first. Of a trial the first of the
+// sweep file. nullptr where there is no other.
 const Measured* best_beside(const MeasuredFamily& family, const Measured* reference,
                             const Setting& setting) {
-  const auto key = [&](const Measured& one) {
-    const bool distances = reference && reference->distance;
-    const double distance = distances ? distance_ratio(one, reference).value_or(INFINITY) : 1;
-    const bool close = distance <= 1 + kWithin;
-    const auto faster = rate(one, reference, Timing::kIndicative);
-    return std::tuple(!close, close ? 0 : distance, faster ? 1 / *faster : INFINITY,
-                      one.indicative_seconds.value_or(INFINITY));
-  };
-  const Measured* best = nullptr;
-  for (const Measured& one : family.measured) {
-    if (one.sequential || setting_of(one) != setting) continue;
-    if (!best || key(one) < key(*best)) best = &one;
+  std::vector<const Measured*> others = rows_at(family, setting);
+  std::erase_if(others, [](const Measured* one) { return one->sequential; });
+  if (others.empty() || family.smoke) return others.empty() ? nullptr : others.front();
+  if (reference) {
+    for (const Timing worst : {Timing::kValid, Timing::kIndicative}) {
+      const Fastest fastest = fastest_within(others, *reference, kWithin, worst);
+      if (fastest.strategy) return fastest.strategy;
+    }
   }
-  return best;
+  const auto key = [&](const Measured* one) {
+    const bool distances = reference && reference->distance;
+    const auto faster = rate(*one, reference, Timing::kIndicative);
+    return std::tuple(distances ? distance_ratio(*one, reference).value_or(INFINITY) : 1,
+                      faster ? 1 / *faster : INFINITY, one->indicative_seconds.value_or(INFINITY));
+  };
+  return *std::min_element(others.begin(), others.end(),
+                           [&](const Measured* a, const Measured* b) { return key(a) < key(b); });
 }
 
-// The rows shown: For, and of more than `most` the best beside it and the fastest.
+// The rows shown: For, and of more than `most` the best beside it and the fastest; of a trial the
+// first of the sweep file.
 std::vector<const Measured*> shown_rows(const MeasuredFamily& family, const Setting& setting,
                                         size_t most, size_t& left_out) {
-  std::vector<const Measured*> rows;
-  for (const Measured& measured : family.measured) {
-    if (setting_of(measured) == setting) rows.push_back(&measured);
+  std::vector<const Measured*> rows = rows_at(family, setting);
+  left_out = rows.size() > most ? rows.size() - most : 0;
+  if (left_out == 0) return rows;
+  if (family.smoke) {
+    rows.resize(most);
+    return rows;
   }
-  left_out = 0;
-  if (rows.size() <= most) return rows;
   const Measured* const best =
       best_beside(family, sequential_at(family, setting.cfg, setting.lr), setting);
   std::vector<const Measured*> order = rows;
@@ -148,11 +185,20 @@ std::vector<const Measured*> shown_rows(const MeasuredFamily& family, const Sett
     return key(a) < key(b);
   });
   order.resize(most);
-  left_out = rows.size() - most;
   std::erase_if(rows, [&](const Measured* row) {
     return std::find(order.begin(), order.end(), row) == order.end();
   });
   return rows;
+}
+
+// What is left out of a table: ends its introduction; "" for nothing.
+std::string not_shown(const std::vector<std::string>& parts) {
+  return parts.empty() ? "" : fmt::format("; not shown: {}", fmt::join(parts, ", "));
+}
+
+std::string strategies_left_out(size_t count, bool smoke) {
+  return fmt::format("{} {}{}", count, smoke ? "" : "slower ",
+                     count == 1 ? "strategy" : "strategies");
 }
 
 Cell seconds_cell(const Measured& measured, int decimals, const std::string& note) {
@@ -171,12 +217,12 @@ Cell rate_cell(const Measured& measured, const Measured* reference, const std::s
   return number_cell(indicative, 2, over.empty() ? note : note + ", " + over);
 }
 
-Table table_of(const MeasuredFamily& family, size_t others, size_t most) {
+// `others`: families that have no table; `trials`: those of trial runs beside real results.
+Table table_of(const MeasuredFamily& family, size_t others, size_t trials, size_t most) {
   const Setting setting = best_setting(family);
   size_t left_out = 0;
   const std::vector<const Measured*> rows = shown_rows(family, setting, most, left_out);
   const Measured* const reference = sequential_at(family, setting.cfg, setting.lr);
-  const bool with_seeds = seeds_differ(rows);
   std::vector<Point> points;
   std::vector<std::optional<double>> times;
   for (const Measured* row : rows) {
@@ -191,13 +237,17 @@ Table table_of(const MeasuredFamily& family, size_t others, size_t most) {
   table.introduction =
       fmt::format("{}, {}, {} images, {}", first.text("device"), first.text("compute"),
                   count_text(first.number("num_images").value_or(0)), seeds_text(points));
-  if (rows.size() > 2) table.introduction += ", in the order of passes";
+  if (rows.size() > 2)
+    table.introduction += family.smoke ? ", as in the sweep file" : ", in the order of passes";
   table.columns = {{"strategy", Align::kLeft}, {"total s"}, {"rate"}};
   if (distances) table.columns.push_back({family.distance_name});
   table.columns.push_back({"deviation"});
   const int decimals = decimals_for(times);
   for (const Measured* row : rows) {
-    std::vector<Cell> cells = {strategy_cell(*row, with_seeds), seconds_cell(*row, decimals, note),
+    // The introduction has all seeds.
+    const std::string seeds =
+        same_seeds(row->points, points) ? "" : seeds_text(row->points) + " only";
+    std::vector<Cell> cells = {strategy_cell(*row, seeds), seconds_cell(*row, decimals, note),
                                rate_cell(*row, reference, note)};
     if (distances) {
       cells.push_back(row->distance ? estimate_cell(*row->distance, 4) : Cell{kNoValue});
@@ -206,20 +256,17 @@ Table table_of(const MeasuredFamily& family, size_t others, size_t most) {
     cells.push_back(median_deviation(*row, reference));
     table.rows.push_back(std::move(cells));
   }
-  if (left_out > 0 || others > 0) {
-    std::vector<std::string> more;
-    if (left_out > 0) {
-      more.push_back(
-          fmt::format("{} slower {}", left_out, left_out == 1 ? "strategy" : "strategies"));
-    }
-    if (others > 0) more.push_back(fmt::format("{} of other settings", plural(others, "group")));
-    table.introduction += fmt::format("; not shown: {}", fmt::join(more, ", "));
-  }
+  std::vector<std::string> more;
+  if (left_out > 0) more.push_back(strategies_left_out(left_out, family.smoke));
+  if (others > 0) more.push_back(fmt::format("{} of other settings", plural(others, "group")));
+  if (trials > 0) more.push_back(fmt::format("{} of a smoke run", plural(trials, "group")));
+  table.introduction += not_shown(more);
   return table;
 }
 
 // Two rows a model: For at its best setting, and the strategy that comes off best beside it.
-Table table_of_models(const std::vector<const MeasuredFamily*>& models, size_t others) {
+Table table_of_models(const std::vector<const MeasuredFamily*>& models, size_t others,
+                      size_t trials) {
   Table table;
   table.title = "Each model at its best setting";
   table.columns = {{"model", Align::kLeft},
@@ -230,13 +277,12 @@ Table table_of_models(const std::vector<const MeasuredFamily*>& models, size_t o
                    {"distance"},
                    {"deviation"}};
   std::set<std::string> distances;
-  bool smoke = false;
+  const bool smoke = models.front()->smoke;  // as all
   const size_t shown = std::min(models.size(), kMostModels);
   for (size_t i = 0; i < shown; ++i) {
     const MeasuredFamily& family = *models[i];
     const Setting setting = best_setting(family);
     const Measured* const reference = sequential_at(family, setting.cfg, setting.lr);
-    smoke = smoke || family.smoke;
     if (!family.distance_name.empty()) distances.insert(family.distance_name);
     bool first = true;
     std::vector<const Measured*> rows = {reference, best_beside(family, reference, setting)};
@@ -246,7 +292,7 @@ Table table_of_models(const std::vector<const MeasuredFamily*>& models, size_t o
       const auto seconds = row->seconds ? row->seconds : row->indicative_seconds;
       table.rows.push_back({{first ? row->points.front().text("model") : ""},
                             {first ? setting_text(setting) : ""},
-                            strategy_cell(*row, with_seeds),
+                            strategy_cell(*row, with_seeds ? seeds_text(row->points) : ""),
                             seconds_cell(*row, decimals_for({seconds}), kIndicativeNote),
                             rate_cell(*row, reference, kIndicativeNote),
                             row->distance ? estimate_cell(*row->distance, 4) : Cell{kNoValue},
@@ -257,11 +303,15 @@ Table table_of_models(const std::vector<const MeasuredFamily*>& models, size_t o
   }
   if (smoke) table.title = smoke_title(table.title);
   table.introduction = fmt::format(
-      "For, and the fastest strategy within 1 % of its distance, else the nearest{}",
+      "For, and the {}{}",
+      smoke ? "first other strategy of the sweep file"
+            : "fastest strategy within 1 % of its distance, else the nearest",
       distances.empty() ? "" : fmt::format("; distance: {}", fmt::join(distances, ", ")));
-  const size_t more = models.size() - shown + others;
-  if (more > 0)
-    table.introduction += fmt::format("; not shown: {}", plural(more, "group") + " of settings");
+  std::vector<std::string> more;
+  if (const size_t groups = models.size() - shown + others; groups > 0)
+    more.push_back(plural(groups, "group") + " of settings");
+  if (trials > 0) more.push_back(fmt::format("{} of a smoke run", plural(trials, "group")));
+  table.introduction += not_shown(more);
   return table;
 }
 
@@ -349,7 +399,13 @@ Answer make_answer(const std::vector<Point>& points, const std::vector<MeasuredF
                    const std::vector<Source>& sources) {
   Answer answer;
   answer.findings = findings(points, families);
-  const std::vector<MeasuredFamily> all = evaluated_families(points);
+  std::vector<MeasuredFamily> all = evaluated_families(points);
+  const auto trial = [](const MeasuredFamily& family) { return family.smoke; };
+  auto trials = static_cast<size_t>(std::count_if(all.begin(), all.end(), trial));
+  if (trials < all.size())
+    std::erase_if(all, trial);  // no table holds both real results and a trial's
+  else
+    trials = 0;
   const std::vector<const MeasuredFamily*> models = largest_families(all);
   answer.what = what_was_run(points);
   add_timings(points, answer.not_valid);
@@ -368,9 +424,10 @@ Answer make_answer(const std::vector<Point>& points, const std::vector<MeasuredF
   for (size_t i = 0; i < std::min(answer.not_valid.size(), kMostNotValid); ++i)
     lines += answer.not_valid[i].find('\n') == std::string::npos ? 2 : 3;
   const size_t most = lines > kFewLines ? kFewRows : kMostRows;
-  if (models.size() == 1) answer.tables.push_back(table_of(*models.front(), all.size() - 1, most));
+  if (models.size() == 1)
+    answer.tables.push_back(table_of(*models.front(), all.size() - 1, trials, most));
   if (models.size() > 1)
-    answer.tables.push_back(table_of_models(models, all.size() - models.size()));
+    answer.tables.push_back(table_of_models(models, all.size() - models.size(), trials));
   return answer;
 }
 

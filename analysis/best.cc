@@ -20,59 +20,36 @@ std::optional<double> seconds_of(const Measured& measured, const BestOptions& op
   return options.indicative && !measured.seconds ? measured.indicative_seconds : measured.seconds;
 }
 
-bool counts(const Measured& measured, const BestOptions& options) {
-  return measured.distance && seconds_of(measured, options);
+Timing worst_of(const BestOptions& options) {
+  return options.indicative ? Timing::kIndicative : Timing::kValid;
 }
 
-// The sequential one of the smallest distance; among those at the setting of `beside` where given.
-const Measured* best_reference(const MeasuredFamily& family, const Measured* beside,
-                               const BestOptions& options) {
-  const Measured* best = nullptr;
-  for (const Measured& measured : family.measured) {
-    if (!measured.sequential || !counts(measured, options)) continue;
-    if (beside && (measured.cfg != beside->cfg || measured.lr != beside->lr)) continue;
-    if (!best || measured.distance->value < best->distance->value) best = &measured;
+// What strategies are compared with: For where its distance is smallest; with each_setting at each
+// cfg and self_denoising_lr.
+std::vector<const Measured*> references_of(const MeasuredFamily& family,
+                                           const BestOptions& options) {
+  if (!options.each_setting) {
+    const Measured* const best = best_sequential(family);
+    return best ? std::vector{best} : std::vector<const Measured*>{};
   }
-  return best;
-}
-
-std::optional<double> times_as_fast(const Measured& measured, const Measured& reference,
-                                    const BestOptions& options) {
-  const auto valid = rate(measured, &reference);
-  return valid || !options.indicative ? valid : rate(measured, &reference, Timing::kIndicative);
-}
-
-// What may be chosen beside For: all, or those at its setting.
-std::vector<const Measured*> rivals(const MeasuredFamily& family, const Measured& reference,
-                                    const BestOptions& options) {
   std::vector<const Measured*> found;
   for (const Measured& measured : family.measured) {
-    const bool here =
-        !options.each_setting || (measured.cfg == reference.cfg && measured.lr == reference.lr);
-    if (here && &measured != &reference) found.push_back(&measured);
+    if (measured.sequential && sequential_beside(family, measured) == &measured)
+      found.push_back(&measured);
   }
   return found;
 }
 
-const Measured& fastest(const std::vector<const Measured*>& rivals, const Measured& reference,
-                        const BestOptions& options) {
-  const Measured* best = &reference;
-  double best_rate = 1;
-  for (const Measured* rival : rivals) {
-    const auto ratio = distance_ratio(*rival, &reference);
-    const auto faster = times_as_fast(*rival, reference, options);
-    if (!ratio || *ratio > 1 + options.within || !faster || *faster <= best_rate) continue;
-    best = rival;
-    best_rate = *faster;
-  }
-  return *best;
-}
-
 Choice choice_of(const MeasuredFamily& family, const Measured& reference,
                  const BestOptions& options) {
-  const std::vector<const Measured*> others = rivals(family, reference, options);
-  const Measured& chosen = fastest(others, reference, options);
-  return {over_common_seeds(chosen, reference), over_common_seeds(reference, chosen), family.title,
+  const std::vector<const Measured*> others = rivals(family, reference);
+  const Fastest fastest = fastest_within(others, reference, options.within, worst_of(options));
+  const bool faster = fastest.strategy && fastest.rate > 1;
+  const Measured& chosen = faster ? *fastest.strategy : reference;
+  return {over_common_seeds(chosen, reference),
+          over_common_seeds(reference, chosen),
+          family.title,
+          faster ? fastest.rate : 1,
           common_seeds_text(chosen.points, reference.points),
           without_common_seed(others, reference)};
 }
@@ -220,11 +197,11 @@ std::string entry_of(const Choice& choice, const BestOptions& options, Models& m
   text += comment(
       fmt::format("{}, {}, {}", choice.family, point.text("device"), point.text("compute")));
   text += comment(measured_text(choice.chosen, options));
+  if (const std::string few = too_few_images(point); !few.empty()) text += comment(few);
   if (same(choice.chosen, choice.reference)) {
     text += comment("nothing else is as good and faster");
   } else {
-    text += comment(fmt::format("{:.2f} times as fast as {}",
-                                *times_as_fast(choice.chosen, choice.reference, options),
+    text += comment(fmt::format("{:.2f} times as fast as {}", choice.rate,
                                 measured_text(choice.reference, options)));
     if (!choice.common_seeds.empty()) text += comment("all over " + choice.common_seeds);
     for (const std::string& line : difference_texts(choice, options)) text += comment(line);
@@ -241,20 +218,46 @@ std::string entry_of(const Choice& choice, const BestOptions& options, Models& m
   return text;
 }
 
-// Why nothing can be compared with For, and what to do about it.
-std::string no_reference(const MeasuredFamily& family, const BestOptions& options) {
-  std::vector<Point> sequential;
-  for (const Measured& measured : family.measured) {
-    if (measured.sequential)
-      sequential.insert(sequential.end(), measured.points.begin(), measured.points.end());
-  }
-  const std::string why = disturbance(sequential);
-  if (sequential.empty() || why.empty() || options.indicative)
-    return fmt::format("{}: no For with a distance and a time to compare with", family.title);
+// Why For has no time that counts, and what to do about it.
+std::string no_time(const MeasuredFamily& family, const Measured& reference,
+                    const BestOptions& options) {
+  const std::string why = disturbance(reference.points);
+  const std::string what =
+      options.each_setting ? family.title + " at " + cfg_and_lr_text(reference) : family.title;
+  if (why.empty() || options.indicative) return what + ": For has no time; run the sweep again";
   return fmt::format(
       "{}: no time of For is valid: {}. --indicative takes the times as they were measured; to "
       "measure again on a quiet machine: {}",
-      family.title, why, measure_again_command(sequential));
+      what, why, measure_again_command(reference.points));
+}
+
+// Of a family without any distance.
+std::string no_distance(const MeasuredFamily& family) {
+  if (!family.distance_name.empty())
+    return family.title + ": no distance is a finite number; the log of the job says why";
+  return family.title +
+         ": no distance was measured, so nothing tells whether a strategy is as good as For; add "
+         "`extractor` and `reference` to this evaluate and run the sweep again";
+}
+
+// Of the settings at which strategies were measured without For: all of them, or each.
+std::vector<std::string> no_reference(const MeasuredFamily& family, const BestOptions& options) {
+  const std::string add = "; add For to the strategies of this evaluate and run the sweep again";
+  const bool any = std::any_of(family.measured.begin(), family.measured.end(),
+                               [](const Measured& measured) { return measured.sequential; });
+  if (!any) return {family.title + ": For was not measured with a distance" + add};
+  std::vector<std::string> settings;
+  for (const Measured& measured : family.measured) {
+    const std::string where = cfg_and_lr_text(measured);
+    if (!options.each_setting || sequential_beside(family, measured) ||
+        std::find(settings.begin(), settings.end(), where) != settings.end())
+      continue;
+    settings.push_back(where);
+  }
+  for (std::string& where : settings)
+    where =
+        fmt::format("{}: For was not measured with a distance at {}{}", family.title, where, add);
+  return settings;
 }
 
 }  // namespace
@@ -272,25 +275,25 @@ double share_from(const std::string& text) {
 
 Choices choose_best(const std::vector<Point>& points, const BestOptions& options) {
   Choices result;
-  for (const MeasuredFamily& family : measured_families(points)) {
-    if (family.smoke) {
+  for (const MeasuredFamily& family : evaluated_families(points)) {
+    const bool distance =
+        std::any_of(family.measured.begin(), family.measured.end(), [](const Measured& measured) {
+          return measured.distance && std::isfinite(measured.distance->value);
+        });
+    if (family.smoke)
       result.problems.push_back(family.title + ": a trial run, whose times mean nothing");
-      continue;
-    }
-    std::vector<const Measured*> references;
-    if (!options.each_setting) {
-      references.push_back(best_reference(family, nullptr, options));
-    } else {
-      for (const Measured& measured : family.measured) {
-        if (measured.sequential) references.push_back(best_reference(family, &measured, options));
-      }
-    }
-    std::erase(references, nullptr);
-    if (references.empty()) {
-      result.problems.push_back(no_reference(family, options));
-    }
-    for (const Measured* reference : references) {
-      result.choices.push_back(choice_of(family, *reference, options));
+    else if (!distance)
+      result.problems.push_back(no_distance(family));
+  }
+  for (const MeasuredFamily& family : measured_families(points)) {
+    if (family.smoke) continue;
+    for (std::string& problem : no_reference(family, options))
+      result.problems.push_back(std::move(problem));
+    for (const Measured* reference : references_of(family, options)) {
+      if (seconds_of(*reference, options))
+        result.choices.push_back(choice_of(family, *reference, options));
+      else
+        result.problems.push_back(no_time(family, *reference, options));
     }
   }
   return result;

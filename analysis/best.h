@@ -22,21 +22,22 @@ double share_from(const std::string& text);
 struct Choice {
   Measured chosen, reference;  // For may be its own choice
   std::string family;          // what was measured: the model, and what tells it from others
+  double rate = 1;             // of what was chosen
   std::string common_seeds;    // that both are over, where they were measured with others too
   std::string not_compared;    // strategies without a seed in common with For
 };
 
 struct Choices {
   std::vector<Choice> choices;
-  std::vector<std::string> problems;  // families without a choice, and why
+  // What has no choice, and why: families, or settings of a family; what to do about it.
+  std::vector<std::string> problems;
 };
 
-// For each family of measured points (measured.h), trial runs left out: the largest rate among all
-// strategies whose distance is at most (1 + within) times For's, over the seeds that both have;
-// what is chosen holds these seeds only. Only valid times count, unless options.indicative. For is
-// taken where its distance is smallest, and so is the choice whatever its cfg and
-// self_denoising_lr; with each_setting, both at each of these. Temperatures and devices are never
-// mixed.
+// For each family of measured points (measured.h), trial runs left out: fastest_within() beside
+// For, or For where nothing else is as good and faster; what is chosen holds the seeds that both
+// have only. Only valid times count, unless options.indicative. Both are at the cfg and
+// self_denoising_lr at which For's distance is smallest; with each_setting, at each of these.
+// Temperatures and devices are never mixed.
 Choices choose_best(const std::vector<Point>& points, const BestOptions& options);
 
 // A sweep of one evaluate a choice, with the settings and the paths that were recorded, as

@@ -131,12 +131,13 @@ int print_report(Arguments arguments, std::ostream& out, std::ostream& err, bool
   }
   arguments.options.page = true;
   Report report = make_report(arguments.files, arguments.folder, arguments.options);
-  if (arguments.short_answer) {
+  if (arguments.short_answer && !report.summary.empty()) {
     out << render_answer(report, arguments.files, arguments.folder, {.bold = terminal});
     out.flush();
     return report.problems.empty() ? 0 : 1;
   }
   const std::vector<std::string> problems = std::exchange(report.problems, {});  // told on `err`
+  if (arguments.short_answer) return told(problems, err);  // no file could be read
   if (!arguments.tables.empty()) keep_tables(report, arguments.tables);
   if (arguments.format == "markdown") {
     out << render_markdown(report);

@@ -1,19 +1,11 @@
-"""Results of a sweep in Python (numpy, h5py; pandas for points()). Import it with PYTHONPATH=share, or copy it.
-
-    from results import Sweep
-    sweep = Sweep("results/demo.h5")
-    frame = sweep.points()                               # one row per point, in the order of the sweep file
-    sweep.array(frame["point"][0], "sampling/iterations")
-    pixels, labels = sweep.images(frame["point"][0])     # (N, H, W, 3) uint8; (N) int64 or None
-"""
+"""Results of a sweep in Python: Sweep("results/demo.h5").points(). Import it with PYTHONPATH=share, or copy it."""
 import json
-
 import h5py
 import numpy
 
 
-def _text(value):
-    return value.decode() if isinstance(value, bytes) else value
+def _plain(value):
+    return value.decode() if isinstance(value, bytes) else value.item() if isinstance(value, numpy.generic) else value
 
 
 class Sweep:
@@ -21,70 +13,63 @@ class Sweep:
         self.path = path
         with h5py.File(path) as file:
             rows = file["points"][:]
-            order = [_text(point) for point in file["order"][:]] if "order" in file else []
-            self.units = {_text(row["name"]): _text(row["unit"]) for row in file["columns"][:]}
-        place = {point: i for i, point in enumerate(order)}
-        rows = rows[sorted(range(len(rows)), key=lambda i: place.get(_text(rows[i]["point"]), i))]
+            order = {_plain(point): i for i, point in enumerate(file["order"][:] if "order" in file else [])}
+            self.units = {_plain(row["name"]): _plain(row["unit"]) for row in file["columns"][:]}
+        rows = rows[sorted(range(len(rows)), key=lambda i: order.get(_plain(rows[i]["point"]), i))]
         self.columns = {}  # name -> list of values; None where a value is absent
         for name in rows.dtype.names:
-            if "has_" + name in rows.dtype.names:
-                there = rows["has_" + name]
-                self.columns[name] = [int(v) if has else None for v, has in zip(rows[name], there)]
-            elif rows.dtype[name].kind == "f":
-                self.columns[name] = [None if numpy.isnan(v) else float(v) for v in rows[name]]
-            elif rows.dtype[name].kind in "SO":
-                self.columns[name] = [_text(v) or None for v in rows[name]]
+            if not name.startswith("has_"):
+                there = rows["has_" + name] if "has_" + name in rows.dtype.names else rows[name] == rows[name]  # NaN: absent
+                self.columns[name] = [_plain(v) if has and _plain(v) != "" else None for v, has in zip(rows[name], there)]
 
     def points(self):
-        """A DataFrame without columns that no point has."""
+        """A DataFrame, a row per point in the order of the sweep file, without columns that no point has."""
         import pandas
         frame = pandas.DataFrame(self.columns).dropna(axis="columns", how="all")
-        whole = [name for name in frame if all(type(v) in (int, type(None)) for v in self.columns[name])]
-        return frame.astype({name: "Int64" for name in whole})
+        return frame.astype({name: "Int64" for name in frame if {type(v) for v in self.columns[name]} <= {int, type(None)}})
 
     def _job(self, file, point):
         if point not in self.columns["point"]:
             raise ValueError(f"{self.path} has no point {point!r}: points() lists the IDs")
         return file["jobs"][self.columns["job"][self.columns["point"].index(point)]]
 
-    def settings(self, point):
-        """The job as it was run: settings, model, hashes of files."""
+    def job(self, point):
+        """The point's job as it was run: model, hashes of files, settings, its points."""
         with h5py.File(self.path) as file:
             return json.loads(self._job(file, point)["job.json"][()])
 
+    def settings(self, point):
+        """All settings of the point, by their names in the sweep file."""
+        job = self.job(point)
+        return {**job["settings"], **next(own for own in job["points"] if own["id"] == point).get("settings", {})}
+
     def arrays(self, point):
         """Path -> (shape, meaning), of this point or of its whole job."""
-        found = {}
-
-        def visit(group, prefix):  # visititems() leaves out links to the files of jobs
+        def found(group, prefix):  # visititems() leaves out links to the files of jobs
             for name in group:
-                path = prefix + name
                 item = self._item(group, name)
                 if isinstance(item, h5py.Group):
-                    visit(item, path + "/")
-                elif _text(item.attrs.get("point", "")) in ("", point):
-                    found[path] = item.shape, _text(item.attrs.get("meaning", ""))
+                    yield from found(item, prefix + name + "/")
+                elif _plain(item.attrs.get("point", "")) in ("", point):
+                    yield prefix + name, (item.shape, _plain(item.attrs.get("meaning", "")))
         with h5py.File(self.path) as file:
-            visit(self._job(file, point), "")
-        return found
+            return dict(found(self._job(file, point), ""))
 
     def _item(self, group, path):
         try:
             return group[path]
         except (KeyError, OSError):
-            link = group.get(path, getlink=True)
-            if not isinstance(link, h5py.ExternalLink):
-                raise
-            raise FileNotFoundError(f"{self.path} has {path} in {link.filename}, which cannot be read: keep the folder of results "
-                                    "beside the record, or write a whole one with `analyze bundle IN OUT`") from None
+            if isinstance(link := group.get(path, getlink=True), h5py.ExternalLink):
+                raise FileNotFoundError(f"{link.filename} is absent, where {self.path} has {path}: put it back") from None
+            raise
 
     def array(self, point, path):
         with h5py.File(self.path) as file:
             values = self._item(self._job(file, point), path)[()]
-        return numpy.array([_text(v) for v in values]) if values.dtype.kind in "SO" else values
+        return numpy.array([_plain(v) for v in values]) if values.dtype.kind in "SO" else values
 
     def images(self, point):
-        """Final images of `sample`, else the first ones of `evaluate` before self-denoising; None without any."""
+        """Final images of `sample`, else the first of `evaluate` before self-denoising: (N, H, W, 3) uint8, with labels: (N) int64."""
         paths = self.arrays(point)
         for path in ("images/final/" + point, "images/before_denoising"):
             if path in paths:

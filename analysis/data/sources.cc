@@ -169,6 +169,7 @@ std::vector<Point> in_sweep_order(std::vector<Point> points) {
   for (const Point& point : points) {
     const auto [entry, fresh] = places.try_emplace(point.source, places.size(), Places{});
     if (!fresh || !point.source || !point.source->stored) continue;
+    const record::QuietHdf5 quiet;  // older records have no order
     const std::optional<record::Array> order = point.source->stored->order();
     if (!order) continue;
     for (const std::string& id : order->strings)

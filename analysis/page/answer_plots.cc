@@ -16,6 +16,7 @@ namespace {
 constexpr size_t kMostBars = 24;  // of one plot; nobody compares more
 constexpr int kBar = 30;          // pixels
 constexpr size_t kMostLabels = 16;
+constexpr double kMostTics = 5;  // on the axis of passes
 
 std::string setting(std::optional<double> value) {
   return value ? fmt::format("{}", *value) : kNoValue;
@@ -155,6 +156,16 @@ std::optional<Mark> mark_of(const Measured& measured, const Measured& reference)
   return mark;
 }
 
+// 1, 2 or 5 times a power of ten, so that a width has at most kMostTics: gnuplot makes so many that
+// long numbers run into each other.
+double tic_step(double width) {
+  const double least = width / kMostTics, power = std::pow(10, std::floor(std::log10(least)));
+  for (const double factor : {1, 2, 5}) {
+    if (factor * power >= least) return factor * power;
+  }
+  return 10 * power;
+}
+
 Plot deviation_plot(const MeasuredFamily& family, const Measured& reference,
                     const std::vector<Mark>& marks) {
   Plot plot;
@@ -179,6 +190,10 @@ Plot deviation_plot(const MeasuredFamily& family, const Measured& reference,
   plot.settings =
       "set xlabel 'passes'\nset ylabel 'deviation from For'\nset logscale y\nset format y '%g'\n"
       "unset key\nset offsets graph 0.05, graph 0.25, 0, 0\n";
+  const auto [least, most] = std::minmax_element(
+      marks.begin(), marks.end(), [](const Mark& a, const Mark& b) { return a.passes < b.passes; });
+  if (most->passes > least->passes)
+    plot.settings += fmt::format("set xtics {}\n", tic_step(1.3 * (most->passes - least->passes)));
   plot.command = "plot data using 1:2:2:3 with yerrorbars lt 2 dt solid";
   if (marks.size() <= kMostLabels)
     plot.command += ", \\\n  data using 1:2:4 with labels left offset 0.8,0.5 textcolor rgb ink";

@@ -18,7 +18,7 @@ constexpr double kTold = 2;       // standard errors at which two distances diff
 constexpr int kLabelWidth = 44;   // pixels that a number in a cell takes
 constexpr int kLabelHeight = 16;  // of each of its lines
 // Pixels around and between panels.
-constexpr int kLeft = 76, kRight = 116, kTop = 40, kBottom = 84, kBetween = 62, kBelow = 86;
+constexpr int kLeft = 76, kRight = 156, kTop = 40, kBottom = 84, kBetween = 62, kBelow = 86;
 constexpr int kPanelHeight = 190;
 // Of the values on the y axis: kLeft has room for kTicLength signs of kTicWidth pixels.
 constexpr int kTicLength = 3, kTicWidth = 12;
@@ -97,7 +97,7 @@ struct Figure {
     for (const Key& value : y.values) longest = std::max(longest, value.second.size());
     return kLeft + kTicWidth * (static_cast<int>(longest) - kTicLength);
   }
-  int width() const { return (columns() == 1 ? 460 : columns() == 2 ? 720 : 960) + left() - kLeft; }
+  int width() const { return (columns() == 1 ? 500 : columns() == 2 ? 760 : 1000) + left() - kLeft; }
   int height() const {
     return kTop + kBottom + static_cast<int>(rows()) * kPanelHeight +
            static_cast<int>(rows() - 1) * kBelow;

@@ -20,13 +20,6 @@ namespace {
 constexpr size_t kFamilies = 6;  // of which a paragraph tells
 constexpr double kTold = 2;      // standard errors beyond which a difference is measurable
 
-std::string settings_of(const Measured& measured) {
-  std::vector<std::string> parts;
-  if (measured.cfg) parts.push_back(fmt::format("cfg {}", *measured.cfg));
-  if (measured.lr) parts.push_back(fmt::format("self_denoising_lr {}", *measured.lr));
-  return fmt::format("{}", fmt::join(parts, ", "));
-}
-
 std::string distance_text(const Measured& measured) { return estimate_text(*measured.distance, 4); }
 
 std::string time_text(const Measured& measured) {
@@ -49,21 +42,6 @@ std::string verdict(const Measured& measured, const Measured& reference) {
                      text);
 }
 
-// Others at the settings of `reference`.
-std::vector<const Measured*> rivals(const MeasuredFamily& family, const Measured& reference) {
-  std::vector<const Measured*> found;
-  for (const Measured& measured : family.measured) {
-    if (!measured.sequential && measured.cfg == reference.cfg && measured.lr == reference.lr)
-      found.push_back(&measured);
-  }
-  return found;
-}
-
-bool is_close(const Measured& other, const Measured& reference) {
-  const auto ratio = distance_ratio(other, &reference);
-  return ratio && *ratio <= 1 + kWithin;
-}
-
 // The distance over the seeds of both; where these are not all, also For's over them.
 std::string compared_distance(const Measured& measured, const Measured& reference) {
   std::string text = distance_text(over_common_seeds(measured, reference));
@@ -72,29 +50,6 @@ std::string compared_distance(const Measured& measured, const Measured& referenc
     text += fmt::format(" over {} (For: {})", seeds,
                         distance_text(over_common_seeds(reference, measured)));
   return text;
-}
-
-struct Close {
-  size_t count = 0;                   // of those within 1 % of For's distance
-  const Measured* fastest = nullptr;  // of these, with a time
-  double rate = 0;                    // its
-  size_t without_valid_time = 0;      // others that are as close
-};
-
-Close fastest_within(const std::vector<const Measured*>& others, const Measured& reference,
-                     Timing worst) {
-  Close close;
-  for (const Measured* other : others) {
-    if (!is_close(*other, reference)) continue;
-    ++close.count;
-    if (!other->seconds && other->indicative_seconds) ++close.without_valid_time;
-    const auto faster = rate(*other, &reference, worst);
-    if (faster && (!close.fastest || *faster > close.rate)) {
-      close.fastest = other;
-      close.rate = *faster;
-    }
-  }
-  return close;
 }
 
 std::string plural_of_strategies(size_t count) {
@@ -118,20 +73,20 @@ std::string nearest_text(const std::vector<const Measured*>& others, const Measu
 // `others` have a seed in common with `reference`.
 std::string comparison(const std::vector<const Measured*>& others, const Measured& reference) {
   // Indicative times are compared where no valid ones can be.
-  const Close valid = fastest_within(others, reference, Timing::kValid);
-  const Close close =
-      valid.fastest ? valid : fastest_within(others, reference, Timing::kIndicative);
-  if (!close.fastest) return nearest_text(others, reference, close.count > 0);
-  const Measured& fastest = *close.fastest;
+  const Fastest valid = fastest_within(others, reference, kWithin, Timing::kValid);
+  const Fastest close =
+      valid.strategy ? valid : fastest_within(others, reference, kWithin, Timing::kIndicative);
+  if (!close.strategy) return nearest_text(others, reference, close.close > 0);
+  const Measured& fastest = *close.strategy;
   const Measured common = over_common_seeds(fastest, reference);
   std::string text = fmt::format(
       " The fastest other strategy within 1 % of that distance is {}: {:.3g} s, {:.2f} times "
       "{}{}, distance {}.{}",
-      fastest.strategy, *(valid.fastest ? common.seconds : common.indicative_seconds),
+      fastest.strategy, *(valid.strategy ? common.seconds : common.indicative_seconds),
       close.rate >= 1 ? close.rate : 1 / close.rate, close.rate >= 1 ? "as fast" : "slower",
-      valid.fastest ? "" : " (indicative)", compared_distance(fastest, reference),
+      valid.strategy ? "" : " (indicative)", compared_distance(fastest, reference),
       verdict(fastest, reference));
-  if (valid.fastest && valid.without_valid_time > 0) {
+  if (valid.strategy && valid.without_valid_time > 0) {
     text += fmt::format(" {} within 1 % {} no valid time and may be faster.",
                         plural_of_strategies(valid.without_valid_time),
                         valid.without_valid_time == 1 ? "has" : "have");
@@ -159,10 +114,13 @@ std::string paragraph(const MeasuredFamily& family) {
       "{} on {}: {}, compared by {} (smaller is better).", family.title, family.device,
       strategies.size() == 1 ? "1 strategy" : fmt::format("{} strategies", strategies.size()),
       family.distance_name);
+  const std::string few = too_few_images(family);
+  if (!few.empty()) text += " " + few + ".";
   const Measured* reference = best_sequential(family);
   if (!reference) return text + " Sequential sampling (For) was not measured.";
-  text += fmt::format(" Sequential sampling (For) has its smallest distance at {}: {}{}.",
-                      settings_of(*reference), distance_text(*reference), time_text(*reference));
+  text +=
+      fmt::format(" Sequential sampling (For) has its smallest distance at {}: {}{}.",
+                  cfg_and_lr_text(*reference), distance_text(*reference), time_text(*reference));
   text += comparison(family, *reference);
   return text;
 }
@@ -206,6 +164,10 @@ std::vector<std::string> plain_summary(const std::vector<Point>& points,
       "differ "
       "slightly. This page shows how much time they save and what they change."};
   for (std::string& line : findings(points, families)) lines.push_back(std::move(line));
+  std::vector<Point> timed = points;
+  std::erase_if(timed, [](const Point& point) { return point.text("experiment") != "evaluate"; });
+  if (std::string again = indicative_times(timed); !again.empty())
+    lines.push_back(std::move(again));
   return lines;
 }
 
@@ -222,9 +184,13 @@ std::vector<std::string> findings(const std::vector<Point>& points,
     if (!family.smoke) told.push_back(&family);
   }
   if (real.size() < points.size()) {
-    lines.push_back(
-        "SMOKE: a smoke run shows that the sweep runs from end to end. Its times, distances and "
-        "images mean nothing.");
+    const std::string what =
+        real.empty() ? "a smoke run shows that the sweep runs from end to end. Its"
+                     : fmt::format(
+                           "{} of {} points are of a smoke run, which shows that the sweep "
+                           "runs from end to end. Their",
+                           points.size() - real.size(), points.size());
+    lines.push_back(fmt::format("SMOKE: {} times, distances and images mean nothing.", what));
   }
   for (size_t i = 0; i < std::min(told.size(), kFamilies); ++i)
     lines.push_back(paragraph(*told[i]));

@@ -13,7 +13,8 @@ namespace tarflow::analysis {
 std::vector<std::string> plain_summary(const std::vector<Point>& points,
                                        const std::vector<MeasuredFamily>& families);
 
-// The same without the paragraph that introduces the field: what was found.
+// What was found: the same without the paragraph that introduces the field, and without the one
+// that says how to measure times again.
 std::vector<std::string> findings(const std::vector<Point>& points,
                                   const std::vector<MeasuredFamily>& families);
 

@@ -385,8 +385,8 @@ std::string too_few_images(const Point& point) {
   const auto images = point.number("distance_images"), features = point.number("features");
   if (!images || !features || *images >= *features) return "";
   return fmt::format(
-      "FEWER IMAGES ({}) THAN FEATURES ({}): the distance depends on the number of images and "
-      "compares with no other number's",
+      "FEWER IMAGES ({}) THAN FEATURES ({}): the distance means little, and it compares only with "
+      "distances of as many images",
       count_text(*images), count_text(*features));
 }
 

@@ -3,11 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <optional>
 #include <set>
+#include <tuple>
 
 #include "analysis/show/format.h"
+#include "analysis/tables/speedup_block.h"
 #include "framework/core/error.h"
 #include "framework/core/overloaded.h"
 #include "framework/core/strategy.h"
@@ -102,6 +105,19 @@ std::vector<std::vector<Cell>> published_rows(const Published& published,
   return rows;
 }
 
+// As in the tables of distances: settings in order, in each sequential strategies first, then by
+// passes and name.
+void sort_rows(std::vector<Sampled>& rows, const StrategyNames& names) {
+  const auto key = [&](const Sampled& row) {
+    const Point& point = row.point;
+    return std::tuple(point.number("cfg"), point.number("attn_temp"), !is_sequential(point),
+                      point.number("block_passes").value_or(INFINITY), strategy_name(names, point),
+                      point.number("seed"));
+  };
+  std::stable_sort(rows.begin(), rows.end(),
+                   [&](const Sampled& a, const Sampled& b) { return key(a) < key(b); });
+}
+
 Table table_of(const std::string& model, const std::vector<Sampled>& rows,
                const Published* published) {
   Table table;
@@ -157,7 +173,9 @@ TableSet iteration_tables(const std::vector<Point>& points, const Published* pub
       result.left_out.push_back(error.what());
     }
   }
-  for (const auto& [model, rows] : models) {
+  const StrategyNames strategies = strategy_names(points);
+  for (auto& [model, rows] : models) {
+    sort_rows(rows, strategies);
     const bool own = std::any_of(rows.begin(), rows.end(),
                                  [](const Sampled& row) { return has_own_stop(row.strategy); });
     if (own) result.tables.push_back(table_of(model, rows, published));

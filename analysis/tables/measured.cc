@@ -217,6 +217,50 @@ const Measured* sequential_beside(const MeasuredFamily& family, const Measured& 
   return sequential_at(family, measured.cfg, measured.lr);
 }
 
+std::string cfg_and_lr_text(const Measured& measured) {
+  std::vector<std::string> parts;
+  if (measured.cfg) parts.push_back(fmt::format("cfg {}", *measured.cfg));
+  if (measured.lr) parts.push_back(fmt::format("self_denoising_lr {}", *measured.lr));
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+std::vector<const Measured*> rivals(const MeasuredFamily& family, const Measured& reference) {
+  std::vector<const Measured*> found;
+  for (const Measured& measured : family.measured) {
+    if (!measured.sequential && measured.cfg == reference.cfg && measured.lr == reference.lr)
+      found.push_back(&measured);
+  }
+  return found;
+}
+
+Fastest fastest_within(const std::vector<const Measured*>& others, const Measured& reference,
+                       double within, Timing worst) {
+  Fastest fastest;
+  for (const Measured* other : others) {
+    const auto ratio = distance_ratio(*other, &reference);
+    if (!ratio || *ratio > 1 + within) continue;
+    ++fastest.close;
+    if (!other->seconds && other->indicative_seconds) ++fastest.without_valid_time;
+    auto faster = rate(*other, &reference, Timing::kValid);
+    if (!faster) faster = rate(*other, &reference, worst);
+    if (faster && (!fastest.strategy || *faster > fastest.rate)) {
+      fastest.strategy = other;
+      fastest.rate = *faster;
+    }
+  }
+  return fastest;
+}
+
+std::string too_few_images(const MeasuredFamily& family) {
+  for (const Measured& measured : family.measured) {
+    for (const Point& point : measured.points) {
+      if (!point.number("distance")) continue;
+      if (std::string few = too_few_images(point); !few.empty()) return few;
+    }
+  }
+  return "";
+}
+
 std::string smoke_warning(bool smoke) {
   return smoke ? " Smoke run: the numbers mean nothing." : "";
 }

@@ -82,6 +82,29 @@ const Measured* sequential_at(const MeasuredFamily& family, std::optional<double
 // not measured.
 const Measured* sequential_beside(const MeasuredFamily& family, const Measured& measured);
 
+// "cfg 1, self_denoising_lr 0".
+std::string cfg_and_lr_text(const Measured& measured);
+
+// The strategies at the settings of `reference` that are not sequential.
+std::vector<const Measured*> rivals(const MeasuredFamily& family, const Measured& reference);
+
+// What comes off best beside For, of strategies at its settings.
+struct Fastest {
+  size_t close = 0;                    // strategies whose distance is within the share of For's
+  const Measured* strategy = nullptr;  // the fastest of these; nullptr where none has a rate
+  double rate = 0;                     // its rate
+  size_t without_valid_time = 0;       // strategies as close whose times are only indicative
+};
+// The one rule by which the answer, the page and `analyze best` choose: of the `others` whose
+// distance is at most (1 + within) times the reference's, the one of the largest rate. A rate of
+// valid times counts before one of indicative times, which count if `worst` is kIndicative.
+Fastest fastest_within(const std::vector<const Measured*>& others, const Measured& reference,
+                       double within, Timing worst);
+
+// too_few_images() of the first point with a distance for which it holds; "" where it holds of
+// none.
+std::string too_few_images(const MeasuredFamily& family);
+
 // What captions of plots say of a smoke run, after a space; "" of another.
 std::string smoke_warning(bool smoke);
 

@@ -352,14 +352,8 @@ Table introduction(const std::vector<Point>& points) {
       "deviation: relative RMS difference from For's image for the same noise, before "
       "self-denoising; median and 99th percentile over images. "
       "passes: amount of computation (tokens evaluated / tokens of an image, summed over blocks).";
-  const auto disturbed = std::count_if(points.begin(), points.end(), [](const Point& point) {
-    return timing_of(point) == Timing::kIndicative;
-  });
-  if (disturbed > 0) {
-    table.introduction += fmt::format(
-        " Times of {} of {} are indicative: {}. To measure again on a quiet machine: {}", disturbed,
-        plural(points.size(), "point"), disturbance(points), measure_again_command(points));
-  }
+  if (const std::string indicative = indicative_times(points); !indicative.empty())
+    table.introduction += " " + indicative;
   return table;
 }
 

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "analysis/show/format.h"
+
 namespace tarflow::analysis {
 namespace {
 
@@ -148,6 +150,16 @@ StrategyNames strategy_names(const std::vector<Point>& points) {
 
 const std::string& strategy_name(const StrategyNames& names, const Point& point) {
   return names.at(strategy_key(point));
+}
+
+std::string indicative_times(const std::vector<Point>& points) {
+  const auto disturbed = std::count_if(points.begin(), points.end(), [](const Point& point) {
+    return timing_of(point) == Timing::kIndicative;
+  });
+  if (disturbed == 0) return "";
+  return fmt::format(
+      "Times of {} of {} are indicative: {}. To measure again on a quiet machine: {}", disturbed,
+      plural(points.size(), "point"), disturbance(points), measure_again_command(points));
 }
 
 void sort_strategies(std::vector<Point>& points, const StrategyNames& names) {

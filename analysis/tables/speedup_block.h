@@ -69,6 +69,10 @@ std::string seeds_text(const SpeedupBlock& block);
 // extractor and reference; in that order.
 std::vector<SpeedupBlock> speedup_blocks(const std::vector<Point>& points);
 
+// "Times of 2 of 12 points are indicative: WHY. To measure again on a quiet machine: COMMAND"; ""
+// where none is. `points`: those of experiment evaluate.
+std::string indicative_times(const std::vector<Point>& points);
+
 // Sequential first, then by passes and name: the order of rows in tables and grids.
 void sort_strategies(std::vector<Point>& points, const StrategyNames& names);
 

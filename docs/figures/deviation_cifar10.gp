@@ -7,6 +7,7 @@ set logscale y
 set format y '%g'
 unset key
 set offsets graph 0.05, graph 0.25, 0, 0
+set xtics 1
 set terminal svg noenhanced size 460,350 font 'sans-serif,14' background rgb 'white'
 set output 'deviation_cifar10.svg'
 plot data using 1:2:2:3 with yerrorbars lt 2 dt solid, \

@@ -9,10 +9,10 @@ set ytics ('0' 0, '1' 1) noenhanced
 set cbrange [0.40698127651622923:1.7124654193703346]
 unset grid
 unset key
-set terminal svg noenhanced size 720,590 font 'sans-serif,14' background rgb 'white'
+set terminal svg noenhanced size 760,590 font 'sans-serif,14' background rgb 'white'
 set output 'heat_map_cifar10.svg'
-set colorbox user origin screen 0.8611, screen 0.1424 size screen 0.0222, screen 0.7898
-set multiplot layout 2,2 margins screen 0.1056,0.8389,0.1424,0.9322 spacing screen 0.0861,0.1458
+set colorbox user origin screen 0.8158, screen 0.1424 size screen 0.0211, screen 0.7898
+set multiplot layout 2,2 margins screen 0.1000,0.7947,0.1424,0.9322 spacing screen 0.0816,0.1458
 set title 'For'
 set xlabel ''
 set ylabel 'self_denoising_lr'
@@ -46,10 +46,10 @@ plot data index 3 using 1:2:(0.5):(0.5):3 with boxxyerror fillstyle solid nobord
 unset object 1
 unset colorbox
 unset multiplot
-set terminal pngcairo noenhanced size 1440,1180 font 'sans-serif,14' fontscale 2 linewidth 2 pointscale 2
+set terminal pngcairo noenhanced size 1520,1180 font 'sans-serif,14' fontscale 2 linewidth 2 pointscale 2
 set output 'heat_map_cifar10.png'
-set colorbox user origin screen 0.8611, screen 0.1424 size screen 0.0222, screen 0.7898
-set multiplot layout 2,2 margins screen 0.1056,0.8389,0.1424,0.9322 spacing screen 0.0861,0.1458
+set colorbox user origin screen 0.8158, screen 0.1424 size screen 0.0211, screen 0.7898
+set multiplot layout 2,2 margins screen 0.1000,0.7947,0.1424,0.9322 spacing screen 0.0816,0.1458
 set title 'For'
 set xlabel ''
 set ylabel 'self_denoising_lr'

@@ -132,10 +132,18 @@ Number number_in(std::string_view text) {
       "remove it and run the sweep again");
 }
 
+[[noreturn]] void no_file(const fs::path& folder) {
+  fs::path beside = (folder / "").parent_path();  // without a slash at its end
+  beside += ".h5";
+  std::error_code absent;
+  throw NotRead(Fault::kUnreadable, fmt::format("cannot read {}: it is a folder", folder.string()),
+                fs::is_regular_file(beside, absent)
+                    ? "give the record beside it: " + beside.string()
+                    : "give a record: results/NAME.h5");
+}
+
 Envelope read_head(const fs::path& file, InFile& in) {
-  if (in.folder()) {
-    throw NotRead(Fault::kUnreadable, fmt::format("cannot read {}: it is a folder", file.string()));
-  }
+  if (in.folder()) no_file(file);
   std::string head(kEnvelopeBytes, '\0');
   head.resize(in.read(head.data(), head.size()));
   Envelope envelope;

@@ -165,7 +165,7 @@ TEST_F(AnswerTest, RowsOfDifferentSeedsSayTheirs) {
   add_seed("b1", "[2-8-1-4]", 1, 8);
   const std::string text = answer();
   EXPECT_THAT(text, HasSubstr("seed 0 only"));
-  EXPECT_THAT(text, HasSubstr("seeds 0, 1 only"));
+  EXPECT_THAT(text, Not(HasSubstr("seeds 0, 1 only"))) << "these are all seeds";
   EXPECT_THAT(text, HasSubstr("over seed 0, which both have"));
   EXPECT_THAT(text, HasSubstr("2.00"));
 }
@@ -215,6 +215,68 @@ TEST_F(AnswerTest, OfSeveralModelsEachHasForAndTheBestStrategyBesideIt) {
   EXPECT_THAT(text, ContainsRegex("img64 +cfg 1, self_denoising_lr 0 +For +8"));
   EXPECT_THAT(text, ContainsRegex("near +4.* 2.00 +1.0050"));
   EXPECT_THAT(text, Not(ContainsRegex("fast +1")));
+}
+
+TEST_F(AnswerTest, DistancesOfTooFewImagesAreNotJudgedWithoutAWarning) {
+  for (const std::string id : {"a", "b"}) {
+    record::Row row = testing::evaluate_row(id, "", id == "a" ? "For" : "[2-8-1-4]",
+                                            id == "a" ? kSequential : "block 2: gs", 4);
+    row["distance_images"] = int64_t{8};
+    add(row, 1);
+  }
+  EXPECT_THAT(answer(), HasSubstr("FEWER IMAGES (8) THAN FEATURES\n(96)"));
+  EXPECT_THAT(read_file(folder_ / "demo/report/report.html"),
+              ContainsRegex("In short</h2>[^/]*</p>[^/]*FEWER IMAGES \\(8\\)"));
+}
+
+// A trial of the same model, and real results.
+TEST_F(AnswerTest, ATrialIsInNoTableBesideRealResults) {
+  add_strategies(2, 0);
+  record::Row trial = testing::evaluate_row("t", "", "[2-9-9-4]", "block 2: gs", 4);
+  trial["smoke"] = int64_t{1};
+  trial["model"] = std::string("another");
+  add(trial, 1, {{"num_images", 2}});
+  const std::string text = answer();
+  EXPECT_THAT(text, HasSubstr("SMOKE: 1 of 3 points are of a smoke run"));
+  EXPECT_THAT(text, HasSubstr("\ndemo at cfg 1, self_denoising_lr 0\n"));
+  EXPECT_THAT(text, HasSubstr("not shown: 1 group of a smoke run"));
+  EXPECT_THAT(text, Not(HasSubstr("[2-9-9-4]")));
+  EXPECT_THAT(text, Not(HasSubstr("Each model")));
+}
+
+// Numbers of a trial choose nothing: neither its times nor its distances.
+TEST_F(AnswerTest, OfATrialTheFirstStrategiesOfTheSweepAreShown) {
+  const std::vector<std::string> order = {"8", "3", "7", "1", "0", "6", "2", "5", "4"};
+  for (const std::string& id : order) {
+    record::Row row = testing::evaluate_row("p" + id, "", "[2-" + id + "]", "block 2: gs " + id, 4);
+    row["block_passes"] = std::stod(id);
+    row["distance"] = 1 + std::stod(id);
+    row["smoke"] = int64_t{1};
+    add(row, 1, {{"num_images", 2}});
+  }
+  std::vector<std::string> ids;
+  for (const std::string& id : order) ids.push_back("p" + id);
+  std::vector<record::JobFile> files;
+  for (const fs::path& job : jobs_) files.push_back({job, {}});
+  record::merge(folder_ / "demo.h5", "demo", files, {.order = ids});
+  const std::string text = testing::call({(folder_ / "demo.h5").string(), "--short"}).out;
+  EXPECT_THAT(text, HasSubstr("as in the sweep file; not shown: 3 strategies\n")) << text;
+  EXPECT_THAT(text, ContainsRegex("\\[2-8\\][^[]*\\[2-3\\][^[]*\\[2-7\\][^[]*\\[2-1\\]"));
+  EXPECT_THAT(text, Not(HasSubstr("[2-4]")));
+}
+
+TEST_F(AnswerTest, NothingFollowsTheErrorOfAFolderThatIsNoRecord) {
+  add_strategies(2, 0);
+  answer();
+  for (const std::string name : {"demo", "demo/"}) {
+    const testing::Outcome outcome = testing::call({(folder_ / name).string(), "--short"});
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_THAT(outcome.err, HasSubstr("it is a folder"));
+    EXPECT_TRUE(outcome.err.ends_with(
+        "give the record beside it: " + (folder_ / "demo.h5").string() + "\n"))
+        << outcome.err;
+  }
 }
 
 TEST_F(AnswerTest, ASmokeRunSaysSoInEveryTitleAndHasNoRate) {

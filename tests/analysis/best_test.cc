@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "analysis/page/page_summary.h"
 #include "framework/core/error.h"
 #include "framework/core/strategy.h"
 #include "tests/analysis/sweeps.h"
@@ -68,6 +69,50 @@ TEST(Best, ForIsTakenWhereItIsBest) {
   const std::vector<Point> points = points_of(sources);
   EXPECT_EQ(chosen(choose_best(points, {})), "p4 ");
   EXPECT_EQ(chosen(choose_best(points, {.each_setting = true})), "p5 p2 p4 ");
+}
+
+// As the answer does: a rate is at equal settings.
+TEST(Best, IsAtTheSettingsOfForUnlikeAFasterOneElsewhere) {
+  const std::vector<Source> sources = {source_of({{"p1", "For", 10, 1.0, 0},
+                                                  {"p2", "a", 5, 1.0, 0},
+                                                  {"p3", "For", 10, 1.1, 1},
+                                                  {"p4", "a", 4, 0.9, 1}})};
+  const std::vector<Point> points = points_of(sources);
+  const Choices best = choose_best(points, {});
+  EXPECT_EQ(chosen(best), "p2 ");
+  EXPECT_THAT(sweep_of(best.choices, {}), HasSubstr("2.00 times as fast as For at cfg 0"));
+  EXPECT_THAT(findings(points, measured_families(points)),
+              ::testing::ElementsAre(HasSubstr("is a: 5 s, 2.00 times as fast")));
+}
+
+TEST(Best, WithoutADistanceOrForItIsSaidWhatToAdd) {
+  Source source = source_of({{"p1", "For", 10, 1.0}, {"p2", "a", 5, 1.0}});
+  for (record::Row& row : source.sweep.rows) {
+    row.erase("distance");
+    row.erase("distance_name");
+  }
+  const std::vector<Source> without = {source};
+  const Choices none = choose_best(points_of(without), {});
+  EXPECT_THAT(none.choices, IsEmpty());
+  EXPECT_THAT(none.problems, ::testing::ElementsAre(HasSubstr("add `extractor` and `reference`")));
+
+  const std::vector<Source> no_for = {source_of({{"p2", "a", 5, 1.0}})};
+  EXPECT_THAT(choose_best(points_of(no_for), {}).problems,
+              ::testing::ElementsAre(HasSubstr("For was not measured with a distance; add For")));
+
+  const std::vector<Source> some = {source_of({{"p1", "For", 10, 1.0, 0}, {"p2", "a", 5, 1.0, 1}})};
+  EXPECT_THAT(choose_best(points_of(some), {}).problems, IsEmpty());
+  const Choices each = choose_best(points_of(some), {.each_setting = true});
+  EXPECT_EQ(chosen(each), "p1 ");
+  EXPECT_THAT(each.problems, ::testing::ElementsAre(HasSubstr("at cfg 1, self_denoising_lr 0")));
+}
+
+TEST(Best, OfTooFewImagesSaysSoInTheSweep) {
+  Source source = source_of({{"p1", "For", 10, 1.0}, {"p2", "a", 5, 1.0}});
+  for (record::Row& row : source.sweep.rows) row["distance_images"] = int64_t{8};
+  const std::vector<Source> sources = {source};
+  EXPECT_THAT(sweep_of(choose_best(points_of(sources), {}).choices, {}),
+              HasSubstr("    # FEWER IMAGES (8) THAN FEATURES (96)"));
 }
 
 TEST(Best, TimesThatAreNotValidDoNotCount) {

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <tuple>
+
 #include "analysis/show/markdown.h"
 #include "framework/core/strategy.h"
 #include "tests/analysis/sweeps.h"
@@ -58,6 +61,31 @@ TEST(Iterations, StandBesideThoseOfTheirPaper) {
       << "once a job, in sampling order, a mean over chunks";
   EXPECT_THAT(text, HasSubstr("SeJD on AFHQ (arXiv:2505.24791)"));
   EXPECT_THAT(text, HasSubstr("| 6.6 | 6.0 | 5.2 | 5.0 | 5.9 | 4.5 | 4.0 |"));
+}
+
+// Rows of SeJD and For at two cfg, in an order of their own.
+TEST(Iterations, StandInTheOrderOfOtherTables) {
+  Source all;
+  for (const auto& [id, name, cfg] : std::vector<std::tuple<std::string, std::string, double>>{
+           {"a", "SeJD", 1}, {"b", "SeJD", 0}, {"c", "For", 1}, {"d", "For", 0}}) {
+    const bool sequential = name == "For";
+    const BlockPlan plan{Sequential{}};
+    Source one = source_of(sequential ? with("For", plan, plan) : sejd(),
+                           std::vector<int64_t>(8, 4), std::vector<int64_t>(8, 4));
+    record::Row row = one.sweep.rows.front();
+    row["point"] = id;
+    row["job"] = "j" + id;
+    row["cfg"] = cfg;
+    row["block_passes"] = sequential ? 8.0 : 5.0;
+    all.sweep.rows.push_back(row);
+    all.sweep.jobs["j" + id] = one.sweep.jobs.at("j");
+  }
+  all.sweep.columns = testing::columns_of(all.sweep.rows);
+  const std::string text = text_of({all});
+  const std::vector<size_t> places = {text.find("| For | 0 |"), text.find("| SeJD | 0 |"),
+                                      text.find("| For | 1 |"), text.find("| SeJD | 1 |")};
+  EXPECT_LT(places.back(), text.size());
+  EXPECT_TRUE(std::is_sorted(places.begin(), places.end())) << text;
 }
 
 TEST(Iterations, AreThoseOfASegment) {

@@ -204,6 +204,26 @@ TEST_F(PageTest, SaysInPlainWordsWhichStrategyIsFastest) {
                 "times as fast"));
 }
 
+// A narrow screen shows few columns.
+TEST_F(PageTest, TheRateIsTheSecondColumn) {
+  const std::string text = page(demo());
+  EXPECT_THAT(text,
+              HasSubstr("<th scope=col class=l>strategy<th scope=col>rate<th scope=col>total s"));
+  EXPECT_THAT(text, HasSubstr("[1-8-4-4]</a><td>2.50<td>4.00"));
+}
+
+TEST_F(PageTest, InShortSaysHowToMeasureAgain) {
+  record::JobRecord job = testing::make_job("j1", "evaluate", "small.pth", {"p1"});
+  job.rows = {testing::evaluate_row("p1", "j1", "For", "blocks 1-0: sequential", 4)};
+  job.rows[0]["exclusive"] = int64_t{0};
+  job.columns = testing::columns_of(job.rows);
+  record::write_job(folder_ / "j1.h5", job);
+  record::merge(folder_ / "demo.h5", "demo", std::vector<fs::path>{folder_ / "j1.h5"});
+  const std::string text = page(folder_ / "demo.h5");
+  const size_t place = text.find("To measure again on a quiet machine: run_sweep");
+  EXPECT_LT(place, text.find("<summary>Words of the plots"));
+}
+
 // Samples, the answer, plots, tables; where the numbers come from is last.
 TEST_F(PageTest, WhatIsLookedAtStandsFirst) {
   record::JobRecord job = testing::make_job("j1", "evaluate", "small.pth", {});

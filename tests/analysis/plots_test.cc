@@ -80,14 +80,14 @@ TEST(HeatMaps, StrategiesAreThePanelsOfOneFigure) {
                                       HasSubstr("data index 2"), Not(HasSubstr("data index 3"))));
 }
 
-// gnuplot leaves out a title that does not fit beside the values.
+// gnuplot leaves out a title that does not fit beside the values, also of the colour bar.
 TEST(HeatMaps, LongValuesLeaveRoomForTheTitleOfTheirAxis) {
   const fs::path gnuplot = find_gnuplot();
   if (gnuplot.empty()) GTEST_SKIP() << "gnuplot is not installed";
   for (const double lr : {0.02, 0.0002, 0.062561}) {
     std::vector<Measured> all;
     for (const double cfg : {0.0, 1.0}) {
-      all.push_back(measured("For", 10, 1 + cfg, cfg));
+      all.push_back(measured("For", 10, 10.1584 + cfg / 5, cfg));
       all.push_back(all.back());
       all.back().lr = lr;
     }
@@ -99,6 +99,11 @@ TEST(HeatMaps, LongValuesLeaveRoomForTheTitleOfTheirAxis) {
     EXPECT_THAT(draw_plots(plots, folder, gnuplot), IsEmpty());
     EXPECT_THAT(read_file(folder / (plots[0].name + ".svg")), HasSubstr("self_denoising_lr</text>"))
         << lr;
+    // The title of the colour bar is upright: its foot is at the right.
+    const std::string svg = read_file(folder / (plots[0].name + ".svg"));
+    const size_t title = svg.find("FD(small)</text>"), place = svg.rfind("translate(", title);
+    ASSERT_LT(title, svg.size());
+    EXPECT_LT(std::stod(svg.substr(place + std::string("translate(").size())), plots[0].width - 5);
     fs::remove_all(folder);
   }
 }
@@ -214,6 +219,27 @@ TEST(AnswerPlots, DeviationsStandAgainstPasses) {
   const auto plots = deviation_plots(measured_families(points_of(sources)));
   ASSERT_THAT(plots, SizeIs(1));
   EXPECT_THAT(plots[0].data, HasSubstr("12.5 0.5 0.5 \"A\"\n"));
+  EXPECT_THAT(plots[0].settings, Not(HasSubstr("xtics"))) << "one value has no range";
+}
+
+// gnuplot's own step for 30.42 to 30.80 is 0.05.
+TEST(AnswerPlots, LongNumbersOfPassesAreFew) {
+  std::vector<record::Row> rows;
+  std::vector<record::JobRecord> jobs;
+  for (const auto& [id, strategy, passes] :
+       std::vector<std::tuple<std::string, std::string, double>>{
+           {"p1", "For", 8}, {"p2", "A", 30.42}, {"p3", "B", 30.80}}) {
+    jobs.push_back(testing::make_job("j" + id, "evaluate", "small.pth", {id}));
+    jobs.back().arrays = {
+        testing::images_array(2, 2, std::vector<float>(24, strategy == "For" ? 1.0f : 0.5f))};
+    rows.push_back(testing::evaluate_row(
+        id, "j" + id, strategy, strategy == "For" ? "blocks 1-0: sequential" : strategy, 10));
+    rows.back()["block_passes"] = passes;
+  }
+  const std::vector<Source> sources = {testing::make_source("demo", rows, jobs)};
+  const auto plots = deviation_plots(measured_families(points_of(sources)));
+  ASSERT_THAT(plots, SizeIs(1));
+  EXPECT_THAT(plots[0].settings, HasSubstr("set xtics 0.1\n"));
 }
 
 TEST(Plots, TextsOfUsersStayTexts) {

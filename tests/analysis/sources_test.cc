@@ -217,7 +217,7 @@ TEST_F(SourcesTest, EveryKindOfBadFileIsToldByItsFault) {
   std::string newer = bytes;
   newer.replace(newer.find("record 2"), 8, "record 9");
   EXPECT_THAT(made(newer), HasSubstr("record version 9"));
-  EXPECT_THAT(only_problem(folder_), HasSubstr("it is a folder"));
+  EXPECT_THAT(only_problem(folder_), HasSubstr("it is a folder\n  give a record: "));
   EXPECT_THAT(only_problem(folder_ / "none.h5"), HasSubstr("none.h5"));
 }
 

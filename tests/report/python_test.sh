@@ -19,12 +19,15 @@ cp "$record" "$folder/results/demo.h5"
 cd "$folder"
 export PYTHONPATH=$source/share
 blocks() { sed -n '/^```python$/,/^```$/{/^```/d;p}' "$1"; }
-for page in README.md docs/records.md docs/python.md; do
-  blocks "$source/$page" >block.py
-  [[ -s block.py ]] || { echo "$page has no block of Python" && exit 1; }
-  echo "== $page"
-  "$python" block.py
-done
+run_blocks() {
+  for page in "$@"; do
+    blocks "$source/$page" >block.py
+    [[ -s block.py ]] || { echo "$page has no block of Python" && exit 1; }
+    echo "== $page"
+    "$python" block.py
+  done
+}
+run_blocks README.md docs/records.md docs/python.md
 "$analyze" export results/demo.h5 --out points.csv
 {
   blocks "$source/docs/records.md"
@@ -46,3 +49,24 @@ print(len(points), "points and", len(columns), "columns agree")
 PYTHON
 } >compare.py
 "$python" compare.py
+"$python" - <<'PYTHON'
+import h5py, numpy
+from results import Sweep
+
+sweep = Sweep("results/demo.h5")
+frame = sweep.points()
+for row in frame.to_dict("records"):
+    settings = sweep.settings(row["point"])
+    for name in ("num_images", "seed", "cfg", "self_denoising_lr"):  # of the job, and of the point
+        assert name not in settings or settings[name] == row[name], (name, settings)
+    assert sweep.job(row["point"])["hash"] == row["job"]
+evaluated = [str(sweep.settings(point)) for point in frame.query("experiment == 'evaluate'")["point"]]
+assert len(set(evaluated)) == len(evaluated) > 0, "points of equal settings"
+assert all(word in evaluated[0] for word in ("self_denoising_lr", "num_images", "strategy"))
+with h5py.File("results/demo.h5", "r+") as file:
+    rows = file["points"][:]
+    rows["distance"] = numpy.nan
+    file["points"][...] = rows
+PYTHON
+echo "== without a distance"
+run_blocks README.md docs/python.md

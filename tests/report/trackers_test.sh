@@ -48,6 +48,7 @@ rows = frame.query("experiment == 'evaluate'").to_dict("records")[:4]
 assert len(glob.glob("wandb/offline-run-*/*.wandb")) == 4
 
 runs = mlflow.search_runs(experiment_names=["tarflow"]).set_index("params.strategy")
+assert {"params.self_denoising_lr", "params.num_images", "params.extractor"} <= set(runs), list(runs)
 assert len(runs) == 4 and abs(runs["metrics.distance"].sum() - sum(row["distance"] for row in rows)) < 1e-9
 
 found = {}
