@@ -112,8 +112,10 @@ TEST_F(OnScripts, ATaskWhoseNodeFailsIsSubmittedAgain) {
 
 TEST_F(OnScripts, StatusTellsThatQueuedJobsHaveAnOlderProfile) {
   write_file(house_ / "slurm/sbatch", "#!/bin/sh\necho PENDING > queue/7.0\necho 7\n");
+  fs::permissions(house_ / "slurm/sbatch", fs::perms::owner_all);
   write_file(house_ / "there.yaml", "executor: slurm\ngpu_request: none\njobs_per_allocation: 3\n");
-  ASSERT_EQ(run_there("").status, 0);
+  const Finished submitted = run_there("");
+  ASSERT_EQ(submitted.status, 0) << submitted.err;
   EXPECT_THAT(run_there("--status").out, Not(HasSubstr("older cluster profile")));
   write_file(house_ / "there.yaml",
              "executor: slurm\ngpu_request: none\njobs_per_allocation: 3\ncpus_per_task: 16\n");
