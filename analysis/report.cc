@@ -265,6 +265,8 @@ Report make_report(const std::vector<std::filesystem::path>& files,
   }
   for (const Source& source : sources) {
     for (const std::string& line : points_without_results(source)) report.coverage.push_back(line);
+    if (const std::string others = results_of_other_settings(source); !others.empty())
+      report.coverage.push_back(others);
   }
   const std::vector<MeasuredFamily> families = measured_families(points);
   report.answer = make_answer(points, families, sources);

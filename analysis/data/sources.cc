@@ -80,6 +80,16 @@ std::map<std::string, std::filesystem::path> unmerged_folders(const Source& sour
   return unmerged;
 }
 
+// Whether the file is a whole result, as far as can be told without reading all of it.
+bool is_sound(const std::filesystem::path& result) {
+  try {
+    record::content_sha256(result);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 }  // namespace
 
 std::vector<std::string> point_ids(const Json& job) {
@@ -146,21 +156,35 @@ std::vector<std::string> points_without_results(const Source& source) {
     try {
       const Json job = read_json_file(path / "job.json");
       const bool done = std::filesystem::exists(path / "result.h5");
+      if (done && is_sound(path / "result.h5")) continue;  // of other settings
       std::vector<std::string> missing = point_ids(job);
       const bool any = !missing.empty();
       note.drop_left(missing);
       if (!done) drop_those_with_row(missing);  // a job that is divided otherwise has them
       if (any && missing.empty()) continue;
-      lines.push_back(fmt::format("not in {}: {} of job {} ({}); {} in {}", name, named(missing),
-                                  hash, what_it_does(job),
-                                  done ? "of other settings, or damaged; its result.h5 is"
-                                       : "without a result; see log.txt",
-                                  path.string()));
+      lines.push_back(fmt::format(
+          "not in {}: {} of job {} ({}); {} in {}", name, named(missing), hash, what_it_does(job),
+          done ? "damaged; its result.h5 is" : "without a result; see log.txt", path.string()));
     } catch (const Error& error) {
       lines.push_back(fmt::format("not in {}: job {}: {}", name, hash, error.what()));
     }
   }
   return lines;
+}
+
+std::string results_of_other_settings(const Source& source) {
+  size_t count = 0;
+  const auto folder = std::filesystem::path(source.file).replace_extension() / "jobs";
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+    const bool merged = source.sweep.jobs.contains(entry.path().filename().string());
+    count += !merged && is_sound(entry.path() / "result.h5");
+  }
+  if (count == 0) return "";
+  return fmt::format(
+      "not in {}: {} of other settings (of --set, or of the sweep file before it "
+      "changed), in {}",
+      source.file.filename().string(), plural(count, "finished job"), folder.string());
 }
 
 std::vector<Point> in_sweep_order(std::vector<Point> points) {

@@ -21,6 +21,10 @@ std::vector<Source> read_sources(const std::vector<std::filesystem::path>& files
 // Points that have left the sweep since are not told; see sweep_note.h.
 std::vector<std::string> points_without_results(const Source& source);
 
+// "not in demo.h5: 3 finished jobs of other settings ..., in results/demo/jobs": they are no fault.
+// "" without such jobs.
+std::string results_of_other_settings(const Source& source);
+
 // The points of each file in the order of its sweep file; behind them those that it does not tell.
 std::vector<Point> in_sweep_order(std::vector<Point> points);
 

@@ -12,6 +12,7 @@
 #include "framework/slurm/cluster_profile_file.h"
 
 namespace tarflow::driver {
+namespace fs = std::filesystem;
 namespace {
 
 std::string user_name() {
@@ -22,6 +23,16 @@ std::string user_name() {
 // The user's own profile, which need not exist.
 std::string own_profile(const RunOptions& options) {
   return (options.config_folder / "cluster.yaml").string();
+}
+
+// "edit FILE" for a file of the user's or the site's, "copy FILE to ..." for a shipped one.
+std::string where_to_correct(const RunOptions& options) {
+  const auto file = slurm::find_profile_file(options.cluster, profile_folders(options));
+  if (!file) return fmt::format("copy it to {}", own_profile(options));
+  std::error_code unknown;
+  if (fs::equivalent(file->parent_path(), shipped_profiles(options), unknown))
+    return fmt::format("copy {} to {}", file->string(), own_profile(options));
+  return fmt::format("edit {}", file->string());
 }
 
 }  // namespace
@@ -54,11 +65,11 @@ void require_fitting_example(const slurm::ClusterProfile& profile, const RunOpti
   if (example.empty()) return;
   const std::vector<slurm::Finding> found = slurm::check_profile(profile, user_name(), patience);
   if (!slurm::any_bad(found)) return complain("note: " + example_text(profile, example));
-  throw Error(
+  throw UnfitProfile(
       fmt::format("{}\n{}", example_text(profile, example), slurm::findings_text(found)),
-      fmt::format("copy it to {} and correct what is WRONG; run_sweep check asks again without "
+      fmt::format("{} and correct what is WRONG; run_sweep check asks again without "
                   "submitting anything",
-                  own_profile(options)));
+                  where_to_correct(options)));
 }
 
 int check_cluster(const RunOptions& options) {

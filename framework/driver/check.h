@@ -20,7 +20,12 @@ void note_example(const slurm::ClusterProfile& profile, const RunOptions& option
 // That the profile is the shipped one called `example`.
 std::string example_text(const slurm::ClusterProfile& profile, const std::string& example);
 
-// Throws Error where a shipped profile, as it is, names what the cluster does not have.
+// The user's profile does not fit the cluster: bad input, told before anything is submitted.
+struct UnfitProfile : Error {
+  using Error::Error;
+};
+
+// Throws UnfitProfile where a shipped profile, as it is, names what the cluster does not have.
 void require_fitting_example(const slurm::ClusterProfile& profile, const RunOptions& options,
                              const slurm::Patience& patience);
 

@@ -101,12 +101,13 @@ int plan_sweep(const Look& look) {
   if (options.list) return list_jobs(look);
   if (look.smoke() && !options.json) print(job::smoke_banner(*look.smoke(), options.results));
   const job::Plan plan = look.plan();
-  job::Estimator estimator(look.schemas(), plan.device, plan.cache());
+  job::Estimator estimator(look.schemas(), plan.runs_on, plan.cache());
   // A smoke run has a time of its own, which is not that of its arithmetic.
   const bool timed = !look.smoke() || options.json;
   if (timed && !(plan.pending.empty() && plan.absent.empty()) && !estimator.knows_device()) {
+    const bool here = !look.profile().queued() || plan.runs_on == job::device_model();
     estimator.set_device_rate(
-        job::measured_rate(options.programs / "run_job", plan.device, plan.cache()));
+        job::measured_rate(options.programs / "run_job", plan.runs_on, here, plan.cache()));
   }
   job::WhyRun why(plan, look.schemas(), options.force);
   const bool queued = look.profile().queued();

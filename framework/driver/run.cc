@@ -17,6 +17,7 @@
 #include "framework/driver/live_page.h"
 #include "framework/driver/loop.h"
 #include "framework/driver/slurm_run.h"
+#include "framework/job/absent_jobs.h"
 #include "framework/job/owner.h"
 #include "framework/job/plan.h"
 #include "framework/job/smoke.h"
@@ -58,22 +59,33 @@ std::vector<job::Task> tasks_of(const job::Plan& plan, const ExperimentSchemas& 
   return tasks;
 }
 
-// Of all points of the sweep, also those that cannot run or are not selected.
+// Of all points of the sweep, also those that cannot run or are not selected, and of its file as it
+// stands.
 std::vector<std::string> point_ids(const job::Plan& plan) {
-  std::vector<std::string> ids;
+  std::vector<std::string> ids = plan.file_order;
   for (const auto* list : {&plan.sweep.points, &plan.cannot_run}) {
     for (const sweep::Point& point : *list) ids.push_back(point.id);
   }
   return ids;
 }
 
-// What a merge has to take for `done`.
-std::vector<record::JobFile> files_to_merge(const job::DonePoints& done) {
+// What a merge has to take for `done` and `of_file` together. Where both have results of one point
+// (--set of a model's checkpoint), those of `done` hold.
+std::vector<record::JobFile> files_to_merge(const job::DonePoints& done,
+                                            const job::DonePoints& of_file) {
   std::map<fs::path, record::JobFile> by_file;
-  for (const auto& [key, point] : done.by_key) {
+  std::set<std::string> ids;
+  const auto add = [&](const job::DonePoint& point) {
     record::JobFile& file = by_file[point.result];
     file.points.push_back(point.id);
     file.sha256 = point.sha256;
+  };
+  for (const auto& [key, point] : done.by_key) {
+    ids.insert(point.id);
+    add(point);
+  }
+  for (const auto& [key, point] : of_file.by_key) {
+    if (!ids.contains(point.id)) add(point);
   }
   std::vector<record::JobFile> files;
   for (auto& [path, file] : by_file) {
@@ -83,15 +95,21 @@ std::vector<record::JobFile> files_to_merge(const job::DonePoints& done) {
   return files;
 }
 
-// All done points into results/<sweep>.h5. What is wrong with job files, which it says.
-std::vector<Problem> merge_done(const job::Plan& plan, const job::DonePoints& done) {
+// All done points into results/<sweep>.h5, with --set those of the file as it stands as well. What
+// is wrong with job files, which it says.
+std::vector<Problem> merge_done(const job::Plan& plan, const job::DonePoints& done,
+                                job::JobStore& store) {
   record::MergeOptions options;
+  options.order = plan.file_order;
+  const std::set<std::string> of_file(options.order.begin(), options.order.end());
   for (const sweep::Point& point : plan.sweep.points) {
-    options.order.push_back(point.id);
+    if (!of_file.contains(point.id)) options.order.push_back(point.id);
     options.limit = static_cast<uint64_t>(point.run->merge_limit);  // the same of all points
   }
+  const job::DonePoints others =
+      plan.of_file.empty() ? job::DonePoints() : store.find_done(plan.of_file);
   record::Merged merged =
-      record::merge(plan.record(), plan.sweep.name, files_to_merge(done), options);
+      record::merge(plan.record(), plan.sweep.name, files_to_merge(done, others), options);
   if (!merged.aside.empty()) {
     complain(fmt::format("{} was damaged; it is kept as {} and was made again",
                          plan.record().string(), merged.aside.string()));
@@ -127,7 +145,7 @@ void make_live_page(const job::Plan& plan, job::JobStore& store, const fs::path&
   if (done.by_key.empty()) return;
   store.save();
   write_progress(plan, done.by_key.size(), false);
-  merge_done(plan, done);
+  merge_done(plan, done, store);
   process::run_program({analyze.string(), plan.record().string()}, /*bound=*/true);
 }
 
@@ -197,12 +215,12 @@ bool say_what_went_bad(const job::Plan& plan, const job::DonePoints& done) {
 
 // All done points merged, and what they say on stdout: in short, or as all tables. Returns the exit
 // status.
-int merge_and_analyze(const job::Plan& plan, const job::DonePoints& done,
-                      const RunOptions& options) {
+int merge_and_analyze(const job::Plan& plan, const job::DonePoints& done, const RunOptions& options,
+                      job::JobStore& store) {
   if (done.by_key.empty()) return kNotAllDone;
   const fs::path record = plan.record(), analyze = options.programs / "analyze";
   const bool unread = say_what_went_bad(plan, done);
-  const std::vector<Problem> problems = merge_done(plan, done);
+  const std::vector<Problem> problems = merge_done(plan, done, store);
   complain(fmt::format("results: {}", record.string()));
   std::vector<std::string> command = {analyze.string(), record.string()};
   if (!options.tables) command.push_back("--short");
@@ -215,9 +233,9 @@ int merge_and_analyze(const job::Plan& plan, const job::DonePoints& done,
 }
 
 void say_what_cannot_run(const job::Plan& plan) {
-  if (plan.cannot_run.empty()) return;
-  complain(fmt::format("{}: {} cannot run", plan.sweep.name,
-                       job::counted(plan.cannot_run.size(), "point")));
+  const size_t count = job::selected_count(plan.cannot_run);
+  if (count == 0) return;
+  complain(fmt::format("{}: {} cannot run", plan.sweep.name, job::counted(count, "point")));
   for (const Problem& problem : plan.sweep.missing) complain(problem.str());
 }
 
@@ -253,7 +271,7 @@ int run_plan_on_slurm(const job::Plan& plan, const slurm::Standing& standing,
                       const ExperimentSchemas& schemas, const RunOptions& options,
                       const slurm::ClusterProfile& profile, process::Lease& lease,
                       job::JobStore& store) {
-  job::Estimator estimator(schemas, plan.device, plan.cache());
+  job::Estimator estimator(schemas, plan.runs_on, plan.cache());
   const SlurmRan there = [&] {
     LivePage page = live_page(plan, store, options);  // gone before the last merge
     return run_on_slurm(plan, standing, schemas, options, profile, lease, estimator, page);
@@ -265,10 +283,11 @@ int run_plan_on_slurm(const job::Plan& plan, const slurm::Standing& standing,
   const bool any = !done.by_key.empty();
   const bool left_running = ran.interrupted || (!options.wait && there.jobs > 0);
   if (any) write_progress(plan, done.by_key.size(), !left_running);
-  const int status = any ? merge_and_analyze(plan, done, options) : kAllDone;
+  const int status = any ? merge_and_analyze(plan, done, options, store) : kAllDone;
   say_how_it_went(plan, {ran.failed, 0, false, false, ran.failed_fast});
   if (ran.interrupted) return kInterrupted;
-  return ran.failed > 0 || plan.kept > 0 || !plan.cannot_run.empty() ? kNotAllDone : status;
+  return ran.failed > 0 || plan.kept > 0 || job::selected_count(plan.cannot_run) > 0 ? kNotAllDone
+                                                                                     : status;
 }
 
 int run_plan(job::Plan plan, const ExperimentSchemas& schemas, const RunOptions& options,
@@ -284,7 +303,7 @@ int run_plan(job::Plan plan, const ExperimentSchemas& schemas, const RunOptions&
         fmt::format("{}: cluster profile {}", plan.sweep.name, profile_text(profile, options)));
     return run_plan_on_slurm(plan, standing, schemas, options, profile, lease, store);
   }
-  job::Estimator estimator(schemas, plan.device, plan.cache());
+  job::Estimator estimator(schemas, plan.runs_on, plan.cache());
   const Ran ran = run_jobs(plan, schemas, options, lease, store, estimator);
   if (ran.aborted) {
     say_how_it_went(plan, ran);
@@ -296,16 +315,18 @@ int run_plan(job::Plan plan, const ExperimentSchemas& schemas, const RunOptions&
   std::error_code unknown;
   if (fs::exists(plan.folder / "progress.json", unknown))
     write_progress(plan, done.by_key.size(), true);
-  const int status = merge_and_analyze(plan, done, options);
+  const int status = merge_and_analyze(plan, done, options, store);
   say_how_it_went(plan, ran);
   if (ran.interrupted) return kInterrupted;
-  const bool all = ran.failed + ran.cancelled + plan.kept + held == 0 && plan.cannot_run.empty();
+  const bool all = ran.failed + ran.cancelled + plan.kept + held == 0 &&
+                   job::selected_count(plan.cannot_run) == 0;
   return all ? status : kNotAllDone;
 }
 
 }  // namespace
 
-int run_sweep(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOptions& options) {
+int run_sweep(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOptions& options,
+              std::optional<sweep::Sweep> file_alone) {
   const slurm::ClusterProfile profile = profile_of(options);
   Json smoke_note;
   std::string banner;
@@ -323,6 +344,12 @@ int run_sweep(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOpt
   job::JobStore store(folder);
   job::Plan plan = job::make_plan(std::move(sweep), schemas,
                                   plan_options(options, profile, smoke_note), store, complain);
+  if (file_alone) {
+    job::Plan other = job::make_plan(std::move(*file_alone), schemas,
+                                     plan_options(options, profile, {}), store, complain);
+    for (const sweep::Point& point : other.sweep.points) plan.file_order.push_back(point.id);
+    plan.of_file = std::move(other.all);
+  }
   const std::string points = job::points_digest(plan.all);
   if (!options.adopt) job::require_owner(folder, file, [&] { return points; });
   if (plan.all.empty()) throw Error(plan.sweep.missing);
@@ -337,6 +364,8 @@ int run_sweep(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOpt
     const int status = run_plan(std::move(plan), schemas, options, profile, lease, store);
     slurm::remove_unused_programs(options.results, programs, folder);
     return status;
+  } catch (const UnfitProfile&) {
+    throw;
   } catch (const process::LeaseHeld&) {
     throw;
   } catch (const Error& failure) {

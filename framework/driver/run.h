@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -57,7 +58,9 @@ struct RunOptions {
 
 // Runs what of one sweep is not done: the answer goes to stdout, progress and complaints to stderr.
 // Returns the exit status. Throws Error for bad input, before anything runs; LeaseHeld where
-// another run_sweep is at work.
-int run_sweep(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOptions& options);
+// another run_sweep is at work. `file_alone` is the same sweep without --set: the record keeps its
+// results beside those of this call.
+int run_sweep(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOptions& options,
+              std::optional<sweep::Sweep> file_alone = std::nullopt);
 
 }  // namespace tarflow::driver

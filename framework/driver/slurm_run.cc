@@ -20,7 +20,6 @@
 #include "framework/slurm/cluster_profile_file.h"
 #include "framework/slurm/kept_programs.h"
 #include "framework/slurm/profile_difference.h"
-#include "framework/slurm/status.h"
 
 namespace tarflow::driver {
 namespace fs = std::filesystem;
@@ -161,22 +160,39 @@ std::string steering_text(const slurm::ClusterProfile& profile) {
 }
 
 // Jobs that wait in the queue keep what they were submitted with.
+class ChangedProfile {
+ public:
+  explicit ChangedProfile(const slurm::ClusterProfile& now) : now_(now) {}
+
+  void add(const slurm::ClusterProfile& submitted_with) {
+    if (!now_.queued()) return;
+    const std::vector<std::string> differing = slurm::profile_differences(submitted_with, now_);
+    if (!differing.empty()) ++changes_[fmt::format("{}", fmt::join(differing, "; "))];
+  }
+
+  std::vector<std::string> texts() const {
+    std::vector<std::string> texts;
+    for (const auto& [text, jobs] : changes_) {
+      texts.push_back(fmt::format(
+          "{} in the queue with an older cluster profile ({}). They keep it. To submit them with "
+          "the new one: run_sweep cancel FILE, then the same command again",
+          job::counted(jobs, "job"), text));
+    }
+    return texts;
+  }
+
+ private:
+  const slurm::ClusterProfile& now_;
+  std::map<std::string, size_t> changes_;  // what differs -> jobs
+};
+
 void say_changed_profile(const slurm::Standing& standing, const slurm::ClusterProfile& profile,
                          const std::string& sweep) {
-  if (!profile.queued()) return;
-  std::map<std::string, size_t> changes;  // text -> jobs
+  ChangedProfile changed(profile);
   for (const auto& [hash, held] : standing.held) {
-    if (held.running) continue;
-    const std::vector<std::string> differing = slurm::profile_differences(
-        standing.submissions.at(held.submission).submission.profile, profile);
-    if (!differing.empty()) ++changes[fmt::format("{}", fmt::join(differing, "; "))];
+    if (!held.running) changed.add(standing.submissions.at(held.submission).submission.profile);
   }
-  for (const auto& [text, jobs] : changes) {
-    complain(fmt::format(
-        "{}: {} in the queue with an older cluster profile ({}). They keep it. To submit them with "
-        "the new one: run_sweep cancel FILE, then the same command again",
-        sweep, job::counted(jobs, "job"), text));
-  }
+  for (const std::string& text : changed.texts()) complain(fmt::format("{}: {}", sweep, text));
 }
 
 void say_submitted(const job::Plan& plan, const slurm::ClusterProfile& profile,
@@ -198,6 +214,24 @@ void say_how_to_watch(const job::Plan& plan, const slurm::ClusterProfile& profil
 
 }  // namespace
 
+void note_changed_profile(const fs::path& sweep_folder, const slurm::ClusterProfile& profile,
+                          slurm::ClusterView& view) {
+  ChangedProfile changed(profile);
+  std::vector<Problem> told_already;
+  for (const auto& known : slurm::read_submissions(sweep_folder, told_already)) {
+    if (!known.submission.open()) continue;
+    for (const auto& task : known.submission.tasks) {
+      for (const std::string& hash : task) {
+        const auto job = view.jobs.find(hash);
+        const bool waits =
+            job != view.jobs.end() && job->second.what == slurm::Verdict::What::kWaiting;
+        if (waits) changed.add(known.submission.profile);
+      }
+    }
+  }
+  for (std::string& text : changed.texts()) view.notes.push_back(std::move(text));
+}
+
 fs::path shipped_profiles(const RunOptions& options) {
   return share_folder(options.programs) / "sweeps" / "clusters";
 }
@@ -218,6 +252,10 @@ job::PlanOptions plan_options(const RunOptions& options, const slurm::ClusterPro
     plan.devices = cpu ? job::DeviceModels(profile.device)
                        : job::DeviceModels(profile.device, job::this_cpu_model());
     plan.devices->stated = profile.device;
+  } else if (profile.queued()) {
+    // Times of this machine's device say nothing of those.
+    plan.runs_on = fmt::format(
+        "nodes of `{}` (device not stated: add `device: ...` to the profile)", profile.name);
   }
   return plan;
 }

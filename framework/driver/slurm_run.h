@@ -12,6 +12,7 @@
 #include "framework/slurm/cluster_profile.h"
 #include "framework/slurm/cluster_profile_file.h"
 #include "framework/slurm/driver.h"
+#include "framework/slurm/status.h"
 
 namespace tarflow::driver {
 
@@ -37,6 +38,10 @@ job::StandIn stand_in_on(const slurm::ClusterProfile& profile);
 // Where Slurm cannot be asked, what was given to it counts as its. The caller holds the lease.
 slurm::Standing leave_to_slurm(job::Plan& plan, const slurm::ClusterProfile& profile,
                                const process::Lease& lease);
+
+// Notes in `view` how many jobs wait in the queue with another profile than the present one.
+void note_changed_profile(const std::filesystem::path& sweep_folder,
+                          const slurm::ClusterProfile& profile, slurm::ClusterView& view);
 
 struct SlurmRan {
   Ran ran;          // failures are known after waiting only

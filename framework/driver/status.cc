@@ -7,6 +7,8 @@
 #include <tuple>
 
 #include "framework/driver/look.h"
+#include "framework/driver/slurm_run.h"
+#include "framework/job/absent_jobs.h"
 #include "framework/job/progress.h"
 
 namespace tarflow::driver {
@@ -93,12 +95,6 @@ struct Selected {
   }
 };
 
-size_t cannot_run(const job::Plan& plan) {
-  return static_cast<size_t>(
-      std::count_if(plan.cannot_run.begin(), plan.cannot_run.end(),
-                    [](const sweep::Point& point) { return point.selected; }));
-}
-
 // "x: 2 of 6 points done, 1 job running, ...", and where jobs have several points, these as well.
 std::string summary(const job::Plan& plan, const std::vector<JobStatus>& states) {
   std::map<JobState, std::pair<size_t, size_t>> counts;
@@ -115,7 +111,7 @@ std::string summary(const job::Plan& plan, const std::vector<JobStatus>& states)
   }
   if (plan.kept > 0)
     text += fmt::format(", {} in results that cannot be read", job::counted(plan.kept, "point"));
-  if (const size_t count = cannot_run(plan); count > 0)
+  if (const size_t count = job::selected_count(plan.cannot_run); count > 0)
     text +=
         fmt::format(", {} cannot run (run_sweep plan FILE says why)", job::counted(count, "point"));
   text += "\n";
@@ -204,7 +200,7 @@ Json status_json(const job::Plan& plan, const slurm::ClusterView& cluster) {
   Json points = {{"total", selected.total},
                  {"done", selected.done},
                  {"kept", plan.kept},
-                 {"cannot_run", cannot_run(plan)}};
+                 {"cannot_run", job::selected_count(plan.cannot_run)}};
   for (const JobState state : {JobState::kRunning, JobState::kQueued, JobState::kFailed,
                                JobState::kInterrupted, JobState::kWaiting}) {
     points[name_of(state)] = 0;
@@ -236,7 +232,8 @@ int show_status(const Look& look) {
   // One look: nothing is submitted or given up because of it.
   slurm::Queue queue = queue_for(kPatience, std::chrono::milliseconds(0));
   // Before the plan, which sees what is done meanwhile.
-  const slurm::ClusterView cluster = slurm::cluster_view(look.folder(), queue);
+  slurm::ClusterView cluster = slurm::cluster_view(look.folder(), queue);
+  note_changed_profile(look.folder(), look.profile(), cluster);
   const job::Plan plan = look.plan();
   return look.options().json ? print_json(status_json(plan, cluster))
                              : print(status_text(plan, cluster));

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "framework/driver/look.h"
+#include "framework/driver/slurm_run.h"
 #include "framework/driver/status.h"
 #include "framework/slurm/driver.h"
 
@@ -23,7 +24,8 @@ int watch_sweep(const Look& look) {
   const bool terminal = ::isatty(STDOUT_FILENO) != 0;
   slurm::Queue queue = queue_for(kPatience, slurm::second_look_of(look.profile()));
   for (;;) {
-    const slurm::ClusterView cluster = slurm::cluster_view(look.folder(), queue);
+    slurm::ClusterView cluster = slurm::cluster_view(look.folder(), queue);
+    note_changed_profile(look.folder(), look.profile(), cluster);
     const job::Plan plan = look.plan();
     print(fmt::format("{}{}{}", terminal ? "\033[H\033[J" : "", status_text(plan, cluster),
                       terminal ? "" : "\n"));

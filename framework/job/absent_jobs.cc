@@ -35,4 +35,9 @@ Jobs absent_jobs(const sweep::Sweep& sweep, const std::vector<sweep::Point>& poi
   return plan_jobs(absent, schemas, devices, hasher);
 }
 
+size_t selected_count(const std::vector<sweep::Point>& points) {
+  return static_cast<size_t>(std::count_if(
+      points.begin(), points.end(), [](const sweep::Point& point) { return point.selected; }));
+}
+
 }  // namespace tarflow::job

@@ -15,4 +15,7 @@ namespace tarflow::job {
 Jobs absent_jobs(const sweep::Sweep& sweep, const std::vector<sweep::Point>& points,
                  const ExperimentSchemas& schemas, const DeviceModels& devices);
 
+// Of points that --only may have left out.
+size_t selected_count(const std::vector<sweep::Point>& points);
+
 }  // namespace tarflow::job

@@ -44,6 +44,14 @@ std::string model_key(const Job& job) {
   return job.model.at("sha256").get<std::string>() + job.model.get().value("weights", "");
 }
 
+// Three digits are more than an estimate knows.
+std::string plain_number(double value) {
+  const double unit = std::pow(10.0, std::max(0.0, std::floor(std::log10(value)) - 2));
+  std::string digits = fmt::format("{:.0f}", std::round(value / unit) * unit);
+  for (size_t at = digits.size(); at > 3;) digits.insert(at -= 3, ",");
+  return digits;
+}
+
 }  // namespace
 
 std::string bytes_text(double bytes) {
@@ -52,6 +60,25 @@ std::string bytes_text(double bytes) {
   for (; bytes >= 999.5 && unit + 1 < kUnits.size(); ++unit) bytes /= 1000;
   return unit == 0 || bytes >= 9.95 ? fmt::format("{:.0f} {}", bytes, kUnits[unit])
                                     : fmt::format("{:.1f} {}", bytes, kUnits[unit]);
+}
+
+std::string device_hours_text(double seconds) {
+  constexpr double kHour = 3600, kDay = 24 * kHour;
+  if (seconds < 100 * kHour)
+    return fmt::format("{:.3g} device hours ({})", seconds / kHour, duration(seconds));
+  return fmt::format("{} device hours ({} days)", plain_number(seconds / kHour),
+                     plain_number(seconds / kDay));
+}
+
+std::string estimate_text(const Estimate& estimate) {
+  std::string text;
+  if (estimate.seconds) {
+    text += (estimate.bound ? " at least " : " about ") + duration(*estimate.seconds);
+  }
+  if (estimate.bytes)
+    text += fmt::format("{} {}", text.empty() ? "" : ",", bytes_text(*estimate.bytes));
+  if (!estimate.source.empty()) text += fmt::format(" ({})", estimate.source);
+  return text;
 }
 
 Estimator::Estimator(const ExperimentSchemas& schemas, std::string device,
@@ -127,14 +154,16 @@ std::optional<double> Estimator::seconds_of(double flops) const {
 bool Estimator::knows_device() const { return of_device_.jobs > 0; }
 
 // FLOPs to invert one image without guidance, iterations not stopping before their end.
-double measured_rate(const std::filesystem::path& worker, const std::string& device,
+double measured_rate(const std::filesystem::path& worker, const std::string& device, bool here,
                      const std::filesystem::path& cache_folder) {
-  const std::filesystem::path file = cache_folder / "rates.json";
+  // Files called rates.json may hold rates of a login node under the name of its cluster's GPU.
+  const std::filesystem::path file = cache_folder / "measured_rates.json";
   Json rates = Json::object();
   try {
     std::error_code ignored;
     if (std::filesystem::exists(file, ignored)) rates = read_json_file(file);
     if (rates.is_object() && rates.contains(device)) return rates.at(device).get<double>();
+    if (!here) return 0;
     const std::string answer = process::output_of({worker.string(), "--measure-rate"}, kMeasuring);
     const double rate = Json::parse(answer).at("gemm_flops").get<double>();
     rates[device] = rate;

@@ -89,9 +89,16 @@ class Estimator {
 };
 
 // What `worker --measure-rate` says of the device, remembered in the results' cache for each model
-// of device; 0 when it cannot tell. Takes seconds the first time.
-double measured_rate(const std::filesystem::path& worker, const std::string& device,
+// of device; 0 when it cannot tell. Takes seconds the first time. `here`: the device is of this
+// machine. The rate of another one is never measured, since this machine's would be taken for it.
+double measured_rate(const std::filesystem::path& worker, const std::string& device, bool here,
                      const std::filesystem::path& cache_folder);
+
+// "0.034 device hours (2:02)", "55,600 device hours (2,320 days)": so much time of one device.
+std::string device_hours_text(double seconds);
+
+// " about 2:02, 3.2 MB (earlier jobs ...)": what is known; "" for nothing.
+std::string estimate_text(const Estimate& estimate);
 
 // "3.2 MB".
 std::string bytes_text(double bytes);

@@ -407,6 +407,19 @@ const ExperimentSchema& schema_of(const ExperimentSchemas& schemas, const std::s
   throw Error(fmt::format("there is no experiment `{}`", name), did_you_mean(name, names));
 }
 
+namespace {
+
+// A file by its name and its folder: whole paths hide what differs.
+std::string shown_in_label(const Json& value) {
+  if (value.is_string() && value.get_ref<const std::string&>().starts_with('/')) {
+    const std::filesystem::path path = value.get<std::string>();
+    return (path.parent_path().filename() / path.filename()).string();
+  }
+  return shown(value);
+}
+
+}  // namespace
+
 std::string label(const std::string& experiment, const sweep::Settings& settings,
                   const std::vector<std::string>& fields) {
   std::string text = experiment;
@@ -414,7 +427,7 @@ std::string label(const std::string& experiment, const sweep::Settings& settings
     if (!settings.contains(field)) continue;
     const Json& value = settings.at(field);
     const bool all = (field == "num_images" || field == kGuessNumImages) && value == 0;
-    text += fmt::format(" {}={}", field, all ? "all" : shown(value));
+    text += fmt::format(" {}={}", field, all ? "all" : shown_in_label(value));
   }
   return text;
 }

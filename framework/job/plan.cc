@@ -90,17 +90,6 @@ std::string and_more(size_t count, size_t shown, const char* noun) {
                        : "";
 }
 
-std::string estimate_text(const Estimate& estimate) {
-  std::string text;
-  if (estimate.seconds) {
-    text += (estimate.bound ? " at least " : " about ") + duration(*estimate.seconds);
-  }
-  if (estimate.bytes)
-    text += fmt::format("{} {}", text.empty() ? "" : ",", bytes_text(*estimate.bytes));
-  if (!estimate.source.empty()) text += fmt::format(" ({})", estimate.source);
-  return text;
-}
-
 // "" for one process.
 std::string processes_text(const sweep::RunSettings& run) {
   if (run.processes() == 1) return "";
@@ -140,18 +129,19 @@ std::string totals(const Plan& plan, const std::vector<Estimate>& estimates,
     timed += estimate.seconds.has_value();
   }
   if (estimates.empty()) return "";
-  std::string text = fmt::format("expected on {}:", plan.device);
+  std::string text = fmt::format("expected on {}:", plan.runs_on);
   if (timed > 0) {
     const bool bound = std::any_of(estimates.begin(), estimates.end(),
                                    [](const Estimate& estimate) { return estimate.bound; });
-    text += fmt::format("{} {:.3g} device hours ({})", bound ? " at least" : "", seconds / 3600,
-                        duration(seconds));
+    text += fmt::format(" {} {}", bound ? "at least" : "roughly", device_hours_text(seconds));
     if (timed < estimates.size())
       text += fmt::format(" and {} of which nothing is known",
                           counted(estimates.size() - timed, "job"));
   } else {
-    text += untimed.empty() ? " times unknown, since no job of these experiments has run on it"
-                            : " " + untimed;
+    text += untimed.empty()
+                ? " times unknown, since no job of these experiments has run on it; they "
+                  "are estimated once the first job has ended"
+                : " " + untimed;
   }
   return text + fmt::format(", {} of results\n", bytes_text(bytes));
 }
@@ -183,12 +173,13 @@ std::string describe_absent(const Plan& plan, Estimator& estimator) {
 
 std::string describe_cannot_run(const Plan& plan) {
   std::string text = "cannot run:\n";
-  for (size_t i = 0; i < std::min(plan.cannot_run.size(), kShownPoints); ++i) {
-    const sweep::Point& point = plan.cannot_run[i];
+  size_t count = 0;
+  for (const sweep::Point& point : plan.cannot_run) {
+    if (!point.selected || ++count > kShownPoints) continue;
     text += fmt::format("  point {}  {}\n", point.id,
                         label(point.experiment, point.settings, plan.varying.at(point.experiment)));
   }
-  text += and_more(plan.cannot_run.size(), kShownPoints, "point");
+  text += and_more(count, kShownPoints, "point");
   text += "because:\n";
   for (const Problem& problem : plan.sweep.missing) text += problem.str() + "\n";
   return text;
@@ -388,6 +379,7 @@ Plan make_plan(sweep::Sweep sweep, const ExperimentSchemas& schemas, const PlanO
   plan.folder = options.results / sweep.name;
   const DeviceModels devices = options.devices ? *options.devices : device_models();
   plan.device = devices.first;
+  plan.runs_on = options.runs_on.empty() ? plan.device : options.runs_on;
   for (const ExperimentSchema& schema : schemas) {
     plan.varying[schema.name] = varying_fields(sweep.points, schema);
   }
@@ -454,7 +446,8 @@ std::string describe(const Plan& plan, Estimator& estimator,
   const size_t pending = point_count(plan.pending);
   std::string text = fmt::format("{}: {}, of which {} done", plan.sweep.name,
                                  counted(total, "point"), plan.done.by_key.size());
-  if (!plan.cannot_run.empty()) text += fmt::format(", {} cannot run", plan.cannot_run.size());
+  const size_t lacking = selected_count(plan.cannot_run);
+  if (lacking > 0) text += fmt::format(", {} cannot run", lacking);
   if (plan.kept > 0) text += fmt::format(", {} in results that cannot be read", plan.kept);
   if (plan.without_images > 0) {
     text += fmt::format(", {} to be sampled again since `{}` asks for images that were not saved",
@@ -471,7 +464,7 @@ std::string describe(const Plan& plan, Estimator& estimator,
   }
   text += and_more(plan.pending.size(), kShownJobs, "job");
   if (!plan.done.by_key.empty()) text += describe_done(plan);
-  if (!plan.cannot_run.empty()) text += describe_cannot_run(plan);
+  if (lacking > 0) text += describe_cannot_run(plan);
   return text;
 }
 

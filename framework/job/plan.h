@@ -23,6 +23,9 @@ struct PlanOptions {
   bool force = false;         // selected points are computed again though they are done
   bool retry_failed = false;  // only jobs whose last attempt failed
   std::optional<DeviceModels> devices = {};  // that jobs run on; nothing: this machine's
+  // What the device is called, and kept times belong to, where its model is not known; "": the
+  // first of `devices`.
+  std::string runs_on = {};
   // Files that are absent and will be made before jobs run, each with what stands for its content:
   // Smoke::unwritten.
   std::map<std::filesystem::path, std::string> to_be_made = {};
@@ -32,12 +35,17 @@ struct Plan {
   sweep::Sweep sweep;
   std::filesystem::path folder;  // results/<sweep>
   std::string device;            // model of the device that jobs run on
+  std::string runs_on;           // the same in messages and for times: see PlanOptions::runs_on
   Jobs all;                      // every runnable point
-  DonePoints done;               // of `all`
-  Jobs pending;                  // what is to be run
-  size_t left_out = 0;           // points neither done nor to be run: not selected, not failed
-  size_t without_images = 0;     // points of `pending` that are done, but for their image files
-  size_t kept = 0;               // selected points that are not run: see DonePoints::kept
+  // With --set: the jobs of the sweep file as it stands, whose results the record keeps beside
+  // those of `all`, and the ids of its points. Filled by who runs the plan.
+  Jobs of_file;
+  std::vector<std::string> file_order;
+  DonePoints done;            // of `all`
+  Jobs pending;               // what is to be run
+  size_t left_out = 0;        // points neither done nor to be run: not selected, not failed
+  size_t without_images = 0;  // points of `pending` that are done, but for their image files
+  size_t kept = 0;            // selected points that are not run: see DonePoints::kept
   // Points that need an absent file; sweep.missing says which.
   std::vector<sweep::Point> cannot_run;
   Jobs absent;  // what the selected ones of these would run as; see absent_jobs()

@@ -98,12 +98,13 @@ void write_pictures(const fs::path& folder, int size) {
 // What is replaced, said once each.
 struct Replacements {
   Writes writes = Writes::kYes;
+  bool told = true;  // false for points that are not selected: what they lack is of no interest
   std::set<std::string> untrained, small, pictures, dropped;
   std::vector<std::string> messages;
   std::map<fs::path, std::string> unwritten;  // as in Smoke
 
   void note(std::set<std::string>& kind, const std::string& name, const std::string& message) {
-    if (kind.insert(name).second) messages.push_back(message);
+    if (kind.insert(name).second && told) messages.push_back(message);
   }
 };
 
@@ -268,13 +269,22 @@ Smoke make_smoke(const sweep::Sweep& sweep, const ExperimentSchemas& schemas,
   smoke.sweep.points.clear();
   Replacements replaced;
   replaced.writes = writes;
-  LeftOut left_out;
+  LeftOut left_out, untold;
+  std::vector<sweep::Point> points = sweep.points;
+  std::vector<bool> possible(points.size());
+  for (const bool selected : {true, false}) {  // what both need is told
+    replaced.told = selected;
+    for (size_t i = 0; i < points.size(); ++i) {
+      if (points[i].selected != selected) continue;
+      possible[i] = replace_absent(points[i], schema_of(schemas, points[i].experiment), smoke,
+                                   folder, stand_in, replaced, selected ? left_out : untold);
+    }
+  }
   std::set<std::string> ids;
-  for (sweep::Point point : sweep.points) {
-    const ExperimentSchema& schema = schema_of(schemas, point.experiment);
-    if (!replace_absent(point, schema, smoke, folder, stand_in, replaced, left_out)) continue;
-    point.id = sweep::point_id(schema, point.settings);
-    if (ids.insert(point.id).second) smoke.sweep.points.push_back(std::move(point));
+  for (size_t i = 0; i < points.size(); ++i) {
+    if (!possible[i]) continue;
+    points[i].id = sweep::point_id(schema_of(schemas, points[i].experiment), points[i].settings);
+    if (ids.insert(points[i].id).second) smoke.sweep.points.push_back(std::move(points[i]));
   }
   if (smoke.sweep.points.empty() && !left_out.problems.empty()) throw Error(left_out.problems);
   smoke.replaced = {{"num_images", kSmokeImages},

@@ -215,6 +215,14 @@ std::vector<Finding> check_profile(const ClusterProfile& profile, const std::str
                      fmt::format("it has {}", names_of(all))});
   }
   found.push_back(check_account(profile, user, patience));
+  if (profile.gpu_request != GpuRequest::kNone && profile.device.empty()) {
+    found.push_back(
+        {Kind::kUnknown,
+         "device: not stated, so it is not known which GPU jobs get: plans cannot tell "
+         "times, and times of different GPUs are taken for one another's",
+         "state `device: ...`, the model as `nvidia-smi -L` names it on a node, such as NVIDIA "
+         "A100-SXM4-80GB"});
+  }
   return found;
 }
 
@@ -273,7 +281,7 @@ std::string findings_text(const std::vector<Finding>& findings) {
                        : finding.kind == Kind::kBad ? "WRONG"
                                                     : "?    ";
     text += fmt::format("{}  {}\n", mark, finding.text);
-    if (finding.kind == Kind::kBad && !finding.repair.empty())
+    if (finding.kind != Kind::kGood && !finding.repair.empty())
       text += fmt::format("       {}\n", finding.repair);
   }
   return text;

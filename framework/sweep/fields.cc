@@ -81,7 +81,7 @@ std::optional<Json> read_path(const Field& field, const Node& node,
   const FoundPath found =
       find_path(*text, *report.sources.at(written->mark).folders, surroundings.made);
   if (!found.present) {
-    report.miss(written->mark, fmt::format("`{}` is missing: {}", field.name, *text),
+    report.miss(written->mark, found.path.string(), fmt::format("`{}`", field.name), *text,
                 where_to_get(published.empty() ? known_publisher(*text) : published, found));
   }
   return found.path.string();

@@ -351,16 +351,16 @@ void require_model(const ModelEntry& entry, bool allow_missing, Report& report) 
   const Model& model = entry.model;
   if (model.trained) return;  // all is known, and the file will be there
   if (!model.present) {
-    const std::string what =
-        fmt::format("the checkpoint of model `{}` is missing: {}", model.name, entry.written);
+    const std::string name = fmt::format("the checkpoint of model `{}`", model.name);
     std::string repair = where_to_get(model.published, entry.found);
-    if (entry.unknown.empty() || !allow_missing) return report.miss(entry.mark, what, repair);
+    if (entry.unknown.empty() || !allow_missing)
+      return report.miss(entry.mark, model.name, name, entry.written, repair);
     // That the file is missing is what the user has to know first: its shape may be on no mind.
     for (const std::string& part : entry.unknown)
       repair += fmt::format(
           "{} `{}: ...`", &part == &entry.unknown.front() ? "; to plan without the file, add" : ",",
           part);
-    return report.error(entry.mark, what, repair);
+    return report.error(entry.mark, fmt::format("{} is missing: {}", name, entry.written), repair);
   }
   if (!entry.unknown.empty()) {
     report.error(entry.mark,

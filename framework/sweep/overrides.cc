@@ -76,6 +76,19 @@ NodePtr with_value(const NodePtr& node, const std::string& key, const Entry& sta
   return changed;
 }
 
+// "evaluate.cfg" of the key `grid.cfg` for `evaluate`, where the experiment has a `cfg`: axes are
+// replaced by the name of their field. "" for other keys.
+std::string axis_repair(const std::string& owner, const std::string& key,
+                        const std::vector<std::string>& fields) {
+  const size_t dot = key.rfind('.');
+  const std::string group = key.substr(0, key.find('.'));
+  if (dot == std::string::npos || (group != "grid" && group != "zip")) return "";
+  const std::string field = key.substr(dot + 1);
+  if (std::find(fields.begin(), fields.end(), field) == fields.end()) return "";
+  return fmt::format("write `{}{}=...`, which replaces an axis as well",
+                     owner.empty() ? "" : owner + ".", field);
+}
+
 }  // namespace
 
 NodePtr parse_argument(const std::string& text, std::string yaml, const std::string& name,
@@ -164,7 +177,11 @@ NodePtr with_overrides(const NodePtr& root, const Overrides& overrides, Report& 
 void require_used(const Overrides& overrides, const std::vector<const ExperimentSchema*>& used,
                   Report& report) {
   std::vector<std::string> experiments;
-  for (const ExperimentSchema* schema : used) experiments.push_back(schema->name);
+  std::vector<std::string> fields_of_all;
+  for (const ExperimentSchema* schema : used) {
+    experiments.push_back(schema->name);
+    for (const Field& field : schema->fields) fields_of_all.push_back(field.name);
+  }
   for (const auto& [owner, settings] : overrides.settings) {
     std::vector<std::string> fields;
     for (const ExperimentSchema* schema : used) {
@@ -173,14 +190,21 @@ void require_used(const Overrides& overrides, const std::vector<const Experiment
     }
     for (const auto& [key, entry] : settings) {
       if (std::find(fields.begin(), fields.end(), key) != fields.end()) continue;
-      if (!owner.empty() && fields.empty()) {
+      const bool bare = owner == "grid" || owner == "zip";
+      const std::string axis = bare ? axis_repair("", owner + "." + key, fields_of_all)
+                                    : axis_repair(owner, key, fields);
+      if (!axis.empty()) {
+        report.error(entry.mark,
+                     fmt::format("`{}` is no key of an experiment", bare ? owner + "." + key : key),
+                     axis);
+      } else if (!owner.empty() && fields.empty()) {
         report.error(entry.mark, fmt::format("the sweep has no experiment `{}`", owner),
                      did_you_mean(owner, experiments));
       } else {
         report.error(entry.mark,
                      owner.empty() ? fmt::format("no experiment of the sweep has a `{}`", key)
                                    : fmt::format("`{}` has no key `{}`", owner, key),
-                     did_you_mean(key, fields));
+                     nearest_key(key, fields, kListOfKeys));
       }
     }
   }

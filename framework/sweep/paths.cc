@@ -119,6 +119,9 @@ std::vector<fs::path> search_folders(const fs::path& yaml_file) {
   for (const char* shared : {"models", "data"}) {
     if (is_present(site_folder() / shared)) add(site_folder() / shared);
   }
+  // Sweeps write `data/afhq`, which is site/data/afhq.
+  if (is_present(site_folder() / "models") || is_present(site_folder() / "data"))
+    add(site_folder());
   return folders;
 }
 

@@ -15,7 +15,14 @@ struct Report {
   const Sources& sources;
   std::vector<Problem> errors;
   std::vector<Problem> warnings;
-  std::vector<Problem> missing;  // absent files
+  // An absent file, told once however often it is named.
+  struct Missing {
+    Problem problem;
+    std::string key;  // what settings of points hold: the path, or the name of a model
+    std::vector<std::string> names;  // what needs it: "`extractor`"
+    std::string written;
+  };
+  std::vector<Missing> missing;
   // Values that could not be had (a `use:` or `${env:...}` that failed): nothing more is said of
   // them.
   std::vector<Mark> silenced;
@@ -26,9 +33,9 @@ struct Report {
   void warn(Mark mark, std::string what, std::string repair = "") {
     warnings.push_back(sources.problem(mark, std::move(what), std::move(repair)));
   }
-  void miss(Mark mark, std::string what, std::string repair = "") {
-    missing.push_back(sources.problem(mark, std::move(what), std::move(repair)));
-  }
+  void miss(Mark mark, const std::string& key, const std::string& name, const std::string& written,
+            const std::string& repair);
+  std::vector<Problem> missing_files() const;
   // An empty report on the same files.
   Report fresh() const;
   void take_errors(const Report& other);

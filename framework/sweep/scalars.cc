@@ -1,6 +1,7 @@
 #include "framework/sweep/scalars.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <charconv>
@@ -11,6 +12,8 @@
 namespace tarflow::sweep {
 namespace {
 
+constexpr size_t kListedKeys = 20;  // of more, only similar ones are told
+constexpr size_t kSimilarKeys = 5;
 constexpr double kExactIntegers = 9007199254740992.0;  // 2^53: beyond it a double skips integers
 
 enum class NumberKind { kNone, kInteger, kFloat, kNotFinite };
@@ -61,9 +64,10 @@ std::optional<T> parse(std::string_view text) {
   return value;
 }
 
-void expected(const Node& node, const std::string& name, const char* what, Report& report) {
-  std::string repair;
-  if (node.quoted && std::string_view(what) != "text") repair = "remove the quotes";
+void expected(const Node& node, const std::string& name, const char* what, Report& report,
+              std::string repair = "") {
+  if (repair.empty() && node.quoted && std::string_view(what) != "text")
+    repair = "remove the quotes";
   if (node.kind == NodeKind::kNull) repair = "state a value or remove the key";
   if (node.kind == NodeKind::kScalar && std::string_view(what) != "text") {
     if (std::string odd = ascii_repair(node.text); !odd.empty()) repair = std::move(odd);
@@ -187,7 +191,10 @@ std::optional<std::string> read_text(const Node& node, const std::string& name, 
 
 const Node* read_list(const Node& node, const std::string& name, Report& report) {
   if (node.kind != NodeKind::kList) {
-    expected(node, name, "a list", report);
+    expected(node, name, "a list", report,
+             node.kind == NodeKind::kScalar ? fmt::format("write `[{}]`", node.text)
+             : node.kind == NodeKind::kMap  ? "begin each item of the list with `- `"
+                                            : "");
     return nullptr;
   }
   if (node.items.empty()) {
@@ -214,12 +221,25 @@ bool is_filled_map(const Node& node, const std::string& what, Report& report) {
   return false;
 }
 
+std::string nearest_key(const std::string& key, const std::vector<std::string>& known,
+                        const std::string& list) {
+  std::vector<std::string> each, similar;
+  for (const std::string& one : known) {
+    if (std::find(each.begin(), each.end(), one) != each.end()) continue;
+    each.push_back(one);
+    if (one.find(key) != std::string::npos && similar.size() < kSimilarKeys) similar.push_back(one);
+  }
+  if (list.empty() || each.size() <= kListedKeys || !nearest(key, each).empty())
+    return did_you_mean(key, each);
+  return (similar.empty() ? "" : fmt::format("similar: {}; ", fmt::join(similar, ", "))) + list;
+}
+
 void require_keys(const Node& map, const std::string& owner, const std::vector<std::string>& known,
-                  Report& report) {
+                  Report& report, const char* list) {
   for (const Entry& entry : map.entries) {
     if (std::find(known.begin(), known.end(), entry.key) != known.end()) continue;
     report.error(entry.mark, fmt::format("{} has no key `{}`", owner, entry.key),
-                 did_you_mean(entry.key, known));
+                 nearest_key(entry.key, known, list));
   }
 }
 

@@ -37,8 +37,13 @@ const Node* read_map(const Node& node, const std::string& name, Report& report);
 // The same; `what` is what messages call it, with its quotes if it has any.
 bool is_filled_map(const Node& node, const std::string& what, Report& report);
 
+inline constexpr const char* kListOfKeys = "all keys of an experiment: run_sweep --help NAME";
+// "did you mean `x`?", else "valid: a, b, c". Where there are many keys and `list` says where they
+// are listed: "similar: a, b; " and `list`.
+std::string nearest_key(const std::string& key, const std::vector<std::string>& known,
+                        const std::string& list);
 // Reports every key of the map that is not among `known`, with the one it was probably meant to be.
 void require_keys(const Node& map, const std::string& owner, const std::vector<std::string>& known,
-                  Report& report);
+                  Report& report, const char* list = "");
 
 }  // namespace tarflow::sweep

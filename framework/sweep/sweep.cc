@@ -44,7 +44,8 @@ const Node* read_defaults(const Node& root, const ExperimentSchemas& schemas, Re
   for (const ExperimentSchema& schema : schemas) {
     for (const Field& field : schema.fields) names.insert(field.name);
   }
-  require_keys(*entry->value, "no experiment: `defaults`", {names.begin(), names.end()}, report);
+  require_keys(*entry->value, "no experiment: `defaults`", {names.begin(), names.end()}, report,
+               kListOfKeys);
   return entry->value.get();
 }
 
@@ -95,7 +96,16 @@ std::vector<Stated> read_experiments(const Node& root, const ExperimentSchemas& 
                  "list what to run below `experiments:`");
     return stated;
   }
-  const Node* list = read_list(*experiments->value, "experiments", report);
+  const Node& value = *experiments->value;
+  if (value.kind == NodeKind::kMap && !value.entries.empty()) {
+    const std::string& first = value.entries.front().key;
+    report.error(value.entries.front().mark, "`experiments`: expected a list, found a map",
+                 fmt::format("begin each experiment with `- `: write `- {}:` and indent its "
+                             "settings below it",
+                             first));
+    return stated;
+  }
+  const Node* list = read_list(value, "experiments", report);
   if (!list) return stated;
   for (const NodePtr& item : list->items) {
     std::optional<Entry> entry = read_entry(item, report);
@@ -242,6 +252,23 @@ std::optional<std::vector<Point>> read_trainings(const std::vector<Stated>& expe
 
 }  // namespace
 
+namespace {
+
+// Of absent files, those stay that selected points need.
+void drop_needless(const std::vector<Point>& points, Report& report) {
+  std::set<std::string_view> needed;
+  for (const Point& point : points) {
+    if (!point.selected) continue;
+    for (const SettingPtr& setting : point.settings) {
+      if (setting->value.is_string()) needed.insert(setting->value.get_ref<const std::string&>());
+    }
+  }
+  std::erase_if(report.missing,
+                [&](const Report::Missing& file) { return !needed.contains(file.key); });
+}
+
+}  // namespace
+
 RunSettingsPtr default_run_settings() {
   static const auto settings = std::make_shared<const RunSettings>();
   return settings;
@@ -281,6 +308,7 @@ Sweep load_sweep(const fs::path& file, const ExperimentSchemas& schemas,
   if (report.errors.empty()) tell_excluded(expansion, report);
   if (report.errors.empty()) {
     select_points(options.only, schemas, surroundings, sources, report, expansion.points);
+    if (!options.only.empty()) drop_needless(expansion.points, report);
   }
   if (report.errors.empty()) {
     std::map<std::string, Model> known;
@@ -289,13 +317,14 @@ Sweep load_sweep(const fs::path& file, const ExperimentSchemas& schemas,
   }
   std::vector<Problem> problems = std::move(report.errors);
   if (!options.allow_missing) {
-    problems.insert(problems.end(), report.missing.begin(), report.missing.end());
+    const std::vector<Problem> missing = report.missing_files();
+    problems.insert(problems.end(), missing.begin(), missing.end());
   }
   if (!problems.empty()) throw Error(in_order(std::move(problems), file.string(), kMaxProblems));
   for (const auto& [name, entry] : models) sweep.models.emplace(name, entry.model);
   sweep.points = std::move(expansion.points);
   sweep.warnings = in_order(std::move(report.warnings), file.string(), kMaxProblems);
-  sweep.missing = in_order(std::move(report.missing), file.string());
+  sweep.missing = in_order(report.missing_files(), file.string());
   return sweep;
 }
 

@@ -147,6 +147,23 @@ TEST_F(ReportTest, PointsWithoutResultsAreNamed) {
   EXPECT_THAT(result.coverage, Contains(HasSubstr("job j4: ")));
 }
 
+TEST_F(ReportTest, ResultsOfOtherSettingsAreNoFault) {
+  const fs::path file = demo();
+  for (const char* hash : {"k1", "k2"}) {
+    write_job(
+        testing::make_job(hash, "evaluate", "small.pth", {std::string("q") + hash}),
+        {testing::evaluate_row(std::string("q") + hash, hash, "For", "block 0: sequential", 1)});
+  }
+  Report result = report({file});
+  EXPECT_THAT(result.coverage, Contains(HasSubstr("not in demo.h5: 2 finished jobs of other "
+                                                  "settings")));
+  EXPECT_THAT(result.answer.not_valid, ::testing::Each(::testing::Not(HasSubstr("not in demo"))));
+  write_file(folder_ / "demo/jobs/k2/result.h5", "torn");
+  result = report({file});
+  EXPECT_THAT(result.coverage, Contains(HasSubstr("1 finished job of other settings")));
+  EXPECT_THAT(result.answer.not_valid, Contains(HasSubstr("job k2 (evaluate of m); damaged")));
+}
+
 TEST_F(ReportTest, PointsOfMergedJobsWithoutRowAreNamed) {
   Source source =
       testing::make_source("s", {}, {testing::make_job("j1", "evaluate", "x.pth", {"p9"})});

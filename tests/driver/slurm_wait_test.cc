@@ -7,6 +7,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 constexpr auto kSbatch = R"(#!/bin/sh
@@ -108,6 +109,39 @@ TEST_F(OnScripts, ATaskWhoseNodeFailsIsSubmittedAgain) {
   EXPECT_THAT(finished.err, HasSubstr("it is submitted again"));
   EXPECT_EQ(read_file(house_ / "number"), "9\n");
   EXPECT_EQ(record::digest(record()), undisturbed());
+}
+
+TEST_F(OnScripts, StatusTellsThatQueuedJobsHaveAnOlderProfile) {
+  write_file(house_ / "slurm/sbatch", "#!/bin/sh\necho PENDING > queue/7.0\necho 7\n");
+  fs::permissions(house_ / "slurm/sbatch", fs::perms::owner_all);
+  write_file(house_ / "there.yaml", "executor: slurm\ngpu_request: none\njobs_per_allocation: 3\n");
+  const Finished submitted = run_there("");
+  ASSERT_EQ(submitted.status, 0) << submitted.err;
+  EXPECT_THAT(run_there("--status").out, Not(HasSubstr("older cluster profile")));
+  write_file(house_ / "there.yaml",
+             "executor: slurm\ngpu_request: none\njobs_per_allocation: 3\ncpus_per_task: 16\n");
+  EXPECT_THAT(run_there("--status").out,
+              HasSubstr("3 jobs in the queue with an older cluster profile (cpus_per_task was not "
+                        "stated, is 16)"));
+}
+
+TEST_F(OnScripts, APlanTellsNoTimeOfADeviceThatIsNotKnown) {
+  EXPECT_THAT(run_there("--dry-run").out, HasSubstr("(device not stated"));
+  write_file(house_ / "there.yaml", "executor: slurm\ndevice: NVIDIA X9\n");
+  EXPECT_THAT(run_there("--dry-run").out, HasSubstr("expected on NVIDIA X9: times unknown"));
+}
+
+TEST_F(OnScripts, AnExampleThatDoesNotFitIsBadInputOfTheFileInUse) {
+  const std::string example = "executor: slurm\npartition: gpu\ngpu_request: none\n";
+  fs::create_directories(house_ / "share/sweeps/clusters");
+  write_file(house_ / "share/sweeps/clusters/lab.yaml", example);
+  write_file(house_ / "there.yaml", example);
+  write_file(house_ / "slurm/sinfo", "#!/bin/sh\necho 'cpu*|up|infinite|(null)|8|1'\n");
+  fs::permissions(house_ / "slurm/sinfo", fs::perms::owner_all);
+  const Finished finished = run_there("");
+  EXPECT_EQ(finished.status, 2);
+  EXPECT_THAT(finished.err, HasSubstr("there.yaml and correct what is WRONG"));
+  EXPECT_THAT(finished.err, Not(HasSubstr("copy")));
 }
 
 }  // namespace

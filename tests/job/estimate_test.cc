@@ -175,6 +175,27 @@ TEST(Estimate, SecondsOfWhatIsMadeOnce) {
   EXPECT_DOUBLE_EQ(*estimator.seconds_of(estimator.flops(job)), 5) << "as earlier jobs worked";
 }
 
+TEST(Estimate, TheRateOfThisMachineIsNotTakenForAnotherDevice) {
+  const Scratch folder;
+  const fs::path worker = folder / "worker";
+  write_file(worker, "#!/bin/sh\necho '{\"gemm_flops\": 1e9}'\n");
+  fs::permissions(worker, fs::perms::owner_all);
+  EXPECT_EQ(measured_rate(worker, "A100", /*here=*/false, folder.path()), 0);
+  EXPECT_EQ(measured_rate(worker, "CPU", /*here=*/true, folder.path()), 1e9);
+  EXPECT_EQ(measured_rate(worker, "A100", /*here=*/false, folder.path()), 0);
+  EXPECT_EQ(measured_rate(folder / "none", "CPU", /*here=*/false, folder.path()), 1e9)
+      << "it was measured where the device is";
+  write_json_file(folder / "rates.json", {{"A100", 5e8}});
+  EXPECT_EQ(measured_rate(worker, "A100", /*here=*/false, folder.path()), 0)
+      << "earlier versions saved the rate of the login node";
+}
+
+TEST(Estimate, DeviceHours) {
+  EXPECT_EQ(device_hours_text(122.4), "0.034 device hours (2:02)");
+  EXPECT_EQ(device_hours_text(55618.0 * 3600), "55,600 device hours (2,320 days)");
+  EXPECT_EQ(device_hours_text(100.0 * 3600), "100 device hours (4 days)");
+}
+
 TEST(Estimate, Bytes) {
   EXPECT_EQ(bytes_text(12), "12 bytes");
   EXPECT_EQ(bytes_text(1234), "1.2 kB");

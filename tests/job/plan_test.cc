@@ -268,5 +268,19 @@ TEST(Plan, LabelsNameWhatDiffers) {
   EXPECT_EQ(job_label(plan, plan.all[1]), "evaluate model=cifar10 cfg=1 self_denoising_lr=0");
 }
 
+TEST(PlanText, TimesOfADeviceThatIsNotStatedAreUnknown) {
+  Bench bench;
+  bench.add(1, 0, {{"num_images", 100}});
+  bench.add(2, 0, {{"num_images", 100}, {"extractor", (bench.folder / "extractor.pt").string()}});
+  PlanOptions options;
+  options.runs_on = "nodes of `lab` (device not stated)";
+  const Plan plan = bench.make(options);
+  Estimator estimator(bench.schemas, plan.runs_on, plan.cache());
+  const std::string text = describe(plan, estimator, [](const Job&) { return std::string(); });
+  EXPECT_THAT(text, HasSubstr("expected on nodes of `lab` (device not stated): times unknown"));
+  EXPECT_THAT(text,
+              HasSubstr(" extractor=" + bench.folder.path().filename().string() + "/extractor.pt"));
+}
+
 }  // namespace
 }  // namespace tarflow::job

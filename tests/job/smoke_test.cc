@@ -199,5 +199,16 @@ TEST(Smoke, ARequiredFileThatCannotBeMadeUpIsNamed) {
   }
 }
 
+TEST(Smoke, WhatOnlyLeavesOutIsNotTold) {
+  Bench bench;
+  bench.add({{"value", 1.0}, {"num_images", 2}, {"data", "/absent/noise.h5"}}, "measure");
+  bench.add({{"images", "/absent/images"}, {"model", "tiny"}, {"num_images", 2}});
+  EXPECT_THAT(bench.smoke().messages, SizeIs(3));
+  bench.sweep.points[1].selected = false;
+  const Smoke smoke = bench.smoke();
+  EXPECT_THAT(smoke.messages, ::testing::ElementsAre(HasSubstr("/absent/noise.h5")));
+  EXPECT_THAT(smoke.sweep.points, SizeIs(2)) << "it stays a point of the sweep";
+}
+
 }  // namespace
 }  // namespace tarflow::job

@@ -89,6 +89,17 @@ TEST_F(Check, WhatItHasNotIsToldWithARepair) {
   EXPECT_THAT(check(), AllOf(HasSubstr("WRONG  partition old: down"), HasSubstr("GPUs: 2 a node")));
 }
 
+TEST_F(Check, AProfileWithGpusThatStatesNoDeviceIsToldTheRepair) {
+  const std::string text = check();
+  EXPECT_THAT(text, AllOf(HasSubstr("?      device: not stated"),
+                          HasSubstr("\n       state `device: ...`"), Not(HasSubstr("WRONG"))));
+  profile_.device = "NVIDIA V100";
+  EXPECT_THAT(check(), Not(HasSubstr("device")));
+  profile_.device = "";
+  profile_.gpu_request = GpuRequest::kNone;
+  EXPECT_THAT(check(), Not(HasSubstr("device")));
+}
+
 TEST_F(Check, WithoutAPartitionTheClustersDefaultCounts) {
   profile_.partition = "";
   EXPECT_THAT(check(), HasSubstr("ok     partition gpu: up"));
