@@ -133,8 +133,7 @@ TEST_F(ImagesCommand, ThePageOfSampleShowsItsPictures) {
 }
 
 TEST_F(ImagesCommand, PointsAreListedInTheOrderOfTheSweep) {
-  const std::vector<record::JobFile> files = {{.file = folder_ / "j1.h5"},
-                                              {.file = folder_ / "j2.h5"}};
+  const std::vector<record::JobFile> files = {{folder_ / "j1.h5", {}}, {folder_ / "j2.h5", {}}};
   record::merge(folder_ / "demo.h5", "demo", files, {.order = {"bb1", "aa2", "aa1"}});
   EXPECT_EQ(run({}), 0) << err_;
   EXPECT_LT(out_.find("bb1  "), out_.find("aa2  "));

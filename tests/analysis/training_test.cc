@@ -79,7 +79,7 @@ TEST(TrainingTables, ShowWhereAStepsTimeGoes) {
     record::Array array;
     array.path = path;
     array.type = record::ArrayType::kString;
-    array.shape = {values.size()};
+    array.shape = {static_cast<int64_t>(values.size())};
     array.strings = std::move(values);
     job.arrays.push_back(std::move(array));
   };

@@ -466,45 +466,5 @@ TEST_F(UseTest, AnExperimentOfOneProcessTakesOneOfWhatAllAreGiven) {
                           HasSubstr("measure runs in one process, but `nodes` is 2")));
 }
 
-TEST_F(UseTest, StatisticsThatDoNotBelongToTheExtractorOrTheModel) {
-  write("e.pt", "\x80\2 a pickle");
-  write("s.h5", "statistics");
-  ExperimentSchemas schemas = test_schemas();
-  Field extractor = make_field("extractor", FieldType::kPath);
-  extractor.file = FileKind::kExtractor;
-  Field reference = make_field("reference", FieldType::kPath);
-  reference.file = FileKind::kReference;
-  schemas[0].fields.push_back(extractor);
-  schemas[0].fields.push_back(reference);
-  ReferenceFacts facts{96, 32, "aaaaaaaaaaaaaaaaaaaa"};
-  LoadOptions options{.allow_missing = true};
-  options.facts.reference = [&](const std::filesystem::path&) { return facts; };
-  options.facts.features = [](const std::filesystem::path&, int64_t) { return 96; };
-  options.facts.sha256 = [](const std::filesystem::path&) { return "aaaaaaaaaaaaaaaaaaaa"; };
-  const auto found = [&] {
-    try {
-      load_sweep(
-          write("test.yaml", evaluate_with("      extractor: e.pt\n      reference: s.h5\n")),
-          schemas, options);
-    } catch (const Error& error) {
-      EXPECT_EQ(error.problems().size(), 1U);
-      const Problem& problem = error.problems()[0];
-      return fmt::format("{}:{} {}", problem.place.line, problem.place.column, problem.what);
-    }
-    return std::string();
-  };
-  EXPECT_EQ(found(), "");
-  facts.features = 2048;
-  EXPECT_EQ(found(),
-            "8:18 `reference`: s.h5 has 2048 features an image, but the extractor e.pt gives 96");
-  facts = {96, 64, "aaaaaaaaaaaaaaaaaaaa"};
-  EXPECT_EQ(found(),
-            "8:18 `reference`: s.h5 was made from images of 64 pixels, but the model's have 32");
-  facts = {96, 0, "bbbbbbbbbbbbbbbbbbbb"};
-  EXPECT_EQ(found(),
-            "8:18 `reference`: s.h5 was made by the extractor with SHA-256 bbbbbbbbbbbb..., but "
-            "e.pt has aaaaaaaaaaaa...");
-}
-
 }  // namespace
 }  // namespace tarflow::sweep
