@@ -11,10 +11,10 @@
 #include <optional>
 #include <vector>
 
-#include "experiments/worker/profiler.h"
 #include "experiments/benchmark_rates.h"
 #include "experiments/worker/calibration.h"
 #include "experiments/worker/device_share.h"
+#include "experiments/worker/profiler.h"
 #include "experiments/worker/registry.h"
 #include "experiments/worker/sampling_job.h"
 #include "framework/core/error.h"

@@ -18,6 +18,7 @@
 #include "experiments/training_images.h"
 #include "experiments/worker/pictures.h"
 #include "experiments/worker/registry.h"
+#include "framework/core/cores.h"
 #include "framework/core/error.h"
 #include "framework/images/grid.h"
 #include "framework/tensor/device.h"
@@ -159,10 +160,10 @@ class Training {
     }
   }
 
-  // Once, after the first part.
+  // After the first part, and when memory became less.
   void say_what_is_kept() {
-    if (std::exchange(said_kept_, true)) return;
     const int kept = trainer_.kept_blocks() + 1, blocks = recipe_.shape.blocks;
+    if (std::exchange(said_kept_, kept) == kept) return;
     context_.log(fmt::format(
         "activations of {} of {} blocks stay in memory until they are differentiated, {:.3g} GB a "
         "block{}",
@@ -348,7 +349,7 @@ class Training {
   std::optional<HeldOut> held_out_;
   std::optional<SampleDistance> distance_;
   Clock::time_point last_step_{}, last_log_{};
-  bool said_kept_ = false;
+  int said_kept_ = 0;  // blocks
 };
 
 void run(JobContext& context) { Training(context).run(); }

@@ -169,13 +169,15 @@ void TrainSettings::bind_files(Binder& binder) {
                                        "0: all.",
                         .minimum = 0,
                         .identity = Identity::kNone});
-  binder.integer(profile_steps,
-                 {.name = "profile_steps",
-                  .description = "Of so many of the last steps the kernels are timed, one by one, "
-                                 "which slows these steps a little; 0: none.",
-                  .minimum = 0,
-                  .maximum = 1000,
-                  .identity = Identity::kNone});
+  binder.integer(
+      profile_steps,
+      {.name = "profile_steps",
+       .description = "Of so many of the last steps the kernels are timed, one by one, "
+                      "which slows these steps a little. Looks and files in between count "
+                      "as well; 0: none.",
+       .minimum = 0,
+       .maximum = 1000,
+       .identity = Identity::kNone});
 }
 
 void TrainSettings::bind_looks(Binder& binder) {

@@ -6,12 +6,12 @@
 
 #include <algorithm>
 #include <cstring>
-#include <fstream>
 #include <thread>
 #include <utility>
 
 #include "experiments/worker/folder_batches.h"
 #include "experiments/worker/reference.h"
+#include "framework/core/cores.h"
 #include "framework/core/error.h"
 #include "framework/images/load.h"
 
@@ -45,14 +45,6 @@ void require_same_count(JobContext& context, int64_t count) {
 }
 
 }  // namespace
-
-int64_t available_memory() {
-  std::ifstream info("/proc/meminfo");
-  for (std::string line; std::getline(info, line);) {
-    if (line.starts_with("MemAvailable:")) return 1024 * std::stoll(line.substr(13));
-  }
-  return INT64_MAX;
-}
 
 TrainingImages::TrainingImages(JobContext& context, const WantedImages& wanted) : wanted_(wanted) {
   images::ImageFolder listed = list_folder(context, wanted.folder, wanted.layout);

@@ -17,9 +17,6 @@
 
 namespace tarflow::experiments {
 
-// Bytes that the machine can give to new work; the largest number when it does not tell.
-int64_t available_memory();
-
 struct WantedImages {
   std::string folder, layout;
   int image_size = 0;

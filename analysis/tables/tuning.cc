@@ -12,6 +12,13 @@
 namespace tarflow::analysis {
 namespace {
 
+constexpr const char* kRoundingOnce =
+    "rounding: the same where the block's input alone changes, by less than the compute type "
+    "resolves; it counts once, for the first block that is not sequential. error: what the block "
+    "adds beyond rounding to the square of the predicted deviation.";
+constexpr const char* kSquaresSummed =
+    "The squares are summed: this tuning did not measure rounding. error: the block's share.";
+
 // What one point recorded, a value a block in checkpoint order.
 struct Blocks {
   std::vector<std::string> methods;
@@ -128,11 +135,9 @@ Table table_of(const Point& point, const std::string& model) {
                   deviation_text(point.number("predicted_deviation").value_or(NAN))),
       "s: of a batch, sequential (For), by the method as predicted from its trial, and within the "
       "whole strategy. deviation: of the final images where this block alone is not sequential, "
-      "the median over images of the rms difference over the rms of all. rounding: the same where "
-      "the block's input alone changes, by less than the compute type resolves; it counts once, "
-      "for the first block that is not sequential. error: what the block adds beyond rounding to "
-      "the square of the predicted deviation. per tolerance: deviation per unit of tolerance of "
-      "the block's windows.",
+      "the median over images of the rms difference over the rms of all. " +
+          std::string(point.array("tune/rounding") ? kRoundingOnce : kSquaresSummed) +
+          " per tolerance: deviation per unit of tolerance of the block's windows.",
       fmt::format(
           "{} methods tried, {} strategies measured, in {:.3g} s. The strategy is also in {}.",
           setting_text(point, "trials"), setting_text(point, "rounds"),

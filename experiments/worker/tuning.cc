@@ -175,12 +175,11 @@ class Tuner {
     double most = 0;
     for (const BlockTrials& block : blocks()) most = std::max(most, block.rounding);
     if (most < kMargin / 100 * request_.deviation) return;  // far from what was asked for
-    observer_.say(fmt::format("rounding in {} alone changes the images by {:.2g}{}",
-                              to_string(model_.compute), most,
-                              most > request_.deviation && request_.most_rise <= 0
-                                  ? ", more than the deviation asked for: blocks that amplify it "
-                                    "stay sequential"
-                                  : ""));
+    observer_.say(fmt::format(
+        "rounding in {} alone changes the images by {:.2g}{}", to_string(model_.compute), most,
+        most > request_.deviation && request_.most_rise <= 0
+            ? ", more than the deviation asked for: early blocks stay sequential"
+            : ""));
   }
 
   // The fastest choice whose predicted deviation is within `budget`.

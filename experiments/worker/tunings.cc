@@ -112,6 +112,8 @@ TuningState read_state(const fs::path& file, const Model& model) {
       state.followed.sizes() == at::IntArrayRef({rows * probes, tokens, width});
   if (!fitting) throw Error("it is of another model");
   for (const auto& [block, trial] : state.rows) {
+    if (block < 0 || block >= blocks)
+      throw Error("it follows a block that the model does not have");
     if (trial == kRounding) continue;
     if (trial < 0 || static_cast<size_t>(trial) >=
                          state.tuning.blocks.at(static_cast<size_t>(block)).trials.size())

@@ -12,6 +12,7 @@ namespace {
 
 constexpr size_t kMostIds = 200;  // of one command line
 constexpr int kTooSlow = 124;
+constexpr int64_t kFailuresOfASilence = 100;
 constexpr size_t kShown = 200;  // characters of an answer in a message
 
 process::Said run(const std::string& line, const process::Ask& ask) {
@@ -65,6 +66,8 @@ std::map<std::string, Standing> Watch::look(const Templates& templates,
 std::map<std::string, Told> Watch::ask_about(const Templates& templates,
                                              const std::vector<std::string>& ids) {
   std::map<std::string, Told> told;
+  unanswered_.clear();
+  bool slow = false;  // a server that does not answer is not asked about each job
   const bool each = has_field(templates.state, "id");
   const bool list = has_field(templates.state, "ids");
   const size_t step = each ? 1 : list ? kMostIds : std::max<size_t>(ids.size(), 1);
@@ -75,10 +78,13 @@ std::map<std::string, Told> Watch::ask_about(const Templates& templates,
       fields.ids.push_back(ids[i]);
     }
     fields.words["id"] = fields.ids.front();
-    const process::Said said = run(filled(templates.state, fields), ask_);
+    const process::Said said =
+        slow ? process::Said{kTooSlow, "", complaint_} : run(filled(templates.state, fields), ask_);
+    slow = slow || said.status == kTooSlow;
     complaint_ = said.well() ? "" : said.complaint();
     for (const std::string& id : fields.ids) {
       told[id] = told_of(id, each, said, templates.words);
+      if (!said.well()) unanswered_.insert(id);
     }
   }
   return told;
@@ -101,16 +107,31 @@ void Watch::add(const Templates& templates, const std::string& id, const Told& t
     }
     standing[id] = {State::kWaiting,
                     fmt::format("in a state that is not known here, `{}`", shown(told.line))};
-  } else if (++silent_[id] < templates.silent_answers) {
-    if (!complaint_.empty() && !std::exchange(said_silent_, true)) {
-      notice_(
-          fmt::format("`state` of the cluster profile fails: {}; a job of which {} answers in a "
-                      "row say nothing counts as lost",
-                      complaint_, templates.silent_answers));
-    }
-    standing[id] = {State::kWaiting, fmt::format("the queue said nothing of it, {} of {} times",
-                                                 silent_[id], templates.silent_answers)};
+  } else {
+    add_silent(templates, id, standing);
   }
+}
+
+void Watch::add_silent(const Templates& templates, const std::string& id,
+                       std::map<std::string, Standing>& standing) {
+  Silence& silence = silent_[id];
+  const bool failed = unanswered_.contains(id);
+  ++(failed ? silence.failures : silence.answers);
+  const bool lost = silence.answers >= templates.silent_answers ||
+                    silence.failures >= kFailuresOfASilence * templates.silent_answers;
+  if (lost) return;
+  if (failed) {
+    if (!std::exchange(said_silent_, true)) {
+      notice_(
+          fmt::format("`state` of the cluster profile fails: {}; the jobs count as waiting "
+                      "until it answers",
+                      complaint_));
+    }
+    standing[id] = {State::kWaiting, "`state` of the cluster profile fails"};
+    return;
+  }
+  standing[id] = {State::kWaiting, fmt::format("the queue said nothing of it, {} of {} times",
+                                               silence.answers, templates.silent_answers)};
 }
 
 std::string program_of(const std::string& text) {

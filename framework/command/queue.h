@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -41,7 +42,9 @@ class Watch {
       : ask_(std::move(ask)), notice_(std::move(notice)), beat_(std::move(beat)) {}
 
   // Asks about jobs of one profile. A job that is absent in what it returns is gone, by the queue's
-  // word or since it was silent Templates::silent_answers times in a row.
+  // word or since it was silent Templates::silent_answers times in a row. A command that fails says
+  // little: a server may be away for an hour while its jobs run. Only a hundred times as many of
+  // these count as silence.
   std::map<std::string, Standing> look(const Templates& templates,
                                        const std::vector<std::string>& ids);
 
@@ -50,11 +53,18 @@ class Watch {
                                         const std::vector<std::string>& ids);
   void add(const Templates& templates, const std::string& id, const Told& told,
            std::map<std::string, Standing>& standing);
+  void add_silent(const Templates& templates, const std::string& id,
+                  std::map<std::string, Standing>& standing);
 
   process::Ask ask_;
   std::function<void(const std::string&)> notice_;
   std::function<void()> beat_;
-  std::map<std::string, int64_t> silent_;  // answers in a row, by id
+  struct Silence {
+    int64_t answers = 0;   // in a row that say nothing of the job
+    int64_t failures = 0;  // commands that failed, since the last answer
+  };
+  std::map<std::string, Silence> silent_;  // by id
+  std::set<std::string> unanswered_;       // of the last look: the command failed
   std::string complaint_;                  // of the last command that failed
   bool said_unknown_ = false, said_silent_ = false;
 };

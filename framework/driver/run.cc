@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <functional>
 #include <set>
 
 #include "framework/core/aside.h"
@@ -67,6 +68,22 @@ std::vector<std::string> point_ids(const job::Plan& plan) {
     for (const sweep::Point& point : *list) ids.push_back(point.id);
   }
   return ids;
+}
+
+// The points of the file as it stands, whose results a call with --set keeps in the record.
+void add_file_alone(job::Plan& plan, const std::function<job::Plan()>& file_alone) {
+  try {
+    job::Plan other = file_alone();
+    for (const auto* list : {&other.sweep.points, &other.cannot_run}) {
+      for (const sweep::Point& point : *list) plan.file_order.push_back(point.id);
+    }
+    plan.of_file = std::move(other.all);
+  } catch (const Error& failure) {  // a file that --set replaces cannot be read, say
+    complain(
+        fmt::format("the record will hold the results of this call alone, since those of the "
+                    "file without --set are not known: {}",
+                    failure.what()));
+  }
 }
 
 // What a merge has to take for `done` and `of_file` together. Where both have results of one point
@@ -345,10 +362,10 @@ int run_sweep(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOpt
   job::Plan plan = job::make_plan(std::move(sweep), schemas,
                                   plan_options(options, profile, smoke_note), store, complain);
   if (file_alone) {
-    job::Plan other = job::make_plan(std::move(*file_alone), schemas,
-                                     plan_options(options, profile, {}), store, complain);
-    for (const sweep::Point& point : other.sweep.points) plan.file_order.push_back(point.id);
-    plan.of_file = std::move(other.all);
+    add_file_alone(plan, [&] {
+      return job::make_plan(std::move(*file_alone), schemas, plan_options(options, profile, {}),
+                            store, complain);
+    });
   }
   const std::string points = job::points_digest(plan.all);
   if (!options.adopt) job::require_owner(folder, file, [&] { return points; });

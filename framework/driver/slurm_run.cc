@@ -164,9 +164,10 @@ class ChangedProfile {
  public:
   explicit ChangedProfile(const slurm::ClusterProfile& now) : now_(now) {}
 
-  void add(const slurm::ClusterProfile& submitted_with) {
+  void add(const slurm::Submission& submission) {
     if (!now_.queued()) return;
-    const std::vector<std::string> differing = slurm::profile_differences(submitted_with, now_);
+    const std::vector<std::string> differing =
+        slurm::profile_differences(slurm::profile_as_stated(submission, now_), now_);
     if (!differing.empty()) ++changes_[fmt::format("{}", fmt::join(differing, "; "))];
   }
 
@@ -190,7 +191,7 @@ void say_changed_profile(const slurm::Standing& standing, const slurm::ClusterPr
                          const std::string& sweep) {
   ChangedProfile changed(profile);
   for (const auto& [hash, held] : standing.held) {
-    if (!held.running) changed.add(standing.submissions.at(held.submission).submission.profile);
+    if (!held.running) changed.add(standing.submissions.at(held.submission).submission);
   }
   for (const std::string& text : changed.texts()) complain(fmt::format("{}: {}", sweep, text));
 }
@@ -225,7 +226,7 @@ void note_changed_profile(const fs::path& sweep_folder, const slurm::ClusterProf
         const auto job = view.jobs.find(hash);
         const bool waits =
             job != view.jobs.end() && job->second.what == slurm::Verdict::What::kWaiting;
-        if (waits) changed.add(known.submission.profile);
+        if (waits) changed.add(known.submission);
       }
     }
   }

@@ -24,7 +24,8 @@ std::string log_text(const job::Outcome& outcome) {
 
 Event failure_of(const job::Task& task, const job::Outcome& outcome) {
   Event event{Event::What::kFailed, task.job->hash, outcome.reason};
-  event.left = outcome.taken_over ? 0 : task.job->run->retries - task.tries;
+  // This machine would compute it on the same device again.
+  event.left = outcome.taken_over || outcome.other_device ? 0 : task.job->run->retries - task.tries;
   event.pause = task.job->run->backoff;
   event.detail = log_text(outcome);
   return event;

@@ -131,7 +131,10 @@ void submit_by_command(const SubmissionFolder& folder, Submission& submission,
     submission.job_id = command::submit(submission.profile.templates, fields, patience.ask);
   } catch (const Error& failure) {
     submission.given_up = failure.problems().front().what;
-    write_submission(folder, submission);
+    try {
+      write_submission(folder, submission);
+    } catch (const Error&) {  // a full disk; what the queue said matters more
+    }
     throw;
   }
   try {

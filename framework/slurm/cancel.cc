@@ -124,8 +124,12 @@ TakenBack cancel_some_on_slurm(const fs::path& sweep_folder, const std::string& 
     // First: the task looks there before it begins or queues again.
     known.submission.cancelled_tasks.insert(tasks.begin(), tasks.end());
     note_taken_back(known, unnoted);
-    cancel_tasks(known.submission, tasks, patience);
-    ended[known.submission.name] = tasks;
+    try {
+      cancel_tasks(known.submission, tasks, patience);
+      ended[known.submission.name] = tasks;
+    } catch (const Error& failure) {  // the others can be cancelled all the same
+      unnoted.insert(unnoted.end(), failure.problems().begin(), failure.problems().end());
+    }
   }
   for (const Problem& problem : unnoted) taken.refused.push_back(problem.str());
   if (ended.empty()) return taken;

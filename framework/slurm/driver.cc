@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <set>
 
 #include "framework/core/error.h"
 #include "framework/job/attempts.h"
@@ -20,6 +21,7 @@ using job::Event;
 // A shared file system may show a result some time after its task has ended.
 constexpr int kLooksBeforeGone = 3;
 constexpr size_t kLogLines = 15;
+constexpr std::chrono::minutes kReasonMayBeOld{10};
 
 }  // namespace
 
@@ -48,6 +50,7 @@ void SlurmDriver::adopt(const job::Task& task, const Standing& standing, const H
   const KnownSubmission& known = standing.submissions.at(held.submission);
   tracked_[task.job->hash] = {task, State::kQueued, known.folder,
                               task_id(known.submission, held.task)};
+  adopted_ = true;
   avoided_.insert(known.submission.avoided.begin(), known.submission.avoided.end());
 }
 
@@ -106,17 +109,28 @@ void SlurmDriver::end_too_large(const TaskStates& states, Events& events) {
                        state->second.state == "PENDING";
     const Limit limit = waits ? limit_of_reason(state->second.reason) : Limit();
     tracked.too_large = never_starts(limit, states, idle) ? tracked.too_large + 1 : 0;
+    const auto now = options_.patience.now();
+    if (tracked.too_large == 1) tracked.too_large_since = now;
     if (tracked.too_large < kLooksBeforeGone) continue;
+    // Slurm says anew why a job waits only when it considers the job again.
+    if (limit.kind == Limit::Kind::kUser && now - tracked.too_large_since < kReasonMayBeOld)
+      continue;
     const std::string reason = never_starts_text(limit);
     jobs.emplace_back(&tracked, reason);
     tasks[tracked.submission.path][static_cast<size_t>(tracked.id.index)] = reason;
   }
-  for (const auto& [path, ends] : tasks) take_out(SubmissionFolder{path}, ends, events);
-  for (const auto& [tracked, reason] : jobs) fail(*tracked, reason, 0, events);
+  std::set<fs::path> kept;  // they stay in the queue
+  for (const auto& [path, ends] : tasks) {
+    if (!take_out(SubmissionFolder{path}, ends, events)) kept.insert(path);
+  }
+  for (const auto& [tracked, reason] : jobs) {
+    if (!kept.contains(tracked->submission.path)) fail(*tracked, reason, 0, events);
+  }
 }
 
-// The reason is noted first: what is judged later of a cancelled task is that.
-void SlurmDriver::take_out(const SubmissionFolder& folder,
+// Whether they left the queue. The reason is noted first: what is judged later of a cancelled task
+// is that.
+bool SlurmDriver::take_out(const SubmissionFolder& folder,
                            const std::map<size_t, std::string>& tasks, Events& events) const {
   try {
     const Submission submission = read_submission(folder);
@@ -133,8 +147,10 @@ void SlurmDriver::take_out(const SubmissionFolder& folder,
     } else {
       cancel_tasks(submission, numbers, options_.patience);
     }
-  } catch (const Error& failure) {  // it stays in the queue, and others go on
+    return true;
+  } catch (const Error& failure) {  // it is tried again at the next look, and others go on
     events.push_back({Event::What::kRemark, "", failure.what()});
+    return false;
   }
 }
 
@@ -290,10 +306,14 @@ void SlurmDriver::cancel(const std::set<std::string>& hashes, const std::string&
     ends.emplace_back(std::move(submission), std::move(named));
   }
   for (const auto& [submission, named] : ends) {
-    if (named.size() == submission.tasks.size()) {
-      slurm::cancel(submission, options_.patience);
-    } else {
-      cancel_tasks(submission, named, options_.patience);
+    try {
+      if (named.size() == submission.tasks.size()) {
+        slurm::cancel(submission, options_.patience);
+      } else {
+        cancel_tasks(submission, named, options_.patience);
+      }
+    } catch (const Error& failure) {  // the others can be cancelled all the same
+      unnoted.insert(unnoted.end(), failure.problems().begin(), failure.problems().end());
     }
   }
   if (!unnoted.empty()) throw Error(std::move(unnoted));

@@ -58,7 +58,9 @@ class SlurmDriver : public job::Executor {
     int releases = 0;
     int missing = 0;       // looks in a row at which Slurm did not have it
     bool running = false;  // as was told
-    int too_large = 0;     // looks in a row at which it waited for what it can never get
+    // Looks in a row at which it waited for what it can never get, and the first of these.
+    int too_large = 0;
+    std::chrono::steady_clock::time_point too_large_since = {};
   };
   struct Room {
     size_t open;  // tasks that Slurm had
@@ -81,6 +83,7 @@ class SlurmDriver : public job::Executor {
   size_t most_open();
   // Whether sbatch said so, and nothing shows that there is room again.
   bool is_full();
+  bool had_room() const;
   std::vector<QueuedJob> ready() const;
   size_t open_tasks() const;
   QueuedJob queued(const Tracked& tracked) const;
@@ -102,7 +105,7 @@ class SlurmDriver : public job::Executor {
   void release(Tracked& tracked, const TaskStates& states, Events& events);
   bool never_starts(const Limit& limit, const TaskStates& states, std::optional<bool>& idle) const;
   void end_too_large(const TaskStates& states, Events& events);
-  void take_out(const SubmissionFolder& folder, const std::map<size_t, std::string>& tasks,
+  bool take_out(const SubmissionFolder& folder, const std::map<size_t, std::string>& tasks,
                 Events& events) const;
   std::vector<std::string> nodes_to_avoid() const;
   const TaskEvidence& evidence_of(const Tracked& tracked);
@@ -124,6 +127,7 @@ class SlurmDriver : public job::Executor {
   std::optional<Room> room_;     // how many Slurm took when it refused more
   std::optional<std::chrono::steady_clock::time_point> last_end_;  // of a job
   size_t submitted_ = 0;
+  bool adopted_ = false;  // a job that an earlier run_sweep submitted
   std::vector<std::string> arrays_;
 };
 

@@ -73,13 +73,17 @@ void SlurmDriver::top_up(Events& events) {
   }
   if (too_large.empty()) return;
   // Where Slurm takes nothing at all, it is the profile and not some jobs.
-  if (open_tasks() == 0 && submitted_ == 0) throw too_large.front().error;
+  if (!had_room()) throw too_large.front().error;
   for (const Refused& refused : too_large) {
     for (const std::string& hash : refused.jobs) {
       fail(tracked_.at(hash), refused.error.what(), 0, events);
     }
   }
 }
+
+// Whether the queue took a job of this sweep: then a refusal is no fault of the profile, and there
+// will be room again.
+bool SlurmDriver::had_room() const { return submitted_ > 0 || adopted_ || open_tasks() > 0; }
 
 // As many of its tasks as Slurm has room for. Where nobody says how many these are, it is tried
 // with half as many each time.
@@ -97,7 +101,7 @@ std::optional<SlurmDriver::Refused> SlurmDriver::give_what_fits(TaskArray array,
     if (refused->limit.kind != Limit::Kind::kQueue) return refused;
     // Nothing is concluded yet: the next look tries it again.
     if (last_end_ && options_.patience.now() - *last_end_ < kSettles) return refused;
-    if (array.tasks.size() == 1 && open_tasks() == 0) throw refused->error;
+    if (array.tasks.size() == 1 && !had_room()) throw refused->error;
     if (array.tasks.size() == 1) {
       refused_ = {open_tasks(), options_.patience.now()};
       return refused;
@@ -277,7 +281,7 @@ std::optional<SlurmDriver::Refused> SlurmDriver::give(const TaskArray& array, Tu
     } catch (const Error& failure) {
       // Another queue does not say why, so that there may be room later.
       const bool other = dynamic_cast<const command::Refused*>(&failure) != nullptr;
-      if (other && open_tasks() == 0) throw;
+      if (other && !had_room()) throw;
       if (other) {
         events.push_back({Event::What::kRemark, "", failure.problems().front().what});
         std::error_code ignored;

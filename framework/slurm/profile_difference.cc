@@ -37,4 +37,16 @@ std::vector<std::string> profile_differences(const ClusterProfile& then,
   return texts;
 }
 
+ClusterProfile profile_as_stated(const Submission& submission, const ClusterProfile& now) {
+  ClusterProfile profile = submission.profile;
+  profile.max_parallel = now.max_parallel;
+  std::string added;
+  for (const std::string& node : submission.avoided) added += "," + node;
+  if (("," + profile.exclude).ends_with(added)) {
+    const size_t kept = 1 + profile.exclude.size() - added.size();
+    profile.exclude = kept > 0 ? profile.exclude.substr(0, kept - 1) : "";
+  }
+  return profile;
+}
+
 }  // namespace tarflow::slurm

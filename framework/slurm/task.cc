@@ -311,7 +311,8 @@ class ClusterTask {
     }
     if (!read_submission(folder_).wanted(place_.task)) return;  // taken back by run_sweep cancel
     // Slurm would start it again with the same time limit.
-    const bool longer = submission_.profile.time_grows && near_the_end(2);
+    const bool longer = submission_.profile.time_grows && near_the_end(2) &&
+                        submission_.attempt <= submission_.profile.max_resubmissions;
     if (submission_.profile.by_command() || longer) {
       say(fmt::format("{} left; run_sweep submits them again", left_.size()));
       return;

@@ -79,6 +79,8 @@ MemoryMeter::MemoryMeter(const at::Device& device) : state_(std::make_unique<Sta
     return;
   }
 #endif
+  // LibTorch's profiler has the same place, and takes what it finds there for its own.
+  if (c10::ThreadLocalDebugInfo::get(c10::DebugInfoKind::PROFILER_STATE)) return;
   state_->counter = std::make_shared<Counter>();
   state_->guard.emplace(c10::DebugInfoKind::PROFILER_STATE, state_->counter);
 }
@@ -89,14 +91,14 @@ int64_t MemoryMeter::peak() const {
 #ifdef TARFLOW_USE_CUDA
   if (state_->device.is_cuda()) return allocated(state_->device, true) - state_->before;
 #endif
-  return state_->counter->peak();
+  return state_->counter ? state_->counter->peak() : 0;
 }
 
 int64_t MemoryMeter::held() const {
 #ifdef TARFLOW_USE_CUDA
   if (state_->device.is_cuda()) return allocated(state_->device, false) - state_->before;
 #endif
-  return state_->counter->held();
+  return state_->counter ? state_->counter->held() : 0;
 }
 
 }  // namespace tarflow

@@ -18,6 +18,7 @@ void release_unused_memory(const at::Device& device);
 
 // Measures the bytes of tensors that are allocated between construction and peak(). On a CPU it
 // counts what the constructing thread allocates and frees. Only one meter may exist at a time.
+// While LibTorch's profiler records on a CPU nothing is counted.
 class MemoryMeter {
  public:
   explicit MemoryMeter(const at::Device& device);

@@ -72,11 +72,22 @@ TEST(TuningTables, ShowEachBlockAndTheStrategy) {
   EXPECT_THAT(text, HasSubstr("Tuning: demo, a CPU, float32, 4 images at once, cfg 1, deviation "
                               "0.03"));
   EXPECT_THAT(text, HasSubstr("Strategy in YAML: {label: "));
-  EXPECT_THAT(text, HasSubstr("| 1 | sequential | 80.0 | 2.00 | 2.00 | 2.00 | 0 | 0.0120 | 0.0 | — |"));
+  EXPECT_THAT(text,
+              HasSubstr("| 1 | sequential | 80.0 | 2.00 | 2.00 | 2.00 | 0 | 0.0120 | 0.0 | — |"));
   EXPECT_THAT(text, HasSubstr("| 0 | window 8 | 20.0 | 2.00 | 1.00 | 0.50 | 0.0200 | 0.0110 |"));
   EXPECT_THAT(text, HasSubstr("The predicted time is +20.0 % from the measured one"));
   EXPECT_THAT(text, AllOf(HasSubstr("7 methods tried, 2 strategies measured, in 60 s"),
                           HasSubstr("s/jobs/j/strategy.yaml")));
+}
+
+TEST(TuningTables, OfOlderProgramsSaySo) {
+  record::JobRecord job = tune_job();
+  std::erase_if(job.arrays,
+                [](const record::Array& array) { return array.path == "tune/rounding"; });
+  const std::vector<Source> sources = {testing::make_source("s", {tune_row(1)}, {job})};
+  const std::string text = render_markdown(tuning_tables(points_of(sources)).tables.at(0));
+  EXPECT_THAT(text,
+              AllOf(HasSubstr("did not measure rounding"), HasSubstr("| 0.50 | 0.0200 | — |")));
 }
 
 TEST(TuningTables, SayWhereTimesDoNotCount) {

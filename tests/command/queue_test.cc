@@ -44,10 +44,23 @@ class Queues : public ::testing::Test {
 };
 
 TEST_F(Queues, SilenceIsCountedBeforeAJobIsLost) {
-  EXPECT_THAT(look({1, "", "cannot connect"}), ElementsAre("waiting 7"));
-  EXPECT_THAT(look({124, "", ""}), ElementsAre("waiting 7"));
+  EXPECT_THAT(look({0, "", ""}), ElementsAre("waiting 7"));
+  EXPECT_THAT(look({0, "", ""}), ElementsAre("waiting 7"));
   EXPECT_THAT(look({0, "", ""}), IsEmpty()) << "the third in a row";
+}
+
+TEST_F(Queues, AServerThatIsAwayForAnHourLosesNoJob) {
+  for (int i = 0; i < 299; ++i)
+    ASSERT_THAT(look({1, "", "cannot connect"}), ElementsAre("waiting 7")) << i;
   EXPECT_THAT(notices_, ElementsAre(HasSubstr("cannot connect"))) << "said once";
+  EXPECT_THAT(look({124, "", ""}), IsEmpty()) << "not for ever";
+}
+
+TEST_F(Queues, AServerThatDoesNotAnswerIsAskedOnceALook) {
+  templates_.state = "qstat {id}";
+  EXPECT_THAT(look({124, "", ""}, {"7", "8", "9"}),
+              ElementsAre("waiting 7", "waiting 8", "waiting 9"));
+  EXPECT_THAT(asked_, ElementsAre("qstat 7"));
 }
 
 TEST_F(Queues, AnAnswerEndsTheSilence) {

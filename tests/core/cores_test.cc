@@ -28,8 +28,24 @@ TEST(Cores, QuotasOfVersion1) {
   write_file(house / "mount/cpu/a/cpu.cfs_period_us", "100000\n");
   write_file(house / "mount/cpu/a/cpu.cfs_quota_us", "-1\n");
   EXPECT_FALSE(cgroup_cpus(house / "groups", house / "mount"));
+  EXPECT_FALSE(cgroup_memory(house / "groups", house / "mount"));
   write_file(house / "mount/cpu/a/cpu.cfs_quota_us", "300000\n");
   EXPECT_EQ(cgroup_cpus(house / "groups", house / "mount"), 3);
+  write_file(house / "mount/memory/m/memory.limit_in_bytes", "1000\n");
+  write_file(house / "mount/memory/m/memory.usage_in_bytes", "400\n");
+  EXPECT_EQ(cgroup_memory(house / "groups", house / "mount"), 600);
+}
+
+TEST(Cores, MemoryIsWhatTheGroupsStillGive) {
+  const Scratch house;
+  write_file(house / "groups", "0::/a/b\n");
+  write_file(house / "mount/a/b/memory.max", "max\n");
+  write_file(house / "mount/a/b/memory.current", "10\n");
+  EXPECT_FALSE(cgroup_memory(house / "groups", house / "mount"));
+  write_file(house / "mount/a/memory.max", "5000\n");
+  write_file(house / "mount/a/memory.current", "6000\n");
+  EXPECT_EQ(cgroup_memory(house / "groups", house / "mount"), 0) << "more is in use";
+  EXPECT_GT(available_memory(), 0);
 }
 
 TEST(Cores, AffinityHolds) {

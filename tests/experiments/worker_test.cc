@@ -57,10 +57,11 @@ class Worker : public Programs {
         "  - device_error: {compute_type: bfloat16, num_images: 2" + chosen + "}\n" +
         "  - convergence: {num_images: 2, segments: 4, max_iterations: 3}\n" +
         "  - trace: {num_images: 2" + chosen + "}\n  - compare: {num_images: 2" + chosen + "}\n" +
-        "  - tune: {batch: 8, deviation: 0.5}\n" +
-        "  - train: {name: small, images: " + images + ", held_out: " + images +
+        "  - tune: {batch: 8, deviation: 0.5}\n" + "  - train: {name: small, images: " + images +
+        ", held_out: " + images +
         ", held_out_images: 10, num_images: 20, image_size: 8, patch_size: 2, channels: 64, " +
-        "blocks: 1, layers: 1, batch: 4, steps: 2, samples: 2, samples_every: 1, " +
+        "blocks: 1, layers: 1, batch: 4, steps: 2, profile_steps: 1, samples: 2, samples_every: "
+        "1, " +
         "held_out_every: 1, distance_images: 10, distance_every: 1, extractor: " + extractor +
         ", reference: " + images + "}\n");
   }

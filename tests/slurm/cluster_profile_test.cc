@@ -90,6 +90,18 @@ TEST_F(Profiles, DifferencesAreReadable) {
                   "requeue was true, is false", "signal_lead was 2:00, is never",
                   "time was 10:00, is 24:00:00"));
   EXPECT_THAT(profile_differences(then, then), ElementsAre());
+  // What a submission adds of its own is no change of the profile.
+  ClusterProfile stated = then;
+  stated.exclude = "n9";
+  stated.max_parallel = 20;
+  Submission submission;
+  submission.profile = stated;
+  submission.profile.max_parallel = 6;
+  submission.profile.exclude = "n9,n1,n2";
+  submission.avoided = {"n1", "n2"};
+  EXPECT_THAT(profile_differences(profile_as_stated(submission, stated), stated), ElementsAre());
+  submission.profile.exclude = "n1,n2";
+  EXPECT_EQ(profile_as_stated(submission, stated).exclude, "");
 }
 
 TEST_F(Profiles, TimesHaveUnitsOrAreAsSlurmWritesThem) {

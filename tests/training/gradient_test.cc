@@ -94,16 +94,22 @@ TEST(GradientTest, BFloat16IsNearFloat32) {
 
 TEST(GradientTest, KeptActivationsGiveTheSameBits) {
   const ParameterLayout layout(kTinyShape);
-  const at::Tensor row = some_row(layout, 7), images = some_images(kTinyShape, 4);
   const Labels labels = {0, 3, -1, 1};
-  for (const ComputeType compute : {ComputeType::kFloat32, ComputeType::kBFloat16}) {
-    const auto gradient = [&](int kept) {
-      const at::Tensor found = at::zeros_like(row);
-      Pass pass(layout, compute, row, row.to(scalar_type(compute)), found);
-      const PassResult result = pass.run({images, labels, 1, kept}, false, [](int) {});
-      return at::cat({found, result.sums.to(at::kFloat)});
-    };
-    for (const int kept : {1, 2, 9}) EXPECT_TRUE(at::equal(gradient(kept), gradient(0))) << kept;
+  std::vector<at::Device> devices = {at::kCPU};
+  if (at::hasCUDA()) devices.emplace_back(at::kCUDA, 0);
+  for (const at::Device& device : devices) {
+    const at::Tensor row = some_row(layout, 7).to(device);
+    const at::Tensor images = some_images(kTinyShape, 4).to(device);
+    for (const ComputeType compute : {ComputeType::kFloat32, ComputeType::kBFloat16}) {
+      const auto gradient = [&](int kept) {
+        const at::Tensor found = at::zeros_like(row);
+        Pass pass(layout, compute, row, row.to(scalar_type(compute)), found);
+        const PassResult result = pass.run({images, labels, 1, kept}, false, [](int) {});
+        return at::cat({found, result.sums.to(at::kFloat)});
+      };
+      for (const int kept : {1, 2, 9})
+        EXPECT_TRUE(at::equal(gradient(kept), gradient(0))) << kept << device;
+    }
   }
 }
 
