@@ -84,6 +84,7 @@ class SlurmDriver : public job::Executor {
   // Whether sbatch said so, and nothing shows that there is room again.
   bool is_full();
   bool had_room() const;
+  bool room_may_come() const;
   std::vector<QueuedJob> ready() const;
   size_t open_tasks() const;
   QueuedJob queued(const Tracked& tracked) const;

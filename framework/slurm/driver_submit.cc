@@ -19,6 +19,7 @@ using job::Event;
 constexpr std::chrono::minutes kFullFor{5};
 // A task whose result is here counts for Slurm until its script and the node's epilog have ended.
 constexpr std::chrono::seconds kSettles{30};
+constexpr std::chrono::hours kOthersFill{1};
 
 }  // namespace
 
@@ -81,9 +82,14 @@ void SlurmDriver::top_up(Events& events) {
   }
 }
 
-// Whether the queue took a job of this sweep: then a refusal is no fault of the profile, and there
-// will be room again.
+// Whether the queue took a job of this sweep: then a refusal is no fault of the profile alone.
 bool SlurmDriver::had_room() const { return submitted_ > 0 || adopted_ || open_tasks() > 0; }
+
+// With the end of this sweep's jobs, or of others': but no longer than an hour after the last of
+// ours, since a refusal need not say that it is for good.
+bool SlurmDriver::room_may_come() const {
+  return open_tasks() > 0 || (last_end_ && options_.patience.now() - *last_end_ < kOthersFill);
+}
 
 // As many of its tasks as Slurm has room for. Where nobody says how many these are, it is tried
 // with half as many each time.
@@ -101,7 +107,7 @@ std::optional<SlurmDriver::Refused> SlurmDriver::give_what_fits(TaskArray array,
     if (refused->limit.kind != Limit::Kind::kQueue) return refused;
     // Nothing is concluded yet: the next look tries it again.
     if (last_end_ && options_.patience.now() - *last_end_ < kSettles) return refused;
-    if (array.tasks.size() == 1 && !had_room()) throw refused->error;
+    if (array.tasks.size() == 1 && !room_may_come()) throw refused->error;
     if (array.tasks.size() == 1) {
       refused_ = {open_tasks(), options_.patience.now()};
       return refused;
@@ -281,7 +287,7 @@ std::optional<SlurmDriver::Refused> SlurmDriver::give(const TaskArray& array, Tu
     } catch (const Error& failure) {
       // Another queue does not say why, so that there may be room later.
       const bool other = dynamic_cast<const command::Refused*>(&failure) != nullptr;
-      if (other && !had_room()) throw;
+      if (other && !room_may_come()) throw;
       if (other) {
         events.push_back({Event::What::kRemark, "", failure.problems().front().what});
         std::error_code ignored;

@@ -183,7 +183,7 @@ TEST_F(OnACommand, AStateCommandThatFailsLosesNoJob) {
 
 TEST_F(OnACommand, AfterTooManySilentAnswersAJobCountsAsLost) {
   add_to_profile("silent_answers: 2\n", "silent_answers: 6\n");
-  const Finished finished = expect_all_while_bad("fails");
+  const Finished finished = expect_all_while_bad("empty");
   EXPECT_EQ(read_file(house_ / "number"), "11\n");
   EXPECT_THAT(finished.err, HasSubstr("the queue knows nothing of it any more"));
 }
