@@ -21,7 +21,7 @@ using job::Event;
 // A shared file system may show a result some time after its task has ended.
 constexpr int kLooksBeforeGone = 3;
 constexpr size_t kLogLines = 15;
-constexpr std::chrono::minutes kReasonMayBeOld{10};
+constexpr int kOldReason = 5;  // in units of Patience::second_look, a minute
 
 }  // namespace
 
@@ -113,8 +113,8 @@ void SlurmDriver::end_too_large(const TaskStates& states, Events& events) {
     if (tracked.too_large == 1) tracked.too_large_since = now;
     if (tracked.too_large < kLooksBeforeGone) continue;
     // Slurm says anew why a job waits only when it considers the job again.
-    if (limit.kind == Limit::Kind::kUser && now - tracked.too_large_since < kReasonMayBeOld)
-      continue;
+    const auto old = kOldReason * options_.patience.second_look;
+    if (limit.kind == Limit::Kind::kUser && now - tracked.too_large_since < old) continue;
     const std::string reason = never_starts_text(limit);
     jobs.emplace_back(&tracked, reason);
     tasks[tracked.submission.path][static_cast<size_t>(tracked.id.index)] = reason;

@@ -42,7 +42,7 @@ TEST_F(Checks, AProfileThatChangedAfterSubmittingIsTold) {
   EXPECT_THAT(printed("again"),
               AllOf(HasSubstr("1 job in the queue with an older cluster profile (time was 10:00, "
                               "is 20:00)"),
-                    HasSubstr("run_sweep cancel, then the same command again")));
+                    HasSubstr("run_sweep cancel FILE, then the same command again")));
   EXPECT_EQ(run("trial_sweep.yaml --cluster trial.yaml --cancel", "cancel"), 0)
       << printed("cancel");
 }

@@ -60,7 +60,7 @@ for row in frame.to_dict("records"):
     for name in ("num_images", "seed", "cfg", "self_denoising_lr"):  # of the job, and of the point
         assert name not in settings or settings[name] == row[name], (name, settings)
     assert sweep.job(row["point"])["hash"] == row["job"]
-evaluated = [str(sweep.settings(point)) for point in frame.query("experiment == 'evaluate'")["point"]]
+evaluated = [str(sweep.settings(point)) for point in frame[frame["experiment"] == "evaluate"]["point"]]
 assert len(set(evaluated)) == len(evaluated) > 0, "points of equal settings"
 assert all(word in evaluated[0] for word in ("self_denoising_lr", "num_images", "strategy"))
 with h5py.File("results/demo.h5", "r+") as file:
