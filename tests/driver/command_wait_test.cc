@@ -13,14 +13,19 @@ using ::testing::SizeIs;
 // The file `how` says how it misbehaves. `bad` answers are bad for the first three questions.
 constexpr auto kQueue = R"sh(#!/bin/sh
 how=$(cat how)
+# At once, so that no look finds half a state.
+state() {
+  echo $1 > ".state$number"
+  mv ".state$number" "queue/$number"
+}
 start() {
+  state Q
   (
-    echo Q > "queue/$number"
     setsid sh "$1" &
     echo $! > "pids/$number"
-    echo R > "queue/$number"
+    state R
     wait
-    echo F > "queue/$number"
+    state F
   ) > /dev/null 2>&1 &
 }
 bad() {

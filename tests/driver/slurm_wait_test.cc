@@ -26,7 +26,8 @@ for task in $(seq 0 "$last"); do
     else
       end=FAILED
     fi
-    echo $end > "queue/$number.$task"
+    echo $end > ".$number.$task"
+    mv ".$number.$task" "queue/$number.$task"  # at once, so that no look finds half a state
   ) > /dev/null 2>&1 &
 done
 echo "$number"
