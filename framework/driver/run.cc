@@ -310,7 +310,7 @@ int run_plan_on_slurm(const job::Plan& plan, const slurm::Standing& standing,
 int run_plan(job::Plan plan, const ExperimentSchemas& schemas, const RunOptions& options,
              const slurm::ClusterProfile& profile, process::Lease& lease, job::JobStore& store) {
   const size_t wanted = job::point_count(plan.pending);
-  const slurm::Standing standing = leave_to_slurm(plan, profile, lease);
+  const slurm::Standing standing = leave_to_slurm(plan, profile, lease, store);
   const size_t held = wanted - job::point_count(plan.pending);
   complain(fmt::format("{}: {} to run, {} of its points done", plan.sweep.name,
                        job::counted(plan.pending.size(), "job"), plan.done.by_key.size()));

@@ -274,8 +274,21 @@ job::StandIn stand_in_on(const slurm::ClusterProfile& profile) {
   return on_cpu(profile) ? job::StandIn::kSmall : job::StandIn::kFull;
 }
 
+// Jobs may have ended between the look at the results and that at the queue: the plan has them as
+// not done, and the queue does not have them any more.
+void take_ended(job::Plan& plan, job::JobStore& store) {
+  job::DonePoints now = store.find_done(plan.pending);
+  // Earlier results of points that are computed again stand in the plan already.
+  std::erase_if(now.by_key,
+                [&](const auto& done) { return plan.done.by_key.contains(done.first); });
+  if (now.by_key.empty()) return;
+  plan.pending = job::with_points(
+      plan.pending, [&](const job::JobPoint& point) { return !now.by_key.contains(point.key); });
+  plan.done.by_key.merge(now.by_key);
+}
+
 slurm::Standing leave_to_slurm(job::Plan& plan, const slurm::ClusterProfile& profile,
-                               const process::Lease& lease) {
+                               const process::Lease& lease, job::JobStore& store) {
   slurm::Standing standing;
   try {
     slurm::Patience patience = patience_of(lease, profile);
@@ -292,6 +305,7 @@ slurm::Standing leave_to_slurm(job::Plan& plan, const slurm::ClusterProfile& pro
                     failure.what(), slurm::slurm_folder(plan.folder).string()));
   }
   require_read(standing);
+  if (!standing.submissions.empty() || !standing.ended.empty()) take_ended(plan, store);
   say_what_ended(standing);
   say_changed_profile(standing, profile, plan.sweep.name);
   slurm::NotHeld left = slurm::not_held(plan.pending, standing, plan.jobs_folder());

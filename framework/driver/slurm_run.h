@@ -37,7 +37,7 @@ job::StandIn stand_in_on(const slurm::ClusterProfile& profile);
 // Takes from plan.pending what Slurm has already, so that nothing is computed twice, and says so.
 // Where Slurm cannot be asked, what was given to it counts as its. The caller holds the lease.
 slurm::Standing leave_to_slurm(job::Plan& plan, const slurm::ClusterProfile& profile,
-                               const process::Lease& lease);
+                               const process::Lease& lease, job::JobStore& store);
 
 // Notes in `view` how many jobs wait in the queue with another profile than the present one.
 void note_changed_profile(const std::filesystem::path& sweep_folder,

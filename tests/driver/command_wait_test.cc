@@ -51,6 +51,7 @@ submit)
 state)
   case $how in
   slow) sleep 0.3 ;;
+  ends) touch go; while grep -qxE 'Q|R' queue/*; do sleep 0.05; done ;;
   empty) bad && exit 0 ;;
   garbage) bad && { printf '\377\376%%s \001 7 <<<\n{id} \n$(x)\n'; exit 0; } ;;
   fails) bad && { echo "cannot connect to server" >&2; exit 1; } ;;
@@ -156,6 +157,16 @@ TEST_F(OnACommand, WhatWasSubmittedIsGatheredLater) {
   const Finished waited = run_there("--wait");
   EXPECT_EQ(waited.status, 0) << waited.err;
   EXPECT_EQ(read_file(house_ / "number"), "10\n") << "nothing is submitted again";
+  EXPECT_EQ(started_jobs(), 3u);
+  EXPECT_THAT(record().rows, SizeIs(6));
+}
+
+TEST_F(OnACommand, AJobThatEndsWhileTheQueueIsAskedIsNotComputedAgain) {
+  EXPECT_EQ(wait(start_there("", "wait_for_file 2")).status, 0);
+  misbehave("ends");
+  const Finished waited = run_there("--wait");
+  EXPECT_EQ(waited.status, 0) << waited.err;
+  EXPECT_EQ(read_file(house_ / "number"), "10\n") << waited.err;
   EXPECT_EQ(started_jobs(), 3u);
   EXPECT_THAT(record().rows, SizeIs(6));
 }
