@@ -4,9 +4,11 @@
 #include <fmt/ranges.h>
 #include <stdlib.h>
 
+#include <array>
 #include <optional>
 #include <sstream>
 #include <string_view>
+#include <utility>
 
 #include "analysis/page/plots.h"
 #include "analysis/report.h"
@@ -19,15 +21,19 @@ namespace tarflow::analysis {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::string_view kOpen = "<!-- analyze ", kClose = "<!-- /analyze -->", kEnd = " -->",
-                           kPlots = " plots", kPictures = " pictures";
+constexpr std::string_view kOpen = "<!-- analyze ", kClose = "<!-- /analyze -->", kEnd = " -->";
+
+// By the word behind a mark's file; tables without one.
+enum class Kind { kTable, kPlot, kPicture };
+constexpr std::array<std::pair<Kind, const char*>, 3> kKinds{
+    {{Kind::kTable, "table"}, {Kind::kPlot, "plot"}, {Kind::kPicture, "picture"}}};
 
 // What a mark asks for.
 struct Wanted {
   std::string file;   // as written
   std::string words;  // alternatives, parted by " | "; "" takes all tables
   size_t line = 0;    // of the mark, from 1
-  bool plots = false, pictures = false;
+  Kind kind = Kind::kTable;
 };
 
 Error misplaced(const fs::path& document, size_t line, const std::string& what) {
@@ -43,10 +49,12 @@ Wanted read_mark(const fs::path& document, std::string_view line, size_t number)
   const size_t colon = line.find(": ");
   if (colon == std::string_view::npos) return {std::string(line), "", number};
   Wanted wanted{std::string(line.substr(0, colon)), std::string(line.substr(colon + 2)), number};
-  for (const auto& [word, flag] :
-       {std::pair(kPlots, &Wanted::plots), std::pair(kPictures, &Wanted::pictures)}) {
-    wanted.*flag = wanted.file.ends_with(word);
-    if (wanted.*flag) wanted.file.resize(wanted.file.size() - word.size());
+  for (const auto& [kind, name] : kKinds) {
+    const std::string word = fmt::format(" {}s", name);
+    if (kind == Kind::kTable || !wanted.file.ends_with(word)) continue;
+    wanted.kind = kind;
+    wanted.file.resize(wanted.file.size() - word.size());
+    break;
   }
   return wanted;
 }
@@ -118,24 +126,29 @@ std::string tables_of(const fs::path& document, const Wanted& wanted, const fs::
   const Aside aside;
   ReportOptions options;
   options.published = published;
-  options.page = wanted.plots;
+  options.page = wanted.kind == Kind::kPlot;
   const Report report = make_report({record}, aside.path(), options);
   if (!report.problems.empty()) throw Error(report.problems.front());
   std::string text;
-  if (wanted.plots) text = plots_of(document, wanted, report, plots_folder(aside.path()), figures);
-  if (wanted.pictures) text = pictures_of(document, wanted, report, aside.path(), figures);
-  const bool tables = !wanted.plots && !wanted.pictures;
-  for (const Table& table : report.tables) {
-    if (tables && holds_words(table, wanted.words)) text += "\n" + render_markdown(table);
+  switch (wanted.kind) {
+    case Kind::kTable:
+      for (const Table& table : report.tables)
+        if (holds_words(table, wanted.words)) text += "\n" + render_markdown(table);
+      break;
+    case Kind::kPlot:
+      text = plots_of(document, wanted, report, plots_folder(aside.path()), figures);
+      break;
+    case Kind::kPicture:
+      text = pictures_of(document, wanted, report, aside.path(), figures);
+      break;
   }
   if (text.empty()) {
-    throw misplaced(document, wanted.line,
-                    wanted.words.empty() ? fmt::format("{} gives no table", wanted.file)
-                                         : fmt::format("no {} of {} has `{}`",
-                                                       wanted.plots      ? "plot"
-                                                       : wanted.pictures ? "picture"
-                                                                         : "table",
-                                                       wanted.file, wanted.words));
+    throw misplaced(
+        document, wanted.line,
+        wanted.words.empty()
+            ? fmt::format("{} gives no table", wanted.file)
+            : fmt::format("no {} of {} has `{}`", kKinds[static_cast<size_t>(wanted.kind)].second,
+                          wanted.file, wanted.words));
   }
   return text + "\n";
 }

@@ -340,35 +340,21 @@ class Benchmark {
 
   void report_kernels(size_t point, const Profile& profile, double seconds) {
     if (profile.empty()) return context_.log("the profiler saw nothing: no shares of kernels");
-    std::vector<std::pair<std::string, KernelTime>> kernels(profile.begin(), profile.end());
-    std::sort(kernels.begin(), kernels.end(),
-              [](const auto& a, const auto& b) { return a.second.seconds > b.second.seconds; });
-    std::map<std::string, double> by_kind;
-    std::vector<std::string> names, kinds;
-    std::vector<double> times, calls;
-    double all = 0;
-    for (const auto& [name, kernel] : kernels) {
-      names.push_back(name);
-      kinds.push_back(kernel_kind(name));
-      times.push_back(kernel.seconds);
-      calls.push_back(kernel.calls);
-      by_kind[kinds.back()] += kernel.seconds;
-      all += kernel.seconds;
-    }
-    const double work = all - by_kind["framework"];
+    KernelLists kernels = kernel_lists(profile);
+    const double work = kernels.all - kernels.of_kind["framework"];
     for (const char* kind : {"gemm", "attention", "norm", "gelu", "update", "copy", "other"})
-      context_.set(point, fmt::format("share_{}", kind), by_kind[kind] / work);
+      context_.set(point, fmt::format("share_{}", kind), kernels.of_kind[kind] / work);
     // Two bounds of a GPU's: kernels over the time unwatched, where clocks may differ, and the gaps
     // of what was watched, without graphs and with a listener. On a CPU ranges tell.
-    const double watched = by_kind["framework"] / all;
+    const double watched = kernels.of_kind["framework"] / kernels.all;
     context_.set(
         point, "own_share",
         device_.is_cuda() ? std::max(0.0, std::min(1 - work / seconds, watched)) : watched);
     const std::vector<std::string> id = {context_.point_id(point)};
-    context_.add("benchmark/<point>/kernels/name", id, array_values(std::move(names)));
-    context_.add("benchmark/<point>/kernels/kind", id, array_values(std::move(kinds)));
-    context_.add("benchmark/<point>/kernels/seconds", id, array_values(times));
-    context_.add("benchmark/<point>/kernels/calls", id, array_values(calls));
+    context_.add("benchmark/<point>/kernels/name", id, array_values(std::move(kernels.names)));
+    context_.add("benchmark/<point>/kernels/kind", id, array_values(std::move(kernels.kinds)));
+    context_.add("benchmark/<point>/kernels/seconds", id, array_values(kernels.seconds));
+    context_.add("benchmark/<point>/kernels/calls", id, array_values(kernels.calls));
   }
 
   JobContext& context_;

@@ -35,33 +35,20 @@ void StepProfile::report() {
         "saw nothing of the device");
     return;
   }
-  std::vector<std::pair<std::string, KernelTime>> kernels(profile_->begin(), profile_->end());
-  std::sort(kernels.begin(), kernels.end(),
-            [](const auto& a, const auto& b) { return a.second.seconds > b.second.seconds; });
   const double steps = static_cast<double>(end_ - first_);
-  std::vector<std::string> names, kinds;
-  std::vector<double> seconds, calls;
-  double idle = 0, all = 0;
-  for (const auto& [name, kernel] : kernels) {
-    names.push_back(name);
-    kinds.push_back(kernel_kind(name));
-    seconds.push_back(kernel.seconds / steps);
-    calls.push_back(kernel.calls / steps);
-    all += kernel.seconds;
-    if (kinds.back() == "framework") idle += kernel.seconds;
-  }
+  KernelLists kernels = kernel_lists(*profile_, steps);
+  const double idle = kernels.all > 0 ? kernels.of_kind["framework"] / kernels.all : 0.0;
   context_.set_all("profiled_steps", end_ - first_);
   context_.set_all("profiled_step_seconds", seconds_ / steps);
-  context_.set_all("idle_share", all > 0 ? idle / all : 0.0);
-  context_.log(
-      fmt::format("profile of {} steps: {:.3g} s each, {:.1f} % without a kernel; most "
-                  "time in {} ({:.3g} s a step)",
-                  end_ - first_, seconds_ / steps, 100 * (all > 0 ? idle / all : 0.0),
-                  names.front(), seconds.front()));
-  context_.add("training/kernels/name", {}, array_values(std::move(names)));
-  context_.add("training/kernels/kind", {}, array_values(std::move(kinds)));
-  context_.add("training/kernels/seconds", {}, array_values(seconds));
-  context_.add("training/kernels/calls", {}, array_values(calls));
+  context_.set_all("idle_share", idle);
+  context_.log(fmt::format(
+      "profile of {} steps: {:.3g} s each, {:.1f} % without a kernel; most "
+      "time in {} ({:.3g} s a step)",
+      end_ - first_, seconds_ / steps, 100 * idle, kernels.names.front(), kernels.seconds.front()));
+  context_.add("training/kernels/name", {}, array_values(std::move(kernels.names)));
+  context_.add("training/kernels/kind", {}, array_values(std::move(kernels.kinds)));
+  context_.add("training/kernels/seconds", {}, array_values(kernels.seconds));
+  context_.add("training/kernels/calls", {}, array_values(kernels.calls));
 }
 
 std::vector<Column> train_profile_columns() {

@@ -104,6 +104,22 @@ std::string kernel_kind(const std::string& name) {
   return "other";
 }
 
+KernelLists kernel_lists(const Profile& profile, double parts) {
+  std::vector<std::pair<std::string, KernelTime>> kernels(profile.begin(), profile.end());
+  std::sort(kernels.begin(), kernels.end(),
+            [](const auto& a, const auto& b) { return a.second.seconds > b.second.seconds; });
+  KernelLists lists;
+  for (const auto& [name, kernel] : kernels) {
+    lists.names.push_back(name);
+    lists.kinds.push_back(kernel_kind(name));
+    lists.seconds.push_back(kernel.seconds / parts);
+    lists.calls.push_back(kernel.calls / parts);
+    lists.of_kind[lists.kinds.back()] += kernel.seconds;
+    lists.all += kernel.seconds;
+  }
+  return lists;
+}
+
 Profiler::Profiler(const at::Device& device) : device_(device) {
   synchronize(device_);
   const ProfilerConfig config(ProfilerState::KINETO);

@@ -30,6 +30,16 @@ double seconds_between(std::vector<std::pair<uint64_t, uint64_t>> spans);
 // or "other", by what names of kernels hold.
 std::string kernel_kind(const std::string& name);
 
+// The kernels of a profile for a record, the longest first.
+struct KernelLists {
+  std::vector<std::string> names, kinds;
+  std::vector<double> seconds, calls;
+  std::map<std::string, double> of_kind;  // seconds
+  double all = 0;                         // seconds
+};
+// Of one of `parts` equal parts of what was watched, a step of several; the sums are of all.
+KernelLists kernel_lists(const Profile& profile, double parts = 1);
+
 // Collects from construction on what LibTorch's profiler (Kineto) sees: a GPU's kernels and copies,
 // or the operations and ranges of this thread on a CPU, where all threads do alike. One at a time.
 class Profiler {

@@ -36,6 +36,7 @@ struct Told {
   std::optional<State> state;  // nothing: the answer is silent, or has no word that is known
   std::string line;            // that names the job; "": it is not named
   std::string word;            // that told the state
+  bool failed = false;         // the command did, so that its silence says little
 };
 
 // `alone`: only this job was asked about, so that lines that name no job are its own.

@@ -66,7 +66,6 @@ std::map<std::string, Standing> Watch::look(const Templates& templates,
 std::map<std::string, Told> Watch::ask_about(const Templates& templates,
                                              const std::vector<std::string>& ids) {
   std::map<std::string, Told> told;
-  unanswered_.clear();
   bool slow = false;  // a server that does not answer is not asked about each job
   const bool each = has_field(templates.state, "id");
   const bool list = has_field(templates.state, "ids");
@@ -84,7 +83,7 @@ std::map<std::string, Told> Watch::ask_about(const Templates& templates,
     complaint_ = said.well() ? "" : said.complaint();
     for (const std::string& id : fields.ids) {
       told[id] = told_of(id, each, said, templates.words);
-      if (!said.well()) unanswered_.insert(id);
+      told[id].failed = !said.well();
     }
   }
   return told;
@@ -108,14 +107,13 @@ void Watch::add(const Templates& templates, const std::string& id, const Told& t
     standing[id] = {State::kWaiting,
                     fmt::format("in a state that is not known here, `{}`", shown(told.line))};
   } else {
-    add_silent(templates, id, standing);
+    add_silent(templates, id, told.failed, standing);
   }
 }
 
-void Watch::add_silent(const Templates& templates, const std::string& id,
+void Watch::add_silent(const Templates& templates, const std::string& id, bool failed,
                        std::map<std::string, Standing>& standing) {
   Silence& silence = silent_[id];
-  const bool failed = unanswered_.contains(id);
   ++(failed ? silence.failures : silence.answers);
   const bool lost = silence.answers >= templates.silent_answers ||
                     silence.failures >= kFailuresOfASilence * templates.silent_answers;

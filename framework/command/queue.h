@@ -3,7 +3,6 @@
 
 #include <functional>
 #include <map>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -53,7 +52,7 @@ class Watch {
                                         const std::vector<std::string>& ids);
   void add(const Templates& templates, const std::string& id, const Told& told,
            std::map<std::string, Standing>& standing);
-  void add_silent(const Templates& templates, const std::string& id,
+  void add_silent(const Templates& templates, const std::string& id, bool failed,
                   std::map<std::string, Standing>& standing);
 
   process::Ask ask_;
@@ -64,7 +63,6 @@ class Watch {
     int64_t failures = 0;  // commands that failed, since the last answer
   };
   std::map<std::string, Silence> silent_;  // by id
-  std::set<std::string> unanswered_;       // of the last look: the command failed
   std::string complaint_;                  // of the last command that failed
   bool said_unknown_ = false, said_silent_ = false;
 };

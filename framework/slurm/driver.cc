@@ -23,6 +23,16 @@ constexpr int kLooksBeforeGone = 3;
 constexpr size_t kLogLines = 15;
 constexpr int kOldReason = 5;  // in units of Patience::second_look, a minute
 
+// All tasks by one command.
+void cancel_whole_or_tasks(const Submission& submission, const std::set<size_t>& tasks,
+                           const Patience& patience) {
+  if (tasks.size() == submission.tasks.size()) {
+    slurm::cancel(submission, patience);
+  } else {
+    cancel_tasks(submission, tasks, patience);
+  }
+}
+
 }  // namespace
 
 std::chrono::milliseconds poll_of(const ClusterProfile& profile) {
@@ -142,11 +152,7 @@ bool SlurmDriver::take_out(const SubmissionFolder& folder,
       note_verdict(folder, task, verdict);
       numbers.insert(task);
     }
-    if (numbers.size() == submission.tasks.size()) {
-      slurm::cancel(submission, options_.patience);
-    } else {
-      cancel_tasks(submission, numbers, options_.patience);
-    }
+    cancel_whole_or_tasks(submission, numbers, options_.patience);
     return true;
   } catch (const Error& failure) {  // it is tried again at the next look, and others go on
     events.push_back({Event::What::kRemark, "", failure.what()});
@@ -307,11 +313,7 @@ void SlurmDriver::cancel(const std::set<std::string>& hashes, const std::string&
   }
   for (const auto& [submission, named] : ends) {
     try {
-      if (named.size() == submission.tasks.size()) {
-        slurm::cancel(submission, options_.patience);
-      } else {
-        cancel_tasks(submission, named, options_.patience);
-      }
+      cancel_whole_or_tasks(submission, named, options_.patience);
     } catch (const Error& failure) {  // the others can be cancelled all the same
       unnoted.insert(unnoted.end(), failure.problems().begin(), failure.problems().end());
     }

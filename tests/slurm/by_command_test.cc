@@ -6,16 +6,12 @@
 #include <gtest/gtest.h>
 
 #include "framework/core/error.h"
-#include "framework/slurm/driver.h"
 #include "framework/slurm/events.h"
-#include "tests/support/house.h"
-#include "tests/support/results.h"
+#include "tests/slurm/driver_fixture.h"
 
 namespace tarflow::slurm {
 namespace {
 
-using job::Event;
-using std::chrono::seconds;
 using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::ElementsAre;
@@ -55,7 +51,7 @@ struct FakeQueue {
   }
 };
 
-class ByCommand : public ::testing::Test {
+class ByCommand : public DriverHouse {
  protected:
   SlurmOptions options() {
     SlurmOptions options;
@@ -70,47 +66,13 @@ class ByCommand : public ::testing::Test {
     options.patience.ask = [this](const std::vector<std::string>& command) {
       return queue_(command);
     };
-    options.patience.now = [this] { return now_; };
-    options.patience.sleep = [this](std::chrono::milliseconds time) { now_ += time; };
+    set_clock(options.patience);
     options.patience.notice = [this](const std::string& text) { notices_.push_back(text); };
     return options;
   }
-  SlurmDriver& driver() {
+  SlurmDriver& driver() override {
     if (!driver_) driver_.emplace(options());
     return *driver_;
-  }
-  static job::Task task(const std::string& hash, int64_t tries = 0) {
-    job::Job job;
-    job.hash = hash;
-    job.experiment = "measure";
-    job.points.push_back({"p" + hash, "k" + hash, {}, {}, true});
-    job::Task task;
-    task.job = std::make_shared<const job::Job>(std::move(job));
-    task.turn = static_cast<size_t>(hash.back());
-    task.tries = tries;
-    return task;
-  }
-  job::JobFolder folder(const std::string& hash) { return {house_ / "results/demo/jobs" / hash}; }
-  void finish(const std::string& hash) { write_result(folder(hash), *task(hash).job); }
-  std::vector<std::string> look() {
-    now_ += seconds(15);
-    last_ = driver().poll();
-    static const std::map<Event::What, std::string> kNames = {
-        {Event::What::kStarted, "started"},   {Event::What::kQueued, "queued"},
-        {Event::What::kDone, "done"},         {Event::What::kFailed, "failed"},
-        {Event::What::kReturned, "returned"}, {Event::What::kRemark, "remark"}};
-    std::vector<std::string> words;
-    for (const Event& event : last_) {
-      const auto name = kNames.find(event.what);
-      if (name != kNames.end()) words.push_back(name->second + " " + event.hash);
-    }
-    return words;
-  }
-  std::vector<std::string> look_until_told() {
-    for (int i = 0; i < 20; ++i) {
-      if (const std::vector<std::string> words = look(); !words.empty()) return words;
-    }
-    return {};
   }
   std::vector<KnownSubmission> submissions() {
     std::vector<Problem> problems;
@@ -124,12 +86,9 @@ class ByCommand : public ::testing::Test {
     append_event(known.folder, event);
   }
 
-  Scratch house_;
   FakeQueue queue_;
-  std::chrono::steady_clock::time_point now_ = std::chrono::steady_clock::now();
   std::vector<std::string> notices_;
   std::optional<SlurmDriver> driver_;
-  std::vector<Event> last_;
 };
 
 TEST_F(ByCommand, JobsAreFollowedFromTheQueueToTheirResults) {

@@ -3,10 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "framework/core/error.h"
-#include "framework/slurm/cluster_profile_file.h"
 #include "framework/slurm/profile_difference.h"
-#include "tests/support/house.h"
+#include "tests/slurm/profile_fixture.h"
 
 namespace tarflow::slurm {
 namespace {
@@ -17,24 +15,7 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-class Profiles : public ::testing::Test {
- protected:
-  ClusterProfile read(const std::string& text) {
-    write_file(house_ / "cluster.yaml", text);
-    return read_profile(house_ / "cluster.yaml");
-  }
-
-  std::string complaint(const std::string& text) {
-    try {
-      read(text);
-    } catch (const Error& failure) {
-      return failure.what();
-    }
-    return "";
-  }
-
-  Scratch house_;
-};
+class Profiles : public WrittenProfiles {};
 
 TEST_F(Profiles, EveryKeyIsReadAndSurvivesJson) {
   const ClusterProfile profile = read(R"(executor: slurm

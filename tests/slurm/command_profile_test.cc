@@ -3,13 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "framework/core/error.h"
 #include "framework/slurm/by_command.h"
-#include "framework/slurm/cluster_profile_file.h"
 #include "framework/slurm/profile_amounts.h"
 #include "framework/slurm/profile_difference.h"
 #include "framework/slurm/script.h"
-#include "tests/support/house.h"
+#include "tests/slurm/profile_fixture.h"
 
 namespace tarflow::slurm {
 namespace {
@@ -28,20 +26,9 @@ mem: 32 GB * attempt
 time: 2 h * attempt
 )";
 
-class CommandProfiles : public ::testing::Test {
+class CommandProfiles : public WrittenProfiles {
  protected:
-  ClusterProfile read(const std::string& text) {
-    write_file(house_ / "pbs.yaml", text);
-    return read_profile(house_ / "pbs.yaml");
-  }
-  std::string complaint(const std::string& text) {
-    try {
-      read(text);
-    } catch (const Error& failure) {
-      return failure.what();
-    }
-    return "";
-  }
+  CommandProfiles() { file_ = "pbs.yaml"; }
   Submission submission(const std::string& text) {
     Submission submission;
     submission.name = "20260102-030405-000";
@@ -52,7 +39,6 @@ class CommandProfiles : public ::testing::Test {
     return submission;
   }
 
-  Scratch house_;
   const SubmissionFolder folder_{"/results/my demo/slurm/x"};
 };
 

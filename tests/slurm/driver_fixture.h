@@ -89,29 +89,9 @@ struct FakeSlurm {
   }
 };
 
-class Driver : public ::testing::Test {
+// What tests of drivers share, whatever the queue: jobs, their results, and a clock.
+class DriverHouse : public ::testing::Test {
  protected:
-  SlurmOptions options() {
-    SlurmOptions options;
-    options.profile.executor = Executor::kSlurm;
-    options.profile.partition = "main";
-    options.profile.max_resubmissions = 2;
-    options.sweep_folder = house_ / "results/demo";
-    options.programs = "/programs";
-    options.poll = seconds(15);
-    options.patience.ask = [this](const std::vector<std::string>& command) {
-      return slurm_(command);
-    };
-    options.patience.now = [this] { return now_; };
-    options.patience.sleep = [this](std::chrono::milliseconds time) { now_ += time; };
-    return options;
-  }
-  SlurmOptions few(int most) {
-    SlurmOptions few = options();
-    few.profile.max_queued = most;
-    return few;
-  }
-
   static job::Task task(const std::string& hash, int64_t tries = 0) {
     job::Job job;
     job.hash = hash;
@@ -126,10 +106,16 @@ class Driver : public ::testing::Test {
   job::JobFolder folder(const std::string& hash) { return {house_ / "results/demo/jobs" / hash}; }
   void finish(const std::string& hash) { write_result(folder(hash), *task(hash).job); }
 
+  // The driver of a test, and the clock of `options`.
+  virtual SlurmDriver& driver() = 0;
+  void set_clock(Patience& patience) {
+    patience.now = [this] { return now_; };
+    patience.sleep = [this](std::chrono::milliseconds time) { now_ += time; };
+  }
   // "done a", "failed b", ...: what a look shows, progress left out.
   std::vector<std::string> look() {
     now_ += seconds(15);
-    last_ = driver_.poll();
+    last_ = driver().poll();
     std::vector<std::string> words;
     for (const Event& event : last_) {
       static const std::map<Event::What, std::string> kNames = {
@@ -149,6 +135,35 @@ class Driver : public ::testing::Test {
     }
     return {};
   }
+
+  Scratch house_;
+  std::chrono::steady_clock::time_point now_ = std::chrono::steady_clock::now();
+  std::vector<Event> last_;
+};
+
+class Driver : public DriverHouse {
+ protected:
+  SlurmOptions options() {
+    SlurmOptions options;
+    options.profile.executor = Executor::kSlurm;
+    options.profile.partition = "main";
+    options.profile.max_resubmissions = 2;
+    options.sweep_folder = house_ / "results/demo";
+    options.programs = "/programs";
+    options.poll = seconds(15);
+    options.patience.ask = [this](const std::vector<std::string>& command) {
+      return slurm_(command);
+    };
+    set_clock(options.patience);
+    return options;
+  }
+  SlurmOptions few(int most) {
+    SlurmOptions few = options();
+    few.profile.max_queued = most;
+    return few;
+  }
+
+  SlurmDriver& driver() override { return driver_; }
   std::vector<Submission> submissions() {
     std::vector<Problem> problems;
     std::vector<Submission> all;
@@ -158,11 +173,8 @@ class Driver : public ::testing::Test {
     return all;
   }
 
-  Scratch house_;
   FakeSlurm slurm_;
-  std::chrono::steady_clock::time_point now_ = std::chrono::steady_clock::now();
   SlurmDriver driver_{options()};
-  std::vector<Event> last_;
 };
 
 }  // namespace tarflow::slurm
