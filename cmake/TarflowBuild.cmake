@@ -98,6 +98,7 @@ function(tarflow_test room)
     return()
   endif()
   add_executable(test_${room} ${sources})
+  set_property(GLOBAL APPEND PROPERTY TARFLOW_TEST_ROOMS ${room})
   target_link_libraries(test_${room} PRIVATE tarflow_test_support ${TEST_LIBS} GTest::gmock GTest::gtest_main)
   target_compile_definitions(test_${room} PRIVATE TARFLOW_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
                              TARFLOW_BINARY_DIR="${CMAKE_BINARY_DIR}")
