@@ -1,6 +1,5 @@
 #include "framework/command/answers.h"
 
-#include <algorithm>
 #include <array>
 #include <cctype>
 #include <regex>

@@ -18,8 +18,6 @@ struct Templates {
   std::map<std::string, std::string> words;  // of the profile: word -> name of a State
   int64_t silent_answers = 20;  // in a row; a job of which they say nothing counts as lost
   bool operator==(const Templates&) const = default;
-
-  bool stated() const { return !submit.empty() || !state.empty() || !cancel.empty(); }
 };
 
 // Values of a template's fields. `ids` is a list, each other one a word.

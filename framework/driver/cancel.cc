@@ -11,7 +11,7 @@
 #include "framework/driver/look.h"
 #include "framework/driver/slurm_run.h"
 #include "framework/job/progress.h"
-#include "framework/process/cancel.h"
+#include "framework/process/cancel_request.h"
 #include "framework/process/host.h"
 #include "framework/process/lease.h"
 #include "framework/slurm/cancel.h"

@@ -208,6 +208,9 @@ void Loop::done(Entry& entry, const Event& event) {
   }
 }
 
+// The one place that decides whether a job is submitted again. The executor says in `event.left`
+// how often it may be: local/runner counts `retries`, slurm/driver asks slurm/verdict how the task
+// ended.
 void Loop::fail(Entry& entry, const Event& event) {
   const job::Job& job = *entry.task.job;
   const bool taken_back = taken_back_.erase(job.hash) > 0;

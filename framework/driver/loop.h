@@ -3,7 +3,6 @@
 
 #include <chrono>
 #include <functional>
-#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -12,7 +11,7 @@
 
 #include "framework/job/executor.h"
 #include "framework/job/progress.h"
-#include "framework/process/cancel.h"
+#include "framework/process/cancel_request.h"
 
 namespace tarflow::driver {
 

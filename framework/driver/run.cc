@@ -23,7 +23,7 @@
 #include "framework/job/plan.h"
 #include "framework/job/smoke.h"
 #include "framework/local/runner.h"
-#include "framework/process/cancel.h"
+#include "framework/process/cancel_request.h"
 #include "framework/process/command.h"
 #include "framework/process/host.h"
 #include "framework/process/lease.h"

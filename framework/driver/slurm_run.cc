@@ -15,7 +15,7 @@
 #include "framework/driver/check.h"
 #include "framework/job/device.h"
 #include "framework/job/job_folder.h"
-#include "framework/process/cancel.h"
+#include "framework/process/cancel_request.h"
 #include "framework/process/process.h"
 #include "framework/slurm/cluster_profile_file.h"
 #include "framework/slurm/kept_programs.h"

@@ -65,8 +65,6 @@ class Attempting {
   void stop(const std::string& why, bool failed, std::chrono::milliseconds grace);
   void kill();
 
-  const Job& job() const { return *job_; }
-  const JobFolder& folder() const { return folder_; }
   bool stopping() const { return !stop_reason_.empty(); }
   double seconds() const;  // since the start
   WorkerProgress progress() const;

@@ -121,10 +121,6 @@ class Probes {
   Json known_ = Json::object();
 };
 
-}  // namespace
-
-namespace {
-
 // SHA-256 of each model that a training made, as numbers; nothing for a result that is none.
 std::vector<double> models_of(const fs::path& result, const std::string& job) {
   try {

@@ -266,20 +266,12 @@ class Keys {
   std::string device_, head_;
 };
 
-}  // namespace
-
-namespace {
-
 // The model of the device that the point's job runs on.
 const std::string& device_of(const sweep::Point& point, const DeviceModels& devices) {
   const Json* wanted = point.settings.find("device");
   const bool on_cpu = point.run->gpus == 0 || (wanted && *wanted == "cpu");
   return on_cpu ? devices.cpu : devices.first;
 }
-
-}  // namespace
-
-namespace {
 
 // The keys of the points that make files, by file, found in an order in which each comes before
 // what is made of it; the hasher is told them.

@@ -1,7 +1,6 @@
 #include "framework/job/smoke.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>

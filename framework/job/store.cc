@@ -8,6 +8,7 @@
 
 #include "framework/core/aside.h"
 #include "framework/core/stamp.h"
+#include "framework/job/attempts.h"
 #include "framework/record/opened.h"
 #include "framework/record/record.h"
 
@@ -16,13 +17,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int kIndexVersion = 1;
-
-// Whether it tells which points it has.
-bool names_points(const Job& job) {
-  return !job.points.empty() &&
-         std::none_of(job.points.begin(), job.points.end(),
-                      [](const JobPoint& point) { return point.id.empty() || point.key.empty(); });
-}
 
 std::vector<std::string> keys_in(const JobFolder& folder) {
   std::vector<std::string> keys;
@@ -47,22 +41,6 @@ void add_bad(DonePoints& done, BadResult bad, record::Fault fault) {
 }
 
 }  // namespace
-
-Job job_in(const JobFolder& folder, const fs::path& result) {
-  try {
-    Job job = read_job(folder.job());
-    if (names_points(job)) return job;
-  } catch (const Error&) {
-    // The result has it as well.
-  }
-  const record::OpenedSweep opened = record::open_sweep(result);
-  if (opened.sweep.jobs.size() == 1) {
-    Job job = job_from_json(opened.sweep.jobs.begin()->second.job);
-    if (names_points(job)) return job;
-  }
-  throw Error(fmt::format("neither {} nor {} tells which points it has", folder.job().string(),
-                          result.string()));
-}
 
 std::vector<JobFolder> folders_in(const fs::path& jobs_folder) {
   std::vector<JobFolder> folders;
@@ -205,6 +183,19 @@ DonePoints JobStore::find_done(const Jobs& jobs) {
                            [&](const auto& entry) { return !present.contains(entry.first); }) > 0 ||
              changed_;
   return done;
+}
+
+Problem set_damaged_aside(const BadResult& bad) {
+  Problem problem = bad.problem;
+  try {
+    const fs::path aside = set_aside(bad.file);
+    problem.repair = fmt::format("it is kept as {}; its points are computed again", aside.string());
+    append_line(bad.folder.log(),
+                fmt::format("{}; it is kept as {}", problem.what, aside.string()));
+  } catch (const Error& failure) {
+    problem.repair = failure.what();
+  }
+  return problem;
 }
 
 }  // namespace tarflow::job

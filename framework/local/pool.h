@@ -1,7 +1,6 @@
 // Which job may run on which device at the same time as others.
 #pragma once
 
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>

@@ -1,4 +1,5 @@
 #include "framework/slurm/driver.h"
+#include "framework/slurm/bad_nodes.h"
 
 #include <fmt/format.h>
 #include <unistd.h>

@@ -14,10 +14,10 @@
 #include "framework/slurm/arrays.h"
 #include "framework/slurm/attempt_counts.h"
 #include "framework/slurm/cluster_profile.h"
-#include "framework/slurm/faults.h"
 #include "framework/slurm/limits.h"
 #include "framework/slurm/standing.h"
 #include "framework/slurm/submit.h"
+#include "framework/slurm/verdict.h"
 
 namespace tarflow::slurm {
 

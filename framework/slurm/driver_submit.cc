@@ -5,6 +5,7 @@
 
 #include "framework/core/error.h"
 #include "framework/job/plan.h"
+#include "framework/slurm/bad_nodes.h"
 #include "framework/slurm/by_command.h"
 #include "framework/slurm/driver.h"
 #include "framework/slurm/script.h"

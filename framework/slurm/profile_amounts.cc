@@ -43,10 +43,6 @@ std::string memory_text(const std::string& memory, const ClusterProfile& profile
   return fmt::format("{:.0f}M", megabytes_of(memory).value_or(0) * static_cast<double>(attempt));
 }
 
-std::string growing_text(const std::string& value, bool grows) {
-  return grows ? value + " * attempt" : value;
-}
-
 std::optional<std::string> first_attempt(const sweep::Node& node, const char* name, bool& grows,
                                          sweep::Report& report) {
   const size_t star = node.text.find('*');

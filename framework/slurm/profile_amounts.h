@@ -15,8 +15,6 @@ namespace tarflow::slurm {
 std::optional<double> megabytes_of(const std::string& text);
 // A memory of the profile for this attempt, from 1: the text itself, or its multiple in megabytes.
 std::string memory_text(const std::string& memory, const ClusterProfile& profile, int64_t attempt);
-// "32G * attempt", "32G".
-std::string growing_text(const std::string& value, bool grows);
 
 // What a value of the profile says before `* attempt`, and whether it has that factor. Nothing,
 // reported, for another factor.

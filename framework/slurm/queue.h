@@ -34,7 +34,6 @@ struct TaskState {
   std::string cancelled;  // who cancelled it, by number, where accounting tells; else ""
   int exit_code = 0;      // of the script, once it has ended and where that is known
   int signal = 0;         // that ended the script
-  int restarts = 0;       // how often it was put back into the queue
   double elapsed = 0;     // seconds since it last started
   bool bare = false;      // a queue told only the state, in its word `reason`
 

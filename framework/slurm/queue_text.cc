@@ -1,6 +1,5 @@
 // Reading what squeue, scontrol and sacct print.
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <sstream>
 
@@ -182,7 +181,6 @@ TaskStates read_scontrol(const std::string& text) {
     state.reason = stated(fields["Reason"]);
     state.nodes = stated(fields["NodeList"]);
     state.elapsed = elapsed_seconds(fields["RunTime"]);
-    state.restarts = static_cast<int>(number(fields["Restarts"]).value_or(0));
     set_exit(fields["ExitCode"], state);
     const bool array = fields.contains("ArrayJobId");
     add_all(array ? fields["ArrayJobId"] : fields["JobId"], fields["ArrayTaskId"], state, states);

@@ -4,11 +4,10 @@
 #include <chrono>
 #include <filesystem>
 #include <map>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "framework/slurm/faults.h"
+#include "framework/slurm/verdict.h"
 
 namespace tarflow::slurm {
 

@@ -90,7 +90,6 @@ TEST(SlurmQueue, TheControllersRecordTellsHowATaskEnded) {
   const TaskStates states = read_scontrol(kShown);
   ASSERT_THAT(states, SizeIs(6));
   EXPECT_EQ(states.at({"1", 1}).exit_code, 3);
-  EXPECT_EQ(states.at({"1", 1}).restarts, 2);
   EXPECT_EQ(states.at({"1", 1}).elapsed, 65);
   EXPECT_EQ(states.at({"1", 2}).signal, 9);
   EXPECT_EQ(states.at({"1", 2}).reason, "JobLaunchFailure");

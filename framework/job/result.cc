@@ -1,4 +1,5 @@
-// The result of one job: what it is, and the moves that it takes.
+#include "framework/job/result.h"
+
 #include <fmt/format.h>
 
 #include <set>
@@ -6,8 +7,8 @@
 #include "framework/core/aside.h"
 #include "framework/job/attempts.h"
 #include "framework/job/claim.h"
-#include "framework/job/store.h"
 #include "framework/record/job_file.h"
+#include "framework/record/opened.h"
 
 namespace tarflow::job {
 namespace fs = std::filesystem;
@@ -80,6 +81,28 @@ void rename_or_throw(const fs::path& from, const fs::path& to) {
 }
 
 }  // namespace
+
+bool names_points(const Job& job) {
+  return !job.points.empty() &&
+         std::none_of(job.points.begin(), job.points.end(),
+                      [](const JobPoint& point) { return point.id.empty() || point.key.empty(); });
+}
+
+Job job_in(const JobFolder& folder, const fs::path& result) {
+  try {
+    Job job = read_job(folder.job());
+    if (names_points(job)) return job;
+  } catch (const Error&) {
+    // The result has it as well.
+  }
+  const record::OpenedSweep opened = record::open_sweep(result);
+  if (opened.sweep.jobs.size() == 1) {
+    Job job = job_from_json(opened.sweep.jobs.begin()->second.job);
+    if (names_points(job)) return job;
+  }
+  throw Error(fmt::format("neither {} nor {} tells which points it has", folder.job().string(),
+                          result.string()));
+}
 
 Result find_result(const JobFolder& folder, const Job& job) {
   using State = Result::State;
@@ -180,19 +203,6 @@ std::optional<std::string> settle_result(const JobFolder& folder, const Job& job
   }
   if (is_absent(folder.result())) fs::rename(folder.previous(), folder.result(), ignored);
   return wrong;
-}
-
-Problem set_damaged_aside(const BadResult& bad) {
-  Problem problem = bad.problem;
-  try {
-    const fs::path aside = set_aside(bad.file);
-    problem.repair = fmt::format("it is kept as {}; its points are computed again", aside.string());
-    append_line(bad.folder.log(),
-                fmt::format("{}; it is kept as {}", problem.what, aside.string()));
-  } catch (const Error& failure) {
-    problem.repair = failure.what();
-  }
-  return problem;
 }
 
 }  // namespace tarflow::job

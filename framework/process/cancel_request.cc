@@ -1,4 +1,4 @@
-#include "framework/process/cancel.h"
+#include "framework/process/cancel_request.h"
 
 #include "framework/core/aside.h"
 #include "framework/core/error.h"

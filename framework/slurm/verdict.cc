@@ -1,13 +1,10 @@
-#include "framework/slurm/faults.h"
+#include "framework/slurm/verdict.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <signal.h>
 
 #include <algorithm>
-#include <cstring>
 #include <map>
-#include <set>
 
 #include "framework/core/error.h"
 #include "framework/job/execute.h"
@@ -27,7 +24,6 @@ struct LastStart {
   std::string told;     // the signal
   std::string refused;  // why it could not be put back into the queue
   std::string host;
-  int restart = 0;
 };
 
 LastStart last_start(const std::vector<TaskEvent>& events) {
@@ -37,7 +33,6 @@ LastStart last_start(const std::vector<TaskEvent>& events) {
       last = {};
       last.started = true;
       last.host = event.host;
-      last.restart = event.restart;
     }
     if (event.what == "told") last.told = event.text;
     if (event.what == "refused") last.refused = event.text;
@@ -248,31 +243,6 @@ void judge_lost(const TaskEvidence& evidence, Verdict& verdict) {
   }
 }
 
-// Marks against a node, and whether anything ever went well on it.
-struct Repute {
-  int marks = 0;
-  bool lost = false, good = false;
-};
-
-void add_events(const std::vector<TaskEvent>& events, std::map<std::string, Repute>& nodes) {
-  const TaskEvent* start = nullptr;
-  bool explained = false;
-  for (const TaskEvent& event : events) {
-    if (event.host.empty()) continue;
-    Repute& node = nodes[event.host];
-    if (event.what == "start") {
-      // The one before vanished: its node failed, or it was ended without a word.
-      if (start && !explained) ++nodes[start->host].marks;
-      start = &event;
-      explained = false;
-    }
-    explained = explained || event.what == "told" || event.what == "end";
-    if (event.what != "job") continue;
-    node.good = node.good || event.outcome == "done" || event.outcome == "stopped";
-    node.marks += event.silent || event.unable;
-  }
-}
-
 }  // namespace
 
 const char* name_of(What what) {
@@ -351,44 +321,6 @@ TaskEvidence gather_evidence(const SubmissionFolder& folder, const Submission& s
   });
   if (last != lines.rend()) evidence.output_end = last->substr(0, 300);
   return evidence;
-}
-
-std::vector<std::string> bad_nodes(const std::vector<TaskEvidence>& tasks) {
-  constexpr int kMarks = 2;
-  std::map<std::string, Repute> nodes;
-  for (const TaskEvidence& task : tasks) {
-    add_events(task.events, nodes);
-    if (!task.state) continue;
-    const std::vector<std::string> names = node_names(task.state->nodes);
-    const bool lost = task.state->state == "NODE_FAIL" || task.state->state == "BOOT_FAIL";
-    const bool not_started = task.state->over() && task.state->reason == "JobLaunchFailure" &&
-                             !last_start(task.events).started;
-    for (const std::string& name : names) {
-      nodes[name].marks += lost || not_started;
-      nodes[name].lost = nodes[name].lost || (lost && names.size() == 1);
-    }
-  }
-  std::vector<std::string> bad;
-  for (const auto& [name, repute] : nodes) {
-    if (repute.lost || (repute.marks >= kMarks && !repute.good)) bad.push_back(name);
-  }
-  if (bad.size() > 1 && 2 * bad.size() > nodes.size()) bad.clear();
-  return bad;
-}
-
-std::string put_back(const TaskId& task, const std::vector<std::string>& without,
-                     const Patience& patience) {
-  std::vector<std::vector<std::string>> commands;
-  if (!without.empty()) {
-    commands.push_back({"scontrol", "update", "JobId=" + task.str(),
-                        fmt::format("ExcNodeList={}", fmt::join(without, ","))});
-  }
-  commands.push_back({"scontrol", "release", task.str()});
-  for (const std::vector<std::string>& command : commands) {
-    const process::Said said = ask_slurm(command, patience);
-    if (!said.well()) return said.complaint();
-  }
-  return "";
 }
 
 }  // namespace tarflow::slurm

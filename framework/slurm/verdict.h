@@ -1,4 +1,5 @@
-// What has become of an array task, judged from all that is known of it; and which nodes to avoid.
+// What has become of an array task, judged from all that is known of it. Whether its jobs are
+// submitted again is decided by driver/loop (Loop::fail).
 #pragma once
 
 #include <filesystem>
@@ -62,14 +63,5 @@ Verdict judge(const TaskEvidence& evidence);
 TaskEvidence gather_evidence(const SubmissionFolder& folder, const Submission& submission,
                              size_t task, const TaskStates& states,
                              const job::JobStore* store = nullptr);
-
-// Nodes on which tasks were lost, or workers died again and again before they did anything and none
-// ever succeeded; sorted. None when so many look bad that it is more likely the jobs' fault.
-std::vector<std::string> bad_nodes(const std::vector<TaskEvidence>& tasks);
-
-// Has Slurm run a task that it holds, but not on `without`. Returns Slurm's complaint, "" when it
-// went well. Throws Error when the controller is away.
-std::string put_back(const TaskId& task, const std::vector<std::string>& without,
-                     const Patience& patience);
 
 }  // namespace tarflow::slurm

@@ -1,10 +1,11 @@
 // What is judged of array tasks, from states as Slurm tells them and events as tasks write them.
-#include "framework/slurm/faults.h"
+#include "framework/slurm/verdict.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "framework/core/error.h"
+#include "framework/slurm/bad_nodes.h"
 #include "framework/slurm/status.h"
 #include "tests/support/house.h"
 
