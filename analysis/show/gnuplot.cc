@@ -1,16 +1,11 @@
 #include "analysis/show/gnuplot.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdlib>
-#include <cstring>
 #include <map>
 #include <set>
 #include <sstream>
@@ -19,6 +14,7 @@
 #include "framework/core/cores.h"
 #include "framework/core/error.h"
 #include "framework/core/file.h"
+#include "framework/process/process.h"
 
 namespace tarflow::analysis {
 namespace fs = std::filesystem;
@@ -28,26 +24,12 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kTick{5};
 
-// Starts `gnuplot NAME.gp` in `folder`; what it says goes to NAME.log. Returns its process, or 0.
+// Starts `gnuplot NAME.gp` in `folder`, in a group of its own, so that it can be ended with its
+// children; what it says goes to NAME.log.
 pid_t start(const fs::path& gnuplot, const fs::path& folder, const std::string& name) {
-  std::string program = gnuplot.string(), script = name + ".gp";
-  std::array<char*, 3> arguments{program.data(), script.data(), nullptr};
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addchdir_np(&actions, folder.c_str());
-  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, (name + ".log").c_str(),
-                                   O_WRONLY | O_CREAT | O_TRUNC, 0666);
-  posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
-  posix_spawnattr_t own_group;  // so that it can be ended with its children
-  posix_spawnattr_init(&own_group);
-  posix_spawnattr_setflags(&own_group, POSIX_SPAWN_SETPGROUP);
-  pid_t process = 0;
-  const int failed =
-      posix_spawn(&process, program.c_str(), &actions, &own_group, arguments.data(), environ);
-  posix_spawn_file_actions_destroy(&actions);
-  posix_spawnattr_destroy(&own_group);
-  return failed ? 0 : process;
+  process::require_program(gnuplot.string());
+  return process::spawn({.command = {gnuplot.string(), name + ".gp"}, .folder = folder},
+                        folder / (name + ".log"), process::Log::kReplaced);
 }
 
 // gnuplot's own words for what went wrong: the line with its message.
@@ -116,16 +98,16 @@ std::vector<std::string> draw_plots(const std::vector<Plot>& plots, const fs::pa
   const auto at_once = static_cast<size_t>(usable_cores());
   const auto finish_one = [&] {
     for (;; std::this_thread::sleep_for(kTick)) {
-      for (auto& [process, drawing] : running) {
+      for (auto& [drawer, drawing] : running) {
         int status = 0;
-        const pid_t ended = ::waitpid(process, &status, WNOHANG);
+        const pid_t ended = process::wait_for_child(drawer, status, WNOHANG);
         if (ended == 0 && Clock::now() < drawing.end) continue;
         if (ended == 0) {
-          ::kill(-process, SIGKILL);
+          process::signal_group(drawer, SIGKILL);
           problems.push_back(fmt::format("{}: gnuplot did not end within {} s",
                                          (folder / (drawing.name + ".gp")).string(),
                                          limit.count() / 1000.0));
-          ::waitpid(process, &status, 0);
+          process::wait_for_child(drawer, status, 0);
         } else if (status == 0 && drawn(folder, drawing.name)) {
           std::error_code ignored;
           fs::remove(folder / (drawing.name + ".log"), ignored);
@@ -134,20 +116,19 @@ std::vector<std::string> draw_plots(const std::vector<Plot>& plots, const fs::pa
                                          (folder / (drawing.name + ".gp")).string(),
                                          reason(folder / (drawing.name + ".log"))));
         }
-        running.erase(running.find(process));
+        running.erase(running.find(drawer));
         return;
       }
     }
   };
   for (const Plot& plot : plots) {
     while (running.size() >= at_once) finish_one();
-    const pid_t process = start(gnuplot, folder, plot.name);
-    if (process == 0) {
-      problems.push_back(
-          fmt::format("{}: cannot be started: {}", gnuplot.string(), std::strerror(errno)));
+    try {
+      running[start(gnuplot, folder, plot.name)] = {plot.name, Clock::now() + limit};
+    } catch (const Error& failure) {  // the next could not be started either
+      problems.push_back(failure.what());
       break;
     }
-    running[process] = {plot.name, Clock::now() + limit};
   }
   while (!running.empty()) finish_one();
   return problems;

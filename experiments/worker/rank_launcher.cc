@@ -1,14 +1,11 @@
 #include "experiments/worker/rank_launcher.h"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <netinet/in.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -31,7 +28,6 @@ namespace {
 
 constexpr auto kLook = std::chrono::milliseconds(20);
 constexpr auto kAfterRankZero = std::chrono::seconds(20);  // the others have nothing left to do
-constexpr int kCannotStart = 127;
 
 // All that a handler can reach is static.
 constexpr int kPassedOn[] = {SIGTERM, SIGINT, SIGUSR2};
@@ -69,14 +65,7 @@ Socket listening_socket() {
   return socket;
 }
 
-std::vector<char*> pointers(const std::vector<std::string>& texts) {
-  std::vector<char*> list;
-  for (const std::string& text : texts) list.push_back(const_cast<char*>(text.c_str()));
-  list.push_back(nullptr);
-  return list;
-}
-
-std::vector<std::string> environment_of(int rank, int ranks, const Socket& socket) {
+process::Variables environment_of(int rank, int ranks, const Socket& socket) {
   dist::Variables variables = dist::environment_variables();
   for (const char* torchrun : {"TORCHELASTIC_USE_AGENT_STORE", "TORCHELASTIC_RUN_ID",
                                "TORCHELASTIC_RESTART_COUNT", dist::kListeningVariable})
@@ -86,7 +75,7 @@ std::vector<std::string> environment_of(int rank, int ranks, const Socket& socke
   variables["MASTER_ADDR"] = "127.0.0.1";
   variables["MASTER_PORT"] = std::to_string(socket.port);
   if (rank == 0) variables[dist::kListeningVariable] = std::to_string(socket.file);
-  std::vector<std::string> entries;
+  process::Variables entries;
   for (const auto& [name, value] : variables) entries.push_back(name + "=" + value);
   return entries;
 }
@@ -134,23 +123,16 @@ class Ranks {
  private:
   using Clock = std::chrono::steady_clock;
 
+  // In a group of its own, so that a signal to this one's reaches it once: from here.
   void start(const std::vector<std::string>& command, int rank, int count, const Socket& socket) {
-    const std::vector<std::string> entries = environment_of(rank, count, socket);
-    const std::vector<char*> arguments = pointers(command), environment = pointers(entries);
-    const pid_t launcher = ::getpid();
-    const pid_t process = ::fork();
-    if (process == 0) {
-      // A group of its own, so that a signal to this one's reaches it once: from here.
-      ::setpgid(0, 0);
-      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-      if (::getppid() != launcher) ::_exit(kCannotStart);
-      if (rank == 0) ::fcntl(socket.file, F_SETFD, 0);
-      ::execve(arguments.front(), arguments.data(), environment.data());
-      ::_exit(kCannotStart);
-    }
-    if (process < 0)
-      throw Error(fmt::format("cannot start rank {}: {}", rank, std::strerror(errno)));
-    processes_.push_back(process);
+    process::Start start{.command = command,
+                         .variables = environment_of(rank, count, socket),
+                         .input = STDIN_FILENO,
+                         .output = STDOUT_FILENO,
+                         .errors = STDERR_FILENO,
+                         .bound = true};
+    if (rank == 0) start.inherited = {socket.file};
+    processes_.push_back(process::spawn(start));
   }
 
   void pass_on() {
@@ -181,8 +163,7 @@ class Ranks {
       if (!process) continue;
       ::kill(process, SIGKILL);
       int status = 0;
-      while (::waitpid(process, &status, 0) < 0 && errno == EINTR) {
-      }
+      process::wait_for_child(process, status, 0);
       process = 0;
     }
   }

@@ -1,6 +1,5 @@
 #include "framework/process/command.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
@@ -8,11 +7,11 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <optional>
 #include <thread>
 
 #include "framework/core/error.h"
+#include "framework/process/pipe.h"
 
 namespace tarflow::process {
 namespace {
@@ -22,30 +21,6 @@ constexpr int kTooSlow = 124;
 // For what a command printed before it ended, and a killed one to be gone.
 constexpr std::chrono::milliseconds kAfterEnd{1000};
 constexpr std::chrono::milliseconds kTick{50};
-
-struct Pipe {
-  int read = -1, write = -1;
-
-  Pipe() {
-    int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) {
-      throw Error(fmt::format("cannot make a pipe: {}", std::strerror(errno)));
-    }
-    read = ends[0];
-    write = ends[1];
-  }
-  ~Pipe() {
-    close_end(read);
-    close_end(write);
-  }
-  Pipe(const Pipe&) = delete;
-  Pipe& operator=(const Pipe&) = delete;
-
-  static void close_end(int& end) {
-    if (end >= 0) ::close(end);
-    end = -1;
-  }
-};
 
 // What can be read now; the end is closed when there will be no more.
 void drain(int& end, std::string& text) {

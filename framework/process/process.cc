@@ -23,12 +23,6 @@ std::vector<char*> pointers_to(const std::vector<std::string>& texts) {
   return pointers;
 }
 
-void require_program(const std::string& program) {
-  if (::access(program.c_str(), X_OK) != 0) {
-    throw Error(fmt::format("cannot run {}: {}", program, std::strerror(errno)), "build again");
-  }
-}
-
 // In the child, with calls alone that are safe between fork and exec.
 void settle(const Start& start, pid_t parent) {
   if (!start.foreground) ::setpgid(0, 0);
@@ -46,12 +40,14 @@ void settle(const Start& start, pid_t parent) {
   for (int end = 0; end < 3; ++end) {
     if (wished[end] != end) ::dup2(wished[end] < 0 ? nothing : wished[end], end);
   }
+  for (const int descriptor : start.inherited) ::fcntl(descriptor, F_SETFD, 0);
 }
 
 [[noreturn]] void become(const Start& start, const std::vector<char*>& arguments,
                          char* const* variables, pid_t parent) {
   settle(start, parent);
-  ::execvpe(arguments.front(), arguments.data(), variables);
+  const bool there = start.folder.empty() || ::chdir(start.folder.c_str()) == 0;
+  if (there) ::execvpe(arguments.front(), arguments.data(), variables);
   constexpr char kMessage[] = "cannot start the program\n";
   if (start.says && ::write(STDERR_FILENO, kMessage, sizeof kMessage - 1) < 0) {
     ::_exit(kCannotStart);
@@ -128,6 +124,29 @@ pid_t spawn(const Start& start) {
   return child;
 }
 
+pid_t spawn(Start start, const std::filesystem::path& log, Log how) {
+  const int to = how == Log::kReplaced ? O_TRUNC : O_APPEND;
+  const int output = ::open(log.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | to, 0666);
+  if (output < 0) {
+    throw Error(fmt::format("cannot write {}: {}", log.string(), std::strerror(errno)));
+  }
+  start.output = start.errors = output;
+  try {
+    const pid_t child = spawn(start);
+    ::close(output);
+    return child;
+  } catch (const Error&) {
+    ::close(output);
+    throw;
+  }
+}
+
+void require_program(const std::string& program, const std::string& repair) {
+  if (::access(program.c_str(), X_OK) != 0) {
+    throw Error(fmt::format("cannot run {}: {}", program, std::strerror(errno)), repair);
+  }
+}
+
 pid_t run_aside(const std::function<void()>& work) {
   const pid_t parent = ::getpid();
   const pid_t child = ::fork();
@@ -148,24 +167,10 @@ pid_t run_aside(const std::function<void()>& work) {
 pid_t start_worker(const std::vector<std::string>& command,
                    const std::map<std::string, std::string>& changes,
                    const std::filesystem::path& log) {
-  require_program(command.front());
-  const int output = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  if (output < 0) {
-    throw Error(fmt::format("cannot write {}: {}", log.string(), std::strerror(errno)));
-  }
-  try {
-    const pid_t worker = spawn({.command = command,
-                                .variables = own_variables(changes),
-                                .output = output,
-                                .errors = output,
-                                .bound = true,
-                                .says = true});
-    ::close(output);
-    return worker;
-  } catch (const Error&) {
-    ::close(output);
-    throw;
-  }
+  require_program(command.front(), "build again");
+  return spawn(
+      {.command = command, .variables = own_variables(changes), .bound = true, .says = true}, log,
+      Log::kAppended);
 }
 
 pid_t wait_for_child(pid_t child, int& status, int options) {
@@ -189,7 +194,7 @@ std::optional<Exit> poll_exit(pid_t worker) {
 void signal_group(pid_t worker, int signal) { ::kill(-worker, signal); }
 
 int run_program(const std::vector<std::string>& command, bool bound) {
-  require_program(command.front());
+  require_program(command.front(), "build again");
   const pid_t child = spawn({.command = command,
                              .input = STDIN_FILENO,
                              .output = STDOUT_FILENO,

@@ -54,6 +54,8 @@ struct Start {
   std::vector<std::string> command;  // a program, looked for in PATH, and its arguments
   Variables variables = own_variables();
   int input = -1, output = -1, errors = -1;  // descriptors; -1: /dev/null
+  std::vector<int> inherited = {};           // further descriptors that it gets, by their numbers
+  std::filesystem::path folder = {};         // that it runs in; "": this process's
   bool foreground = false;  // it shares this process's group, so that Ctrl-C reaches it
   bool bound = false;       // it is killed when this process dies, whatever the reason
   bool says = false;        // it prints that it could not be started
@@ -61,6 +63,14 @@ struct Start {
 // No signal is blocked in the child, and SIGPIPE ends it. It ends with status 127 when its program
 // cannot be run. Throws Error when no process can be made.
 pid_t spawn(const Start& start);
+
+// The same with both outputs in the file `log`, after what stands there or in its place. Throws
+// Error when that cannot be written, too.
+enum class Log { kAppended, kReplaced };
+pid_t spawn(Start start, const std::filesystem::path& log, Log how);
+
+// Throws Error, with this repair, when `program` is no file that this user may run.
+void require_program(const std::string& program, const std::string& repair = "");
 
 // Starts `command` (a path and its arguments), bound to this process, with `changes` in its
 // environment; both outputs are appended to `log`. Throws Error when it cannot be started.

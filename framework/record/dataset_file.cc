@@ -1,20 +1,18 @@
 #include "framework/record/dataset_file.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <cstring>
 #include <fstream>
 
 #include "framework/core/file.h"
 #include "framework/core/file_kind.h"
+#include "framework/process/pipe.h"
+#include "framework/process/process.h"
 #include "framework/record/array.h"
 #include "framework/record/hdf5.h"
 
@@ -130,13 +128,9 @@ rlim_t address_space() {
 
 // Bounds for files over which HDF5 never ends or that claim much more than they hold.
 void limit_this_process(const std::filesystem::path& file) {
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   for (const int signal : {SIGTERM, SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL}) {
     ::signal(signal, SIG_DFL);
   }
-  ::signal(SIGINT, SIG_IGN);  // Ctrl-C is the parent's to answer
-  const int nowhere = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
-  ::dup2(nowhere, STDERR_FILENO);  // the C library's last words
   std::error_code unknown;
   const uintmax_t size = std::filesystem::file_size(file, unknown);
   const rlim_t bytes = unknown ? 0 : std::min<rlim_t>(size, rlim_t{1} << 36);
@@ -157,13 +151,11 @@ auto apart(const std::filesystem::path& file, const std::string& what, const Rea
            const Receive& receive) {
   if (const ContentKind kind = kind_of_file(file); !kind.name.empty() && kind.name != kHdf5Kind)
     throw wrong_kind(file, "HDF5", "name an HDF5 file");
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) throw Error(fmt::format("{}: {}", what, std::strerror(errno)));
-  const pid_t child = ::fork();
-  if (child == 0) {
-    ::close(ends[0]);
+  process::Pipe pipe;
+  const pid_t child = process::run_aside([&] {
+    process::Pipe::close_end(pipe.read);
     limit_this_process(file);
-    const Sender sender(ends[1]);
+    const Sender sender(pipe.write);
     try {
       read(sender);
     } catch (const Error& error) {
@@ -172,27 +164,19 @@ auto apart(const std::filesystem::path& file, const std::string& what, const Rea
       sender.number(Reply::kError);
       sender.text(named ? problem.what : fmt::format("{}: {}", what, problem.what));
       sender.text(problem.repair);
-    } catch (const std::exception&) {  // no memory for what the file claims
-      ::_exit(1);
-    }
-    ::_exit(0);
-  }
-  const int reason = errno;
-  ::close(ends[1]);
+    }  // others, of which no memory for what the file claims is one, end it without a word
+  });
+  process::Pipe::close_end(pipe.write);
   // Ends the process, whether it has sent all or `receive` has thrown.
   struct End {
-    int descriptor;
     pid_t child;
     ~End() {
-      ::close(descriptor);
-      if (child <= 0) return;
+      int status = 0;
       ::kill(child, SIGKILL);
-      while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
-      }
+      process::wait_for_child(child, status, 0);
     }
-  } end{ends[0], child};
-  if (child < 0) throw Error(fmt::format("{}: {}", what, std::strerror(reason)));
-  return receive(Receiver(ends[0], what));
+  } const end{child};
+  return receive(Receiver(pipe.read, what));
 }
 
 // Throws what the other process could not read.

@@ -363,5 +363,14 @@ TEST(Gnuplot, ThatHangsIsEndedAndNamed) {
   fs::remove_all(folder);
 }
 
+TEST(Gnuplot, ThatCannotBeRunIsNamedOnce) {
+  const fs::path folder = fs::temp_directory_path() / fmt::format("tarflow_none_{}", ::getpid());
+  fs::create_directories(folder);
+  const auto problems = draw_plots(std::vector<Plot>(3), folder, folder / "gnuplot");
+  ASSERT_THAT(problems, SizeIs(1));
+  EXPECT_THAT(problems[0], HasSubstr("gnuplot: No such file"));
+  fs::remove_all(folder);
+}
+
 }  // namespace
 }  // namespace tarflow::analysis

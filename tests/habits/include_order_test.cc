@@ -20,8 +20,8 @@ const std::map<std::string, Rooms> kMayInclude = {
     {"checkpoint", {"core"}},
     {"images", {"core", "checkpoint"}},
     {"sweep", {"core", "checkpoint"}},
-    {"record", {"core"}},
     {"process", {"core"}},
+    {"record", {"core", "process"}},
     {"command", {"core", "process"}},
     {"job", {"core", "checkpoint", "images", "process", "record", "sweep"}},
     {"local", {"core", "job", "process", "sweep"}},
@@ -39,7 +39,7 @@ const std::map<std::string, Rooms> kMayInclude = {
 };
 const Rooms kWithoutLibTorch = {"core",    "checkpoint", "images", "sweep", "record", "process",
                                 "command", "job",        "local",  "slurm", "driver"};
-const Rooms kAnalysisMayInclude = {"core", "images", "record"};
+const Rooms kAnalysisMayInclude = {"core", "images", "process", "record"};
 // Folders of `analysis`, each with those of the others that it may include.
 const std::map<std::string, Rooms> kInAnalysis = {
     {"show", {}},

@@ -5,11 +5,13 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <thread>
 
 #include "framework/core/error.h"
 #include "framework/core/file.h"
+#include "framework/process/pipe.h"
 #include "tests/support/house.h"
 
 namespace tarflow::process {
@@ -74,6 +76,65 @@ TEST(Command, NoChildHasSignalsBlocked) {
   int status = 0;
   ASSERT_EQ(wait_for_child(worker, status, 0), worker);
   EXPECT_THAT(read_file(folder / "log"), HasSubstr("0000000000000000"));
+}
+
+TEST(Command, AChildRunsInItsFolderAndWritesItsLog) {
+  const Scratch folder;
+  std::filesystem::create_directories(folder / "in");
+  write_file(folder / "log", "earlier\n");
+  const auto say_where = [&](Log how) {
+    int status = 0;
+    const pid_t child =
+        spawn({.command = {"sh", "-c", "pwd; echo no >&2"}, .folder = folder / "in"},
+              folder / "log", how);
+    EXPECT_EQ(wait_for_child(child, status, 0), child);
+    EXPECT_EQ(status, 0);
+    return read_file(folder / "log");
+  };
+  const std::string said = std::filesystem::canonical(folder / "in").string() + "\nno\n";
+  EXPECT_EQ(say_where(Log::kAppended), "earlier\n" + said);
+  EXPECT_EQ(say_where(Log::kReplaced), said);
+  EXPECT_THROW(spawn({.command = {"true"}}, folder / "absent" / "log", Log::kReplaced), Error);
+}
+
+TEST(Command, AChildOfAFolderThatIsAbsentRunsNothing) {
+  const Scratch folder;
+  int status = 0;
+  const pid_t child = spawn(
+      {.command = {"touch", (folder / "made").string()}, .folder = folder / "absent", .says = true},
+      folder / "log", Log::kReplaced);
+  ASSERT_EQ(wait_for_child(child, status, 0), child);
+  EXPECT_EQ(WEXITSTATUS(status), 127);
+  EXPECT_FALSE(std::filesystem::exists(folder / "made"));
+  EXPECT_THAT(read_file(folder / "log"), HasSubstr("cannot start"));
+}
+
+TEST(Command, AChildHasOnlyTheDescriptorsItIsGiven) {
+  const Pipe given, other;
+  const auto writes_to = [](int end, std::vector<int> inherited) {
+    int status = 0;
+    const pid_t child = spawn({.command = {"sh", "-c", "echo x >&" + std::to_string(end)},
+                               .inherited = std::move(inherited)});
+    EXPECT_EQ(wait_for_child(child, status, 0), child);
+    return status == 0;
+  };
+  ASSERT_LT(other.write, 10) << "sh takes one digit";
+  EXPECT_TRUE(writes_to(given.write, {given.write}));
+  EXPECT_FALSE(writes_to(other.write, {given.write}));
+}
+
+TEST(Command, APipeIsNoneOfTheStandardDescriptors) {
+  int status = 0;
+  const pid_t child = run_aside([] {
+    ::close(STDIN_FILENO);
+    ::close(STDERR_FILENO);
+    const Pipe pipe;
+    if (pipe.read < 3 || pipe.write < 3) throw Error("it is one");
+    char byte = 'x';
+    if (::write(pipe.write, &byte, 1) != 1 || ::read(pipe.read, &byte, 1) != 1) throw Error("no");
+  });
+  ASSERT_EQ(wait_for_child(child, status, 0), child);
+  EXPECT_EQ(status, 0);
 }
 
 TEST(Command, WorkAsideEndsBySomeStatusAndIsNotHeard) {
