@@ -215,10 +215,15 @@ void Loop::fail(Entry& entry, const Event& event) {
   const job::Job& job = *entry.task.job;
   const bool taken_back = taken_back_.erase(job.hash) > 0;
   const bool again = event.left > 0 && !stopping_ && !taken_back;
-  end(entry, again ? State::kWaiting : State::kFailed, "FAILED");
-  std::string text = fmt::format("job {} failed: {}\n  {}", job.hash, event.text, entry.task.label);
+  const bool on = again && event.headway;
+  end(entry, again ? State::kWaiting : State::kFailed, on ? "stopped" : "FAILED");
+  std::string text = fmt::format("job {} {}: {}\n  {}", job.hash, on ? "is not done yet" : "failed",
+                                 event.text, entry.task.label);
   if (again) {
-    const double pause = job::pause_before_retry(event.pause, entry.task.tries++);
+    entry.task.reached = event.reached;
+    if (on) entry.task.tries = 0;
+    const double pause = job::pause_before_retry(event.pause, entry.task.tries);
+    entry.task.tries += !on;
     entry.due = options_.now() + std::chrono::milliseconds(static_cast<int64_t>(1000 * pause));
     entry.task.turn = ++last_turn_;
     text += executor_.outlives()

@@ -127,8 +127,9 @@ size_t adopt(const job::Plan& plan, const slurm::Standing& standing,
           job::read_job(job::JobFolder{plan.jobs_folder() / hash}.job()));
       job::Task task = task_on_slurm(plan, job, schemas, estimator);
       task.turn = ++jobs;
-      const auto& tries = standing.submissions.at(held.submission).submission.tries;
-      if (const auto before = tries.find(hash); before != tries.end()) task.tries = before->second;
+      const slurm::Submission& submission = standing.submissions.at(held.submission).submission;
+      if (submission.tries.contains(hash)) task.tries = submission.tries.at(hash);
+      if (submission.reached.contains(hash)) task.reached = submission.reached.at(hash);
       driver.adopt(task, standing, held);
       loop.add(std::move(task), /*given=*/true);
     } catch (const Error&) {

@@ -21,6 +21,11 @@ double number_or_zero(const Json& json, const char* key) {
   return std::max(0.0, value->get<double>());
 }
 
+bool is_true(const Json& json, const char* key) {
+  const auto value = json.find(key);
+  return value != json.end() && value->is_boolean() && value->get<bool>();
+}
+
 double seconds_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
@@ -68,8 +73,8 @@ WorkerProgress worker_progress_from_json(const Json& json) {
   progress.done_before = number_or_zero(json, "done_before");
   progress.piece = number_or_zero(json, "piece");
   progress.share = std::min(1.0, number_or_zero(json, "share"));
-  const auto preparing = json.find("preparing");
-  progress.preparing = preparing != json.end() && preparing->is_boolean() && preparing->get<bool>();
+  progress.preparing = is_true(json, "preparing");
+  progress.resumable = is_true(json, "resumable");
   if (progress.preparing) progress.seconds_left = 0;  // of the preparation alone
   const auto phase = json.find("phase");
   if (phase != json.end() && phase->is_string()) progress.phase = phase->get<std::string>();

@@ -14,8 +14,8 @@
 namespace tarflow::job {
 
 // What a worker writes to progress.json: {"done", "total", "piece", "share", "phase",
-// "images_per_second", "preparing", "seconds_left", "working_seconds", "done_before"}, all
-// optional.
+// "images_per_second", "preparing", "seconds_left", "working_seconds", "done_before",
+// "resumable"}, all optional.
 struct WorkerProgress {
   double done = 0;
   double total = 0;  // 0: unknown
@@ -29,6 +29,7 @@ struct WorkerProgress {
   double piece = 0;        // that is under way: so many come after `done`
   double share = 0;        // 0..1: how far it is
   bool preparing = false;  // nothing of the job itself is begun yet
+  bool resumable = false;  // when it is told to end, it keeps what is done
 
   double fraction() const;  // of the job, 0..1
 };

@@ -34,6 +34,34 @@ void cancel_whole_or_tasks(const Submission& submission, const std::set<size_t>&
   }
 }
 
+// What a job did in a task that is over, by the task's own words.
+enum class Turn {
+  kNone,     // it did not begin, since others of the task were at work, of which some are done
+  kStopped,  // it was told to end, and did
+  kOther,
+};
+
+Turn turn_of(const std::vector<TaskEvent>& events, const std::string& hash) {
+  const TaskEvent* last = nullptr;
+  bool others = false;
+  for (const TaskEvent& event : events) {
+    if (event.what != "job") continue;
+    if (event.job == hash) last = &event;
+    others = others || event.outcome == "done";
+  }
+  if (!last) return others ? Turn::kNone : Turn::kOther;
+  return last->outcome == "stopped" ? Turn::kStopped : Turn::kOther;
+}
+
+// The part of a job that is kept for sure, 0..1: of one that was killed what its last attempt began
+// with.
+double kept_part(const job::JobFolder& folder, Turn turn) {
+  const job::WorkerProgress progress = job::read_progress(folder.progress());
+  if (turn != Turn::kStopped) return progress.done_before;
+  const bool known = progress.resumable && !progress.preparing && progress.total > 0;
+  return known ? std::min(1.0, progress.done / progress.total) : progress.done_before;
+}
+
 }  // namespace
 
 std::chrono::milliseconds poll_of(const ClusterProfile& profile) {
@@ -257,20 +285,39 @@ void SlurmDriver::end(Tracked& tracked, Events& events) {
     if (failed.job == hash) return fail(tracked, failed.reason, 0, events);
   }
   const bool wished = verdict.what == Verdict::What::kFailed && !verdict.dependency;
-  fail(tracked,
-       verdict.reason.empty() ? fmt::format("its task {} ended without it", tracked.id.str())
-                              : verdict.reason,
-       wished ? 0 : options_.profile.max_resubmissions - tracked.task.tries, events);
+  Event event{Event::What::kFailed, hash,
+              verdict.reason.empty() ? fmt::format("its task {} ended without it", tracked.id.str())
+                                     : verdict.reason};
+  if (!wished) judge_headway(tracked, evidence_of(tracked), event);
+  fail(tracked, std::move(event), events);
+}
+
+// A job that is cut into allocations gets further in each, however many it needs. Only those count
+// in which it did not.
+void SlurmDriver::judge_headway(const Tracked& tracked, const TaskEvidence& evidence,
+                                Event& event) const {
+  const job::Task& task = tracked.task;
+  const Turn turn = turn_of(evidence.events, task.job->hash);
+  const double kept = kept_part(folder_of(tracked), turn);
+  event.reached = std::max(task.reached, kept);
+  event.headway = kept > task.reached || turn == Turn::kNone;
+  if (kept > task.reached) event.text += fmt::format("; it came to {:.0f} %", 100 * kept);
+  const int64_t most = options_.profile.max_resubmissions;
+  event.left = event.headway ? std::max<int64_t>(1, most) : most - task.tries;
 }
 
 void SlurmDriver::fail(Tracked& tracked, const std::string& reason, int64_t left, Events& events) {
+  Event event{Event::What::kFailed, tracked.task.job->hash, reason};
+  event.left = left;
+  fail(tracked, std::move(event), events);
+}
+
+void SlurmDriver::fail(Tracked& tracked, Event event, Events& events) {
   if (std::exchange(tracked.state, State::kOver) == State::kQueued) {
     last_end_ = options_.patience.now();
   }
   tracked.running = false;
-  Event event{Event::What::kFailed, tracked.task.job->hash, reason};
-  event.left = left;
-  if (left <= 0) {
+  if (event.left <= 0) {
     const fs::path log = folder_of(tracked).log();
     const std::vector<std::string> lines = job::last_lines(log, 0, kLogLines);
     if (!lines.empty()) event.detail = fmt::format("  its log, {}, ends with", log.string());

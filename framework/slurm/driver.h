@@ -72,7 +72,8 @@ class SlurmDriver : public job::Executor {
     Error error;
     std::vector<std::string> jobs;
   };
-  using Events = std::vector<job::Event>;
+  using Event = job::Event;
+  using Events = std::vector<Event>;
 
   const ClusterFacts& facts();
   // Submits what waits, as far as the profile and Slurm allow.
@@ -113,7 +114,10 @@ class SlurmDriver : public job::Executor {
   void fail(Tracked& tracked, const std::string& reason, int64_t left, Events& events);
   job::JobFolder folder_of(const Tracked& tracked) const;
 
+  // Adds to what was told of the end of a job how far it came.
+  void judge_headway(const Tracked& tracked, const TaskEvidence& evidence, Event& event) const;
   SlurmOptions options_;
+  void fail(Tracked& tracked, Event event, Events& events);
   std::optional<ClusterFacts> facts_;
   std::string scripts_;
   std::vector<std::pair<Submission, size_t>> shown_;  // of a rehearsal, and how many are like it

@@ -237,8 +237,9 @@ Submission SlurmDriver::submission_of(const TaskArray& array, Turns::Turn turn) 
     std::vector<std::string>& hashes = submission.tasks.emplace_back();
     for (const QueuedJob& job : task) {
       hashes.push_back(job.job->hash);
-      const int64_t tries = tracked_.at(hashes.back()).task.tries;
-      if (tries > 0) submission.tries[hashes.back()] = tries;
+      const job::Task& given = tracked_.at(hashes.back()).task;
+      if (given.tries > 0) submission.tries[given.job->hash] = given.tries;
+      if (given.reached > 0) submission.reached[given.job->hash] = given.reached;
       if (job.timed) submission.timed.insert(job.job->hash);
     }
   }

@@ -49,6 +49,7 @@ Json to_json(const Submission& submission) {
           {"profile", to_json(submission.profile)},
           {"programs", submission.programs.string()},
           {"tries", submission.tries},
+          {"reached", submission.reached},
           {"attempt", submission.attempt},
           {"avoided", submission.avoided},
           {"given_up", submission.given_up},
@@ -74,6 +75,7 @@ Submission submission_from_json(const Json& json) {
   submission.profile = profile_from_json(value_or(json, "profile", Json::object()));
   submission.programs = value_or(json, "programs", std::string());
   submission.tries = value_or(json, "tries", std::map<std::string, int64_t>());
+  submission.reached = value_or(json, "reached", std::map<std::string, double>());
   submission.attempt = value_or(json, "attempt", submission.attempt);
   submission.avoided = value_or(json, "avoided", std::vector<std::string>());
   submission.given_up = value_or(json, "given_up", std::string());

@@ -30,8 +30,9 @@ struct Submission {
   std::set<std::string> timed;                  // of these, those that measure time
   sweep::RunSettings run;                       // of all its jobs
   ClusterProfile profile;
-  std::filesystem::path programs;             // folder with run_job and run_sweep
-  std::map<std::string, int64_t> tries = {};  // of jobs that were submitted before and lost
+  std::filesystem::path programs;              // folder with run_job and run_sweep
+  std::map<std::string, int64_t> tries = {};   // of jobs that were submitted before and lost
+  std::map<std::string, double> reached = {};  // how far jobs were: job::Task::reached
   int64_t attempt = 1;  // by which `mem: ... * attempt` and `time: ... * attempt` grow
   std::vector<std::string> avoided = {};  // nodes that were found to be bad before
   // Why it was given up before Slurm took it (sbatch refused it, it was cancelled); "": it was not.

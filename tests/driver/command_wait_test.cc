@@ -259,6 +259,16 @@ TEST_F(OnACommand, ATaskStopsBeforeItsTimeLimitAndIsSubmittedAgainWithMoreTime) 
                                HasSubstr("# time: 2.0 s * attempt; this is attempt 2.")));
 }
 
+// Only submissions in which a job gets no further count.
+TEST_F(OnACommand, AJobMayNeedMoreAllocationsThanItMayBeSubmittedAgain) {
+  add_to_profile("time: 2 s\nsignal_lead: 1 s\nmax_resubmissions: 1\n");
+  const Finished finished = run_there("--wait", "resumes 2");
+  EXPECT_EQ(finished.status, 0) << finished.err;
+  EXPECT_THAT(finished.err, AllOf(HasSubstr("is not done yet"), HasSubstr("it came to 25 %"),
+                                  HasSubstr("it came to 75 %"), Not(HasSubstr("FAILED"))));
+  EXPECT_EQ(read_file(house_ / "number"), "13\n") << "three more";
+}
+
 TEST_F(OnACommand, AJobThatIsKilledForMemoryIsSubmittedAgainWithMore) {
   add_to_profile("mem: 1 GB * attempt\nmax_resubmissions: 1\n");
   const pid_t waiting = start_there("--wait", "block 2");

@@ -11,6 +11,8 @@
 //   late      writes its result and then ends by SIGABRT
 //   fail_once as fail, at its first start only
 //   stoppable says that it runs as `block` does; ends with status 75 when it is asked to
+//   resumes   does a fourth of its work each time and is then as `stoppable`; goes on to its result
+//   with the last
 //   deaf      says that it runs and ignores that it is asked to end
 //   wait_for_file  says that it runs, and goes on when the file FAKE_WORKER_FILE is there
 //   environment  prints what it was started with
@@ -26,6 +28,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <sstream>
 
 #include "framework/core/file.h"
@@ -86,6 +89,25 @@ int work_until_stopped(const std::filesystem::path& folder) {
   return 75;
 }
 
+// Keeps in its folder how far it is. Nothing when it is at its end.
+std::optional<int> work_on(const std::filesystem::path& folder) {
+  constexpr int kAll = 4;
+  const std::filesystem::path kept = folder / "kept";
+  const int begun = std::filesystem::exists(kept) ? std::stoi(read_file(kept)) : 0;
+  if (begun + 1 == kAll) return std::nullopt;
+  const auto tell = [&](int done) {
+    write_json_file(folder / "progress.json", {{"done", done},
+                                               {"total", kAll},
+                                               {"done_before", begun / double{kAll}},
+                                               {"resumable", true}});
+  };
+  tell(begun);
+  const int status = work_until_stopped(folder);
+  write_file(kept, std::to_string(begun + 1));
+  tell(begun + 1);
+  return status;
+}
+
 // How often the job was started, this time included.
 int starts_of(const job::Job& job) {
   std::ifstream runs(variable("FAKE_WORKER_RUNS"));
@@ -103,6 +125,9 @@ int work(const std::filesystem::path& folder, const std::string& arguments) {
     return 3;
   }
   if (what == "stoppable") return work_until_stopped(folder);
+  if (what == "resumes") {
+    if (const std::optional<int> status = work_on(folder)) return *status;
+  }
   if (what == "deaf") {
     ::signal(SIGTERM, SIG_IGN);
     write_file(variable("FAKE_WORKER_STARTED"), fmt::format("{}", ::getpid()));

@@ -25,6 +25,7 @@ class FakeExecutor : public job::Executor {
     for (const job::Task& task : tasks) {
       given.push_back(task.job->hash);
       after[task.job->hash] = task.after;
+      last = task;
       if (starts) events.push_back({Event::What::kStarted, task.job->hash});
     }
     return {};
@@ -53,6 +54,7 @@ class FakeExecutor : public job::Executor {
 
   bool far = false, starts = true, stubborn = false, broken = false;
   std::vector<std::string> given;
+  job::Task last;
   std::map<std::string, std::vector<std::string>> after;
   std::set<std::string> cancelled;
   std::vector<Event> events;
@@ -153,6 +155,26 @@ TEST_F(Loops, AFailedJobIsGivenAgainAfterAPauseThatDoubles) {
     EXPECT_GE(pause, wished) << i;
     EXPECT_LE(pause, wished + seconds(1)) << i;
   }
+}
+
+TEST_F(Loops, ATryWithHeadwayDoesNotCount) {
+  add("a");
+  size_t given = 1;
+  for (const double reached : {0.0, 0.2, 0.2, 0.5}) {
+    then([this, reached] {
+      executor_.fail("a", 1);
+      executor_.events.back().headway = reached == 0.5;
+      executor_.events.back().reached = reached;
+    });
+    wait_until_given(++given);
+  }
+  then([this] {
+    EXPECT_EQ(executor_.last.tries, 0);
+    EXPECT_EQ(executor_.last.reached, 0.5);
+    executor_.done("a");
+  });
+  EXPECT_EQ(run().failed, 0u);
+  EXPECT_THAT(executor_.given, ElementsAre("a", "a", "a", "a", "a"));
 }
 
 TEST_F(Loops, WithoutTriesLeftItHasFailed) {

@@ -85,6 +85,18 @@ class ByCommand : public DriverHouse {
     event.left = left;
     append_event(known.folder, event);
   }
+  // The task of the last submission, which was told to end.
+  void end_stopped(const std::string& hash) { end_stopped(hash, submissions().size() - 1); }
+  void end_stopped(const std::string& hash, size_t number) {
+    const KnownSubmission known = submissions()[number];
+    note(known, "start");
+    TaskEvent stopped;
+    stopped.what = "job";
+    stopped.job = hash;
+    stopped.outcome = "stopped";
+    append_event(known.folder, stopped);
+    note(known, "end", 1);
+  }
 
   FakeQueue queue_;
   std::vector<std::string> notices_;
@@ -159,6 +171,46 @@ TEST_F(ByCommand, ATaskThatEndsWithJobsLeftIsSubmittedAgain) {
   note(submissions().front(), "end", 1);
   EXPECT_THAT(look_until_told(), ElementsAre("failed a")) << "whatever the queue shows";
   EXPECT_EQ(last_.back().left, 2);
+}
+
+// A training in allocations that are too short for all of it: those in which it got further do not
+// count against max_resubmissions, those in which it did not do.
+TEST_F(ByCommand, ASubmissionInWhichTheJobGotFurtherDoesNotCount) {
+  job::Task training = task("a");
+  for (const double done : {1, 3, 3, 3, 6, 6}) {
+    SCOPED_TRACE(done);
+    driver().submit({training});
+    EXPECT_EQ(submissions().back().submission.reached["a"], training.reached);
+    write_json_file(folder("a").progress(), {{"done", done}, {"total", 10}, {"resumable", true}});
+    end_stopped("a");
+    ASSERT_THAT(look_until_told(), ElementsAre("failed a"));
+    const Event& told = last_.back();
+    EXPECT_EQ(told.headway, done / 10 > training.reached);
+    EXPECT_EQ(told.left, told.headway ? 2 : 2 - training.tries);
+    training.tries = told.headway ? 0 : training.tries + 1;  // as the loop does
+    training.reached = told.reached;
+    EXPECT_EQ(training.reached, done / 10);
+  }
+  EXPECT_EQ(training.tries, 1);
+}
+
+// What a job has done that keeps nothing when it is told to end is no headway.
+TEST_F(ByCommand, OnlyWhatAJobKeepsIsHeadway) {
+  driver().submit({task("a"), task("b"), task("c")});
+  write_json_file(folder("a").progress(), {{"done", 5}, {"total", 10}, {"resumable", false}});
+  end_stopped("a", 0);
+  write_json_file(folder("b").progress(), {{"done", 5}, {"total", 10}, {"resumable", true}});
+  note(submissions()[1], "start");  // and was killed
+  write_json_file(folder("c").progress(),
+                  {{"done", 5}, {"total", 10}, {"resumable", true}, {"done_before", 0.4}});
+  note(submissions()[2], "start");
+  queue_.states.clear();
+  ASSERT_THAT(look_until_told(), ElementsAre("failed a"));
+  EXPECT_FALSE(last_.back().headway);
+  ASSERT_THAT(look_until_told(), ElementsAre("failed b", "failed c"));
+  EXPECT_FALSE(last_.front().headway);
+  EXPECT_TRUE(last_.back().headway) << "it began with what the one before had kept";
+  EXPECT_EQ(last_.back().reached, 0.4);
 }
 
 TEST_F(ByCommand, ARefusalWaitsForTheEndOfOthers) {
