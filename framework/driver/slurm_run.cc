@@ -214,6 +214,20 @@ void say_how_to_watch(const job::Plan& plan, const slurm::ClusterProfile& profil
       plan.sweep.name, job::counted(jobs, "job"), slurm::queue_name(profile)));
 }
 
+// Of a rehearsal: what cannot be submitted at once.
+std::string later_text(const slurm::ClusterProfile& profile, slurm::SlurmDriver& driver) {
+  const size_t jobs = driver.waiting(), before = driver.arrays().size();
+  if (jobs == 0) return "";
+  const std::string counted = job::counted(jobs, "job");
+  if (profile.slurm()) {
+    return fmt::format("{} later, as others end (max_queued: {})\n", counted, profile.max_queued);
+  }
+  driver.rehearse_later();
+  return fmt::format("later, when the jobs that make their files are done{}: {} in {}\n{}",
+                     profile.max_queued > 0 ? " and max_queued has room" : "", counted,
+                     job::counted(driver.arrays().size() - before, "submission"), driver.scripts());
+}
+
 }  // namespace
 
 void note_changed_profile(const fs::path& sweep_folder, const slurm::ClusterProfile& profile,
@@ -420,11 +434,14 @@ std::string dry_run_on_slurm(const job::Plan& plan, const ExperimentSchemas& sch
   slurm::SlurmDriver driver(slurm);
   job::Progress progress(stderr, false, left.jobs.size(), 0);
   Loop loop({}, driver, progress);
+  // Slurm keeps the order of jobs itself; elsewhere a job waits here for those it reads from.
+  if (profile.by_command()) adopt(plan, open, schemas, estimator, driver, loop);
   for (size_t i = 0; i < left.jobs.size(); ++i) {
     loop.add(task_on_slurm(plan, left.jobs.shared(i), schemas, estimator));
   }
   loop.submit();
-  return text + driver.scripts();
+  text += driver.scripts();
+  return text + later_text(profile, driver);
 }
 
 bool cancel_on_slurm(const fs::path& sweep_folder, const std::string& name,

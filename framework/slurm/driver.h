@@ -46,6 +46,9 @@ class SlurmDriver : public job::Executor {
   const std::vector<std::string>& arrays() const { return arrays_; }  // numbers of those submitted
   // Of a rehearsal: what would be given to sbatch, file by file, or which commands would be run.
   std::string scripts() const;
+  // Of a rehearsal by command: what is left waiting is given as room and makers allow, as if all
+  // that was given were done. scripts() then tells of these submissions alone.
+  void rehearse_later();
 
  private:
   enum class State { kWaiting, kQueued, kDone, kOver };  // kWaiting: for room in the queue
@@ -120,7 +123,13 @@ class SlurmDriver : public job::Executor {
   void fail(Tracked& tracked, Event event, Events& events);
   std::optional<ClusterFacts> facts_;
   std::string scripts_;
-  std::vector<std::pair<Submission, size_t>> shown_;  // of a rehearsal, and how many are like it
+  // Of a rehearsal: a submission that was shown, and how many that are like it were not.
+  struct Shown {
+    Submission submission;
+    size_t others = 0;
+    bool now = true;  // in scripts()
+  };
+  std::vector<Shown> shown_;
   AttemptCounts attempts_;
   std::map<std::string, Tracked> tracked_;   // by the job's hash
   std::map<TaskId, TaskEvidence> evidence_;  // of tasks that have ended

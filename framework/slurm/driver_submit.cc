@@ -318,20 +318,37 @@ void SlurmDriver::rehearse(const Submission& submission, const SubmissionFolder&
     scripts_ += sbatch_text(submission, folder, fs::current_path()) + "\n";
     return;
   }
-  for (auto& [shown, count] : shown_) {
-    if (shown.run == submission.run && shown.attempt == submission.attempt) return void(++count);
+  for (Shown& shown : shown_) {
+    const Submission& alike = shown.submission;
+    if (alike.run == submission.run && alike.attempt == submission.attempt) {
+      return void(++shown.others);
+    }
   }
-  shown_.emplace_back(submission, 1);
+  shown_.push_back({submission});
   scripts_ += submit_preview(submission, folder, fs::current_path()) + "\n";
 }
 
 std::string SlurmDriver::scripts() const {
   std::string text = scripts_;
-  for (const auto& [shown, count] : shown_) {
-    if (count < 2) continue;
-    text += fmt::format("and {} more like {}\n", count - 1, shown.job_name);
+  for (const Shown& shown : shown_) {
+    if (shown.others == 0) continue;
+    text += shown.now ? fmt::format("and {} more", shown.others) : fmt::format("{}", shown.others);
+    text += fmt::format(" like {}\n", shown.submission.job_name);
   }
   return text;
+}
+
+void SlurmDriver::rehearse_later() {
+  scripts_.clear();
+  for (Shown& shown : shown_) shown = {std::move(shown.submission), 0, false};
+  for (size_t left = 0; waiting() > 0 && waiting() != left;) {
+    left = waiting();
+    for (auto& [hash, tracked] : tracked_) {
+      if (tracked.state == State::kQueued) tracked.state = State::kDone;
+    }
+    Events unheard;
+    top_up(unheard);
+  }
 }
 
 // Whether its folder is ready; one that is not costs this job alone.

@@ -98,6 +98,23 @@ TEST_F(MadeFiles, APlanSaysThatAFileIsToBeMadeAgain) {
               HasSubstr("    why: another point reads the file that it makes\n"));
 }
 
+// Other queues than Slurm are not told of an order: readers are submitted when their makers are
+// done.
+TEST_F(MadeFiles, APlanForAnotherQueueCountsReadersAsLater) {
+  write_file(house_ / "there.yaml", R"(executor: command
+submit: q {script}
+state: q {ids}
+cancel: q {id}
+gpu_request: none
+)");
+  const Finished plan = run("plan demo.yaml --cluster ./there.yaml");
+  EXPECT_EQ(plan.status, 0) << plan.err;
+  EXPECT_THAT(plan.out, HasSubstr("to run: 4 points in 4 jobs"));
+  EXPECT_THAT(plan.out, HasSubstr("and 1 more like demo-array1\n"
+                                  "later, when the jobs that make their files are done: "
+                                  "2 jobs in 2 submissions\n2 like demo-array1\n"));
+}
+
 TEST_F(MadeFiles, ReadersFailWithTheMaker) {
   const Finished finished = run("demo.yaml", "fail 7");
   EXPECT_EQ(finished.status, 1);

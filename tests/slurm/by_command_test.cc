@@ -292,5 +292,22 @@ TEST_F(ByCommand, ARehearsalShowsEachKindOfJobOnce) {
                                         HasSubstr("and 2 more like demo-array1")));
 }
 
+TEST_F(ByCommand, ARehearsalShowsWhatComesLater) {
+  SlurmOptions rehearsal = options();
+  rehearsal.rehearsal = true;
+  driver_.emplace(rehearsal);
+  job::Task reader = task("b"), next = task("c");
+  reader.after = {"a"};
+  next.after = {"b"};
+  driver().submit({task("a"), reader, next});
+  EXPECT_EQ(driver().waiting(), 2u);
+  EXPECT_THAT(driver().arrays(), SizeIs(1));
+  driver().rehearse_later();
+  EXPECT_EQ(driver().waiting(), 0u);
+  EXPECT_THAT(driver().arrays(), SizeIs(3));
+  EXPECT_EQ(driver().scripts(), "2 like demo-array1\n");
+  EXPECT_THAT(queue_.submitted, IsEmpty());
+}
+
 }  // namespace
 }  // namespace tarflow::slurm
