@@ -106,7 +106,8 @@ int cancel_all(const Look& look) {
   if (cancel_on_slurm(look.folder(), look.name(), look.options(), stopped.silent)) return kAllDone;
   if (stopped.silent) {  // so that the next run does not wait for it again
     const process::Lease lease(look.folder(), look.options().command, complain, {}, stopped.silent);
-    complain(fmt::format("{}: its lease is removed; Slurm has no jobs of this sweep", look.name()));
+    complain(
+        fmt::format("{}: its lease is removed; no jobs of this sweep are in a queue", look.name()));
   }
   if (holder) return kAllDone;
   complain(fmt::format("{}: no run_sweep is running, nothing to cancel", look.name()));
@@ -120,10 +121,10 @@ void take_answer(const Look& look, const process::LeaseHolder& holder,
   for (const std::string& hash : answer.shared) taken.refused.push_back(slurm::shared_reason(hash));
   if (!answer.refused.empty()) taken.refused.push_back(answer.refused);
   if (slurm::named_with_slurm(look.folder(), request.points) > 0) {
-    taken.refused.push_back(fmt::format(
-        "the jobs of these points in Slurm's queue go on while {} is running: end it, and "
-        "then repeat this command",
-        holder.str()));
+    taken.refused.push_back(
+        fmt::format("the jobs of these points in the queue go on while {} is running: end it, and "
+                    "then repeat this command",
+                    holder.str()));
   }
 }
 
@@ -192,7 +193,7 @@ int cancel_sweep(const Look& look) {
     return look.options().only.empty() ? cancel_all(look) : cancel_some(look);
   } catch (const process::LeaseHeld&) {
     throw;
-  } catch (const Error& failure) {  // a full disk, or Slurm: no fault of the input
+  } catch (const Error& failure) {  // a full disk, or a queue: no fault of the input
     complain(fmt::format("error: {}", failure.what()));
     return kNotAllDone;
   }

@@ -118,7 +118,7 @@ std::vector<Orphan> find_orphans(const job::Plan& plan, const std::set<std::stri
     } catch (const Error&) {
       if (has_work(folder)) orphan.spared = "its contents cannot be identified";
     }
-    if (held.contains(name)) orphan.spared = "Slurm has its job";
+    if (held.contains(name)) orphan.spared = "its job is in the queue";
     orphans.push_back(std::move(orphan));
   }
   return orphans;
@@ -154,7 +154,7 @@ void remove_programs(const Look& look, const job::Plan& plan) {
   const slurm::RemovedPrograms removed = slurm::remove_unused_programs(
       look.options().results, plan.cache() / "programs", look.folder());
   if (removed.copies == 0) return;
-  complain(fmt::format("deleted {} of the programs that no job in Slurm's queue uses, {} freed",
+  complain(fmt::format("deleted {} of the programs that no job in a queue uses, {} freed",
                        removed.copies == 1 ? "a copy" : fmt::format("{} copies", removed.copies),
                        job::bytes_text(removed.bytes)));
 }

@@ -144,8 +144,8 @@ std::function<std::optional<process::CancelRequest>()> cancelled(
     const job::Plan& plan, const slurm::ClusterProfile& profile) {
   const auto all = process::cancel_of_all_asked(
       plan.folder, slurm::poll_of(profile),
-      "run_sweep --wait is running and would submit these points again: end it (what Slurm has "
-      "goes on), then give the same command again");
+      "run_sweep --wait is running and would submit these points again: end it (jobs in the "
+      "queue go on), then give the same command again");
   return [all] { return all() ? std::optional(process::CancelRequest()) : std::nullopt; };
 }
 

@@ -39,10 +39,11 @@ TaskStates query_until_sure(const std::vector<WantedArray>& arrays, Queue& queue
   constexpr std::chrono::milliseconds kLeast{10};
   TaskStates states = queue.query(arrays);
   if (queue.unsure()) {
-    patience.notice(fmt::format(
-        "Slurm does not show some tasks that were submitted; it is asked again for {:.0f} s before "
-        "they count as over",
-        std::chrono::duration<double>(patience.second_look).count()));
+    patience.notice(
+        fmt::format("the queue does not show some tasks that were submitted; it is asked again for "
+                    "{:.0f} s before "
+                    "they count as over",
+                    std::chrono::duration<double>(patience.second_look).count()));
   }
   while (queue.unsure()) {
     wait_for(std::max(kLeast, patience.second_look / 4), patience);
@@ -136,7 +137,8 @@ void note_taken_back(const KnownSubmission& known, std::vector<Problem>& problem
   } catch (const Error& failure) {
     Problem problem = failure.problems().front();
     problem.repair =
-        "Slurm is told to end its tasks all the same, but one that runs may queue again: make room "
+        "the queue is told to end its tasks all the same, but one that runs may queue again: make "
+        "room "
         "there and give the same command again";
     problems.push_back(std::move(problem));
   }

@@ -93,7 +93,7 @@ Submission read_submission(const SubmissionFolder& folder) {
     return submission;
   } catch (const Error& failure) {
     throw Error(failure.problems().front().what,
-                fmt::format("Slurm may have its jobs, so nothing is submitted: make the file "
+                fmt::format("the queue may have its jobs, so nothing is submitted: make the file "
                             "readable, or, if none of its jobs is queued any more, remove the "
                             "folder {}; finished jobs are kept",
                             folder.path.string()));
@@ -125,7 +125,7 @@ std::vector<KnownSubmission> read_submissions(const fs::path& sweep_folder,
   if (failed && !is_absent(all)) {
     problems.push_back({{},
                         fmt::format("cannot list {}: {}", all.string(), failed.message()),
-                        "Slurm may have jobs of this sweep, so nothing is submitted: make the "
+                        "the queue may have jobs of this sweep, so nothing is submitted: make the "
                         "folder readable and run the same command again",
                         ""});
   }

@@ -226,7 +226,7 @@ TEST_F(KeptResults, CleanSparesWhatItCannotTellAndWhatSlurmHolds) {
   const std::string name = other.filename().string();
   write_json_file(house_ / "results/demo/slurm/x/submission.json",
                   {{"job_id", "7"}, {"tasks", {{name}}}});
-  EXPECT_THAT(run("demo.yaml --clean --yes").out, HasSubstr("Slurm has its job"));
+  EXPECT_THAT(run("demo.yaml --clean --yes").out, HasSubstr("its job is in the queue"));
   write_file(house_ / "results/demo/slurm/x/submission.json", "{");
   const Finished unread = run("demo.yaml --clean --yes");
   EXPECT_EQ(unread.status, 2);

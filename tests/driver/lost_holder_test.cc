@@ -93,7 +93,7 @@ TEST_F(LostHolder, ItsJobsAreCancelledFromHere) {
 TEST_F(LostHolder, WithNothingInTheQueueItsLeaseIsRemoved) {
   const Finished cancelled = cancel();
   EXPECT_EQ(cancelled.status, 0) << cancelled.err;
-  EXPECT_THAT(cancelled.err, HasSubstr("Slurm has no jobs of this sweep"));
+  EXPECT_THAT(cancelled.err, HasSubstr("no jobs of this sweep are in a queue"));
   EXPECT_EQ(asked(), "");
   EXPECT_FALSE(fs::exists(lease_));
 }
