@@ -114,13 +114,13 @@ class SlurmDriver : public job::Executor {
                 Events& events) const;
   std::vector<std::string> nodes_to_avoid() const;
   const TaskEvidence& evidence_of(const Tracked& tracked);
-  void fail(Tracked& tracked, const std::string& reason, int64_t left, Events& events);
-  job::JobFolder folder_of(const Tracked& tracked) const;
-
   // Adds to what was told of the end of a job how far it came.
   void judge_headway(const Tracked& tracked, const TaskEvidence& evidence, Event& event) const;
-  SlurmOptions options_;
+  void fail(Tracked& tracked, const std::string& reason, int64_t left, Events& events);
   void fail(Tracked& tracked, Event event, Events& events);
+  job::JobFolder folder_of(const Tracked& tracked) const;
+
+  SlurmOptions options_;
   std::optional<ClusterFacts> facts_;
   std::string scripts_;
   // Of a rehearsal: a submission that was shown, and how many that are like it were not.
