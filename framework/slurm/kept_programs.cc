@@ -1,7 +1,6 @@
 #include "framework/slurm/kept_programs.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <optional>
 #include <set>
@@ -12,6 +11,7 @@
 #include "framework/core/aside.h"
 #include "framework/core/error.h"
 #include "framework/core/hash.h"
+#include "framework/process/host.h"
 #include "framework/process/lease.h"
 #include "framework/slurm/events.h"
 #include "framework/slurm/submission.h"
@@ -57,7 +57,7 @@ std::optional<std::set<std::string>> names_in_use(const fs::path& results,
   return names;
 }
 
-constexpr std::string_view kUnused = ".unused";
+constexpr std::string_view kUnused = ".unused", kPart = ".part";
 
 double bytes_in(const fs::path& folder) {
   double bytes = 0;
@@ -69,10 +69,21 @@ double bytes_in(const fs::path& folder) {
   return bytes;
 }
 
+void remove_counted(const fs::path& copy, RemovedPrograms& removed) {
+  const double bytes = bytes_in(copy);
+  std::error_code failed;
+  fs::remove_all(copy, failed);
+  if (failed) return;
+  ++removed.copies;
+  removed.bytes += bytes;
+}
+
 }  // namespace
 
 // A copy has another name first. A run_sweep that came meanwhile and saw it under its own name
-// holds a lease by then: it gets it back.
+// holds a lease by then: it gets it back. A part that was there before it was found that nobody is
+// at work is one that was interrupted, since whoever copies holds a lease; later ones have other
+// names.
 RemovedPrograms remove_unused_programs(const fs::path& results, const fs::path& store,
                                        const fs::path& own_sweep) {
   RemovedPrograms removed;
@@ -86,8 +97,10 @@ RemovedPrograms remove_unused_programs(const fs::path& results, const fs::path& 
   if (!before) return removed;
   for (const fs::path& copy : copies) {
     std::string name = copy.filename().string();
-    const bool left = name.starts_with('.') && name.ends_with(kUnused);  // by one that was killed
-    if (name.starts_with('.') && !left) continue;  // a copy that is being made
+    const bool hidden = name.starts_with('.'), part = hidden && name.ends_with(kPart);
+    const bool left = hidden && name.ends_with(kUnused);  // by one that was killed
+    if (part) remove_counted(copy, removed);
+    if (hidden && !left) continue;
     if (left) name = name.substr(1, name.size() - 1 - kUnused.size());
     if (!left && before->contains(name)) continue;
     const fs::path aside = store / fmt::format(".{}{}", name, kUnused);
@@ -98,18 +111,15 @@ RemovedPrograms remove_unused_programs(const fs::path& results, const fs::path& 
       fs::rename(aside, store / name, ignored);
       continue;
     }
-    const double bytes = bytes_in(aside);
-    fs::remove_all(aside, failed);
-    if (failed) continue;
-    ++removed.copies;
-    removed.bytes += bytes;
+    remove_counted(aside, removed);
   }
   return removed;
 }
 
 fs::path keep_programs(const fs::path& programs, const fs::path& store) {
   const fs::path kept = store / content_of(programs);
-  const fs::path part = store / fmt::format(".{}.{}.part", kept.filename().string(), ::getpid());
+  const fs::path part =
+      store / fmt::format(".{}.{}{}", kept.filename().string(), process::random_nonce(), kPart);
   std::error_code unknown;
   if (fs::exists(kept, unknown)) return kept / "bin";
   try {

@@ -17,8 +17,9 @@ struct RemovedPrograms {
   double bytes = 0;
 };
 // Removes the copies in `store` that no submission of the sweeps in the folder `results` may still
-// run. Removes nothing while a submission cannot be read, or while another run_sweep may be at work
-// in `results`: it may be about to submit with them. The caller holds the lease of `own_sweep`.
+// run, and what interrupted copies left. Removes nothing while a submission cannot be read, or
+// while another run_sweep may be at work in `results`: it may be about to submit with them. The
+// caller holds the lease of `own_sweep`.
 RemovedPrograms remove_unused_programs(const std::filesystem::path& results,
                                        const std::filesystem::path& store,
                                        const std::filesystem::path& own_sweep);

@@ -148,5 +148,22 @@ TEST_F(UnusedPrograms, WhatAKilledRunSweepHadSetAsideIsRemovedOrPutBack) {
   EXPECT_TRUE(fs::is_empty(store_));
 }
 
+TEST_F(UnusedPrograms, WhatAnInterruptedCopyLeftIsRemovedWhenNobodyCopies) {
+  const fs::path kept = keep(), part = store_ / ".0123456789abcdef.77.part";
+  submit("other", kept);
+  write_file(part / "bin/run_job", "half");
+  const auto ignore = [](const std::string&) {};
+  {
+    const process::Lease other(results_ / "third", "y", ignore);
+    EXPECT_EQ(remove(), 0u) << "it may be copying";
+    EXPECT_TRUE(fs::exists(part));
+  }
+  const RemovedPrograms removed = remove_unused_programs(results_, store_, results_ / "mine");
+  EXPECT_EQ(removed.copies, 1u);
+  EXPECT_EQ(removed.bytes, 4);
+  EXPECT_FALSE(fs::exists(part));
+  EXPECT_TRUE(fs::exists(kept)) << "a job may run it";
+}
+
 }  // namespace
 }  // namespace tarflow::slurm
