@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <functional>
 #include <set>
+#include <unordered_set>
 
 #include "framework/core/aside.h"
 #include "framework/core/complain.h"
@@ -70,14 +71,19 @@ std::vector<std::string> point_ids(const job::Plan& plan) {
   return ids;
 }
 
-// The points of the file as it stands, whose results a call with --set keeps in the record.
-void add_file_alone(job::Plan& plan, const std::function<job::Plan()>& file_alone) {
+// The points of the file as it stands, whose results a call with --set keeps in the record. Most
+// have none: what these read, a checkpoint that --set replaces say, is not read for them.
+void add_file_alone(job::Plan& plan, sweep::Sweep file_alone, const ExperimentSchemas& schemas,
+                    const job::PlanOptions& options, const job::JobStore& store) {
   try {
-    job::Plan other = file_alone();
-    for (const auto* list : {&other.sweep.points, &other.cannot_run}) {
-      for (const sweep::Point& point : *list) plan.file_order.push_back(point.id);
+    std::vector<std::string> order;
+    for (const sweep::Point& point : file_alone.points) order.push_back(point.id);
+    std::optional<std::unordered_set<std::string>> ids = store.ids();
+    if (ids) {  // of one point the results of the call hold
+      for (const auto& [key, point] : plan.done.by_key) ids->erase(point.id);
     }
-    plan.of_file = std::move(other.all);
+    plan.of_file = job::jobs_of(std::move(file_alone), ids, schemas, options, complain);
+    plan.file_order = std::move(order);
   } catch (const Error& failure) {  // a file that --set replaces cannot be read, say
     complain(
         fmt::format("the record will hold the results of this call alone, since those of the "
@@ -362,10 +368,8 @@ int run_sweep(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOpt
   job::Plan plan = job::make_plan(std::move(sweep), schemas,
                                   plan_options(options, profile, smoke_note), store, complain);
   if (file_alone) {
-    add_file_alone(plan, [&] {
-      return job::make_plan(std::move(*file_alone), schemas, plan_options(options, profile, {}),
-                            store, complain);
-    });
+    add_file_alone(plan, std::move(*file_alone), schemas, plan_options(options, profile, {}),
+                   store);
   }
   const std::string points = job::points_digest(plan.all);
   if (!options.adopt) job::require_owner(folder, file, [&] { return points; });

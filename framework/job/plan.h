@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "framework/job/content.h"
@@ -60,6 +61,13 @@ struct Plan {
 // `store` is of the sweep's folder; `notice` is called before much is read. Throws Error.
 Plan make_plan(sweep::Sweep sweep, const ExperimentSchemas& schemas, const PlanOptions& options,
                JobStore& store, const std::function<void(const std::string&)>& notice);
+
+// The jobs of those points alone whose ids are among `ids`, and of the makers of files; of all
+// points without `ids`. It is not looked for what of them is done. Files that no other points name
+// are not read.
+Jobs jobs_of(sweep::Sweep sweep, const std::optional<std::unordered_set<std::string>>& ids,
+             const ExperimentSchemas& schemas, const PlanOptions& options,
+             const std::function<void(const std::string&)>& notice);
 
 JobFolder folder_of(const Plan& plan, const Job& job);
 

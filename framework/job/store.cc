@@ -185,6 +185,25 @@ DonePoints JobStore::find_done(const Jobs& jobs) {
   return done;
 }
 
+std::optional<std::unordered_set<std::string>> JobStore::ids() const {
+  std::unordered_set<std::string> ids;
+  for (const JobFolder& folder : folders_in(folder_ / "jobs")) {
+    const auto known = known_.find(folder.path.filename().string());
+    if (known != known_.end()) {
+      for (const auto& [id, key] : known->second.points) ids.insert(id);
+      continue;
+    }
+    try {
+      const Job job = read_job(folder.job());
+      if (!names_points(job)) return std::nullopt;
+      for (const JobPoint& point : job.points) ids.insert(point.id);
+    } catch (const Error&) {
+      return std::nullopt;
+    }
+  }
+  return ids;
+}
+
 Problem set_damaged_aside(const BadResult& bad) {
   Problem problem = bad.problem;
   try {

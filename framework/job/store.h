@@ -60,6 +60,11 @@ class JobStore {
   // would be taken for undone.
   DonePoints find_done(const Jobs& jobs);
 
+  // Ids of the points of all job folders, with results or without; nothing where one does not tell.
+  // After find_done(), which knows the points of results. Throws Error when the folders cannot be
+  // listed.
+  std::optional<std::unordered_set<std::string>> ids() const;
+
   // As find_result(folder), but what was read whole and has not changed since is not read again.
   Result find(const JobFolder& folder) const;
 

@@ -21,6 +21,26 @@ TEST_F(RunSweep, TheRecordKeepsResultsOfTheFileBesideThoseOfSet) {
   EXPECT_THAT(record().rows, SizeIs(6));
 }
 
+// The file alone is looked at only for its results: without any its files are not read.
+TEST_F(RunSweep, AFileThatSetReplacesIsReadOnlyWhenThereAreResultsOfIt) {
+  write_file(house_ / "small", "small");
+  write_file(house_ / "large", "");
+  fs::resize_file(house_ / "large", 256 << 20);  // without content: its reading is announced
+  write_file(house_ / "demo.yaml", "experiments:\n  - measure: {value: 1, data: large}\n");
+  for (const size_t jobs : {1, 0}) {
+    const Finished replaced = run("demo.yaml --set data=small");
+    EXPECT_EQ(replaced.status, 0) << replaced.err;
+    EXPECT_THAT(replaced.err, Not(HasSubstr("reading")));
+    EXPECT_EQ(started_jobs(), jobs);
+    EXPECT_THAT(record().rows, SizeIs(1));
+  }
+  fs::resize_file(house_ / "large", 1);
+  ASSERT_EQ(run().status, 0);
+  EXPECT_THAT(record().rows, SizeIs(1));
+  ASSERT_EQ(run("demo.yaml --set num_images=2").status, 0);
+  EXPECT_THAT(record().rows, SizeIs(2)) << "those of the file are kept";
+}
+
 TEST_F(RunSweep, AnotherNameHasARecordOfItsOwn) {
   ASSERT_EQ(run().status, 0);
   ASSERT_EQ(run("demo.yaml --only value=1 --set num_images=2 --set name=trial").status, 0);
