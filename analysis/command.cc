@@ -239,7 +239,8 @@ void add_regenerate(CLI::App& app, Arguments& arguments) {
       "regenerate",
       "rewrite tables and figures of documents from the records that they name: in Markdown, "
       "between <!-- analyze FILE.h5 -->, <!-- analyze FILE.h5 plots --> or <!-- analyze FILE.h5 "
-      "pictures --> and <!-- /analyze -->");
+      "pictures --> and <!-- /analyze -->; `FILE.h5: words` or `FILE.h5 plots: words` takes only "
+      "those that have the words in their title");
   regenerate->add_option("documents", arguments.documents, "Markdown files, or folders of them")
       ->check(CLI::ExistingPath)
       ->capture_default_str();
