@@ -10,6 +10,7 @@
 #include "framework/driver/slurm_run.h"
 #include "framework/job/absent_jobs.h"
 #include "framework/job/progress.h"
+#include "framework/job/selected.h"
 
 namespace tarflow::driver {
 namespace fs = std::filesystem;
@@ -75,26 +76,6 @@ std::string waiting_lines(const std::vector<JobStatus>& states) {
   return text;
 }
 
-// Points that --only leaves, and how many of them are done.
-struct Selected {
-  size_t total = 0, done = 0;
-  bool all = true;
-
-  explicit Selected(const job::Plan& plan) {
-    for (const job::Job& job : plan.all) {
-      for (const job::JobPoint& point : job.points) {
-        all = all && point.selected;
-        total += point.selected;
-        done += point.selected && plan.done.by_key.contains(point.key);
-      }
-    }
-    for (const sweep::Point& point : plan.cannot_run) {
-      all = all && point.selected;
-      total += point.selected;
-    }
-  }
-};
-
 // "x: 2 of 6 points done, 1 job running, ...", and where jobs have several points, these as well.
 std::string summary(const job::Plan& plan, const std::vector<JobStatus>& states) {
   std::map<JobState, std::pair<size_t, size_t>> counts;
@@ -102,7 +83,7 @@ std::string summary(const job::Plan& plan, const std::vector<JobStatus>& states)
     ++counts[status.state].first;
     counts[status.state].second += status.job->points.size();
   }
-  const Selected selected(plan);
+  const job::Selected selected = selected_points(plan);
   std::string text =
       fmt::format("{}: {} of {} done", plan.sweep.name, selected.done,
                   job::counted(selected.total, selected.all ? "point" : "selected point"));
@@ -194,9 +175,10 @@ Json status_json(const job::Plan& plan, const JobStatus& status) {
 
 }  // namespace
 
-Json status_json(const job::Plan& plan, const slurm::ClusterView& cluster) {
+Json status_json(const job::Plan& plan, const slurm::ClusterView& cluster,
+                 const std::vector<std::string>& only) {
   const std::optional<process::LeaseHolder> holder = at_work(plan.folder);
-  const Selected selected(plan);
+  const job::Selected selected = selected_points(plan);
   Json points = {{"total", selected.total},
                  {"done", selected.done},
                  {"kept", plan.kept},
@@ -216,6 +198,7 @@ Json status_json(const job::Plan& plan, const slurm::ClusterView& cluster) {
   return {{"version", kJsonVersion},
           {"sweep", plan.sweep.name},
           {"results", plan.folder.string()},
+          {"only", only},
           {"points", std::move(points)},
           {"at_work", holder ? Json{{"host", holder->host},
                                     {"pid", holder->pid},
@@ -235,7 +218,7 @@ int show_status(const Look& look) {
   slurm::ClusterView cluster = slurm::cluster_view(look.folder(), queue);
   note_changed_profile(look.folder(), look.profile(), cluster);
   const job::Plan plan = look.plan();
-  return look.options().json ? print_json(status_json(plan, cluster))
+  return look.options().json ? print_json(status_json(plan, cluster, look.options().only))
                              : print(status_text(plan, cluster));
 }
 

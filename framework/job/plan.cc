@@ -14,6 +14,7 @@
 #include "framework/job/preparations.h"
 #include "framework/job/progress.h"
 #include "framework/job/saved_images.h"
+#include "framework/job/selected.h"
 #include "framework/job/store.h"
 #include "framework/sweep/made_files.h"
 
@@ -152,7 +153,7 @@ std::string describe_done(const Plan& plan) {
   for (const Job& job : plan.all) {
     const std::vector<std::string>& names = plan.varying.at(job.experiment);
     for (const JobPoint& point : job.points) {
-      if (!is_done(plan, point)) continue;
+      if (!point.selected || !is_done(plan, point)) continue;
       if (++shown > kShownPoints) continue;
       const std::string common = label(job.experiment, job.settings, names);
       text += fmt::format("  point {}  {}\n", point.id, label(common, point.settings, names));
@@ -202,13 +203,6 @@ std::unordered_set<std::string> keys_without_images(const Plan& plan) {
 // Without a result, or with one that is to be replaced, and selected.
 bool to_run(const Plan& plan, const PlanOptions& options, const JobPoint& point) {
   return point.selected && (options.force || !is_done(plan, point));
-}
-
-// Points of `jobs` that are not done.
-size_t open_points(const Plan& plan, const Jobs& jobs) {
-  size_t count = 0;
-  for (const Job& job : jobs) count += job.points.size() - done_count(plan, job);
-  return count;
 }
 
 // Files that will be made are there for whoever reads them; what cannot be made is left out of
@@ -414,9 +408,7 @@ Plan make_plan(sweep::Sweep sweep, const ExperimentSchemas& schemas, const PlanO
   if (!plan.sweep.makers.empty())
     plan.pending = with_makers(plan, plan.pending, options.results / ".cache");
   if (options.force || !plan.sweep.makers.empty() || !without_images.empty()) force_again(plan);
-  const size_t open = open_points(plan, plan.pending);
   leave_kept(plan);
-  plan.left_out = open_points(plan, plan.all) - open;
   return plan;
 }
 
@@ -442,10 +434,13 @@ std::vector<Estimate> estimates_of(const Plan& plan, Estimator& estimator, std::
 std::string describe(const Plan& plan, Estimator& estimator,
                      const std::function<std::string(const Job&)>& why,
                      const std::string& untimed) {
+  const Selected selected = selected_points(plan);
   const size_t total = point_count(plan.all) + plan.cannot_run.size();
   const size_t pending = point_count(plan.pending);
-  std::string text = fmt::format("{}: {}, of which {} done", plan.sweep.name,
-                                 counted(total, "point"), plan.done.by_key.size());
+  const std::string of = selected.all ? counted(total, "point")
+                                      : fmt::format("{} of {} chosen by --only", selected.total,
+                                                    counted(total, "point"));
+  std::string text = fmt::format("{}: {}, of which {} done", plan.sweep.name, of, selected.done);
   const size_t lacking = selected_count(plan.cannot_run);
   if (lacking > 0) text += fmt::format(", {} cannot run", lacking);
   if (plan.kept > 0) text += fmt::format(", {} in results that cannot be read", plan.kept);
@@ -453,7 +448,8 @@ std::string describe(const Plan& plan, Estimator& estimator,
     text += fmt::format(", {} to be sampled again since `{}` asks for images that were not saved",
                         plan.without_images, kSaveImages);
   }
-  if (plan.left_out > 0) text += fmt::format(", {} left out", plan.left_out);
+  if (selected.passed_over > 0)
+    text += fmt::format(", {} left out by --retry-failed", selected.passed_over);
   text += fmt::format("\nto run: {} in {}\n", counted(pending, "point"),
                       counted(plan.pending.size(), "job"));
   std::string once;
@@ -463,7 +459,7 @@ std::string describe(const Plan& plan, Estimator& estimator,
     text += describe_job(plan, plan.pending[i], estimates[i], why(plan.pending[i]));
   }
   text += and_more(plan.pending.size(), kShownJobs, "job");
-  if (!plan.done.by_key.empty()) text += describe_done(plan);
+  if (selected.done > 0) text += describe_done(plan);
   if (lacking > 0) text += describe_cannot_run(plan);
   return text;
 }
