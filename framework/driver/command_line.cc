@@ -115,7 +115,7 @@ class Parser {
     if (action == Action::kRun) add_run(app);
     if (action == Action::kPlan) add_plan(app);
     if (action == Action::kLog) add_log(app);
-    if (action == Action::kClean) app.add_flag("--yes", options_.yes, "do not ask");
+    if (action == Action::kClean) add_clean(app);
     app.add_option("--programs", options_.programs,
                    "folder with run_job and analyze (default: this program's)");
     app.parse_complete_callback([this, action] { options_.action = action; });
@@ -174,6 +174,12 @@ class Parser {
     app.add_flag("--list", options_.list,
                  "one line per job: id, pending, done or cannot-run, points, label")
         ->excludes(app.get_option("--json"));
+  }
+
+  void add_clean(CLI::App& app) {
+    app.add_flag("--yes", options_.yes, "do not ask");
+    app.add_flag("--set-calls", options_.set_calls,
+                 "delete also the results of earlier calls with --set, which are kept otherwise");
   }
 
   void add_log(CLI::App& app) {
