@@ -30,7 +30,7 @@ std::string running_line(const job::Plan& plan, const JobStatus& status) {
   }
   if (const std::string text = describe(progress); !text.empty()) line += ": " + text;
   if (progress.seconds_left > 0)
-    line += fmt::format(", {} left", job::duration(progress.seconds_left));
+    line += fmt::format(", about {} left", job::duration(progress.seconds_left));
   return line + "\n";
 }
 
@@ -143,6 +143,7 @@ Json progress_json(const job::WorkerProgress& progress) {
   const auto known = [](double value) { return value > 0 ? Json(value) : Json(); };
   return {{"done", progress.done},
           {"total", known(progress.total)},
+          {"unit", progress.unit},
           {"phase", progress.phase},
           {"images_per_second", known(progress.images_per_second)},
           {"seconds_left", known(progress.seconds_left)}};

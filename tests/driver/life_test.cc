@@ -149,7 +149,7 @@ TEST_F(Life, StatusNeedsNoLeaseAndTellsEveryState) {
   EXPECT_THAT(during.out, HasSubstr("demo: 2 of 6 points done, 1 job running, 1 job waiting"));
   EXPECT_THAT(during.out, HasSubstr(fmt::format("run_sweep is running: process {} on ", driver)));
   EXPECT_THAT(during.out, AllOf(HasSubstr("measure value=2"), HasSubstr("sampling 3/8"),
-                                HasSubstr("1:05 left")));
+                                HasSubstr("about 1:05 left")));
   EXPECT_THAT(run_beside("demo.yaml --dry-run").out, HasSubstr("of which 2 done"));
   ::kill(driver, SIGINT);
   wait(driver);
