@@ -28,6 +28,7 @@
 #include "framework/core/arguments.h"
 #include "framework/core/error.h"
 #include "framework/core/file.h"
+#include "framework/core/version.h"
 #include "framework/record/record.h"
 
 namespace tarflow::analysis {
@@ -360,6 +361,8 @@ int analyze(int argc, const char* const* argv, std::ostream& out, std::ostream& 
             bool terminal) {
   Arguments arguments;
   CLI::App app("Tables, plots and a page of a sweep's results.", "analyze");
+  app.set_version_flag("--version", version_text("analyze"),
+                       "print version, git revision and variant of this program");
   app.add_option("files", arguments.files, "merged sweep files: results/<sweep>.h5");
   app.add_option("--out", arguments.folder,
                  "folder of the report [results/<sweep>/report beside the first file]");

@@ -9,6 +9,7 @@
 
 #include "framework/core/error.h"
 #include "framework/core/share.h"
+#include "framework/core/version.h"
 #include "framework/driver/help.h"
 #include "framework/driver/subcommand_names.h"
 #include "framework/driver/unknown_options.h"
@@ -100,6 +101,9 @@ class Parser {
     CLI::App& app = *app_.add_subcommand(known.name, known.what);
     const Action action = known.action;
     if (!*known.what) app.group("");
+    // For the list of options: read_command_line answers it wherever it stands.
+    app.set_version_flag("--version", version_text("run_sweep"),
+                         "print version, git revision and variant of this program");
     if (action == Action::kClusterTask) {
       app.add_option("folder", options_.cluster_task, "the folder of a submission")->required();
     } else if (action == Action::kCheck) {
@@ -212,6 +216,15 @@ std::optional<std::string> help_topic(const Words& words) {
     if (words[i] == "--help" || words[i] == "-h") return i + 1 < words.size() ? words[i + 1] : "";
   }
   return std::nullopt;
+}
+
+// Whether --version stands anywhere but as the value of an option.
+bool asks_version(const Words& words) {
+  for (size_t i = 0; i < words.size() && words[i] != "--"; ++i) {
+    if (words[i] == "--version") return true;
+    if (takes_value(words[i])) ++i;
+  }
+  return false;
 }
 
 std::string help_text(const Words& words, const std::string& topic, const Parser& parser,
@@ -328,6 +341,10 @@ CommandLine read_command_line(const Words& typed, const std::filesystem::path& p
   options.programs = programs;
   if (const auto topic = help_topic(words)) {
     line.help = help_text(words, *topic, parser, options);
+    return line;
+  }
+  if (asks_version(words)) {
+    line.help = version_text("run_sweep") + "\n";
     return line;
   }
   const std::filesystem::path shipped = share_folder(programs) / "sweeps";
