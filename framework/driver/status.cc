@@ -53,6 +53,15 @@ std::string failed_lines(const job::Plan& plan, const JobStatus& status) {
                      folder_of(plan, *status.job).log().string());
 }
 
+// Of a job that was stopped here, or whose run_sweep was killed.
+std::string interrupted_line(const job::Plan& plan, const JobStatus& status) {
+  const job::Attempt& last = *status.attempts.last;
+  return fmt::format(
+      "  interrupted {}  {}: {}\n", status.job->hash, job::job_label(plan, *status.job),
+      last.outcome.empty() ? fmt::format("begun on {} at {}, not ended", last.host, last.start)
+                           : last.reason);
+}
+
 // A line for all that wait for the same, of queued ones in one array.
 std::string waiting_lines(const std::vector<JobStatus>& states) {
   std::map<std::tuple<JobState, std::string, std::string>, std::pair<size_t, size_t>> groups;
@@ -123,7 +132,14 @@ std::string status_text(const job::Plan& plan, const slurm::ClusterView& cluster
   for (const JobStatus& status : states) {
     if (status.state == JobState::kRunning) text += running_line(plan, status);
   }
+  size_t interrupted = 0;
+  for (const JobStatus& status : states) {
+    if (status.cluster || status.state != JobState::kInterrupted) continue;
+    if (++interrupted <= kShown) text += interrupted_line(plan, status);
+  }
+  if (interrupted > kShown) text += fmt::format("  ... and {} more\n", interrupted - kShown);
   text += waiting_lines(states);
+  if (interrupted > 0 && !alive) text += "repeat the command to go on with what was interrupted\n";
   for (const JobStatus& status : states) {
     const bool lost = status.cluster && status.state == JobState::kInterrupted;
     if (!lost && status.state != JobState::kFailed) continue;
