@@ -28,6 +28,7 @@
 #include "framework/core/arguments.h"
 #include "framework/core/error.h"
 #include "framework/core/file.h"
+#include "framework/core/version.h"
 #include "framework/record/record.h"
 
 namespace tarflow::analysis {
@@ -239,7 +240,8 @@ void add_regenerate(CLI::App& app, Arguments& arguments) {
       "regenerate",
       "rewrite tables and figures of documents from the records that they name: in Markdown, "
       "between <!-- analyze FILE.h5 -->, <!-- analyze FILE.h5 plots --> or <!-- analyze FILE.h5 "
-      "pictures --> and <!-- /analyze -->");
+      "pictures --> and <!-- /analyze -->; `FILE.h5: words` or `FILE.h5 plots: words` takes only "
+      "those that have the words in their title");
   regenerate->add_option("documents", arguments.documents, "Markdown files, or folders of them")
       ->check(CLI::ExistingPath)
       ->capture_default_str();
@@ -359,6 +361,8 @@ int analyze(int argc, const char* const* argv, std::ostream& out, std::ostream& 
             bool terminal) {
   Arguments arguments;
   CLI::App app("Tables, plots and a page of a sweep's results.", "analyze");
+  app.set_version_flag("--version", version_text("analyze"),
+                       "print version, git revision and variant of this program");
   app.add_option("files", arguments.files, "merged sweep files: results/<sweep>.h5");
   app.add_option("--out", arguments.folder,
                  "folder of the report [results/<sweep>/report beside the first file]");

@@ -31,7 +31,7 @@ constexpr std::array<std::pair<Kind, const char*>, 3> kKinds{
 // What a mark asks for.
 struct Wanted {
   std::string file;   // as written
-  std::string words;  // alternatives, parted by " | "; "" takes all tables
+  std::string words;  // alternatives, parted by " | "; "" takes all of the kind
   size_t line = 0;    // of the mark, from 1
   Kind kind = Kind::kTable;
 };
@@ -47,8 +47,8 @@ Wanted read_mark(const fs::path& document, std::string_view line, size_t number)
   if (!line.ends_with(kEnd)) throw misplaced(document, number, "this mark does not end");
   line.remove_suffix(kEnd.size());
   const size_t colon = line.find(": ");
-  if (colon == std::string_view::npos) return {std::string(line), "", number};
-  Wanted wanted{std::string(line.substr(0, colon)), std::string(line.substr(colon + 2)), number};
+  Wanted wanted{std::string(line.substr(0, colon)), "", number};
+  if (colon != std::string_view::npos) wanted.words = line.substr(colon + 2);
   for (const auto& [kind, name] : kKinds) {
     const std::string word = fmt::format(" {}s", name);
     if (kind == Kind::kTable || !wanted.file.ends_with(word)) continue;
@@ -143,12 +143,11 @@ std::string tables_of(const fs::path& document, const Wanted& wanted, const fs::
       break;
   }
   if (text.empty()) {
-    throw misplaced(
-        document, wanted.line,
-        wanted.words.empty()
-            ? fmt::format("{} gives no table", wanted.file)
-            : fmt::format("no {} of {} has `{}`", kKinds[static_cast<size_t>(wanted.kind)].second,
-                          wanted.file, wanted.words));
+    const char* kind = kKinds[static_cast<size_t>(wanted.kind)].second;
+    throw misplaced(document, wanted.line,
+                    wanted.words.empty()
+                        ? fmt::format("{} gives no {}", wanted.file, kind)
+                        : fmt::format("no {} of {} has `{}`", kind, wanted.file, wanted.words));
   }
   return text + "\n";
 }

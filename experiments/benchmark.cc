@@ -235,7 +235,7 @@ class Benchmark {
     for (size_t i = 0; i < context_.point_count(); ++i) {
       context_.stop_if_requested();
       context_.progress("timing", static_cast<int64_t>(i),
-                        static_cast<int64_t>(context_.point_count()));
+                        static_cast<int64_t>(context_.point_count()), 0, "points");
       measure(i);
       share.look();
     }

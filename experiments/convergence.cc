@@ -340,7 +340,8 @@ class Convergence {
   }
 
   void report_progress() {
-    context_.progress("blocks of images", done_, settings_.num_images * model_.shape.blocks);
+    context_.progress("solving", done_, settings_.num_images * model_.shape.blocks, 0,
+                      "blocks of images");
   }
 
   void report(size_t index) {

@@ -433,8 +433,9 @@ class Evaluation {
     context_.set(index, "total_seconds", total);
     context_.set(index, "images_per_second", static_cast<double>(settings_.num_images) / total);
     if (!features) return;
-    context_.progress("distances", static_cast<int64_t>(index),
-                      static_cast<int64_t>(points_.size()));
+    context_.images_are_made();
+    context_.progress("metrics", static_cast<int64_t>(index), static_cast<int64_t>(points_.size()),
+                      0, "points");
     report.add(index, *features, *extractors_.at(features->extractor),
                references_[*parts.reference], device_);
   }

@@ -23,6 +23,7 @@
 #include "experiments/worker/stop_signals.h"
 #include "framework/core/error.h"
 #include "framework/core/json.h"
+#include "framework/core/version.h"
 #include "framework/dist/connect.h"
 #include "framework/dist/rank_device.h"
 #include "framework/job/execute.h"
@@ -279,6 +280,8 @@ int main_of(int argc, char** argv) {
       "Runs one job of a sweep; run_sweep starts it. By hand: run_job results/<sweep>/jobs/<hash>");
   Arguments arguments;
   arguments.declare(app);
+  app.set_version_flag("--version", version_text("run_job", libtorch_version()),
+                       "print version, git revision, variant and LibTorch of this program");
   CLI11_PARSE(app, argc, argv);
   if (arguments.threads > 0) use_threads(arguments.threads);
   if (!arguments.schema_file.empty()) {

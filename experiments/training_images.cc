@@ -71,6 +71,7 @@ void TrainingImages::decode(JobContext& context) {
   load.size = wanted_.image_size;
   load.max_unreadable = wanted_.max_unreadable;
   load.threads = at::get_num_threads();
+  context.prepares();  // else a training would count as nearly done when its images are read
   context.progress("reading images", 0, total);
   const auto faults = images::load_images(files_, load, [&](int64_t index, images::Image image) {
     std::memcpy(pixels.mutable_data_ptr<uint8_t>() + static_cast<int64_t>(readable.size()) * each,

@@ -205,7 +205,7 @@ void run(JobContext& context) {
   wish.memory_limit = settings.memory_limit;
   wish.fd_rise = settings.fd_rise;
   if (rise) wish.rise = &*rise;
-  context.progress("tuning", 0, model.shape.blocks);
+  context.progress("tuning", 0, model.shape.blocks, 0, "blocks");
   const KeptTuning kept = tuning_for(context, wish, model);
   share.look();
   if (!context.comm().first()) return;

@@ -123,7 +123,7 @@ Made measured(JobContext& context, const Model& model, double memory_limit) {
       model,
       [&](int block) {
         context.stop_if_requested();
-        context.progress("calibration", blocks - 1 - block, blocks);
+        context.progress("calibration", blocks - 1 - block, blocks, 0, "blocks");
       },
       images_at_once(context, model, memory_limit));
   return {stacked(calibration), watch.seconds(), false};

@@ -13,10 +13,10 @@
 #include <fstream>
 #include <string>
 
-#include "experiments/worker/git_revision.h"
 #include "experiments/worker/machine.h"
 #include "framework/core/error.h"
 #include "framework/core/hash.h"
+#include "framework/core/version.h"
 #include "framework/tensor/device.h"
 #ifdef TARFLOW_USE_CUDA
 #include <cuda_runtime_api.h>
@@ -43,13 +43,13 @@ Json command_line() {
 }
 
 Json versions() {
-  const std::string revision = TARFLOW_GIT_REVISION, branch = TARFLOW_GIT_BRANCH;
-  Json json = {{"program", TARFLOW_VERSION},
-               {"git_revision", revision},
-               {"git_dirty", revision.ends_with("-dirty")},
-               {"libtorch", TORCH_VERSION},
+  const Build& build = this_build();
+  Json json = {{"program", build.version},
+               {"git_revision", build.git_revision},
+               {"git_dirty", build.git_revision.ends_with("-dirty")},
+               {"libtorch", libtorch_version()},
                {"compiler", __VERSION__}};
-  if (!branch.empty()) json["git_branch"] = branch;
+  if (!build.git_branch.empty()) json["git_branch"] = build.git_branch;
   return json;
 }
 
@@ -90,6 +90,8 @@ Json gpu([[maybe_unused]] const at::Device& device) {
 
 }  // namespace
 
+std::string libtorch_version() { return TORCH_VERSION; }
+
 std::string pci_bus_id([[maybe_unused]] const at::Device& device) {
 #ifdef TARFLOW_USE_CUDA
   char id[32] = {};
@@ -100,14 +102,14 @@ std::string pci_bus_id([[maybe_unused]] const at::Device& device) {
 }
 
 Json build_identity() {
-  Json json = {{"program", TARFLOW_VERSION},
-               {"libtorch", TORCH_VERSION},
+  Json json = {{"program", this_build().version},
+               {"libtorch", libtorch_version()},
                {"cpu_capability", at::get_cpu_capability()}};
   if (Json cuda = cuda_versions(); !cuda.empty()) json["cuda"] = std::move(cuda);
   try {
     json["build"] = sha256_file("/proc/self/exe").substr(0, 16);
   } catch (const Error&) {  // without /proc the revision has to do
-    json["build"] = TARFLOW_GIT_REVISION;
+    json["build"] = this_build().git_revision;
   }
   return json;
 }

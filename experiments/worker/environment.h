@@ -14,6 +14,8 @@ namespace tarflow::experiments {
 // instructions that are used, and CUDA's libraries.
 Json build_identity();
 
+std::string libtorch_version();  // of the headers that this program was built with
+
 // Where a GPU sits, as NVML knows it; "" for a CPU.
 std::string pci_bus_id(const at::Device& device);
 

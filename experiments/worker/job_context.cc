@@ -126,17 +126,19 @@ bool JobContext::may_tell(const std::string& phase, bool complete) {
 }
 
 void JobContext::progress(const std::string& phase, int64_t done, int64_t total,
-                          double images_per_second) {
-  if (may_tell(phase, done >= total)) tell(done, total, 0, 0, images_per_second);
+                          double images_per_second, const char* unit) {
+  if (may_tell(phase, done >= total)) tell(done, total, 0, 0, images_per_second, unit);
 }
 
 void JobContext::progress_inside(const std::string& phase, int64_t done, int64_t total,
                                  int64_t count, double share, double images_per_second) {
-  if (may_tell(phase, false)) tell(done, total, count, share, images_per_second);
+  // The one thing that a total of 1 counts has no name.
+  const char* unit = total == 1 ? "" : "images";
+  if (may_tell(phase, false)) tell(done, total, count, share, images_per_second, unit);
 }
 
 void JobContext::tell(int64_t done, int64_t total, int64_t count, double share,
-                      double images_per_second) {
+                      double images_per_second, const char* unit) {
   const Clock::time_point now = Clock::now();
   const auto seconds_since = [&](Clock::time_point start) {
     return std::chrono::duration<double>(now - start).count();
@@ -154,11 +156,15 @@ void JobContext::tell(int64_t done, int64_t total, int64_t count, double share,
   } else if (phase_ == kSamplingPhase && gained > 0 && seconds > 0) {
     rate_ = gained / seconds;
   }
+  if (images_per_second > 0 || phase_ == kSamplingPhase) rate_of_ = phase_;
   Json state = {{"phase", phase_},
                 {"done", done},
                 {"total", total},
                 {"piece", count},
                 {"share", share},
+                {"unit", unit},
+                {"rate_of", rate_of_},
+                {"finishing", finishing_},
                 {"images_per_second", rate_},
                 {"preparing", preparing_},
                 {"resumable", resumable_},

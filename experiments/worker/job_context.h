@@ -104,8 +104,9 @@ class JobContext {
   // Says how far the job is; written to progress.json at most a few times a second. The time left
   // is estimated from the first call of a phase on. With the first call, before the first image,
   // starting is over and the job's own work begins.
-  void progress(const std::string& phase, int64_t done, int64_t total,
-                double images_per_second = 0);
+  // `unit`: what `done` and `total` count, in the plural.
+  void progress(const std::string& phase, int64_t done, int64_t total, double images_per_second = 0,
+                const char* unit = "images");
   // The same in the middle of a piece: of the `count` that come after `done`, `share` (0 to 1) of
   // the work is done. It costs a look at the clock, so that each step of a sampling may call it.
   void progress_inside(const std::string& phase, int64_t done, int64_t total, int64_t count,
@@ -117,6 +118,8 @@ class JobContext {
     preparing_ = false;
     work_start_ = last_progress_ = {};  // what is told next begins the work
   }
+  // What is told from now on comes after the last image, so that the job counts as nearly done.
+  void images_are_made() { finishing_ = true; }
   // Whether a job that is stopped goes on from where it was, for whoever decides what to stop.
   void set_resumable(bool resumable) { resumable_ = resumable; }
   // A line in the job's log.
@@ -132,7 +135,8 @@ class JobContext {
 
   // Whether progress of this phase may be told now; a phase's first always may.
   bool may_tell(const std::string& phase, bool complete);
-  void tell(int64_t done, int64_t total, int64_t count, double share, double images_per_second);
+  void tell(int64_t done, int64_t total, int64_t count, double share, double images_per_second,
+            const char* unit);
 
   job::Job job_;
   const ExperimentSchema& schema_;
@@ -148,7 +152,9 @@ class JobContext {
   Clock::time_point phase_start_{}, last_progress_{};
   Clock::time_point work_start_{};
   bool preparing_ = false;
-  double rate_ = 0;          // images per second, as last told
+  double rate_ = 0;      // images per second, as last told
+  std::string rate_of_;  // the phase that told it
+  bool finishing_ = false;
   double done_before_ = 0;   // the part of the job that earlier attempts did
   double phase_first_ = -1;  // done when the phase started; -1: not told yet
   int64_t updates_ = 0;

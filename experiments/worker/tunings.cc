@@ -151,7 +151,7 @@ class Making {
       if (const std::optional<KeptTuning> kept = read()) return *kept;
       if (const std::optional<KeptTuning> made = with_lease(told)) return *made;
       context_.stop_if_requested();
-      context_.progress("waiting for a tuning", 0, 1);
+      context_.progress("waiting for a tuning", 0, 1, 0, "");
       std::this_thread::sleep_for(std::chrono::seconds(1));
     }
   }
@@ -201,7 +201,7 @@ class Making {
     TuningObserver observer;
     observer.say = [&](const std::string& line) { context_.log(line); };
     observer.progress = [&](int64_t done, int64_t total) {
-      context_.progress("tuning", done, total);
+      context_.progress("tuning", done, total, 0, "blocks");
     };
     observer.stop_if_requested = [&] { context_.stop_if_requested(); };
     observer.keep = [&](const TuningState& state) {

@@ -14,6 +14,7 @@
 #include "framework/core/arguments.h"
 #include "framework/core/error.h"
 #include "framework/core/model_filename.h"
+#include "framework/core/version.h"
 
 namespace {
 
@@ -89,6 +90,8 @@ int main(int argc, char** argv) {
       app.add_option("--list", listed, "print the tensors of this checkpoint instead");
   app.add_option("--weights", weights, "with --list: which model of a file of several")
       ->needs(list_option);
+  app.set_version_flag("--version", tarflow::version_text("make_checkpoint"),
+                       "print version, git revision and variant of this program");
   auto* out_option = app.add_option("out", out, "the file to write");
   list_option->excludes(out_option);
   try {

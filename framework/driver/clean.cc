@@ -6,10 +6,12 @@
 #include <iostream>
 #include <set>
 
+#include "framework/core/arguments.h"
 #include "framework/core/aside.h"
 #include "framework/core/error.h"
 #include "framework/driver/look.h"
 #include "framework/job/estimate.h"
+#include "framework/job/owner.h"
 #include "framework/job/store.h"
 #include "framework/process/lease.h"
 #include "framework/slurm/cancel.h"
@@ -26,6 +28,7 @@ struct Orphan {
   std::string what;  // "finished, 3 points of evaluate"
   // Why it must not be deleted; "": it may be.
   std::string spared;
+  std::string set;  // "--set num_images=500" where a call with it computed this; "" else
 };
 
 double folder_bytes(const fs::path& folder) {
@@ -100,21 +103,37 @@ std::string why_spared(const job::Plan& plan, const Points& points, const job::J
                     : "points of this sweep, in a job that is divided differently";
 }
 
+// The words of the call with --set to which a point of the job belongs; "" for none.
+std::string set_of(const std::vector<job::SetCall>& calls, const job::Job& job) {
+  for (const job::SetCall& call : calls) {
+    for (const job::JobPoint& point : job.points) {
+      if (!call.ids.contains(point.id)) continue;
+      std::string words;
+      for (const std::string& word : call.set)
+        words += fmt::format("{}--set {}", words.empty() ? "" : " ", shell_word(word));
+      return words;
+    }
+  }
+  return "";
+}
+
 // Spared are folders with points that the sweep has (of another device, of files that have changed
 // since, of jobs divided otherwise), those of jobs in `held`, which a cluster has, and those of
 // which it cannot be told what they hold. Throws Error when the folders cannot be listed.
 std::vector<Orphan> find_orphans(const job::Plan& plan, const std::set<std::string>& held) {
   const std::set<std::string> used = plan_hashes(plan);
+  const std::vector<job::SetCall> calls = job::noted_set_calls(plan.folder);
   const Points points(plan);
   std::vector<Orphan> orphans;
   for (const job::JobFolder& folder : job::folders_in(plan.jobs_folder())) {
     const std::string name = folder.path.filename().string();
     if (used.contains(name)) continue;
-    Orphan orphan{folder.path, folder_bytes(folder.path), "not a job", ""};
+    Orphan orphan{folder.path, folder_bytes(folder.path), "not a job", "", ""};
     try {
       const job::Job job = job_in(folder, folder.result());
       orphan.what = what_is_in(folder, job);
       orphan.spared = why_spared(plan, points, job);
+      orphan.set = set_of(calls, job);
     } catch (const Error&) {
       if (has_work(folder)) orphan.spared = "its contents cannot be identified";
     }
@@ -122,6 +141,38 @@ std::vector<Orphan> find_orphans(const job::Plan& plan, const std::set<std::stri
     orphans.push_back(std::move(orphan));
   }
   return orphans;
+}
+
+double bytes_of(const std::vector<Orphan>& orphans) {
+  double bytes = 0;
+  for (const Orphan& orphan : orphans) bytes += orphan.bytes;
+  return bytes;
+}
+
+void print_kept(const Orphan& orphan, const std::string& why) {
+  fmt::print("kept: {}  {}  {} ({})\n", orphan.folder.string(), job::bytes_text(orphan.bytes),
+             orphan.what, why);
+}
+
+// Names what must stay, and leaves it out.
+void keep_spared(std::vector<Orphan>& orphans) {
+  for (const Orphan& orphan : orphans) {
+    if (!orphan.spared.empty()) print_kept(orphan, orphan.spared);
+  }
+  std::erase_if(orphans, [](const Orphan& orphan) { return !orphan.spared.empty(); });
+}
+
+// The same with results of calls with --set, which the file alone does not tell.
+void keep_set_calls(std::vector<Orphan>& orphans, const std::string& name) {
+  std::vector<Orphan> kept;
+  std::copy_if(orphans.begin(), orphans.end(), std::back_inserter(kept),
+               [](const Orphan& orphan) { return !orphan.set.empty(); });
+  if (kept.empty()) return;
+  for (const Orphan& orphan : kept) print_kept(orphan, "computed with " + orphan.set);
+  fmt::print("{}: kept {}, {} in all, computed by calls with --set; clean --set-calls deletes {}\n",
+             name, job::counted(kept.size(), "job folder"), job::bytes_text(bytes_of(kept)),
+             kept.size() == 1 ? "it too" : "them too");
+  std::erase_if(orphans, [](const Orphan& orphan) { return !orphan.set.empty(); });
 }
 
 int remove_all(const std::vector<Orphan>& orphans, double bytes) {
@@ -168,22 +219,19 @@ int clean_sweep(const Look& look) {
   const job::Plan plan = look.plan();
   remove_programs(look, plan);
   std::vector<Orphan> orphans = find_orphans(plan, held);
-  for (const Orphan& orphan : orphans) {
-    if (!orphan.spared.empty()) {
-      fmt::print("kept: {}  {}  {} ({})\n", orphan.folder.string(), job::bytes_text(orphan.bytes),
-                 orphan.what, orphan.spared);
-    }
-  }
-  std::erase_if(orphans, [](const Orphan& orphan) { return !orphan.spared.empty(); });
+  keep_spared(orphans);
+  if (!look.options().set_calls) keep_set_calls(orphans, look.name());
   if (orphans.empty()) return print(fmt::format("{}: nothing to clean\n", look.name()));
-  double bytes = 0;
+  const double bytes = bytes_of(orphans);
+  size_t of_set = 0;
   for (const Orphan& orphan : orphans) {
-    bytes += orphan.bytes;
-    fmt::print("  {}  {}  {}\n", orphan.folder.string(), job::bytes_text(orphan.bytes),
-               orphan.what);
+    of_set += !orphan.set.empty();
+    fmt::print("  {}  {}  {}{}\n", orphan.folder.string(), job::bytes_text(orphan.bytes),
+               orphan.what, orphan.set.empty() ? "" : ", computed with " + orphan.set);
   }
-  fmt::print("{}: no point of the sweep uses {}, {} in all\n", look.name(),
-             job::counted(orphans.size(), "job folder"), job::bytes_text(bytes));
+  fmt::print("{}: no point of the sweep uses {}, {} in all{}\n", look.name(),
+             job::counted(orphans.size(), "job folder"), job::bytes_text(bytes),
+             of_set > 0 ? fmt::format("; {} of them computed with --set", of_set) : "");
   if (!look.options().yes && !confirmed()) {
     complain("nothing was deleted");
     return kNotAllDone;

@@ -8,6 +8,7 @@
 
 #include "framework/core/error.h"
 #include "framework/core/share.h"
+#include "framework/core/version.h"
 #include "framework/driver/help.h"
 #include "framework/driver/subcommand_names.h"
 #include "framework/driver/unknown_options.h"
@@ -99,6 +100,9 @@ class Parser {
     CLI::App& app = *app_.add_subcommand(known.name, known.what);
     const Action action = known.action;
     if (!*known.what) app.group("");
+    // For the list of options: read_command_line answers it wherever it stands.
+    app.set_version_flag("--version", version_text("run_sweep"),
+                         "print version, git revision and variant of this program");
     if (action == Action::kClusterTask) {
       app.add_option("folder", options_.cluster_task, "the folder of a submission")->required();
     } else if (action == Action::kCheck) {
@@ -114,7 +118,7 @@ class Parser {
     if (action == Action::kRun) add_run(app);
     if (action == Action::kPlan) add_plan(app);
     if (action == Action::kLog) add_log(app);
-    if (action == Action::kClean) app.add_flag("--yes", options_.yes, "do not ask");
+    if (action == Action::kClean) add_clean(app);
     app.add_option("--programs", options_.programs,
                    "folder with run_job and analyze (default: this program's)");
     app.parse_complete_callback([this, action] { options_.action = action; });
@@ -175,6 +179,12 @@ class Parser {
         ->excludes(app.get_option("--json"));
   }
 
+  void add_clean(CLI::App& app) {
+    app.add_flag("--yes", options_.yes, "do not ask");
+    app.add_flag("--set-calls", options_.set_calls,
+                 "delete also the results of earlier calls with --set, which are kept otherwise");
+  }
+
   void add_log(CLI::App& app) {
     app.add_option("point", options_.point,
                    "id of a point or a job, or how it begins; not needed where one job has a log")
@@ -205,6 +215,15 @@ std::optional<std::string> help_topic(const Words& words) {
     if (words[i] == "--help" || words[i] == "-h") return i + 1 < words.size() ? words[i + 1] : "";
   }
   return std::nullopt;
+}
+
+// Whether --version stands anywhere but as the value of an option.
+bool asks_version(const Words& words) {
+  for (size_t i = 0; i < words.size() && words[i] != "--"; ++i) {
+    if (words[i] == "--version") return true;
+    if (takes_value(words[i])) ++i;
+  }
+  return false;
 }
 
 std::string help_text(const Words& words, const std::string& topic, const Parser& parser,
@@ -321,6 +340,10 @@ CommandLine read_command_line(const Words& typed, const std::filesystem::path& p
   options.programs = programs;
   if (const auto topic = help_topic(words)) {
     line.help = help_text(words, *topic, parser, options);
+    return line;
+  }
+  if (asks_version(words)) {
+    line.help = version_text("run_sweep") + "\n";
     return line;
   }
   const std::filesystem::path shipped = share_folder(programs) / "sweeps";

@@ -15,7 +15,7 @@ struct CommandLine {
 };
 
 // `words`: those after the program's name. `programs`: the folder of this program. `--help TOPIC`
-// is answered wherever it stands. Throws Error for what the subcommand does not take, with the line
+// and `--version` are answered wherever they stand. Throws Error for what the subcommand does not take, with the line
 // that does it.
 CommandLine read_command_line(const std::vector<std::string>& words,
                               const std::filesystem::path& programs);

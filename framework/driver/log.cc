@@ -21,17 +21,15 @@ constexpr std::chrono::seconds kPoll{1};
 constexpr std::chrono::seconds kClusterPoll{15};
 constexpr std::chrono::seconds kPatience{10};  // with a Slurm that does not answer
 
-// Jobs that have a log, by its file: of the selected points or, where `wanted` is not empty, of the
-// points (or jobs) whose ids begin with it. A done point's log is that of the job that computed it.
+// Jobs that have a log, by its file: of the selected points whose ids, or the ids of whose jobs,
+// begin with `wanted`. A done point's log is that of the job that computed it.
 std::map<fs::path, const job::Job*> find_logs(const job::Plan& plan, const std::string& wanted) {
   std::map<fs::path, const job::Job*> logs;
   for (const job::Jobs* jobs : {&plan.all, &plan.pending}) {
     for (const job::Job& job : *jobs) {
       for (const job::JobPoint& point : job.points) {
-        const bool fits = wanted.empty()
-                              ? point.selected
-                              : job.hash.starts_with(wanted) || point.id.starts_with(wanted);
-        if (!fits) continue;
+        const bool named = job.hash.starts_with(wanted) || point.id.starts_with(wanted);
+        if (!named || !point.selected) continue;
         const auto done = plan.done.by_key.find(point.key);
         const job::JobFolder folder{done == plan.done.by_key.end()
                                         ? plan.jobs_folder() / job.hash
@@ -68,7 +66,8 @@ fs::path one_of(const job::Plan& plan, const std::map<fs::path, const job::Job*>
                   list);
 }
 
-Json logs_json(const job::Plan& plan, const std::map<fs::path, const job::Job*>& logs) {
+Json logs_json(const job::Plan& plan, const std::map<fs::path, const job::Job*>& logs,
+               const std::vector<std::string>& only) {
   Json list = Json::array();
   for (const auto& [log, job] : logs) {
     const job::Attempts attempts = job::read_attempts(job::JobFolder{log.parent_path()}.attempts());
@@ -86,6 +85,7 @@ Json logs_json(const job::Plan& plan, const std::map<fs::path, const job::Job*>&
   return {{"version", kJsonVersion},
           {"sweep", plan.sweep.name},
           {"results", plan.folder.string()},
+          {"only", only},
           {"logs", std::move(list)}};
 }
 
@@ -159,7 +159,7 @@ int show_log(const Look& look) {
   const job::Plan plan = look.plan();
   const std::string& wanted = look.options().point;
   const auto logs = find_logs(plan, wanted);
-  if (look.options().json) return print_json(logs_json(plan, logs));
+  if (look.options().json) return print_json(logs_json(plan, logs, look.options().only));
   const fs::path log = one_of(plan, logs, wanted);
   return look.options().follow ? Follower(look, log).follow() : print(read_file(log));
 }

@@ -5,6 +5,8 @@
 #include "framework/driver/check.h"
 #include "framework/driver/look.h"
 #include "framework/driver/slurm_run.h"
+#include "framework/job/absent_jobs.h"
+#include "framework/job/selected.h"
 #include "framework/job/why.h"
 #include "framework/local/pool.h"
 
@@ -34,26 +36,38 @@ Json job_json(const job::Plan& plan, const job::Job& job, const job::Estimate& e
           {"bytes", number_or_null(estimate.bytes)}};
 }
 
+Json done_json(const job::Plan& plan) {
+  Json done = Json::array();
+  for (const job::Job& job : plan.all) {
+    for (const job::JobPoint& point : job.points) {
+      const auto found = plan.done.by_key.find(point.key);
+      if (!point.selected || found == plan.done.by_key.end()) continue;
+      done.push_back({{"point", point.id}, {"job", found->second.job}});
+    }
+  }
+  return done;
+}
+
+Json cannot_run_json(const job::Plan& plan) {
+  Json points = Json::array();
+  for (const sweep::Point& point : plan.cannot_run) {
+    if (!point.selected) continue;
+    points.push_back({{"point", point.id},
+                      {"experiment", point.experiment},
+                      {"settings", point.settings.json()}});
+  }
+  return points;
+}
+
+// Counts and lists are of the points that --only chooses, which `only` says.
 Json plan_json(const Look& look, const job::Plan& plan, job::Estimator& estimator,
                job::WhyRun& why) {
   std::string once;
   const std::vector<job::Estimate> estimates = estimates_of(plan, estimator, once);
-  Json jobs = Json::array(), done = Json::array(), cannot_run = Json::array(),
-       missing = Json::array();
+  const job::Selected selected = selected_points(plan);
+  Json jobs = Json::array(), missing = Json::array();
   for (size_t i = 0; i < plan.pending.size(); ++i) {
     jobs.push_back(job_json(plan, plan.pending[i], estimates[i], why.of(plan.pending[i])));
-  }
-  for (const job::Job& job : plan.all) {
-    for (const job::JobPoint& point : job.points) {
-      const auto found = plan.done.by_key.find(point.key);
-      if (found == plan.done.by_key.end()) continue;
-      done.push_back({{"point", point.id}, {"job", found->second.job}});
-    }
-  }
-  for (const sweep::Point& point : plan.cannot_run) {
-    cannot_run.push_back({{"point", point.id},
-                          {"experiment", point.experiment},
-                          {"settings", point.settings.json()}});
   }
   for (const Problem& problem : plan.sweep.missing) missing.push_back(problem.str());
   return {{"version", kJsonVersion},
@@ -64,16 +78,18 @@ Json plan_json(const Look& look, const job::Plan& plan, job::Estimator& estimato
           {"device", plan.device},
           {"cluster", look.profile().queued() ? Json(look.profile().name) : Json()},
           {"smoke", look.smoke() ? look.smoke()->replaced : Json()},
+          {"only", look.options().only},
+          {"retry_failed", look.options().retry_failed},
           {"points",
-           {{"total", job::point_count(plan.all) + plan.cannot_run.size()},
-            {"done", plan.done.by_key.size()},
+           {{"total", selected.total},
+            {"done", selected.done},
             {"to_run", job::point_count(plan.pending)},
-            {"left_out", plan.left_out},
+            {"left_out", selected.left_out},
             {"kept", plan.kept},
-            {"cannot_run", plan.cannot_run.size()}}},
+            {"cannot_run", job::selected_count(plan.cannot_run)}}},
           {"jobs", std::move(jobs)},
-          {"done", std::move(done)},
-          {"cannot_run", std::move(cannot_run)},
+          {"done", done_json(plan)},
+          {"cannot_run", cannot_run_json(plan)},
           {"missing", std::move(missing)}};
 }
 

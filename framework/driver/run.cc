@@ -71,6 +71,16 @@ std::vector<std::string> point_ids(const job::Plan& plan) {
   return ids;
 }
 
+// Of a call with --set, the points that the file as it stands has not. Where that is not known, all
+// of the call.
+std::vector<std::string> ids_of_set(const job::Plan& plan, const RunOptions& options) {
+  if (options.set.empty()) return {};
+  const std::set<std::string> of_file(plan.file_order.begin(), plan.file_order.end());
+  std::vector<std::string> ids = point_ids(plan);
+  std::erase_if(ids, [&](const std::string& id) { return of_file.contains(id); });
+  return ids;
+}
+
 // The points of the file as it stands, whose results a call with --set keeps in the record. Most
 // have none: what these read, a checkpoint that --set replaces say, is not read for them.
 void add_file_alone(job::Plan& plan, sweep::Sweep file_alone, const ExperimentSchemas& schemas,
@@ -374,7 +384,8 @@ int run_sweep(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOpt
   const std::string points = job::points_digest(plan.all);
   if (!options.adopt) job::require_owner(folder, file, [&] { return points; });
   if (plan.all.empty()) throw Error(plan.sweep.missing);
-  job::note_owner(folder, file, {points, point_ids(plan), options.set}, complain);
+  job::note_owner(folder, file, {points, point_ids(plan), options.set, ids_of_set(plan, options)},
+                  complain);
   for (const job::BadResult& bad : plan.done.damaged) complain(job::set_damaged_aside(bad).str());
   for (const job::BadResult& kept : plan.done.kept) complain(kept.problem.str());
   if (!profile.queued()) require_machine(local::this_machine(), plan.pending);

@@ -50,8 +50,9 @@ struct RunOptions {
   bool json = false;                    // for kPlan, kStatus, kLog: one line of JSON per sweep
   bool list = false;                    // for kPlan: one line per job
   bool follow = false;                  // for kLog: until the attempt ends
-  std::string point;  // for kLog: the id of a point or job, or how it begins; "": see log.cc
-  bool yes = false;   // for kClean: do not ask
+  std::string point;       // for kLog: the id of a point or job, or how it begins; "": see log.cc
+  bool yes = false;        // for kClean: do not ask
+  bool set_calls = false;  // for kClean: delete also what calls with --set computed
   std::filesystem::path cluster_task;  // a submission's folder: see slurm/task.h
   std::string command;                 // as it was typed, for whoever finds the folder taken
 };

@@ -10,6 +10,7 @@
 #include "framework/driver/slurm_run.h"
 #include "framework/job/absent_jobs.h"
 #include "framework/job/progress.h"
+#include "framework/job/selected.h"
 
 namespace tarflow::driver {
 namespace fs = std::filesystem;
@@ -29,7 +30,7 @@ std::string running_line(const job::Plan& plan, const JobStatus& status) {
   }
   if (const std::string text = describe(progress); !text.empty()) line += ": " + text;
   if (progress.seconds_left > 0)
-    line += fmt::format(", {} left", job::duration(progress.seconds_left));
+    line += fmt::format(", about {} left", job::duration(progress.seconds_left));
   return line + "\n";
 }
 
@@ -50,6 +51,15 @@ std::string failed_lines(const job::Plan& plan, const JobStatus& status) {
                      job::job_label(plan, *status.job), last.reason,
                      job::counted(static_cast<size_t>(status.attempts.count), "attempt"), last.host,
                      folder_of(plan, *status.job).log().string());
+}
+
+// Of a job that was stopped here, or whose run_sweep was killed.
+std::string interrupted_line(const job::Plan& plan, const JobStatus& status) {
+  const job::Attempt& last = *status.attempts.last;
+  return fmt::format(
+      "  interrupted {}  {}: {}\n", status.job->hash, job::job_label(plan, *status.job),
+      last.outcome.empty() ? fmt::format("begun on {} at {}, not ended", last.host, last.start)
+                           : last.reason);
 }
 
 // A line for all that wait for the same, of queued ones in one array.
@@ -75,26 +85,6 @@ std::string waiting_lines(const std::vector<JobStatus>& states) {
   return text;
 }
 
-// Points that --only leaves, and how many of them are done.
-struct Selected {
-  size_t total = 0, done = 0;
-  bool all = true;
-
-  explicit Selected(const job::Plan& plan) {
-    for (const job::Job& job : plan.all) {
-      for (const job::JobPoint& point : job.points) {
-        all = all && point.selected;
-        total += point.selected;
-        done += point.selected && plan.done.by_key.contains(point.key);
-      }
-    }
-    for (const sweep::Point& point : plan.cannot_run) {
-      all = all && point.selected;
-      total += point.selected;
-    }
-  }
-};
-
 // "x: 2 of 6 points done, 1 job running, ...", and where jobs have several points, these as well.
 std::string summary(const job::Plan& plan, const std::vector<JobStatus>& states) {
   std::map<JobState, std::pair<size_t, size_t>> counts;
@@ -102,7 +92,7 @@ std::string summary(const job::Plan& plan, const std::vector<JobStatus>& states)
     ++counts[status.state].first;
     counts[status.state].second += status.job->points.size();
   }
-  const Selected selected(plan);
+  const job::Selected selected = selected_points(plan);
   std::string text =
       fmt::format("{}: {} of {} done", plan.sweep.name, selected.done,
                   job::counted(selected.total, selected.all ? "point" : "selected point"));
@@ -142,7 +132,14 @@ std::string status_text(const job::Plan& plan, const slurm::ClusterView& cluster
   for (const JobStatus& status : states) {
     if (status.state == JobState::kRunning) text += running_line(plan, status);
   }
+  size_t interrupted = 0;
+  for (const JobStatus& status : states) {
+    if (status.cluster || status.state != JobState::kInterrupted) continue;
+    if (++interrupted <= kShown) text += interrupted_line(plan, status);
+  }
+  if (interrupted > kShown) text += fmt::format("  ... and {} more\n", interrupted - kShown);
   text += waiting_lines(states);
+  if (interrupted > 0 && !alive) text += "repeat the command to go on with what was interrupted\n";
   for (const JobStatus& status : states) {
     const bool lost = status.cluster && status.state == JobState::kInterrupted;
     if (!lost && status.state != JobState::kFailed) continue;
@@ -162,6 +159,7 @@ Json progress_json(const job::WorkerProgress& progress) {
   const auto known = [](double value) { return value > 0 ? Json(value) : Json(); };
   return {{"done", progress.done},
           {"total", known(progress.total)},
+          {"unit", progress.unit},
           {"phase", progress.phase},
           {"images_per_second", known(progress.images_per_second)},
           {"seconds_left", known(progress.seconds_left)}};
@@ -194,9 +192,10 @@ Json status_json(const job::Plan& plan, const JobStatus& status) {
 
 }  // namespace
 
-Json status_json(const job::Plan& plan, const slurm::ClusterView& cluster) {
+Json status_json(const job::Plan& plan, const slurm::ClusterView& cluster,
+                 const std::vector<std::string>& only) {
   const std::optional<process::LeaseHolder> holder = at_work(plan.folder);
-  const Selected selected(plan);
+  const job::Selected selected = selected_points(plan);
   Json points = {{"total", selected.total},
                  {"done", selected.done},
                  {"kept", plan.kept},
@@ -216,6 +215,7 @@ Json status_json(const job::Plan& plan, const slurm::ClusterView& cluster) {
   return {{"version", kJsonVersion},
           {"sweep", plan.sweep.name},
           {"results", plan.folder.string()},
+          {"only", only},
           {"points", std::move(points)},
           {"at_work", holder ? Json{{"host", holder->host},
                                     {"pid", holder->pid},
@@ -235,7 +235,7 @@ int show_status(const Look& look) {
   slurm::ClusterView cluster = slurm::cluster_view(look.folder(), queue);
   note_changed_profile(look.folder(), look.profile(), cluster);
   const job::Plan plan = look.plan();
-  return look.options().json ? print_json(status_json(plan, cluster))
+  return look.options().json ? print_json(status_json(plan, cluster, look.options().only))
                              : print(status_text(plan, cluster));
 }
 

@@ -22,6 +22,7 @@ struct Owner {
   std::string relative;  // from the folder to the file
   std::string points;    // points_digest
   std::vector<std::string> ids = {}, set = {};
+  std::vector<SetCall> calls = {};
   bool operator==(const Owner&) const = default;
 };
 
@@ -32,6 +33,47 @@ Owner owner_of(const fs::path& folder, const fs::path& sweep_file, std::string p
   const fs::path results = fs::weakly_canonical(folder);
   return {file.string(), results.string(), file.lexically_relative(results).string(),
           std::move(points)};
+}
+
+// Notes of earlier versions hold the last call alone, its points and those of the file together.
+std::vector<SetCall> calls_in(const Json& note) {
+  const auto strings = [](const Json& json, const char* key) {
+    return value_or(json, key, std::vector<std::string>());
+  };
+  std::vector<SetCall> calls;
+  if (!note.contains("set_calls")) {
+    const std::vector<std::string> ids = strings(note, "ids");
+    calls.push_back({strings(note, "set"), {ids.begin(), ids.end()}});
+    if (calls.back().set.empty()) calls.clear();
+    return calls;
+  }
+  for (const Json& call : note.at("set_calls")) {
+    const std::vector<std::string> ids = strings(call, "ids");
+    calls.push_back({strings(call, "set"), {ids.begin(), ids.end()}});
+  }
+  return calls;
+}
+
+Json to_json(const std::vector<SetCall>& calls) {
+  Json json = Json::array();
+  for (const SetCall& call : calls) json.push_back({{"set", call.set}, {"ids", call.ids}});
+  return json;
+}
+
+// With the call of `now`, without points that the file has.
+std::vector<SetCall> calls_after(std::vector<SetCall> calls, const SweepNow& now) {
+  if (!now.of_set.empty()) {
+    const auto same = std::find_if(calls.begin(), calls.end(),
+                                   [&](const SetCall& call) { return call.set == now.set; });
+    SetCall& call = same != calls.end() ? *same : calls.emplace_back(SetCall{now.set, {}});
+    call.ids.insert(now.of_set.begin(), now.of_set.end());
+  }
+  std::set<std::string> of_file(now.ids.begin(), now.ids.end());
+  for (const std::string& id : now.of_set) of_file.erase(id);
+  for (SetCall& call : calls)
+    std::erase_if(call.ids, [&](const std::string& id) { return of_file.contains(id); });
+  std::erase_if(calls, [](const SetCall& call) { return call.ids.empty(); });
+  return calls;
 }
 
 // Nothing where nothing, or nothing legible, was noted. Throws Error when the note cannot be read.
@@ -45,7 +87,8 @@ std::optional<Owner> noted(const fs::path& folder) {
                  value_or(json, "relative", std::string()),
                  value_or(json, "points", std::string()),
                  value_or(json, "ids", std::vector<std::string>()),
-                 value_or(json, "set", std::vector<std::string>())};
+                 value_or(json, "set", std::vector<std::string>()),
+                 calls_in(json)};
   } catch (const Error&) {
     return std::nullopt;
   }
@@ -93,6 +136,7 @@ void note_owner(const fs::path& folder, const fs::path& sweep_file, const SweepN
   Owner mine = owner_of(folder, sweep_file, now.digest);
   mine.ids = now.ids;
   mine.set = now.set;
+  mine.calls = calls_after(before ? before->calls : std::vector<SetCall>(), now);
   if (before == mine) return;
   if (before && before->file != mine.file) {
     notice(fmt::format("{} belonged to {}; it belongs to {} now", folder.string(), before->file,
@@ -103,7 +147,13 @@ void note_owner(const fs::path& folder, const fs::path& sweep_file, const SweepN
                                     {"relative", mine.relative},
                                     {"points", mine.points},
                                     {"ids", mine.ids},
-                                    {"set", mine.set}});
+                                    {"set", mine.set},
+                                    {"set_calls", to_json(mine.calls)}});
+}
+
+std::vector<SetCall> noted_set_calls(const fs::path& folder) {
+  const std::optional<Owner> owner = noted(folder);
+  return owner ? owner->calls : std::vector<SetCall>();
 }
 
 }  // namespace tarflow::job

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -30,7 +31,21 @@ struct SweepNow {
   std::string digest;            // points_digest
   std::vector<std::string> ids;  // of all points: a job without any of them left the sweep
   std::vector<std::string> set;  // words of --set, which a command for the same points needs
+  // With --set: of `ids`, those that the file as it stands has not.
+  std::vector<std::string> of_set = {};
 };
+
+// Points that calls with the same words of --set had and the file has not.
+struct SetCall {
+  std::vector<std::string> set;  // its words: "num_images=500"
+  std::set<std::string> ids;
+  bool operator==(const SetCall&) const = default;
+};
+
+// The calls with --set whose results may be in results/<sweep>; none where nothing is noted. A
+// point that the file has since got, as a run without --set notes, is not among them. Throws Error
+// when the note cannot be read.
+std::vector<SetCall> noted_set_calls(const std::filesystem::path& folder);
 
 // Notes that results/<sweep> belongs to the file, and what the sweep is now. `notice` is called
 // when another file was noted. The caller holds the lease. Throws Error when the note cannot be

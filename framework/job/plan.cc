@@ -82,15 +82,6 @@ bool to_run(const Plan& plan, const PlanOptions& options, const JobPoint& point)
   return point.selected && (options.force || !is_done(plan, point));
 }
 
-// Points of `jobs` that are not done.
-size_t open_points(const Plan& plan, const Jobs& jobs) {
-  size_t count = 0;
-  for (const Job& job : jobs) {
-    for (const JobPoint& point : job.points) count += !is_done(plan, point);
-  }
-  return count;
-}
-
 // Files that will be made are there for whoever reads them; what cannot be made is left out of
 // `makers`.
 void add_made_files(sweep::Sweep& sweep, const ExperimentSchemas& schemas, Presence& presence) {
@@ -296,9 +287,7 @@ Plan make_plan(sweep::Sweep sweep, const ExperimentSchemas& schemas, const PlanO
   if (!plan.sweep.makers.empty())
     plan.pending = with_makers(plan, plan.pending, options.results / ".cache");
   if (options.force || !plan.sweep.makers.empty() || !without_images.empty()) force_again(plan);
-  const size_t open = open_points(plan, plan.pending);
   leave_kept(plan);
-  plan.left_out = open_points(plan, plan.all) - open;
   return plan;
 }
 

@@ -44,7 +44,6 @@ struct Plan {
   std::vector<std::string> file_order;
   DonePoints done;            // of `all`
   Jobs pending;               // what is to be run
-  size_t left_out = 0;        // points neither done nor to be run: not selected, not failed
   size_t without_images = 0;  // points of `pending` that are done, but for their image files
   size_t kept = 0;            // selected points that are not run: see DonePoints::kept
   // Points that need an absent file; sweep.missing says which.

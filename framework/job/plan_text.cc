@@ -9,6 +9,7 @@
 #include "framework/job/preparations.h"
 #include "framework/job/progress.h"
 #include "framework/job/saved_images.h"
+#include "framework/job/selected.h"
 
 namespace tarflow::job {
 namespace {
@@ -99,7 +100,7 @@ std::string describe_done(const Plan& plan) {
   for (const Job& job : plan.all) {
     const std::vector<std::string>& names = plan.varying.at(job.experiment);
     for (const JobPoint& point : job.points) {
-      if (!plan.done.by_key.contains(point.key)) continue;
+      if (!point.selected || !plan.done.by_key.contains(point.key)) continue;
       if (++shown > kShownPoints) continue;
       const std::string common = label(job.experiment, job.settings, names);
       text += fmt::format("  point {}  {}\n", point.id, label(common, point.settings, names));
@@ -175,10 +176,13 @@ std::vector<Estimate> estimates_of(const Plan& plan, Estimator& estimator, std::
 std::string describe(const Plan& plan, Estimator& estimator,
                      const std::function<std::string(const Job&)>& why,
                      const std::string& untimed) {
+  const Selected selected = selected_points(plan);
   const size_t total = point_count(plan.all) + plan.cannot_run.size();
   const size_t pending = point_count(plan.pending);
-  std::string text = fmt::format("{}: {}, of which {} done", plan.sweep.name,
-                                 counted(total, "point"), plan.done.by_key.size());
+  const std::string of = selected.all ? counted(total, "point")
+                                      : fmt::format("{} of {} chosen by --only", selected.total,
+                                                    counted(total, "point"));
+  std::string text = fmt::format("{}: {}, of which {} done", plan.sweep.name, of, selected.done);
   const size_t lacking = selected_count(plan.cannot_run);
   if (lacking > 0) text += fmt::format(", {} cannot run", lacking);
   if (plan.kept > 0) text += fmt::format(", {} in results that cannot be read", plan.kept);
@@ -186,7 +190,8 @@ std::string describe(const Plan& plan, Estimator& estimator,
     text += fmt::format(", {} to be sampled again since `{}` asks for images that were not saved",
                         plan.without_images, kSaveImages);
   }
-  if (plan.left_out > 0) text += fmt::format(", {} left out", plan.left_out);
+  if (selected.passed_over > 0)
+    text += fmt::format(", {} left out by --retry-failed", selected.passed_over);
   text += fmt::format("\nto run: {} in {}\n", counted(pending, "point"),
                       counted(plan.pending.size(), "job"));
   std::string once;
@@ -196,7 +201,7 @@ std::string describe(const Plan& plan, Estimator& estimator,
     text += describe_job(plan, plan.pending[i], estimates[i], why(plan.pending[i]));
   }
   text += and_more(plan.pending.size(), kShownJobs, "job");
-  if (!plan.done.by_key.empty()) text += describe_done(plan);
+  if (selected.done > 0) text += describe_done(plan);
   if (lacking > 0) text += describe_cannot_run(plan);
   return text;
 }

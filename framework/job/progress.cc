@@ -12,13 +12,18 @@ namespace tarflow::job {
 namespace {
 
 constexpr size_t kMostLines = 16;      // of running jobs at once
-constexpr size_t kShortestLabel = 16;  // code points that stay of a job's label
+constexpr size_t kShortestLabel = 12;  // code points that stay of a job's label
 constexpr size_t kAnyWidth = 1 << 20;  // where there is no terminal
 
 double number_or_zero(const Json& json, const char* key) {
   const auto value = json.find(key);
   if (value == json.end() || !value->is_number()) return 0;
   return std::max(0.0, value->get<double>());
+}
+
+std::string text_or_empty(const Json& json, const char* key) {
+  const auto value = json.find(key);
+  return value != json.end() && value->is_string() ? value->get<std::string>() : "";
 }
 
 bool is_true(const Json& json, const char* key) {
@@ -48,6 +53,7 @@ size_t terminal_width(std::FILE* out) {
 }  // namespace
 
 double WorkerProgress::fraction() const {
+  if (finishing) return 1;
   if (preparing || total <= 0) return 0;
   return std::clamp((done + share * piece) / total, 0.0, 1.0);
 }
@@ -76,8 +82,10 @@ WorkerProgress worker_progress_from_json(const Json& json) {
   progress.preparing = is_true(json, "preparing");
   progress.resumable = is_true(json, "resumable");
   if (progress.preparing) progress.seconds_left = 0;  // of the preparation alone
-  const auto phase = json.find("phase");
-  if (phase != json.end() && phase->is_string()) progress.phase = phase->get<std::string>();
+  progress.phase = text_or_empty(json, "phase");
+  progress.unit = text_or_empty(json, "unit");
+  progress.rate_of = text_or_empty(json, "rate_of");
+  progress.finishing = is_true(json, "finishing");
   return progress;
 }
 
@@ -88,18 +96,28 @@ std::string duration(double seconds) {
   return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
 }
 
+// "64/256 images"; "" where a count tells nothing.
+std::string count_text(const WorkerProgress& progress) {
+  const bool nameless = progress.total == 1 && progress.unit.empty();
+  if (progress.total <= 0 || (nameless && !progress.phase.empty())) return "";
+  const std::string count = fmt::format("{:.0f}/{:.0f}", progress.done, progress.total);
+  return progress.unit.empty() ? count : fmt::format("{} {}", count, progress.unit);
+}
+
 std::string describe(const WorkerProgress& progress) {
-  std::string text = progress.phase;
-  const bool one = progress.piece > 0 && progress.total == 1;  // a count of it tells nothing
-  if (progress.total > 0 && !one) {
-    text += fmt::format("{}{:g}/{:g}", text.empty() ? "" : " ", progress.done, progress.total);
+  std::string text = (progress.finishing ? "all images are made, " : "") + progress.phase;
+  const std::string count = count_text(progress);
+  if (progress.piece > 0 && progress.total > 0) {
+    const double done = (progress.done + progress.share * progress.piece) / progress.total;
+    text +=
+        fmt::format("{}{:.0f} %", text.empty() ? "" : " ", std::floor(100 * std::min(done, 1.0)));
+    if (!count.empty()) text += fmt::format(", {} ready", count);
+  } else if (!count.empty()) {
+    text += (text.empty() ? "" : " ") + count;
   }
-  if (progress.piece > 0) {
-    const double percent = std::floor(100 * progress.share);
-    text += one ? fmt::format(" {:g} %", percent)
-                : fmt::format(" (next {:g}: {:g} %)", progress.piece, percent);
-  }
-  if (progress.images_per_second > 0) {
+  // A later phase tells the rate of the one that made images.
+  const bool of_this = progress.rate_of.empty() || progress.rate_of == progress.phase;
+  if (progress.images_per_second > 0 && of_this) {
     text += fmt::format("{}{:.1f} images/s", text.empty() ? "" : ", ", progress.images_per_second);
   }
   return text;
@@ -119,6 +137,21 @@ std::optional<double> remaining_seconds(double elapsed, double fraction) {
   if (fraction <= 0) return std::nullopt;
   return elapsed * (1 - std::min(fraction, 1.0)) / fraction;
 }
+
+namespace {
+
+// "2:03 left"; "" where nothing tells it.
+std::string left_text(const WorkerProgress& progress, double elapsed) {
+  double left = progress.seconds_left;
+  if (left <= 0) {
+    // Of what follows the images only its own time tells.
+    if (progress.finishing || progress.fraction() <= 0) return "";
+    left = remaining_seconds(elapsed, progress.fraction()).value_or(0);
+  }
+  return duration(left) + " left";
+}
+
+}  // namespace
 
 Progress::Progress(std::FILE* out, bool terminal, size_t jobs, double cost)
     : out_(out), terminal_(terminal), jobs_(jobs), cost_(cost) {}
@@ -148,10 +181,15 @@ std::string Progress::text(const Line& line, size_t width) const {
   std::string state = describe(line.progress);
   if (!state.empty()) state.insert(0, ": ");
   const double elapsed = seconds_since(line.begin);
-  state += fmt::format(" | {}", duration(elapsed));
-  std::optional<double> left = remaining_seconds(elapsed, line.progress.fraction());
-  if (line.progress.seconds_left > 0) left = line.progress.seconds_left;
-  if (left) state += fmt::format(", {} left", duration(*left));
+  const std::string so_far = fmt::format("{} so far", duration(elapsed));
+  const std::string left = left_text(line.progress, elapsed);
+  if (left.empty()) {
+    state += (state.empty() ? ": " : ", ") + so_far;
+  } else {
+    const std::string full = fmt::format(", about {}, {}", left, so_far);
+    const bool fits = number.size() + kShortestLabel + code_points(state + full) <= width;
+    state += fits ? full : ", " + left;
+  }
   const size_t taken = number.size() + code_points(state);
   const size_t room = std::max(kShortestLabel, width > taken ? width - taken : 0);
   return shortened(number + shortened(line.label, room) + state, width);
@@ -162,11 +200,11 @@ std::string Progress::summary() const {
       fmt::format("{} of {} jobs done, {} running", finished_ - failed_, jobs_, lines_.size());
   if (failed_ > 0) text += fmt::format(", {} failed", failed_);
   const double elapsed = seconds_since(begin_);
-  text += fmt::format(" | {}", duration(elapsed));
+  text += fmt::format(", {} so far", duration(elapsed));
   double done = finished_cost_;
   for (const Line& line : lines_) done += line.cost * line.progress.fraction();
   if (const auto left = remaining_seconds(elapsed, cost_ > 0 ? done / cost_ : 0)) {
-    text += fmt::format(", {} left", duration(*left));
+    text += fmt::format(", about {} left for all", duration(*left));
   }
   return text;
 }
@@ -221,8 +259,10 @@ void Progress::end_job(const std::string& hash, const std::string& outcome, bool
   if (!line) return;
   std::string text = fmt::format("[{}/{}] {}: {} in {}", line->number, jobs_, line->label, outcome,
                                  duration(seconds_since(line->begin)));
-  if (line->progress.images_per_second > 0)
-    text += fmt::format(", {:.1f} images/s", line->progress.images_per_second);
+  if (const WorkerProgress& last = line->progress; last.images_per_second > 0) {
+    text += fmt::format(", {}{:.1f} images/s", last.rate_of.empty() ? "" : last.rate_of + " at ",
+                        last.images_per_second);
+  }
   if (finished) {
     ++finished_;
     finished_cost_ += line->cost;

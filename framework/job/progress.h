@@ -14,8 +14,8 @@
 namespace tarflow::job {
 
 // What a worker writes to progress.json: {"done", "total", "piece", "share", "phase",
-// "images_per_second", "preparing", "seconds_left", "working_seconds", "done_before",
-// "resumable"}, all optional.
+// "images_per_second", "preparing", "seconds_left", "working_seconds", "done_before", "unit",
+// "rate_of", "finishing", "resumable"}, all optional.
 struct WorkerProgress {
   double done = 0;
   double total = 0;  // 0: unknown
@@ -25,11 +25,14 @@ struct WorkerProgress {
   // Since it had all it needed to begin with the first image: without starting, loading the model
   // and warming up. 0: unknown.
   double working_seconds = 0;
-  double done_before = 0;  // 0..1: the part of the job that earlier attempts did
-  double piece = 0;        // that is under way: so many come after `done`
-  double share = 0;        // 0..1: how far it is
-  bool preparing = false;  // nothing of the job itself is begun yet
-  bool resumable = false;  // when it is told to end, it keeps what is done
+  double done_before = 0;    // 0..1: the part of the job that earlier attempts did
+  double piece = 0;          // that is under way: so many come after `done`
+  double share = 0;          // 0..1: how far it is
+  bool preparing = false;    // nothing of the job itself is begun yet
+  std::string unit = {};     // what `done` and `total` count: "images"; "": not told
+  std::string rate_of = {};  // the phase in which images_per_second was measured; "": not told
+  bool finishing = false;    // all images are made; `done` and `total` are of what follows
+  bool resumable = false;    // when it is told to end, it keeps what is done
 
   double fraction() const;  // of the job, 0..1
 };
@@ -43,7 +46,9 @@ WorkerProgress read_progress(const std::filesystem::path& file);
 // "0.4 s", "1:05", "2:03:04".
 std::string duration(double seconds);
 
-// "sampling 128/256, 35.2 images/s", "sampling 0/256 (next 64: 23 %)"; "" when nothing is known.
+// "sampling 128/256 images, 35.2 images/s". Inside a piece (a chunk, of which no image is ready
+// before its end) how much of the phase's work is done: "sampling 31 %, 64/256 images ready". ""
+// when nothing is known.
 std::string describe(const WorkerProgress& progress);
 
 // Expected seconds until the end when `fraction` of all took `elapsed` seconds; nothing before the
@@ -55,7 +60,8 @@ std::optional<double> remaining_seconds(double elapsed, double fraction);
 std::string shortened(const std::string& text, size_t width);
 
 // One line per running job and one for the sweep. On a terminal the lines are updated in place and
-// as wide as the terminal, and the label of a job is shortened before its progress. Elsewhere a
+// as wide as the terminal; where that is narrow, the label of a job is shortened and the time so
+// far left out before its progress. Elsewhere a
 // line per job is printed after kFirstLineSeconds, and then every kPlainLineSeconds.
 inline constexpr double kFirstLineSeconds = 20, kPlainLineSeconds = 60;
 class Progress {

@@ -182,6 +182,23 @@ TEST_F(RegenerateTest, PicturesGoBesideTheDocumentWithTheirRowsNamed) {
               HasSubstr("no picture of"));
 }
 
+TEST_F(RegenerateTest, MarksWithoutWordsTakeAllOfTheirKind) {
+  two_settings();
+  EXPECT_THAT(error_of("<!-- analyze ../demo.h5 pictures -->\n" + kClose),
+              AllOf(HasSubstr("results.md:1"), HasSubstr("../demo.h5 gives no picture")));
+  if (!find_gnuplot().empty()) {
+    const std::string all = made("<!-- analyze ../demo.h5 plots -->\n" + kClose).text;
+    const std::string some = made("<!-- analyze ../demo.h5 plots: cfg -->\n" + kClose).text;
+    EXPECT_THAT(all, HasSubstr("](figures/heat_map_demo.svg)"));
+    EXPECT_GE(all.size(), some.size());
+  }
+  compared();
+  const Regenerated pictures = made("<!-- analyze ../demo.h5 pictures -->\n" + kClose);
+  EXPECT_EQ(pictures.figures.size(), 1u) << pictures.text;
+  EXPECT_THAT(pictures.records, ElementsAre(folder_ / "docs/../demo.h5"));
+  EXPECT_THAT(pictures.absent, IsEmpty());
+}
+
 TEST_F(RegenerateTest, TwoRecordsDoNotDrawOneFigure) {
   compared();
   fs::copy_file(folder_ / "demo.h5", folder_ / "same.h5");

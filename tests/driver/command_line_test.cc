@@ -2,6 +2,7 @@
 #include "framework/driver/command_line.h"
 
 #include "framework/core/error.h"
+#include "framework/core/version.h"
 #include "framework/driver/subcommand_names.h"
 #include "tests/driver/run_fixture.h"
 
@@ -26,6 +27,21 @@ TEST(CommandLine, AnOlderFlagIsASubcommand) {
   EXPECT_EQ(with_subcommand({"status", "a.yaml"}), (Words{"status", "a.yaml"}));
   EXPECT_EQ(with_subcommand({"--results", "plan", "status", "a.yaml"}),
             (Words{"status", "--results", "plan", "a.yaml"}));
+}
+
+TEST(CommandLine, TheVersionIsThatOfTheBuildWhereverItIsAskedFor) {
+  const Build& build = this_build();
+  for (const Words& words :
+       {Words{"--version"}, Words{"status", "--version"}, Words{"a.yaml", "--version"}}) {
+    EXPECT_THAT(read_command_line(words, "bin").help,
+                AllOf(HasSubstr("run_sweep " + build.version + " of tarflow-sampling\n"),
+                      HasSubstr("\ngit revision: " + build.git_revision),
+                      HasSubstr("\nvariant: " + build.variant + "\n"), Not(HasSubstr("LibTorch"))))
+        << words.front();
+  }
+  EXPECT_THAT(read_command_line({"--help"}, "bin").help, HasSubstr("--version"));
+  EXPECT_EQ(read_command_line({"a.yaml", "--set", "--version"}, "bin").help, "")
+      << "it is a value there";
 }
 
 TEST(CommandLine, ValuesOfOptionsAreNoFlags) {

@@ -6,6 +6,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
 using ::testing::Not;
 using ::testing::SizeIs;
 
@@ -149,11 +150,16 @@ TEST_F(Life, StatusNeedsNoLeaseAndTellsEveryState) {
   EXPECT_THAT(during.out, HasSubstr("demo: 2 of 6 points done, 1 job running, 1 job waiting"));
   EXPECT_THAT(during.out, HasSubstr(fmt::format("run_sweep is running: process {} on ", driver)));
   EXPECT_THAT(during.out, AllOf(HasSubstr("measure value=2"), HasSubstr("sampling 3/8"),
-                                HasSubstr("1:05 left")));
+                                HasSubstr("about 1:05 left")));
   EXPECT_THAT(run_beside("demo.yaml --dry-run").out, HasSubstr("of which 2 done"));
   ::kill(driver, SIGINT);
   wait(driver);
-  EXPECT_THAT(run("demo.yaml --status").out, HasSubstr("1 job interrupted, 1 job waiting"));
+  EXPECT_THAT(
+      run("demo.yaml --status").out,
+      AllOf(HasSubstr("1 job interrupted, 1 job waiting"),
+            MatchesRegex("(.|\n)*  interrupted [0-9a-f]+  measure value=2[^\n]*: run_sweep was "
+                         "asked to stop \\(signal 2\\)\n(.|\n)*"),
+            HasSubstr("\nrepeat the command to go on with what was interrupted\n")));
   run("demo.yaml", "fail 3");
   EXPECT_THAT(run("demo.yaml --status").out, Not(HasSubstr("report.html"))) << "there is none yet";
   write_file(house_ / "results/demo/report/report.html", "made between two jobs");

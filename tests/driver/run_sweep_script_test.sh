@@ -28,6 +28,7 @@ prints "ran a.yaml --watch" a.yaml --watch
 prints "ran log a.yaml 0123 --follow" log a.yaml 0123 --follow
 prints "ran a.yaml --log=0123" a.yaml --log=0123
 prints "ran cancel a.yaml" cancel a.yaml
+prints "ran --version" --version
 prints "built ran a.yaml" a.yaml
 prints "built ran run status" run status
 prints "built ran plan a.yaml" plan a.yaml

@@ -41,6 +41,50 @@ TEST_F(RunSweep, AFileThatSetReplacesIsReadOnlyWhenThereAreResultsOfIt) {
   EXPECT_THAT(record().rows, SizeIs(2)) << "those of the file are kept";
 }
 
+TEST_F(RunSweep, CleanKeepsResultsOfCallsWithSetUnlessItIsToldToDeleteThem) {
+  ASSERT_EQ(run("demo.yaml --only value=1").status, 0);
+  ASSERT_EQ(run("demo.yaml --only value=1 --set num_images=2").status, 0);
+  ASSERT_EQ(run("demo.yaml --only value=1 --set value=7 --set 'lr=[8, 9]'").status, 2)
+      << "no point has value 1";
+  ASSERT_EQ(run("demo.yaml --set value=7 --set 'lr=[8, 9]'").status, 0);
+  state("[2, 3]", "[0, 1]");
+  ASSERT_EQ(run().status, 0);
+  const Finished kept = run("clean demo.yaml --yes");
+  EXPECT_EQ(kept.status, 0) << kept.err;
+  EXPECT_THAT(kept.out,
+              AllOf(HasSubstr("finished, 2 points of measure (computed with --set num_images=2)\n"),
+                    HasSubstr("(computed with --set value=7 --set 'lr=[8, 9]')\n"),
+                    HasSubstr("demo: kept 2 job folders, "),
+                    HasSubstr("computed by calls with --set; clean --set-calls deletes them too\n"),
+                    HasSubstr("demo: no point of the sweep uses 1 job folder, ")));
+  EXPECT_EQ(run("demo.yaml --set value=7 --set 'lr=[8, 9]'").status, 0);
+  EXPECT_EQ(started_jobs(), 0u) << "its results are still there";
+  const Finished all = run("clean demo.yaml --yes --set-calls");
+  EXPECT_THAT(all.out,
+              AllOf(HasSubstr("finished, 2 points of measure, computed with --set value=7"),
+                    HasSubstr("; 2 of them computed with --set\n")));
+  EXPECT_EQ(run("clean demo.yaml --yes --set-calls").out, "demo: nothing to clean\n");
+}
+
+TEST_F(RunSweep, APointThatTheFileHadSinceIsNoLongerOfACallWithSet) {
+  state("[1]", "[0]");
+  ASSERT_EQ(run("demo.yaml --set value=7").status, 0);
+  state("[1, 7]", "[0]");
+  ASSERT_EQ(run().status, 0);
+  state("[1]", "[0]");
+  EXPECT_THAT(run("clean demo.yaml --yes").out,
+              AllOf(HasSubstr("uses 1 job folder"), Not(HasSubstr("--set"))));
+}
+
+TEST_F(RunSweep, CleanKnowsTheLastCallWithSetOfAnEarlierVersion) {
+  state("[1]", "[0]");
+  ASSERT_EQ(run("demo.yaml --set value=7").status, 0);
+  Json note = read_json_file(house_ / "results/demo/sweep.json");
+  note.erase("set_calls");
+  write_json_file(house_ / "results/demo/sweep.json", note);
+  EXPECT_THAT(run("clean demo.yaml --yes").out, HasSubstr("computed with --set value=7"));
+}
+
 TEST_F(RunSweep, AnotherNameHasARecordOfItsOwn) {
   ASSERT_EQ(run().status, 0);
   ASSERT_EQ(run("demo.yaml --only value=1 --set num_images=2 --set name=trial").status, 0);

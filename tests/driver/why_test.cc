@@ -114,9 +114,11 @@ TEST_F(Why, APlanAsJsonHasItsKeys) {
   run("demo.yaml --only value=1");
   const Json plan = json_of("plan demo.yaml");
   EXPECT_EQ(plan.at("version"), 1);
-  EXPECT_THAT(keys_of(plan), UnorderedElementsAre("version", "sweep", "file", "results", "record",
-                                                  "device", "cluster", "smoke", "points", "jobs",
-                                                  "done", "cannot_run", "missing"));
+  EXPECT_THAT(keys_of(plan),
+              UnorderedElementsAre("version", "sweep", "file", "results", "record", "device",
+                                   "cluster", "smoke", "only", "retry_failed", "points", "jobs",
+                                   "done", "cannot_run", "missing"));
+  EXPECT_EQ(plan.at("only"), Json::array());
   EXPECT_EQ(plan.at("points").at("total"), 6);
   EXPECT_EQ(plan.at("points").at("done"), 2);
   EXPECT_EQ(plan.at("points").at("to_run"), 4);
@@ -125,7 +127,45 @@ TEST_F(Why, APlanAsJsonHasItsKeys) {
   EXPECT_THAT(keys_of(plan.at("jobs").at(0)),
               UnorderedElementsAre("job", "experiment", "label", "settings", "points", "why",
                                    "processes", "seconds", "at_least", "bytes"));
-  EXPECT_THAT(json_of("plan demo.yaml --only value=2").at("jobs"), SizeIs(1));
+}
+
+TEST_F(Why, APlanAsJsonListsWhatOnlyChooses) {
+  run("demo.yaml --only value=1");
+  const Json other = json_of("plan demo.yaml --only value=2");
+  EXPECT_EQ(other.at("only"), Json::array({"value=2"}));
+  EXPECT_THAT(other.at("jobs"), SizeIs(1));
+  EXPECT_THAT(other.at("done"), SizeIs(0)) << "the points of value 1 are not asked for";
+  EXPECT_EQ(other.at("points").at("total"), 2);
+  EXPECT_EQ(other.at("points").at("done"), 0);
+  EXPECT_EQ(other.at("points").at("left_out"), 4);
+  const Json both = json_of("plan demo.yaml --only lr=0");
+  EXPECT_THAT(both.at("done"), SizeIs(1));
+  EXPECT_EQ(both.at("points").at("total"), 3);
+  EXPECT_EQ(both.at("points").at("to_run"), 2);
+  EXPECT_THAT(run("plan demo.yaml --only lr=0").out,
+              HasSubstr("demo: 3 of 6 points chosen by --only, of which 1 done\nto run: 2 points"));
+  EXPECT_EQ(json_of("status demo.yaml --only lr=0").at("only"), Json::array({"lr=0"}));
+  EXPECT_EQ(json_of("log demo.yaml --only lr=0").at("only"), Json::array({"lr=0"}));
+}
+
+TEST_F(Why, APlanAsJsonListsOfPointsWithoutTheirFilesThoseThatOnlyChooses) {
+  write_file(house_ / "demo.yaml",
+             "experiments:\n  - measure: {value: 2, data: no/two}\n"
+             "  - measure: {value: 3, data: no/three}\n");
+  const Json plan = json_of("plan demo.yaml --only value=2");
+  ASSERT_THAT(plan.at("cannot_run"), SizeIs(1));
+  EXPECT_EQ(plan.at("cannot_run").at(0).at("settings").at("value"), 2);
+  EXPECT_EQ(plan.at("points").at("cannot_run"), 1);
+}
+
+TEST_F(Why, APlanOfWhatFailedSaysHowManyPointsThatLeavesOut) {
+  run("demo.yaml", "fail 2");
+  state("[1, 2, 3, 4]", "[0, 1]");
+  const Json plan = json_of("plan demo.yaml --retry-failed");
+  EXPECT_EQ(plan.at("retry_failed"), true);
+  EXPECT_EQ(plan.at("points").at("left_out"), 2) << "those of value 4";
+  EXPECT_THAT(run("plan demo.yaml --retry-failed").out,
+              HasSubstr("8 points, of which 4 done, 2 left out by --retry-failed\n"));
 }
 
 TEST_F(Why, AStatusAsJsonTellsEveryState) {

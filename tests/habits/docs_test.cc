@@ -131,7 +131,8 @@ Outcome run_block(const std::filesystem::path& folder, const Block& block) {
 // What of a printed line is the same on every machine: its words.
 std::string words_of(std::string line) {
   static const std::regex varying(
-      R"(\b[0-9a-f]{16,64}\b|, [0-9.]+ images/s|\b(AMD|Intel)\b[^,:]*[,:]|file://\S+|ᵃ|—)");
+      R"(\b[0-9a-f]{16,64}\b|, (sampling at )?[0-9.]+ images/s|\b(AMD|Intel)\b[^,:]*[,:])"
+      R"(|file://\S+|ᵃ|—)");
   line = std::regex_replace(line, varying, " ");
   std::string words;
   std::istringstream stream(line);

@@ -15,6 +15,9 @@ TEST(Progress, ReadsWhatAWorkerWritesAndNothingElse) {
       {{"done", 128}, {"total", 256}, {"phase", "sampling"}, {"images_per_second", 35.25}});
   EXPECT_EQ(describe(progress), "sampling 128/256, 35.2 images/s");
   EXPECT_EQ(progress.fraction(), 0.5);
+  EXPECT_EQ(describe(worker_progress_from_json(
+                {{"done", 128}, {"total", 1280000}, {"phase", "training"}, {"unit", "images"}})),
+            "training 128/1280000 images");
   EXPECT_EQ(describe(worker_progress_from_json({{"done", "x"}, {"phase", 3}})), "");
   EXPECT_EQ(describe(worker_progress_from_json(Json(nullptr))), "");
   EXPECT_EQ(worker_progress_from_json({{"done", 9}, {"total", 3}}).fraction(), 1.0);
@@ -27,9 +30,52 @@ TEST(Progress, TellsHowFarAPieceIs) {
                                                            {"piece", 64},
                                                            {"share", 0.237},
                                                            {"phase", "sampling"},
+                                                           {"unit", "images"},
                                                            {"images_per_second", 3.0}});
-  EXPECT_EQ(describe(inside), "sampling 64/256 (next 64: 23 %), 3.0 images/s");
+  EXPECT_EQ(describe(inside), "sampling 30 %, 64/256 images ready, 3.0 images/s");
   EXPECT_DOUBLE_EQ(inside.fraction(), (64 + 0.237 * 64) / 256);
+  const WorkerProgress only = worker_progress_from_json({{"done", 0},
+                                                         {"total", 8},
+                                                         {"piece", 8},
+                                                         {"share", 0.97},
+                                                         {"unit", "images"},
+                                                         {"phase", "sampling"}});
+  EXPECT_EQ(describe(only), "sampling 97 %, 0/8 images ready");
+}
+
+TEST(Progress, WhatFollowsTheImagesIsNoReturnToTheBeginning) {
+  const WorkerProgress metrics = worker_progress_from_json({{"done", 0},
+                                                            {"total", 2},
+                                                            {"unit", "points"},
+                                                            {"phase", "metrics"},
+                                                            {"images_per_second", 3.0},
+                                                            {"rate_of", "sampling"},
+                                                            {"finishing", true}});
+  EXPECT_EQ(describe(metrics), "all images are made, metrics 0/2 points")
+      << "the rate is not one of metrics";
+  EXPECT_EQ(metrics.fraction(), 1);
+  const Scratch folder;
+  std::FILE* out = std::fopen((folder / "out").c_str(), "w");
+  {
+    Progress progress(out, true, 1, 1);
+    progress.start_job("a", "first", 1);
+    progress.update("a", metrics);
+    progress.redraw();
+    progress.end_job("a", "done", true);
+  }
+  std::fclose(out);
+  const std::string text = read_file(folder / "out");
+  EXPECT_EQ(text.find(" left"), std::string::npos) << text;
+  EXPECT_NE(text.find(", sampling at 3.0 images/s\n"), std::string::npos) << text;
+}
+
+TEST(Progress, OneThingWithoutANameIsNotCounted) {
+  EXPECT_EQ(describe(worker_progress_from_json(
+                {{"done", 0}, {"total", 1}, {"phase", "waiting for a tuning"}})),
+            "waiting for a tuning");
+  EXPECT_EQ(describe(worker_progress_from_json(
+                {{"done", 0}, {"total", 1}, {"phase", "sampling"}, {"unit", "images"}})),
+            "sampling 0/1 images");
 }
 
 TEST(Progress, PreparingIsNoPartOfTheJob) {
@@ -64,8 +110,29 @@ TEST(Progress, TheLabelGivesWayToTheProgress) {
   }
   std::fclose(out);
   const std::string text = read_file(folder / "out");
-  EXPECT_NE(text.find("…: sampling 1/2, 3.0 images/s | "), std::string::npos) << text;
+  EXPECT_NE(text.find("…: sampling 1/2, 3.0 images/s, about "), std::string::npos) << text;
   EXPECT_NE(text.find(" left"), std::string::npos) << text;
+}
+
+TEST(Progress, ANarrowTerminalKeepsImagesRateAndTimeLeft) {
+  const Scratch folder;
+  std::FILE* out = std::fopen((folder / "out").c_str(), "w");  // 80 columns
+  {
+    Progress progress(out, true, 5, 5);
+    progress.start_job("a", "evaluate model=small strategy=For cfg=0", 1);
+    WorkerProgress inside{64, 256, "sampling", 3.0, 123};
+    inside.piece = 64;
+    inside.share = 0.237;
+    inside.unit = "images";
+    progress.update("a", inside);
+    progress.redraw();
+  }
+  std::fclose(out);
+  EXPECT_NE(read_file(folder / "out")
+                .find("[1/5] evaluate mo…: sampling 30 %, 64/256 images ready, 3.0 images/s, 2:03 "
+                      "left\n"),
+            std::string::npos)
+      << read_file(folder / "out");
 }
 
 TEST(Progress, Durations) {
@@ -111,7 +178,7 @@ TEST(Progress, TerminalLineIsOverwrittenAndRemoved) {
   std::fclose(out);
   const std::string text = read_file(folder / "out");
   EXPECT_EQ(text.find('\n'), std::string::npos);
-  EXPECT_EQ(text.find("[1/1] first: sampling 1/2, 3.0 images/s | "), 0u) << text;
+  EXPECT_EQ(text.find("[1/1] first: sampling 1/2, 3.0 images/s, about "), 0u) << text;
   EXPECT_TRUE(text.ends_with("\r\033[J"));
 }
 
@@ -128,9 +195,9 @@ TEST(Progress, EveryRunningJobHasALine) {
   }
   std::fclose(out);
   const std::string text = read_file(folder / "out");
-  EXPECT_NE(text.find("[1/3] first | "), std::string::npos) << text;
-  EXPECT_NE(text.find("\n[2/3] second: 1/2 | "), std::string::npos) << text;
-  EXPECT_NE(text.find(", 7.0 s left\n0 of 3 jobs done, 2 running | "), std::string::npos) << text;
+  EXPECT_NE(text.find("[1/3] first: 0.0 s so far"), std::string::npos) << text;
+  EXPECT_NE(text.find("\n[2/3] second: 1/2, about 7.0 s left, "), std::string::npos) << text;
+  EXPECT_NE(text.find(" so far\n0 of 3 jobs done, 2 running, "), std::string::npos) << text;
   EXPECT_NE(text.find("\r\033[2A\033[J[1/3] first"), std::string::npos) << "drawn over itself";
 }
 

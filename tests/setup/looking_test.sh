@@ -18,7 +18,7 @@ expect() {
   [[ $said == "$wanted" ]] || { echo "run_sweep $*: '$said' instead of '$wanted'" && exit 1; }
 }
 for words in "a.yaml --status" "--watch a.yaml" "a.yaml --log 0123" "a.yaml --log=0123" "a.yaml --cancel" \
-  "status a.yaml" "watch a.yaml" "log a.yaml 0123" "cancel a.yaml"; do
+  "--version" "status a.yaml" "watch a.yaml" "log a.yaml 0123" "cancel a.yaml"; do
   # shellcheck disable=SC2086
   expect "RAN $words " $words
 done
@@ -27,4 +27,6 @@ for words in "a.yaml" "a.yaml --wait" "a.yaml --set name=--status-of-mine" "run 
   expect "BUILT RAN $words " $words
 done
 rm "$folder/build/cpu/bin/run_sweep"
+echo 'project(tarflow_sampling VERSION 1.2.3 LANGUAGES CXX)' >"$folder/CMakeLists.txt"
+expect "tarflow-sampling 1.2.3, not built yet (./run_sweep FILE builds the variant cpu) git revision: unknown " --version
 [[ $("$folder/run_sweep" a.yaml --status 2>/dev/null) == BUILT ]] || { echo "no program, and nothing was built" && exit 1; }
