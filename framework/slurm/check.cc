@@ -15,6 +15,7 @@
 #include "framework/core/file.h"
 #include "framework/slurm/cluster_profile_file.h"
 #include "framework/slurm/script.h"
+#include "framework/slurm/whole_nodes.h"
 
 namespace tarflow::slurm {
 namespace fs = std::filesystem;
@@ -119,6 +120,11 @@ void check_partition(const ClusterProfile& profile, const std::string& name,
                                             name, fmt::join(gres, ", ")),
                      "correct `gpu_type` or `partition`; where GPUs come without being asked for, "
                      "`gpu_request: none`"});
+    if (gpus > 0 && profile.node_gpus > 0) {
+      found.push_back({profile.node_gpus <= gpus ? Kind::kGood : Kind::kBad,
+                       fmt::format("node_gpus {}: nodes have {}", profile.node_gpus, gpus),
+                       fmt::format("node_gpus: {}", gpus)});
+    }
   }
   if (profile.cpus_per_task > 0) {
     found.push_back({profile.cpus_per_task <= cpus ? Kind::kGood : Kind::kBad,
@@ -237,8 +243,10 @@ Finding test_submission(const ClusterProfile& profile, const Patience& patience)
   std::string answer = said.complaint();
   if (said.well()) {
     const size_t at = said.err.find("to start at");
+    const std::string at_once = at_once_text(profile, submission.run);
     return {Kind::kGood,
-            fmt::format("sbatch: takes such a job{}",
+            fmt::format("sbatch: takes such a job{}{}",
+                        at_once.empty() ? "" : fmt::format(" ({})", at_once),
                         at == std::string::npos
                             ? ""
                             : ", " + said.err.substr(at, said.err.find('\n', at) - at)),
