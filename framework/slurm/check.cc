@@ -221,7 +221,8 @@ std::vector<Finding> check_profile(const ClusterProfile& profile, const std::str
                      fmt::format("it has {}", names_of(all))});
   }
   found.push_back(check_account(profile, user, patience));
-  if (profile.gpu_request != GpuRequest::kNone && profile.device.empty()) {
+  const bool on_gpus = profile.gpu_request != GpuRequest::kNone || profile.node_gpus > 0;
+  if (on_gpus && profile.device.empty()) {
     found.push_back(
         {Kind::kUnknown,
          "device: not stated, so it is not known which GPU jobs get: plans cannot tell "

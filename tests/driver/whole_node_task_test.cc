@@ -8,14 +8,15 @@ namespace tarflow::driver {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ContainsRegex;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::UnorderedElementsAre;
 
-constexpr auto kGpus = R"(#!/bin/sh
+constexpr auto kGpus = R"sh(#!/bin/sh
 for gpu in 0 1 2 3 4 5; do echo "GPU $gpu: Fake (UUID: GPU-$gpu)"; done
-)";
+)sh";
 
 class ClusterTasksOfWholeNodes : public ClusterTasks {
  protected:
@@ -58,8 +59,6 @@ TEST_F(ClusterTasksOfWholeNodes, EachJobThatRunsAtOnceHasGpusOfItsOwn) {
   EXPECT_EQ(started_jobs(), 2u) << "the third waits for a free GPU";
   EXPECT_EQ(surroundings_of(1), "devices '4' threads '3' started with --ranks 1 --threads 3\n");
   EXPECT_EQ(surroundings_of(2), "devices '2' threads '3' started with --ranks 1 --threads 3\n");
-  EXPECT_THAT(status("7|0|RUNNING|n1|1:05|None\n"),
-              HasSubstr("0 of 6 points done, 2 jobs running, 1 job queued"));
   let_go();
   const Finished finished = wait(task);
   EXPECT_EQ(finished.status, 0) << finished.err;
@@ -69,6 +68,19 @@ TEST_F(ClusterTasksOfWholeNodes, EachJobThatRunsAtOnceHasGpusOfItsOwn) {
   ::unsetenv("CUDA_VISIBLE_DEVICES");
   EXPECT_EQ(run_here().status, 0);
   EXPECT_EQ(record::digest(record()), undisturbed());
+}
+
+TEST_F(ClusterTasksOfWholeNodes, StatusShowsEachJobThatRuns) {
+  const pid_t task = start_task("wait_for_file 1 wait_for_file 2");
+  wait_for_work({1, 2});
+  EXPECT_THAT(
+      status("7|0|RUNNING|n1|1:05|None\n"),
+      AllOf(HasSubstr("0 of 6 points done, 2 jobs running, 1 job queued"),
+            ContainsRegex("running .* measure value=1, 2 points by lr \\(7_0 on n1, 1:05\\)"),
+            ContainsRegex("running .* measure value=2, 2 points by lr \\(7_0 on n1, 1:05\\)"),
+            HasSubstr("its task runs other jobs first")));
+  let_go();
+  EXPECT_EQ(wait(task).status, 0);
 }
 
 TEST_F(ClusterTasksOfWholeNodes, ATimedJobHasItsGpuToItselfWhileAnotherRunsBesideIt) {
@@ -221,12 +233,13 @@ TEST_F(ClusterTasksOfWholeNodes, APlanShowsTheRequestAndJobsThatNoNodeCanRun) {
                                   HasSubstr("--gres=gpu:4\n"), HasSubstr("--array=0-0\n"),
                                   HasSubstr("--ntasks-per-node=4\n")));
   const Finished large = plan("run: {gpus: 8}\n");
-  EXPECT_THAT(large.err, AllOf(HasSubstr("demo.yaml:6:13"), HasSubstr("jobs of 8 GPUs"),
+  EXPECT_THAT(large.err, AllOf(HasSubstr("demo.yaml:6:7"), HasSubstr("jobs of 8 GPUs"),
                                HasSubstr("`nodes` have 4"), HasSubstr("state gpus: 4 or fewer")));
+  fs::remove(house_ / "asked");
   const Finished run =
       wait(start("demo.yaml --results other --cluster ./nodes.yaml", {{"PATH", path()}}));
   EXPECT_EQ(run.status, 2);
-  EXPECT_THAT(run.err, HasSubstr("demo.yaml:6:13"));
+  EXPECT_THAT(run.err, HasSubstr("demo.yaml:6:7"));
   EXPECT_EQ(asked(), "") << "nothing is submitted";
 }
 
