@@ -127,9 +127,11 @@ void check_partition(const ClusterProfile& profile, const std::string& name,
     }
   }
   if (profile.cpus_per_task > 0) {
-    found.push_back({profile.cpus_per_task <= cpus ? Kind::kGood : Kind::kBad,
-                     fmt::format("cpus_per_task {}: nodes have {}", profile.cpus_per_task, cpus),
-                     fmt::format("at most {}", cpus)});
+    const int64_t tasks = std::max<int64_t>(1, profile.node_gpus);  // of a node
+    found.push_back({profile.cpus_per_task * tasks <= cpus ? Kind::kGood : Kind::kBad,
+                     fmt::format("cpus_per_task {}{}: nodes have {}", profile.cpus_per_task,
+                                 tasks > 1 ? fmt::format(" for each of {} GPUs", tasks) : "", cpus),
+                     fmt::format("at most {}", cpus / tasks)});
   }
   if (profile.time > 0) {
     const bool fits = !limit || profile.time <= *limit;

@@ -13,9 +13,9 @@
 
 namespace tarflow::slurm {
 
-// How many jobs with these settings run at once in an allocation, at least 1. Jobs on the CPU or of
-// several nodes run one at a time: how many CPUs a node has is not known, and their nodes are
-// theirs.
+// How many jobs with these settings run at once in an allocation, at least 1. Jobs on the CPU run
+// one at a time, since the profile does not say how many CPUs a node has; so do jobs of several
+// nodes.
 int64_t jobs_at_once(const ClusterProfile& profile, const sweep::RunSettings& run);
 // GPUs that an allocation has on each of its nodes.
 int64_t gpus_of_node(const ClusterProfile& profile, const sweep::RunSettings& run);
