@@ -9,6 +9,7 @@
 #include "framework/job/selected.h"
 #include "framework/job/why.h"
 #include "framework/local/pool.h"
+#include "framework/slurm/whole_nodes.h"
 
 namespace tarflow::driver {
 namespace {
@@ -93,8 +94,14 @@ Json plan_json(const Look& look, const job::Plan& plan, job::Estimator& estimato
           {"missing", std::move(missing)}};
 }
 
-// What of this machine the jobs would not have.
-void say_what_is_beyond(const job::Plan& plan) {
+// What of this machine, or of the cluster's nodes, the jobs would not have.
+void say_what_is_beyond(const job::Plan& plan, const slurm::ClusterProfile& profile) {
+  if (profile.queued()) {
+    for (const Problem& problem : slurm::beyond_nodes(profile, plan.pending)) {
+      complain(problem.str());
+    }
+    return;
+  }
   const local::Machine machine = local::this_machine();
   for (const std::string& note : machine.notes) complain(note);
   for (const Problem& problem : local::beyond(machine, plan.pending)) complain(problem.str());
@@ -126,9 +133,8 @@ int plan_sweep(const Look& look) {
         job::measured_rate(options.programs / "run_job", plan.runs_on, here, plan.cache()));
   }
   job::WhyRun why(plan, look.schemas(), options.force);
-  const bool queued = look.profile().queued();
   if (options.json) {
-    if (!queued) say_what_is_beyond(plan);
+    say_what_is_beyond(plan, look.profile());
     return print_json(plan_json(look, plan, estimator, why));
   }
   if (!plan.pending.empty()) note_example(look.profile(), options);
@@ -139,10 +145,8 @@ int plan_sweep(const Look& look) {
   }
   print(describe(
       plan, estimator, [&](const job::Job& job) { return why_text(why.of(job)); }, untimed));
-  if (!queued) {
-    say_what_is_beyond(plan);
-    return kAllDone;
-  }
+  say_what_is_beyond(plan, look.profile());
+  if (!look.profile().queued()) return kAllDone;
   return print(dry_run_on_slurm(plan, look.schemas(), options, look.profile(), estimator));
 }
 

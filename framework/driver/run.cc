@@ -31,6 +31,7 @@
 #include "framework/record/record.h"
 #include "framework/slurm/ask.h"
 #include "framework/slurm/kept_programs.h"
+#include "framework/slurm/whole_nodes.h"
 
 namespace tarflow::driver {
 namespace fs = std::filesystem;
@@ -388,7 +389,11 @@ int run_sweep(sweep::Sweep sweep, const ExperimentSchemas& schemas, const RunOpt
                   complain);
   for (const job::BadResult& bad : plan.done.damaged) complain(job::set_damaged_aside(bad).str());
   for (const job::BadResult& kept : plan.done.kept) complain(kept.problem.str());
-  if (!profile.queued()) require_machine(local::this_machine(), plan.pending);
+  if (!profile.queued()) {
+    require_machine(local::this_machine(), plan.pending);
+  } else if (auto problems = slurm::beyond_nodes(profile, plan.pending); !problems.empty()) {
+    throw Error(std::move(problems));
+  }
   if (profile.slurm() && !plan.pending.empty()) slurm::require_slurm();
   if (options.smoke) say_smoke(banner, plan, schemas, profile);
   const fs::path programs = plan.cache() / "programs";

@@ -264,9 +264,8 @@ job::PlanOptions plan_options(const RunOptions& options, const slurm::ClusterPro
                               const SharedJson& smoke) {
   job::PlanOptions plan{options.results, smoke, options.force, options.retry_failed, {}};
   if (!profile.device.empty()) {
-    const bool cpu = profile.gpu_request == slurm::GpuRequest::kNone;
-    plan.devices = cpu ? job::DeviceModels(profile.device)
-                       : job::DeviceModels(profile.device, job::this_cpu_model());
+    plan.devices = on_cpu(profile) ? job::DeviceModels(profile.device)
+                                   : job::DeviceModels(profile.device, job::this_cpu_model());
     plan.devices->stated = profile.device;
   } else if (profile.queued()) {
     // Times of this machine's device say nothing of those.
@@ -277,7 +276,9 @@ job::PlanOptions plan_options(const RunOptions& options, const slurm::ClusterPro
 }
 
 bool on_cpu(const slurm::ClusterProfile& profile) {
-  if (profile.queued()) return profile.gpu_request == slurm::GpuRequest::kNone;
+  if (profile.queued()) {
+    return profile.gpu_request == slurm::GpuRequest::kNone && profile.node_gpus == 0;
+  }
   try {
     return job::visible_gpus().names.empty();
   } catch (const Error&) {  // told where jobs are to run

@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <cstdlib>
 #include <utility>
 
 #include "framework/core/error.h"
+#include "framework/job/worker_variables.h"
 
 namespace tarflow::local {
 namespace {
@@ -122,15 +122,9 @@ job::Launch Runner::launch_for(const job::Task& task, const Allocation& allocati
                           {"--ranks", fmt::format("{}", allocation.ranks), "--threads",
                            fmt::format("{}", allocation.ranks * allocation.threads)});
   launch.variables["OMP_NUM_THREADS"] = fmt::format("{}", allocation.threads);
-  // By default threads spin for a millisecond where they wait for each other. On a machine that
-  // does something else as well, each such wait would cost the time slice of whom they wait for.
-  if (!std::getenv("OMP_WAIT_POLICY") && !std::getenv("GOMP_SPINCOUNT")) {
-    launch.variables["GOMP_SPINCOUNT"] = "20000";
-  }
+  job::wait_briefly(launch.variables);
   if (const auto devices = pool_.visible_devices(allocation)) {
-    launch.variables["CUDA_VISIBLE_DEVICES"] = *devices;
-    // The user's own numbers go by the user's own order.
-    if (pool_.machine().numbered) launch.variables["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID";
+    job::show_gpus(*devices, pool_.machine().numbered, launch.variables);
   }
   return launch;
 }

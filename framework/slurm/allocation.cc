@@ -1,6 +1,7 @@
 #include "framework/slurm/allocation.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -12,7 +13,10 @@
 
 #include "framework/core/cores.h"
 #include "framework/core/error.h"
+#include "framework/job/plan.h"
+#include "framework/job/worker_variables.h"
 #include "framework/slurm/standing.h"
+#include "framework/slurm/whole_nodes.h"
 
 namespace tarflow::slurm {
 namespace fs = std::filesystem;
@@ -44,10 +48,12 @@ std::string in_path(const std::string& program) {
               "container as well");
 }
 
-int64_t threads_of(const Submission& submission, const Allocated& place) {
+// Of each process. The CPUs of a node are divided by numbers of threads alone: processes are bound
+// to no cores, since it is not known here which cores are near which GPU.
+int64_t threads_of(const Submission& submission, const Allocated& place, const Part& part) {
   if (submission.run.threads > 0) return submission.run.threads;
   if (place.cpus > 0) return place.cpus;
-  const int64_t ranks = submission.run.processes_per_node();
+  const int64_t ranks = submission.run.processes_per_node() * static_cast<int64_t>(part.of);
   return std::max<int64_t>(1, usable_cores() / ranks);
 }
 
@@ -81,14 +87,47 @@ Allocated this_allocation() {
   });
 }
 
-job::Launch launch_of(const Submission& submission, const Allocated& place, bool timed) {
+std::vector<Part> parts_of(const Submission& submission, const job::VisibleGpus& visible) {
+  const auto at_once = static_cast<size_t>(jobs_at_once(submission.profile, submission.run));
+  if (at_once == 1) return {Part{}};
+  const std::vector<std::string>& names = visible.names;
+  if (names.empty()) return std::vector<Part>(at_once, Part{at_once, std::nullopt});
+  const size_t each = std::min(static_cast<size_t>(submission.run.gpus), names.size());
+  const size_t count = std::min(at_once, names.size() / each);
+  std::vector<Part> parts;
+  for (size_t i = 0; i < count; ++i) {
+    const auto first = names.begin() + static_cast<std::ptrdiff_t>(i * each);
+    const auto last = first + static_cast<std::ptrdiff_t>(each);
+    parts.push_back({count, fmt::format("{}", fmt::join(first, last, ",")), visible.numbered});
+  }
+  return parts;
+}
+
+std::vector<Part> parts_of(const Submission& submission, std::vector<std::string>& notes) {
+  if (jobs_at_once(submission.profile, submission.run) == 1) return {Part{}};
+  const job::VisibleGpus visible = job::visible_gpus();
+  notes = visible.notes;
+  const size_t count = visible.names.size();
+  if (count < static_cast<size_t>(submission.profile.node_gpus)) {
+    notes.push_back(fmt::format(
+        "this node has {} for jobs; `node_gpus` of the cluster profile is "
+        "{}",
+        count == 0 ? "no GPU" : job::counted(count, "GPU"), submission.profile.node_gpus));
+  }
+  return parts_of(submission, visible);
+}
+
+job::Launch launch_of(const Submission& submission, const Allocated& place, const Part& part,
+                      bool timed) {
   const sweep::RunSettings& run = submission.run;
-  const int64_t threads = threads_of(submission, place);
+  const int64_t threads = threads_of(submission, place, part);
+  const bool shared = jobs_at_once(submission.profile, run) > 1;
   job::Launch launch{submission.programs / "run_job", {}, {}};
   const bool by_command = submission.profile.by_command();
   launch.place = task_id(submission, place.task).str();
   if (by_command && launch.place.empty()) launch.place = submission.name;  // not noted yet
-  if (by_command) {  // run_job starts its ranks itself
+  const bool own_ranks = by_command || shared;  // run_job starts its ranks itself
+  if (own_ranks) {
     launch.arguments = {"--ranks", fmt::format("{}", run.processes())};
   } else if (run.processes() > 1) {
     launch.before = {in_path("srun"),
@@ -106,11 +145,16 @@ job::Launch launch_of(const Submission& submission, const Allocated& place, bool
     launch.arguments = {"--ranks-from", "none"};
   }
   if (timed && run.exclusive) launch.arguments.emplace_back("--exclusive");
-  const int64_t shared = by_command ? threads * run.processes() : threads;  // among ranks
-  launch.arguments.insert(launch.arguments.end(), {"--threads", fmt::format("{}", shared)});
+  const int64_t divided = own_ranks ? threads * run.processes() : threads;  // among ranks
+  launch.arguments.insert(launch.arguments.end(), {"--threads", fmt::format("{}", divided)});
   launch.variables["OMP_NUM_THREADS"] = fmt::format("{}", threads);
-  launch.explain = [before = oom_kills().value_or(0)](const process::Exit& exit) -> std::string {
-    if (oom_kills().value_or(0) > before) {
+  if (shared) job::wait_briefly(launch.variables);
+  if (part.gpus) job::show_gpus(*part.gpus, part.numbered, launch.variables);
+  launch.explain = [before = oom_kills().value_or(0),
+                    shared](const process::Exit& exit) -> std::string {
+    const bool killed = exit.signal == SIGKILL || exit.code == 128 + SIGKILL;
+    // Where others run beside it, the kernel may have killed one of those.
+    if (oom_kills().value_or(0) > before && (killed || !shared)) {
       return "the memory of the allocation ran out; ask for more in the cluster profile (mem)";
     }
     // As srun has it.

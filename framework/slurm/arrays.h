@@ -29,7 +29,8 @@ struct TaskArray {
   std::vector<std::vector<QueuedJob>> tasks;
 };
 
-// In the order of the jobs. `most` tasks an array, at most.
+// In the order of the jobs. A task has up to jobs_per_allocation of them for each that runs at
+// once, and up to pack_time of the expected time. `most` tasks an array, at most.
 std::vector<TaskArray> arrays_of(const std::vector<QueuedJob>& jobs, const ClusterProfile& profile,
                                  size_t most);
 

@@ -13,6 +13,7 @@
 #include "framework/slurm/events.h"
 #include "framework/slurm/profile_amounts.h"
 #include "framework/slurm/script.h"
+#include "framework/slurm/whole_nodes.h"
 
 namespace tarflow::slurm {
 namespace fs = std::filesystem;
@@ -20,7 +21,7 @@ namespace {
 
 constexpr double kMegabytesOfAGigabyte = 1024;
 
-// Of the whole job, megabytes; 0: the profile states none.
+// Of an allocation, megabytes; 0: the profile states none.
 double memory_of(const Submission& submission) {
   const ClusterProfile& profile = submission.profile;
   const auto of = [&](const std::string& text, double times) {
@@ -30,7 +31,8 @@ double memory_of(const Submission& submission) {
   const sweep::RunSettings& run = submission.run;
   const auto cpus = static_cast<double>(std::max<int64_t>(1, cpus_of(submission)));
   return of(profile.mem, 1) +
-         of(profile.mem_per_gpu, static_cast<double>(std::max<int64_t>(1, run.gpus))) +
+         of(profile.mem_per_gpu,
+            static_cast<double>(std::max<int64_t>(1, gpus_of_node(profile, run)))) +
          of(profile.mem_per_cpu, cpus);
 }
 
@@ -70,11 +72,14 @@ command::Fields submit_fields(const Submission& submission, const SubmissionFold
   const double seconds = allocation_seconds(submission), memory = memory_of(submission);
   const auto number = [](auto value) { return fmt::format("{}", value); };
   command::Fields fields;
-  fields.words = {
-      {"script", folder.job_script().string()}, {"name", submission.job_name},
-      {"log", folder.output(0).string()},       {"folder", folder.path.string()},
-      {"cpus", number(cpus_of(submission))},    {"gpus", number(run.gpus)},
-      {"ranks", number(run.processes())},       {"attempt", number(submission.attempt)}};
+  fields.words = {{"script", folder.job_script().string()},
+                  {"name", submission.job_name},
+                  {"log", folder.output(0).string()},
+                  {"folder", folder.path.string()},
+                  {"cpus", number(cpus_of(submission))},
+                  {"gpus", number(gpus_of_node(submission.profile, run))},
+                  {"ranks", number(run.processes() * jobs_at_once(submission.profile, run))},
+                  {"attempt", number(submission.attempt)}};
   if (memory > 0) {
     fields.words["mem"] = fmt::format("{:.0f}M", memory);
     fields.words["mem_mb"] = fmt::format("{:.0f}", memory);
@@ -97,6 +102,9 @@ std::string job_script_text(const Submission& submission, const SubmissionFolder
       profile.name);
   if (const std::string growth = growth_text(submission); !growth.empty()) {
     text += fmt::format("# {}.\n", growth);
+  }
+  if (const std::string at_once = at_once_text(profile, submission.run); !at_once.empty()) {
+    text += fmt::format("# {}.\n", at_once);
   }
   // A queue has its own place for what a job prints, unless `submit` states it.
   if (!command::has_field(profile.templates.submit, "log")) {

@@ -14,6 +14,7 @@
 #include "framework/core/file.h"
 #include "framework/slurm/cluster_profile_file.h"
 #include "framework/slurm/script.h"
+#include "framework/slurm/whole_nodes.h"
 
 namespace tarflow::slurm {
 namespace fs = std::filesystem;
@@ -118,11 +119,18 @@ void check_partition(const ClusterProfile& profile, const std::string& name,
                                             name, fmt::join(gres, ", ")),
                      "correct `gpu_type` or `partition`; where GPUs come without being asked for, "
                      "`gpu_request: none`"});
+    if (gpus > 0 && profile.node_gpus > 0) {
+      found.push_back({profile.node_gpus <= gpus ? Kind::kGood : Kind::kBad,
+                       fmt::format("node_gpus {}: nodes have {}", profile.node_gpus, gpus),
+                       fmt::format("node_gpus: {}", gpus)});
+    }
   }
   if (profile.cpus_per_task > 0) {
-    found.push_back({profile.cpus_per_task <= cpus ? Kind::kGood : Kind::kBad,
-                     fmt::format("cpus_per_task {}: nodes have {}", profile.cpus_per_task, cpus),
-                     fmt::format("at most {}", cpus)});
+    const int64_t tasks = std::max<int64_t>(1, profile.node_gpus);  // of a node
+    found.push_back({profile.cpus_per_task * tasks <= cpus ? Kind::kGood : Kind::kBad,
+                     fmt::format("cpus_per_task {}{}: nodes have {}", profile.cpus_per_task,
+                                 tasks > 1 ? fmt::format(" for each of {} GPUs", tasks) : "", cpus),
+                     fmt::format("at most {}", cpus / tasks)});
   }
   if (profile.time > 0) {
     const bool fits = !limit || profile.time <= *limit;
@@ -214,7 +222,8 @@ std::vector<Finding> check_profile(const ClusterProfile& profile, const std::str
                      fmt::format("it has {}", names_of(all))});
   }
   found.push_back(check_account(profile, user, patience));
-  if (profile.gpu_request != GpuRequest::kNone && profile.device.empty()) {
+  const bool on_gpus = profile.gpu_request != GpuRequest::kNone || profile.node_gpus > 0;
+  if (on_gpus && profile.device.empty()) {
     found.push_back(
         {Kind::kUnknown,
          "device: not stated, so it is not known which GPU jobs get: plans cannot tell "
@@ -236,8 +245,10 @@ Finding test_submission(const ClusterProfile& profile, const Patience& patience)
   std::string answer = said.complaint();
   if (said.well()) {
     const size_t at = said.err.find("to start at");
+    const std::string at_once = at_once_text(profile, submission.run);
     return {Kind::kGood,
-            fmt::format("sbatch: takes such a job{}",
+            fmt::format("sbatch: takes such a job{}{}",
+                        at_once.empty() ? "" : fmt::format(" ({})", at_once),
                         at == std::string::npos
                             ? ""
                             : ", " + said.err.substr(at, said.err.find('\n', at) - at)),

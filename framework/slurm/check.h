@@ -22,8 +22,8 @@ struct Finding {
 std::vector<Finding> check_profile(const ClusterProfile& profile, const std::string& user,
                                    const Patience& patience);
 
-// What sbatch says of a job of one process and one GPU as the profile asks for it, which it does
-// not queue (--test-only).
+// What sbatch says of the request for jobs of one process and one GPU, which it does not queue
+// (--test-only).
 Finding test_submission(const ClusterProfile& profile, const Patience& patience);
 
 // Of `executor: command`: whether the programs of its templates are here. Nothing is run.

@@ -50,6 +50,7 @@ Json to_json(const ClusterProfile& profile) {
           {"gpu_request", name_of(profile.gpu_request)},
           {"gpu_type", profile.gpu_type},
           {"device", profile.device},
+          {"node_gpus", profile.node_gpus},
           {"cpus_per_task", profile.cpus_per_task},
           {"mem", profile.mem},
           {"mem_per_gpu", profile.mem_per_gpu},
@@ -110,6 +111,7 @@ ClusterProfile profile_from_json(const Json& json) {
             profile.gpu_request);
   read("gpu_type", profile.gpu_type);
   read("device", profile.device);
+  read("node_gpus", profile.node_gpus);
   read("cpus_per_task", profile.cpus_per_task);
   read("mem", profile.mem);
   read("mem_per_gpu", profile.mem_per_gpu);

@@ -24,6 +24,7 @@ struct ClusterProfile {
   GpuRequest gpu_request = GpuRequest::kGres;
   std::string gpu_type;
   std::string device;         // model of the device that jobs get, by which times are told apart
+  int64_t node_gpus = 0;      // of a node, where allocations are whole nodes; 0: not stated
   int64_t cpus_per_task = 0;  // of each rank; 0: not stated
   std::string mem, mem_per_gpu, mem_per_cpu;
   bool mem_grows = false;  // `* attempt`: what is stated is that of the first attempt
@@ -34,7 +35,7 @@ struct ClusterProfile {
   int64_t max_parallel = 0;         // tasks of a sweep at once; 0: no limit
   int64_t max_array = 0;            // tasks of an array; 0: what Slurm allows
   int64_t max_queued = 0;           // tasks of a sweep in the queue at once; 0: no limit
-  int64_t jobs_per_allocation = 1;  // one after another, at most
+  int64_t jobs_per_allocation = 1;  // one after another, at most, for each that runs at once
   double pack_time =
       0;  // seconds: so many jobs as are expected to take no longer; 0: not looked at
   std::vector<std::string> extra;  // further lines, without "#SBATCH "

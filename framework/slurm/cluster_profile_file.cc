@@ -12,6 +12,7 @@
 #include "framework/core/error.h"
 #include "framework/slurm/command_profile.h"
 #include "framework/slurm/profile_amounts.h"
+#include "framework/slurm/whole_nodes.h"
 #include "framework/sweep/report.h"
 #include "framework/sweep/run_parse.h"
 #include "framework/sweep/scalars.h"
@@ -241,7 +242,10 @@ std::vector<Key> words() {
 
 std::vector<Key> numbers() {
   using P = ClusterProfile;
-  return {{{"cpus_per_task", "CPUs per rank. `run: threads` overrides it."},
+  return {{{"node_gpus",
+            "GPUs of a node, where allocations are whole nodes: jobs that need fewer run at once."},
+           read_node_gpus},
+          {{"cpus_per_task", "CPUs per rank. `run: threads` overrides it."},
            count("cpus_per_task", &P::cpus_per_task, 0)},
           {{"time",
             "Time limit of an allocation. `run: time_limit` overrides it. 2 h * attempt grows with "
@@ -258,9 +262,12 @@ std::vector<Key> numbers() {
           {{"max_queued",
             "Tasks of a sweep that are queued or run at once; --wait adds others. 0: no limit."},
            count("max_queued", &P::max_queued, 0)},
-          {{"jobs_per_allocation", "Maximum number of jobs that a task runs one after another."},
+          {{"jobs_per_allocation",
+            "Maximum number of jobs that a task runs one after another; with node_gpus, so many "
+            "for each that runs at once."},
            count("jobs_per_allocation", &P::jobs_per_allocation, 1)},
-          {{"pack_time", "Maximum expected time of the jobs of a task together. 0: not used."},
+          {{"pack_time",
+            "Maximum expected time of the jobs that a task runs one after another. 0: not used."},
            seconds("pack_time", &P::pack_time, 0, Bare::kAsked)},
           {{"max_resubmissions",
             "How often a task is submitted again after it ended through no fault of its jobs (lost "
@@ -405,6 +412,7 @@ ClusterProfile read_profile(const fs::path& file) {
     }
     require_sense(root, profile, report);
     require_fitting_command(root, profile, report);
+    require_fitting_nodes(root, profile, report);
     fill_in(root, profile);
   }
   if (!report.errors.empty()) throw Error(sweep::in_order(report.errors, file.string(), 50));

@@ -9,6 +9,7 @@
 #include "framework/core/error.h"
 #include "framework/slurm/by_command.h"
 #include "framework/slurm/profile_amounts.h"
+#include "framework/slurm/whole_nodes.h"
 
 namespace tarflow::slurm {
 namespace fs = std::filesystem;
@@ -62,14 +63,15 @@ class Lines {
 };
 
 std::string gpu_option(const ClusterProfile& profile, const sweep::RunSettings& run) {
+  const int64_t gpus = gpus_of_node(profile, run);
   const std::string type = profile.gpu_type.empty() ? "" : profile.gpu_type + ":";
   switch (profile.gpu_request) {
     case GpuRequest::kGres:
-      return fmt::format("--gres={}", sbatch_word(fmt::format("gpu:{}{}", type, run.gpus)));
+      return fmt::format("--gres={}", sbatch_word(fmt::format("gpu:{}{}", type, gpus)));
     case GpuRequest::kGpus:
-      return fmt::format("--gpus={}", sbatch_word(fmt::format("{}{}", type, run.gpus * run.nodes)));
+      return fmt::format("--gpus={}", sbatch_word(fmt::format("{}{}", type, gpus * run.nodes)));
     case GpuRequest::kGpusPerNode:
-      return fmt::format("--gpus-per-node={}", sbatch_word(fmt::format("{}{}", type, run.gpus)));
+      return fmt::format("--gpus-per-node={}", sbatch_word(fmt::format("{}{}", type, gpus)));
     case GpuRequest::kNone:
       break;
   }
@@ -92,7 +94,11 @@ void add_needs(Lines& lines, const Submission& submission) {
   }
   lines.comment("What a task gets; each GPU, or each rank on CPUs, is a task of Slurm's.");
   lines.option(fmt::format("--nodes={}", run.nodes));
-  lines.option(fmt::format("--ntasks-per-node={}", run.processes_per_node()));
+  const int64_t at_once = jobs_at_once(profile, run);
+  if (at_once > 1) {
+    lines.comment(at_once_text(profile, run) + ", whose CPUs and memory they share.");
+  }
+  lines.option(fmt::format("--ntasks-per-node={}", at_once * run.processes_per_node()));
   const int64_t cpus = run.threads > 0 ? run.threads : profile.cpus_per_task;
   if (cpus > 0) lines.option(fmt::format("--cpus-per-task={}", cpus));
   if (run.gpus > 0 && profile.gpu_request != GpuRequest::kNone) {
@@ -184,8 +190,10 @@ double allocation_seconds(const Submission& submission) {
   if (limit <= 0) return submission.profile.time * times;
   size_t jobs = 1;
   for (const auto& task : submission.tasks) jobs = std::max(jobs, task.size());
+  const auto at_once = static_cast<size_t>(jobs_at_once(submission.profile, submission.run));
+  const size_t rounds = (jobs + at_once - 1) / at_once;
   // Room to start, and to be told in time; Slurm counts minutes.
-  const double seconds = limit * static_cast<double>(jobs) + submission.profile.signal_lead + 60;
+  const double seconds = limit * static_cast<double>(rounds) + submission.profile.signal_lead + 60;
   return std::ceil(seconds / 60) * 60;
 }
 

@@ -6,6 +6,7 @@
 
 #include "framework/core/aside.h"
 #include "framework/core/json_keys.h"
+#include "framework/slurm/whole_nodes.h"
 
 namespace tarflow::slurm {
 namespace fs = std::filesystem;
@@ -103,7 +104,8 @@ Submission read_submission(const SubmissionFolder& folder) {
 int64_t cpus_of(const Submission& submission) {
   const sweep::RunSettings& run = submission.run;
   const int64_t each = run.threads > 0 ? run.threads : submission.profile.cpus_per_task;
-  return each * std::max<int64_t>(1, run.processes_per_node());
+  return each * std::max<int64_t>(1, run.processes_per_node()) *
+         jobs_at_once(submission.profile, run);
 }
 
 void write_submission(const SubmissionFolder& folder, const Submission& submission) {

@@ -83,7 +83,8 @@ struct KnownSubmission {
   SubmissionFolder folder;
   Submission submission;
 };
-// CPUs of a node that a job gets; 0: neither the sweep nor the profile states them.
+// CPUs of a node that the jobs of a task at work get together; 0: neither the sweep nor the profile
+// states them.
 int64_t cpus_of(const Submission& submission);
 
 // All of the sweep's, oldest first. What cannot be read is told in `problems`: Slurm may have its

@@ -6,16 +6,20 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
-#include <cstdlib>
+#include <deque>
+#include <list>
 #include <optional>
+#include <set>
+#include <utility>
 
 #include "framework/core/error.h"
 #include "framework/job/execute.h"
 #include "framework/process/host.h"
 #include "framework/slurm/allocation.h"
+#include "framework/slurm/begun_job.h"
 #include "framework/slurm/by_command.h"
 #include "framework/slurm/events.h"
+#include "framework/slurm/headway.h"
 #include "framework/slurm/script.h"
 
 namespace tarflow::slurm {
@@ -29,7 +33,7 @@ constexpr std::chrono::seconds kLook{5};  // at the shared folder
 // Slurm sends TERM when it is about to kill (KillWait, 30 s by default).
 constexpr std::chrono::seconds kAfterTerm{25};
 constexpr double kAfterClash = 1;  // seconds
-// A longer time between two looks passed while this program was stopped, with its worker.
+// A longer time between two looks passed while this program was stopped, with its workers.
 constexpr std::chrono::seconds kStopped{3};
 // The same place reached in so many allocations in a row: there is no getting on from here.
 constexpr int kNoHeadway = 3;
@@ -53,21 +57,30 @@ class ClusterTask {
         place_(std::move(place)),
         signals_(signals),
         run_(std::make_shared<const sweep::RunSettings>(submission_.run)),
-        before_(read_events(folder_, place_.task)) {}
+        parts_(parts_of(submission_, notes_)),
+        waiting_(submission_.tasks.at(place_.task).begin(),
+                 submission_.tasks.at(place_.task).end()),
+        before_(read_events(folder_, place_.task)) {
+    for (size_t part = 0; part < parts_.size(); ++part) free_.insert(part);
+  }
 
   int run() {
     note(event("start"));
-    say(fmt::format("task {} of {}, start {}, on {}", place_.task, submission_.job_name,
-                    place_.restart + 1, place_.node));
-    bool elsewhere = false;
-    for (const std::string& hash : submission_.tasks.at(place_.task)) {
-      if (failed_before(hash)) continue;
-      const Result result = stopping() ? Result::kLeft : do_job(hash);
-      if (result != Result::kOver) left_.push_back(hash);
-      elsewhere = elsewhere || result == Result::kElsewhere;
+    say(fmt::format("task {} of {}, start {}, on {}{}", place_.task, submission_.job_name,
+                    place_.restart + 1, place_.node,
+                    parts_.size() > 1 ? fmt::format(", {} jobs at once", parts_.size()) : ""));
+    for (const std::string& text : notes_) say(text);
+    try {
+      work();
+    } catch (const std::exception& failure) {
+      end_workers(failure.what());
+      throw;
+    }
+    for (const std::string& hash : waiting_) {
+      if (!failed_before(hash)) left_.push_back(hash);
     }
     // Put back into the queue, the task might well come to this node again.
-    if (!left_.empty() && !superseded_ && (stopping() || !elsewhere)) make_room();
+    if (!left_.empty() && !superseded_ && (stopping() || !elsewhere_)) make_room();
     TaskEvent end = event("end");
     end.left = left_.size();
     end.failed = failed_;
@@ -89,7 +102,7 @@ class ClusterTask {
     event.text = text;
     return event;
   }
-  // An event that cannot be written must not end the task, and the worker with it.
+  // An event that cannot be written must not end the task, and the workers with it.
   void note(const TaskEvent& event) {
     try {
       append_event(folder_, event);
@@ -109,33 +122,79 @@ class ClusterTask {
     return failed;
   }
 
-  Result do_job(const std::string& hash) {
+  // Until all jobs are over, or the task is told to end and its workers have.
+  void work() {
+    for (;;) {
+      begin_what_fits();
+      if (begun_.empty()) return;
+      bool ended = false;
+      for (auto job = begun_.begin(); job != begun_.end();) {
+        const std::optional<Result> result = look_after(*job);
+        if (!result) {
+          ++job;
+          continue;
+        }
+        if (*result != Result::kOver) left_.push_back(job->job().hash);
+        elsewhere_ = elsewhere_ || *result == Result::kElsewhere;
+        free_.insert(job->part());
+        job = begun_.erase(job);
+        ended = true;
+      }
+      if (!ended) listen(kPoll);
+    }
+  }
+
+  // In their order: the next one begins as soon as a part of the allocation is free.
+  void begin_what_fits() {
+    while (!free_.empty() && !waiting_.empty() && !stopping()) {
+      const std::string hash = waiting_.front();
+      waiting_.pop_front();
+      if (!failed_before(hash)) begin(hash);
+    }
+  }
+
+  void begin(const std::string& hash) {
     const job::JobFolder folder{folder_.jobs() / hash};
-    job::Job job;
     try {
-      job = job::read_job_to_run(folder.job());
+      job::Job job = job::read_job_to_run(folder.job());
       job.run = run_;
       const job::Result found = job::find_result(folder, job);
       if (found.kept()) throw Error(found.problem);
-      if (found.done()) return Result::kOver;
+      if (found.done()) return;
+      begun_.emplace_back(std::move(job), folder, *free_.begin());
+      free_.erase(free_.begin());
     } catch (const Error& failure) {
       fail(hash, fmt::format("its folder cannot be used: {}", failure.what()));
+    }
+  }
+
+  // What became of the job; nothing while it is tried.
+  std::optional<Result> look_after(BegunJob& job) {
+    const bool ran = job.runs();
+    try {
+      return ran ? look_at_attempt(job) : try_again(job);
+    } catch (const std::exception& failure) {  // its worker does not run; there are other jobs
+      if (!ran && job.attempts() == 1 && is_doubled()) {
+        job.clashed = true;
+        job.pause(kAfterClash);
+        return std::nullopt;
+      }
+      fail(job.job().hash, failure.what());
       return Result::kOver;
     }
-    for (int attempts = 1;; ++attempts) {
-      Result result = Result::kOver;
-      try {
-        result = attempt(job, folder, attempts);
-      } catch (const std::exception& failure) {  // its worker does not run; there are other jobs
-        if (attempts == 1 && is_doubled() && pause(kAfterClash)) {
-          if (job::find_result(folder, job).done()) return Result::kOver;
-          continue;
-        }
-        fail(hash, failure.what());
-      }
-      if (result != Result::kLeft || stopping()) return result;
-      if (!pause(job::pause_before_retry(run_->backoff, attempts - 1))) return Result::kLeft;
+  }
+
+  std::optional<Result> try_again(BegunJob& job) {
+    if (stopping()) return Result::kLeft;
+    if (!job.due()) return std::nullopt;
+    if (std::exchange(job.clashed, false) && job::find_result(job.folder(), job.job()).done()) {
+      return Result::kOver;
     }
+    const Part& part = parts_.at(job.part());
+    job.start(launch_of(submission_, place_, part, submission_.timed.contains(job.job().hash)));
+    say(fmt::format("job {} of {} runs{}, log: {}", job.job().hash, job.job().experiment,
+                    part.gpus ? " on GPU " + *part.gpus : "", job.folder().log().string()));
+    return std::nullopt;
   }
 
   // Two starts of this task may be at work, which make the same folder ready at the same moment.
@@ -169,72 +228,69 @@ class ClusterTask {
     return exit.signal == SIGKILL || exit.code == 128 + SIGKILL;
   }
 
+  std::optional<Result> look_at_attempt(BegunJob& job) {
+    if (const std::optional<job::Outcome> outcome = job.poll()) {
+      const Result result = judge(job, *outcome);
+      if (result != Result::kLeft || stopping()) return result;
+      job.pause(job::pause_before_retry(run_->backoff, job.attempts() - 1));
+      return std::nullopt;
+    }
+    if (stopping()) job.stop(why_it_stops(), /*failed=*/false, grace());
+    job.keep_to(run_->time_limit, grace());
+    return std::nullopt;
+  }
+
+  std::string why_it_stops() const {
+    if (superseded_) return "the task was restarted elsewhere";
+    if (told_ == 0) return "another worker of the task was told to end";
+    return fmt::format("the task was told to end ({})", name_of_signal(told_));
+  }
+
   // kLeft: it stopped, or is to be tried again. kElsewhere: again, but not on this node, or with
   // more memory.
-  Result attempt(const job::Job& job, const job::JobFolder& folder, int number) {
-    const bool timed = submission_.timed.contains(job.hash);
-    worker_stopped_ = false;
-    stopped_for_ = {};
-    heard_ = Clock::now();
-    job::Attempting attempting(job, folder, launch_of(submission_, place_, timed));
-    say(fmt::format("job {} of {} runs, log: {}", job.hash, job.experiment, folder.log().string()));
-    const job::Outcome outcome =
-        job::wait_for_end(attempting, kAfterTerm, [&] { look_after(attempting); });
+  Result judge(const BegunJob& job, const job::Outcome& outcome) {
+    const std::string& hash = job.job().hash;
     if (outcome.taken_over) {
       superseded_ = true;
-      say(fmt::format("job {}: {}; this task ends", job.hash, outcome.reason));
+      say(fmt::format("job {}: {}; this task ends", hash, outcome.reason));
       return Result::kLeft;
     }
-    worker_told_ = !stopping() && outcome.exit.code == job::kStoppedExit;
+    worker_told_ = worker_told_ || (!stopping() && outcome.exit.code == job::kStoppedExit);
     Result result = Result::kLeft;
     TaskEvent ended = event("job", outcome.reason);
-    ended.job = job.hash;
+    ended.job = hash;
     ended.seconds = outcome.seconds;
     if (outcome.kind == job::Outcome::Kind::kDone) {
       ended.outcome = "done";
     } else if (outcome.kind == job::Outcome::Kind::kStopped || stopping()) {
       ended.outcome = "stopped";
-      ended.reached = job::read_progress(folder.progress()).fraction();
-      stopped_ = ended;
+      ended.reached = job::read_progress(job.folder().progress()).fraction();
+      stopped_.push_back(ended);
     } else {
-      ended.starved = submission_.profile.mem_grows && !worker_stopped_ && was_killed(outcome.exit);
-      const bool again = number <= run_->retries && !outcome.other_device && !ended.starved;
-      ended.unable = cannot_run(outcome.exit) || outcome.other_device;
-      ended.outcome = again || ended.unable || ended.starved ? "again" : "failed";
-      ended.silent = outcome.log_end.empty();
-      if (ended.silent) {
-        ended.text +=
-            fmt::format("; it printed nothing, see {}", folder_.output(place_.task).string());
-      }
-      failed_ += ended.outcome == "failed";
-      if (!again && (ended.unable || ended.starved)) result = Result::kElsewhere;
+      result = judge_failure(job, outcome, ended);
     }
     note(ended);
-    say(fmt::format("job {} {} after {}{}", job.hash,
+    say(fmt::format("job {} {} after {}{}", hash,
                     ended.outcome == "again" ? "failed, it is tried again," : ended.outcome,
                     job::duration(outcome.seconds), ended.text.empty() ? "" : ": " + ended.text));
     return ended.outcome == "done" || ended.outcome == "failed" ? Result::kOver : result;
   }
 
-  void look_after(job::Attempting& attempting) {
-    listen(kPoll);
-    if (stopping() && !attempting.stopping()) {
-      attempting.stop(superseded_
-                          ? "the task was restarted elsewhere"
-                          : fmt::format("the task was told to end ({})", name_of_signal(told_)),
-                      /*failed=*/false, grace());
+  Result judge_failure(const BegunJob& job, const job::Outcome& outcome, TaskEvent& ended) {
+    ended.starved = submission_.profile.mem_grows && !job.time_over() && was_killed(outcome.exit);
+    const bool again = job.attempts() <= run_->retries && !outcome.other_device && !ended.starved;
+    ended.unable = cannot_run(outcome.exit) || outcome.other_device;
+    ended.outcome = again || ended.unable || ended.starved ? "again" : "failed";
+    ended.silent = outcome.log_end.empty();
+    if (ended.silent) {
+      ended.text +=
+          fmt::format("; it printed nothing, see {}", folder_.output(place_.task).string());
     }
-    const double seconds =
-        attempting.seconds() - std::chrono::duration<double>(stopped_for_).count();
-    if (run_->time_limit > 0 && seconds > run_->time_limit) {
-      worker_stopped_ = true;
-      attempting.stop(
-          fmt::format("it reached its time limit of {}", job::duration(run_->time_limit)),
-          /*failed=*/true, grace());
-    }
+    failed_ += ended.outcome == "failed";
+    return !again && (ended.unable || ended.starved) ? Result::kElsewhere : Result::kLeft;
   }
 
-  // What may pass between asking the worker to end and killing it, so that the task can put itself
+  // What may pass between asking a worker to end and killing it, so that the task can put itself
   // back while it has its allocation.
   std::chrono::milliseconds grace() const {
     const double lead = submission_.profile.signal_lead;
@@ -242,12 +298,25 @@ class ClusterTask {
     return std::chrono::milliseconds(static_cast<int64_t>(800 * lead));
   }
 
+  // This program cannot go on.
+  void end_workers(const std::string& why) {
+    for (BegunJob& job : begun_) {
+      if (!job.runs()) continue;
+      job.stop("whoever started it cannot go on: " + why, /*failed=*/false, kAfterTerm);
+    }
+    for (BegunJob& job : begun_) {
+      while (job.runs() && !job.poll()) signals_.wait(kPoll);
+    }
+  }
+
   // Signals, and whether another start of this task has taken over: a node that was given up may
   // live on.
   void listen(std::chrono::milliseconds time) {
     std::optional<int> signal = signals_.wait(time);
     const Clock::time_point now = Clock::now();
-    if (now - heard_ > kStopped) stopped_for_ += now - heard_;
+    if (now - heard_ > kStopped) {
+      for (BegunJob& job : begun_) job.was_stopped(heard_, now);
+    }
     heard_ = now;
     // Only Slurm sends a signal ahead of the time limit. With other queues it is the clock.
     const bool own = submission_.profile.by_command() && told_ == 0;
@@ -274,41 +343,24 @@ class ClusterTask {
     return passed.count() >= time - leads * std::min(lead, time / 4);
   }
 
-  // Before another attempt; whether there is to be one.
-  bool pause(double seconds) {
-    const auto end = Clock::now() + std::chrono::milliseconds(static_cast<int64_t>(1000 * seconds));
-    while (!stopping() && Clock::now() < end) listen(kPoll);
-    return !stopping();
-  }
-
-  // Starts of this task, this one included, in which the job came no further than now although it
-  // had most of an allocation to itself.
-  int starts_without_headway() const {
+  // Jobs that had most of an allocation to themselves again and again, and came no further.
+  void fail_without_headway() {
+    if (told_ != SIGUSR2) return;
     const double enough = allocation_seconds(submission_) / 2;
-    int starts = 0;
-    if (told_ != SIGUSR2 || enough <= 0 || stopped_.seconds < enough) return starts;
-    ++starts;
-    for (auto event = before_.rbegin(); event != before_.rend(); ++event) {
-      if (event->what != "job") continue;
-      if (event->job != stopped_.job || event->outcome != "stopped" || event->seconds < enough ||
-          event->reached < stopped_.reached) {
-        break;
-      }
-      ++starts;
+    for (const TaskEvent& stopped : stopped_) {
+      if (starts_without_headway(before_, stopped, enough) < kNoHeadway) continue;
+      fail(stopped.job,
+           fmt::format("in {} allocations it came no further; it needs a longer one (time in the "
+                       "cluster profile, or run: time_limit)",
+                       kNoHeadway));
+      std::erase(left_, stopped.job);
     }
-    return starts;
   }
 
   // Leaves the allocation and queues again for what is left.
   void make_room() {
-    if (starts_without_headway() >= kNoHeadway) {
-      fail(stopped_.job,
-           fmt::format("in {} allocations it came no further; it needs a longer one (time in the "
-                       "cluster profile, or run: time_limit)",
-                       kNoHeadway));
-      std::erase(left_, stopped_.job);
-      if (left_.empty()) return;
-    }
+    fail_without_headway();
+    if (left_.empty()) return;
     if (!read_submission(folder_).wanted(place_.task)) return;  // taken back by run_sweep cancel
     // Slurm would start it again with the same time limit.
     const bool longer = submission_.profile.time_grows && near_the_end(2) &&
@@ -328,18 +380,22 @@ class ClusterTask {
   Allocated place_;
   const process::HeldSignals& signals_;
   sweep::RunSettingsPtr run_;
-  std::vector<TaskEvent> before_;  // of earlier starts
+  std::vector<std::string> notes_;   // on the GPUs of the node
+  std::vector<Part> parts_;          // of the allocation, one for each job that runs at once
+  std::set<size_t> free_;            // of these
+  std::deque<std::string> waiting_;  // jobs that were not begun
+  std::list<BegunJob> begun_;        // each in a part of its own
+  std::vector<TaskEvent> before_;    // of earlier starts
   std::vector<std::string> left_;
+  std::vector<TaskEvent> stopped_;  // of jobs that were at work when the task was told to end
   size_t failed_ = 0;
   int told_ = 0;              // the first signal
-  bool worker_told_ = false;  // Slurm told the worker itself to end
+  bool worker_told_ = false;  // Slurm told a worker itself to end
   bool superseded_ = false;
-  bool worker_stopped_ = false;  // by this task, since the job's time was over
-  TaskEvent stopped_;            // the job that was at work
+  bool elsewhere_ = false;  // a job is left for another node, or for more memory
   Clock::time_point begin_ = Clock::now();
   Clock::time_point looked_ = Clock::now();
   Clock::time_point heard_ = Clock::now();  // the last look at signals
-  Clock::duration stopped_for_{};           // of the attempt's time: this program did not run
 };
 
 }  // namespace

@@ -171,7 +171,19 @@ void judge_failed(const TaskEvidence& evidence, const LastStart& last, Verdict& 
   }
 }
 
-// The job that was at work is to blame, the others of the task are not.
+// Jobs of the task that were running when it ended: their attempts have no end.
+std::vector<const TaskJob*> broken_off(const TaskEvidence& evidence, const Verdict& verdict) {
+  std::vector<const TaskJob*> jobs;
+  for (const TaskJob& job : evidence.jobs) {
+    const bool left =
+        std::find(verdict.left.begin(), verdict.left.end(), job.hash) != verdict.left.end();
+    if (left && job.attempts.last && job.attempts.last->outcome.empty()) jobs.push_back(&job);
+  }
+  return jobs;
+}
+
+// The job that was at work is to blame, or together those that were; the others of the task are
+// not.
 void judge_memory(const TaskEvidence& evidence, const TaskJob* at_work, Verdict& verdict) {
   verdict.reason = fmt::format("the memory ran out{}; ask for more in the cluster profile (mem)",
                                on_nodes(evidence));
@@ -181,9 +193,13 @@ void judge_memory(const TaskEvidence& evidence, const TaskJob* at_work, Verdict&
     verdict.reason = fmt::format("the memory ran out{}", on_nodes(evidence));
     return;
   }
-  if (!at_work || verdict.left.size() < 2) return;
-  verdict.failed.push_back({at_work->hash, verdict.reason, at_work->log});
-  std::erase(verdict.left, at_work->hash);
+  std::vector<const TaskJob*> guilty = broken_off(evidence, verdict);
+  if (guilty.size() < 2) guilty = {at_work};
+  if (!at_work || verdict.left.size() <= guilty.size()) return;
+  for (const TaskJob* job : guilty) {
+    verdict.failed.push_back({job->hash, verdict.reason, job->log});
+    std::erase(verdict.left, job->hash);
+  }
   verdict.what = What::kResubmit;
 }
 

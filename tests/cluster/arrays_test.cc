@@ -47,6 +47,35 @@ TEST_F(Arrays, TwoSweepsAtOnceEachGetTheirOwnPoints) {
   }
 }
 
+TEST_F(Arrays, OnWholeNodesTwoJobsRunAtOnceOnGpusOfTheirOwn) {
+  // The GPUs are make-believe, whatever this machine has.
+  write_file(house_ / "gpus/nvidia-smi", "#!/bin/sh\nfor i in 0 1; do echo GPU $i: Fake; done\n");
+  fs::permissions(house_ / "gpus/nvidia-smi", fs::perms::owner_all);
+  profile(
+      fmt::format("partition: main\nnode_gpus: 2\njobs_per_allocation: 2\n"
+                  "setup: ['export PATH={}:$PATH']\n",
+                  (house_ / "gpus").string()));
+  sweep("trial_sweep", 16, "{device: [cpu], strategy: [For, '[7-8-4-4]'], seed: [0, 1, 2, 3]}");
+  const pid_t driver =
+      start("trial_sweep.yaml --cluster trial.yaml --wait --set run.gpus=1", "trial_sweep");
+  ASSERT_EQ(end_of(driver), 0) << printed();
+  ASSERT_EQ(submissions().size(), 1u);
+  const fs::path submission = submissions()[0];
+  const Json tasks = tasks_of(submission);
+  ASSERT_EQ(tasks.size(), 2u) << "eight jobs, two after another on each of two GPUs";
+  EXPECT_EQ(tasks[0].size(), 4u);
+  const std::string request = read_file(submission / "submit.sbatch");
+  EXPECT_NE(request.find("#SBATCH --gres=gpu:2\n"), std::string::npos) << request;
+  EXPECT_NE(request.find("#SBATCH --ntasks-per-node=2\n"), std::string::npos) << request;
+  for (const char* name : {"task-0.out", "task-1.out"}) {
+    const std::string output = read_file(submission / name);
+    for (const char* words : {"2 jobs at once", "runs on GPU 0,", "runs on GPU 1,"}) {
+      EXPECT_NE(output.find(words), std::string::npos) << name << ": " << output;
+    }
+  }
+  expect_as_undisturbed(8);
+}
+
 TEST_F(Arrays, TwoRanksOnTwoNodesEqualOneProcess) {
   sweep("trial_sweep", 48, "{strategy: [For, '[7-8-4-4]']}", "nodes: 2, ranks: 1");
   ASSERT_EQ(end_of(start_on_slurm()), 0) << printed();

@@ -150,6 +150,20 @@ TEST_F(OnACommand, AllIsComputedAndGathered) {
   EXPECT_THAT(finished.err, HasSubstr("3 jobs submitted to the queue as jobs 7, 8, 9"));
 }
 
+TEST_F(OnACommand, OnWholeNodesSeveralJobsRunAtOnceInOneJobOfTheQueue) {
+  add_to_profile("node_gpus: 3\n", "gpu_request: none\n");
+  ::setenv("CUDA_VISIBLE_DEVICES", "", 1);  // whatever this machine has
+  const pid_t waiting = start_there("--wait", "wait_for_file 1 wait_for_file 2 wait_for_file 3");
+  wait_until("all jobs to run", [&] { return started_jobs() == 3; });
+  write_file(house_ / "go", "");
+  const Finished finished = wait(waiting);
+  ::unsetenv("CUDA_VISIBLE_DEVICES");
+  EXPECT_EQ(finished.status, 0) << finished.err;
+  EXPECT_THAT(finished.err, HasSubstr("3 jobs submitted to the queue as job 7"));
+  EXPECT_THAT(scripts(), HasSubstr("# 3 jobs at once on the 3 GPUs of a node.\n"));
+  EXPECT_EQ(record::digest(record()), undisturbed());
+}
+
 TEST_F(OnACommand, WhatWasSubmittedIsGatheredLater) {
   const Finished submitted = run_there("");
   EXPECT_EQ(submitted.status, 0) << submitted.err;

@@ -1,6 +1,6 @@
 // Stands in for run_job where only scheduling is tested: writes a result that follows from the
-// job's settings. The variable FAKE_WORKER holds "<what> <value>": the job whose setting `value` is
-// that one
+// job's settings. The variable FAKE_WORKER holds "<what> <value>", or several of them: the job
+// whose setting `value` is that one
 //   fail      prints 30 lines and ends with status 3
 //   crash     ends by SIGABRT
 //   nothing   ends well without a result
@@ -18,7 +18,8 @@
 //   environment  prints what it was started with
 //   block     writes a half-written result and its process id to FAKE_WORKER_STARTED, then waits to
 //   be killed
-// Every start appends the job's hash to the file FAKE_WORKER_RUNS.
+// Every start appends the job's hash to the file FAKE_WORKER_RUNS. A job that is stoppable or waits
+// for a file also writes to `at_work` in its folder what it was started with.
 #include <fmt/format.h>
 #include <signal.h>
 #include <unistd.h>
@@ -48,9 +49,10 @@ std::string variable(const char* name) {
 std::string behaviour(const job::Job& job) {
   std::istringstream words(variable("FAKE_WORKER"));
   std::string what;
-  double value = 0;
-  words >> what >> value;
-  return job.settings.json().value("value", -1.0) == value ? what : "";
+  for (double value = 0; words >> what >> value;) {
+    if (job.settings.json().value("value", -1.0) == value) return what;
+  }
+  return "";
 }
 
 record::JobRecord result_of(const job::Job& job) {
@@ -76,13 +78,19 @@ record::JobRecord result_of(const job::Job& job) {
   return record;
 }
 
+// Tells the test that the job runs, and in what surroundings.
+void say_at_work(const std::filesystem::path& folder, const std::string& surroundings) {
+  write_file(folder / "at_work", surroundings);
+  write_file(variable("FAKE_WORKER_STARTED"), fmt::format("{}", ::getpid()));
+}
+
 // Until it is told to end; then it takes some time and says so, as a real worker does.
-int work_until_stopped(const std::filesystem::path& folder) {
+int work_until_stopped(const std::filesystem::path& folder, const std::string& surroundings) {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  write_file(variable("FAKE_WORKER_STARTED"), fmt::format("{}", ::getpid()));
+  say_at_work(folder, surroundings);
   int signal = 0;
   ::sigwait(&signals, &signal);
   write_file(folder / "reached", "chunk 3");
@@ -90,7 +98,7 @@ int work_until_stopped(const std::filesystem::path& folder) {
 }
 
 // Keeps in its folder how far it is. Nothing when it is at its end.
-std::optional<int> work_on(const std::filesystem::path& folder) {
+std::optional<int> work_on(const std::filesystem::path& folder, const std::string& surroundings) {
   constexpr int kAll = 4;
   const std::filesystem::path kept = folder / "kept";
   const int begun = std::filesystem::exists(kept) ? std::stoi(read_file(kept)) : 0;
@@ -102,7 +110,7 @@ std::optional<int> work_on(const std::filesystem::path& folder) {
                                                {"resumable", true}});
   };
   tell(begun);
-  const int status = work_until_stopped(folder);
+  const int status = work_until_stopped(folder, surroundings);
   write_file(kept, std::to_string(begun + 1));
   tell(begun + 1);
   return status;
@@ -124,9 +132,12 @@ int work(const std::filesystem::path& folder, const std::string& arguments) {
     for (int i = 0; i < 30; ++i) fmt::print("line {}\n", i);
     return 3;
   }
-  if (what == "stoppable") return work_until_stopped(folder);
+  const std::string surroundings =
+      fmt::format("devices '{}' threads '{}' started with {}\n", variable("CUDA_VISIBLE_DEVICES"),
+                  variable("OMP_NUM_THREADS"), arguments);
+  if (what == "stoppable") return work_until_stopped(folder, surroundings);
   if (what == "resumes") {
-    if (const std::optional<int> status = work_on(folder)) return *status;
+    if (const std::optional<int> status = work_on(folder, surroundings)) return *status;
   }
   if (what == "deaf") {
     ::signal(SIGTERM, SIG_IGN);
@@ -134,13 +145,10 @@ int work(const std::filesystem::path& folder, const std::string& arguments) {
     for (;;) ::pause();
   }
   if (what == "wait_for_file") {
-    write_file(variable("FAKE_WORKER_STARTED"), fmt::format("{}", ::getpid()));
+    say_at_work(folder, surroundings);
     while (!std::filesystem::exists(variable("FAKE_WORKER_FILE"))) ::usleep(5000);
   }
-  if (what == "environment") {
-    fmt::print("devices '{}' threads '{}' started with {}\n", variable("CUDA_VISIBLE_DEVICES"),
-               variable("OMP_NUM_THREADS"), arguments);
-  }
+  if (what == "environment") fmt::print("{}", surroundings);
   if (what == "crash") ::raise(SIGABRT);
   if (what == "nothing") return 0;
   if (what == "missing") {

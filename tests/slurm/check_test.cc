@@ -143,6 +143,21 @@ TEST_F(Check, SbatchIsAskedAsAJobWouldBe) {
   EXPECT_THAT(bad.text, HasSubstr("Invalid account"));
 }
 
+TEST_F(Check, OfWholeNodesTheRequestIsForAllJobsThatRunAtOnce) {
+  profile_.node_gpus = 4;
+  EXPECT_THAT(check(), HasSubstr("ok     node_gpus 4: nodes have 4"));
+  const Finding good = test_submission(profile_, asking());
+  EXPECT_THAT(good.text, HasSubstr("(4 jobs at once on the 4 GPUs of a node)"));
+  EXPECT_THAT(asked_, AllOf(Contains("--gres=gpu:4"), Contains("--ntasks-per-node=4")));
+  profile_.cpus_per_task = 16;
+  EXPECT_THAT(check(), HasSubstr("ok     cpus_per_task 16 for each of 4 GPUs: nodes have 64"));
+  profile_.cpus_per_task = 17;
+  EXPECT_THAT(check(), AllOf(HasSubstr("WRONG  cpus_per_task 17 for each of 4 GPUs"),
+                             HasSubstr("at most 16")));
+  profile_.node_gpus = 8;
+  EXPECT_THAT(check(), HasSubstr("WRONG  node_gpus 8: nodes have 4\n       node_gpus: 4\n"));
+}
+
 TEST(CheckFolder, IsWrittenAndLeftAsItWas) {
   const Scratch house;
   const std::vector<Finding> found = check_shared_folder(house / "results");

@@ -27,6 +27,7 @@ exclude: node[3-5]
 gpu_request: gpus_per_node
 gpu_type: a100
 device: NVIDIA A100
+node_gpus: 4
 cpus_per_task: 8
 mem_per_gpu: 32G
 time: 1-12:00:00
@@ -51,6 +52,7 @@ poll: 30
   EXPECT_EQ(profile.time, 36 * 3600);
   EXPECT_EQ(profile.signal_lead, 300);
   EXPECT_EQ(profile.jobs_per_allocation, 4);
+  EXPECT_EQ(profile.node_gpus, 4);
   EXPECT_EQ(profile.pack_time, 3600);
   EXPECT_THAT(profile.extra, ElementsAre("--mail-type=FAIL", "--nice=10"));
   EXPECT_THAT(profile.setup, ElementsAre("module load cuda", "export A=\"b c\""));

@@ -146,6 +146,21 @@ TEST(SlurmFaults, AJobThatTakesTooMuchMemoryFailsAndTheOthersOfItsTaskGoOn) {
   EXPECT_EQ(verdict.failed[0].job, "a");
 }
 
+TEST(SlurmFaults, OfSeveralJobsAtOnceAllThatRanWhenMemoryRanOutFail) {
+  TaskEvidence evidence = at_work();
+  for (const char* hash : {"b", "c", "d"}) {
+    evidence.jobs.push_back({hash, false, evidence.jobs[0].attempts, "jobs/x/log.txt"});
+  }
+  evidence.jobs[2].attempts.last->outcome = "stopped";  // in an earlier allocation
+  evidence.jobs[3].attempts = {};
+  const Verdict verdict = judged(evidence, state("OUT_OF_MEMORY"));
+  EXPECT_EQ(verdict.what, What::kResubmit);
+  EXPECT_THAT(verdict.left, ElementsAre("c", "d"));
+  ASSERT_THAT(verdict.failed, SizeIs(2));
+  EXPECT_EQ(verdict.failed[0].job, "a");
+  EXPECT_EQ(verdict.failed[1].job, "b");
+}
+
 TEST(SlurmFaults, WhereMemoryGrowsATaskThatRanOutOfItIsSubmittedAgain) {
   TaskEvidence evidence = at_work();
   evidence.memory_grows = true;
