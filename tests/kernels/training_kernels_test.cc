@@ -190,8 +190,11 @@ TEST_P(TrainingKernelsTest, GeluBackwardIsTheGradientAndSumsIt) {
     expect_exact(found.inputs, expected);
     expect_exact(found.bias, exact(found.inputs).sum(0));
     const at::Tensor composed = at::gelu_backward(gradient, inputs);
+    // On a GPU the compiler may contract other products and sums.
     const float other = found.inputs.ne(composed).to(at::kFloat).mean().item<float>();
-    EXPECT_LE(other, !gpu() ? 0 : rounded() ? 1e-3 : 1);
+    EXPECT_LE(other, !gpu() ? 0 : rounded() ? 0.1 : 1);
+    EXPECT_TRUE(at::allclose(found.inputs.to(at::kFloat), composed.to(at::kFloat),
+                             rounded() ? 1.0 / 128 : 1e-5, 1e-6));
     const GeluGradients again = gelu_backward({inputs, gradient});
     EXPECT_TRUE(at::equal(again.inputs, found.inputs));
     EXPECT_TRUE(at::equal(again.bias, found.bias));
