@@ -42,22 +42,21 @@ at::Tensor class_embedding(const Model& model, const BlockWeights& block, const 
   return table.index_select(0, index).unsqueeze(1);
 }
 
-at::Tensor attended(const Model& model, const LayerWeights& layer, const at::Tensor& y) {
-  const int64_t n = y.size(0), t = y.size(1), c = y.size(2), heads = model.shape.heads();
+at::Tensor attended(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values) {
+  return at::scaled_dot_product_attention(queries, keys, values, {}, 0.0, /*is_causal=*/true)
+      .transpose(1, 2)
+      .reshape({queries.size(0), queries.size(2), -1});
+}
+
+at::Tensor layer_forward(const Model& model, const LayerWeights& layer, const at::Tensor& h) {
+  const int64_t n = h.size(0), t = h.size(1), heads = model.shape.heads();
+  at::Tensor y = layer_norm(model, h, layer.attention_norm_weight, layer.attention_norm_bias);
   const at::Tensor qkv = at::linear(y, layer.qkv_weight, layer.qkv_bias)
                              .view({n, t, 3, heads, kHeadWidth})
                              .permute({2, 0, 3, 1, 4});
   // One gradient for the three, stacked; those of qkv[i] would each fill a whole with zeros.
   const std::vector<at::Tensor> parts = qkv.unbind(0);
-  return at::scaled_dot_product_attention(parts[0], parts[1], parts[2], {}, 0.0,
-                                          /*is_causal=*/true)
-      .transpose(1, 2)
-      .reshape({n, t, c});
-}
-
-at::Tensor layer_forward(const Model& model, const LayerWeights& layer, const at::Tensor& h) {
-  at::Tensor y = layer_norm(model, h, layer.attention_norm_weight, layer.attention_norm_bias);
-  y = at::linear(attended(model, layer, y), layer.proj_weight, layer.proj_bias);
+  y = at::linear(attended(parts[0], parts[1], parts[2]), layer.proj_weight, layer.proj_bias);
   at::Tensor out = h + y;
   y = layer_norm(model, out, layer.mlp_norm_weight, layer.mlp_norm_bias);
   y = at::gelu(at::linear(y, layer.up_weight, layer.up_bias));

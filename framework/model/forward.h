@@ -19,9 +19,8 @@ using Labels = std::vector<int64_t>;
 // unconditional model.
 at::Tensor class_embedding(const Model& model, const BlockWeights& block, const Labels& labels);
 
-// Causal attention of a layer over normalised rows y (N, T, C) in the compute type, before the
-// projection: (N, T, C). Differentiable.
-at::Tensor attended(const Model& model, const LayerWeights& layer, const at::Tensor& y);
+// Causal attention of queries, keys and values (N, heads, T, 64): (N, T, C). Differentiable.
+at::Tensor attended(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values);
 
 // One transformer layer on the whole sequence; differentiable. h: the residual stream (N, T, C)
 // fp32 before the layer. Returns the stream after the layer.

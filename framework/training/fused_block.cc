@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "framework/kernels/gelu_backward.h"
+#include "framework/kernels/qkv_gradient.h"
 #include "framework/kernels/stream_norm.h"
 
 namespace tarflow::training {
@@ -48,6 +49,24 @@ struct AddAndNorm : Function<AddAndNorm> {
   }
 };
 
+// Outputs: queries, keys, values.
+struct SplitHeads : Function<SplitHeads> {
+  static variable_list forward(AutogradContext*, const at::Tensor& qkv, const at::Tensor&) {
+    const at::Tensor parts =
+        qkv.view({qkv.size(0), qkv.size(1), 3, -1, kHeadWidth}).permute({2, 0, 3, 1, 4});
+    return parts.unbind(0);
+  }
+
+  static variable_list backward(AutogradContext*, variable_list gradients) {
+    // Attention leaves them in the order of tokens, heads: nothing is copied here.
+    for (at::Tensor& part : gradients)
+      part = part.transpose(1, 2).reshape({part.size(0), part.size(2), -1}).contiguous();
+    const kernels::QkvGradient found =
+        kernels::qkv_gradient({gradients[0], gradients[1], gradients[2]});
+    return {found.qkv, found.bias};
+  }
+};
+
 struct GeluOfLinear : Function<GeluOfLinear> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& inputs, const at::Tensor&) {
     context->save_for_backward({inputs});
@@ -87,6 +106,11 @@ NormedStream add_and_norm(const at::Tensor& h, const at::Tensor& added,
   return {out[0], out[1]};
 }
 
+Heads heads_of(const at::Tensor& qkv, const at::Tensor& qkv_bias) {
+  const variable_list out = SplitHeads::apply(qkv, qkv_bias);
+  return {out[0], out[1], out[2]};
+}
+
 at::Tensor gelu_of_linear(const at::Tensor& inputs, const at::Tensor& linear_bias) {
   return GeluOfLinear::apply(inputs, linear_bias);
 }
@@ -106,7 +130,10 @@ at::Tensor fused_outputs(const Model& model, const BlockWeights& block, const at
   for (const LayerWeights& layer : block.layers) {
     NormedStream normed = add_and_norm(h, added, added_bias, layer.attention_norm_weight,
                                        layer.attention_norm_bias, model.dtype());
-    added = linear(attended(model, layer, normed.y), layer.proj_weight, layer.proj_bias);
+    const Heads heads =
+        heads_of(linear(normed.y, layer.qkv_weight, layer.qkv_bias), layer.qkv_bias);
+    added = linear(attended(heads.queries, heads.keys, heads.values), layer.proj_weight,
+                   layer.proj_bias);
     normed = add_and_norm(normed.h, added, layer.proj_bias, layer.mlp_norm_weight,
                           layer.mlp_norm_bias, model.dtype());
     const at::Tensor wide =

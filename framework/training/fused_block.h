@@ -30,6 +30,12 @@ struct NormedStream {
 NormedStream add_and_norm(const at::Tensor& h, const at::Tensor& added,
                           const at::Tensor& added_bias, const at::Tensor& weight,
                           const at::Tensor& bias, at::ScalarType type);
+// Queries, keys and values (N, heads, T, 64), views of qkv (N, T, 3C), likewise the output of a
+// linear layer.
+struct Heads {
+  at::Tensor queries, keys, values;
+};
+Heads heads_of(const at::Tensor& qkv, const at::Tensor& qkv_bias);
 // GELU of `inputs`, likewise the output of a linear layer.
 at::Tensor gelu_of_linear(const at::Tensor& inputs, const at::Tensor& linear_bias);
 // h + added in the type of `added`, likewise the output of a linear layer.

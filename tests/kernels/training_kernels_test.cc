@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "framework/kernels/gelu_backward.h"
+#include "framework/kernels/qkv_gradient.h"
 #include "framework/kernels/stream_norm.h"
 #include "tests/support/devices.h"
 
@@ -212,6 +213,22 @@ TEST_P(TrainingKernelsTest, GeluBackwardKeepsTheEnds) {
   EXPECT_TRUE(at::allclose(found.to(at::kFloat).nan_to_num(7),
                            composed.to(at::kFloat).nan_to_num(7), rounded() ? 1.0 / 128 : 1e-6,
                            1e-7));
+}
+
+TEST_P(TrainingKernelsTest, QkvGradientJoinsAndSums) {
+  for (const auto& [most, width] :
+       {std::pair<int64_t, int64_t>{20000, 192}, {9001, 64}, {3000, 1024}, {1, 768}, {9001, 8}}) {
+    const int64_t rows = rows_here(most);
+    SCOPED_TRACE(testing::Message() << rows << " rows of " << width);
+    const QkvParts parts{random({2, rows, width}), random({2, rows, width}),
+                         random({2, rows, width})};
+    const QkvGradient found = qkv_gradient(parts), again = qkv_gradient(parts);
+    EXPECT_TRUE(at::equal(found.qkv, at::cat({parts.queries, parts.keys, parts.values}, 2)));
+    EXPECT_EQ(found.bias.scalar_type(), GetParam().type);
+    expect_exact(found.bias, exact(found.qkv).sum(at::IntArrayRef{0, 1}));
+    EXPECT_TRUE(at::equal(again.qkv, found.qkv));
+    EXPECT_TRUE(at::equal(again.bias, found.bias));
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Twins, TrainingKernelsTest,

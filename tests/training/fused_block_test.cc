@@ -62,6 +62,12 @@ TEST(FusedBlockTest, GradientsAreThoseOfDifferences) {
         {random({2, 3, 8}), random({8}), random({8})});
   }
   expect_differences(
+      [&](const std::vector<at::Tensor>& in) {
+        const Heads heads = heads_of(rows(in[0], in[1]), in[1]);
+        return at::cat({heads.queries, heads.keys * 2, heads.values.square()});
+      },
+      {random({2, 2, 3 * 128}), random({3 * 128})});
+  expect_differences(
       [&](const std::vector<at::Tensor>& in) { return gelu_of_linear(rows(in[0], in[1]), in[1]); },
       {random({2, 3, 8}), random({8})});
   expect_differences(
