@@ -43,6 +43,7 @@ training::Recipe recipe_of(const TrainSettings& settings, const at::Device& devi
   recipe.adamw.weight_decay = settings.weight_decay;
   recipe.clip = settings.clip;
   recipe.ema = settings.ema;
+  recipe.kernels = settings.layer_kernels();
   return recipe;
 }
 
@@ -151,8 +152,9 @@ class Training {
   void say_what_is_trained() {
     context_.log(fmt::format(
         "{}, {} parameters, {}: {} steps of {} images ({} steps an epoch), {} images {}",
-        recipe_.shape.str(), recipe_.shape.parameters(), to_string(recipe_.compute), plan_.steps,
-        settings_.batch, plan_.steps_per_epoch, images_.count(),
+        recipe_.shape.str(), recipe_.shape.parameters(),
+        to_string(recipe_.compute) + (settings_.kernels == "fused" ? ", fused kernels" : ""),
+        plan_.steps, settings_.batch, plan_.steps_per_epoch, images_.count(),
         images_.in_memory() ? "in memory" : "decoded for each batch"));
     if (plan_.schedule.warm_up >= plan_.steps) {
       context_.log(fmt::format("note: the warm-up takes {} steps, all of the training",

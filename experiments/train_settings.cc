@@ -18,6 +18,14 @@ void TrainSettings::bind(Binder& binder) {
   bind_looks(binder);
   bind_distance(binder);
   bind_device(binder, device, compute_type);
+  binder.choice(kernels,
+                {.name = "kernels",
+                 .description =
+                     "What computes the layers of a step. composed: one operator of LibTorch after "
+                     "another. fused: one kernel each way for what stands between two matrix "
+                     "products, which moves less through a GPU's memory. Roundings are in the "
+                     "same places; on a GPU the last bits differ.",
+                 .choices = {"composed", "fused"}});
 }
 
 void TrainSettings::bind_model(Binder& binder) {
@@ -253,6 +261,10 @@ ModelShape TrainSettings::shape() const {
 ComputeType TrainSettings::compute(const at::Device& device) const {
   if (compute_type == "auto" && uniform()) return ComputeType::kFloat32;
   return compute_type_from(compute_type, device);
+}
+
+training::LayerKernels TrainSettings::layer_kernels() const {
+  return kernels == "fused" ? training::LayerKernels::kFused : training::LayerKernels::kComposed;
 }
 
 void TrainSettings::check() const {

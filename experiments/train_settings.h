@@ -38,7 +38,7 @@ struct TrainSettings {
   double samples_cfg = 0;
   std::string extractor, reference, extractor_precision = "float32";
   int64_t distance_images = 1000, distance_every = 0;
-  std::string device = "auto", compute_type = "auto";
+  std::string device = "auto", compute_type = "auto", kernels = "composed";
 
   void bind(Binder& binder);
 
@@ -47,6 +47,7 @@ struct TrainSettings {
   ModelShape shape() const;
   // bfloat16 on a GPU for Gaussian noise, as published, unless it is stated.
   ComputeType compute(const at::Device& device) const;
+  training::LayerKernels layer_kernels() const;
   // Throws Error for what no training can do.
   void check() const;
 

@@ -42,28 +42,38 @@ at::Tensor class_embedding(const Model& model, const BlockWeights& block, const 
   return table.index_select(0, index).unsqueeze(1);
 }
 
+at::Tensor attended(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values) {
+  return at::scaled_dot_product_attention(queries, keys, values, {}, 0.0, /*is_causal=*/true)
+      .transpose(1, 2)
+      .reshape({queries.size(0), queries.size(2), -1});
+}
+
 at::Tensor layer_forward(const Model& model, const LayerWeights& layer, const at::Tensor& h) {
-  const int64_t n = h.size(0), t = h.size(1), c = h.size(2), heads = model.shape.heads();
+  const int64_t n = h.size(0), t = h.size(1), heads = model.shape.heads();
   at::Tensor y = layer_norm(model, h, layer.attention_norm_weight, layer.attention_norm_bias);
   const at::Tensor qkv = at::linear(y, layer.qkv_weight, layer.qkv_bias)
                              .view({n, t, 3, heads, kHeadWidth})
                              .permute({2, 0, 3, 1, 4});
   // One gradient for the three, stacked; those of qkv[i] would each fill a whole with zeros.
   const std::vector<at::Tensor> parts = qkv.unbind(0);
-  y = at::scaled_dot_product_attention(parts[0], parts[1], parts[2], {}, 0.0, /*is_causal=*/true);
-  y = at::linear(y.transpose(1, 2).reshape({n, t, c}), layer.proj_weight, layer.proj_bias);
+  y = at::linear(attended(parts[0], parts[1], parts[2]), layer.proj_weight, layer.proj_bias);
   at::Tensor out = h + y;
   y = layer_norm(model, out, layer.mlp_norm_weight, layer.mlp_norm_bias);
   y = at::gelu(at::linear(y, layer.up_weight, layer.up_bias));
   return out + at::linear(y, layer.down_weight, layer.down_bias);
 }
 
-at::Tensor computed_outputs(const Model& model, const BlockWeights& block, const at::Tensor& x,
-                            const Labels& labels) {
-  at::Tensor h =
+at::Tensor embedded(const Model& model, const BlockWeights& block, const at::Tensor& x,
+                    const Labels& labels) {
+  const at::Tensor h =
       at::linear(x.to(model.dtype()), block.proj_in_weight, block.proj_in_bias) + block.position;
   const at::Tensor classes = class_embedding(model, block, labels);
-  if (classes.defined()) h = h + classes;
+  return classes.defined() ? h + classes : h;
+}
+
+at::Tensor computed_outputs(const Model& model, const BlockWeights& block, const at::Tensor& x,
+                            const Labels& labels) {
+  at::Tensor h = embedded(model, block, x, labels);
   for (const LayerWeights& layer : block.layers) h = layer_forward(model, layer, h);
   return at::linear(h.to(model.dtype()), block.proj_out_weight, block.proj_out_bias);
 }

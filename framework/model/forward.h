@@ -19,9 +19,17 @@ using Labels = std::vector<int64_t>;
 // unconditional model.
 at::Tensor class_embedding(const Model& model, const BlockWeights& block, const Labels& labels);
 
+// Causal attention of queries, keys and values (N, heads, T, 64): (N, T, C). Differentiable.
+at::Tensor attended(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values);
+
 // One transformer layer on the whole sequence; differentiable. h: the residual stream (N, T, C)
 // fp32 before the layer. Returns the stream after the layer.
 at::Tensor layer_forward(const Model& model, const LayerWeights& layer, const at::Tensor& h);
+
+// The residual stream (N, T, C) fp32 before the first layer, for inputs x (N, T, D).
+// Differentiable.
+at::Tensor embedded(const Model& model, const BlockWeights& block, const at::Tensor& x,
+                    const Labels& labels);
 
 // The block's outputs for inputs x (N, T, D) in the block's token order, before the shift: (N, T,
 // 2D) fp32, xa in the first D features, xc in the last D. Differentiable in x.

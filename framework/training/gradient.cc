@@ -26,8 +26,9 @@ at::Tensor sum_of_squares(const at::Tensor& z) {
 }  // namespace
 
 BlockPass block_pass(const Model& shell, const BlockWeights& block, const at::Tensor& x,
-                     const Labels& labels) {
-  const Shifted shifted = shift_outputs(computed_outputs(shell, block, x, labels));
+                     const Labels& labels, LayerKernels kernels) {
+  const auto outputs = kernels == LayerKernels::kFused ? fused_outputs : computed_outputs;
+  const Shifted shifted = shift_outputs(outputs(shell, block, x, labels));
   // In bfloat16 the scale is rounded once more, and the mean of `a` is one of bfloat16, as in the
   // published code.
   const at::Tensor scale = at::exp(-shifted.a.to(at::kFloat)).to(shifted.a.scalar_type());
@@ -35,12 +36,13 @@ BlockPass block_pass(const Model& shell, const BlockWeights& block, const at::Te
 }
 
 Pass::Pass(const ParameterLayout& layout, ComputeType compute, const at::Tensor& row,
-           const at::Tensor& rounded, const at::Tensor& gradient)
+           const at::Tensor& rounded, const at::Tensor& gradient, LayerKernels kernels)
     : layout_(layout),
       shell_{layout.shape(), row.device(), compute, {}, {}},
       row_(row),
       rounded_(rounded),
-      gradient_(gradient) {}
+      gradient_(gradient),
+      kernels_(kernels) {}
 
 Pass::Leaves Pass::leaves(int block, bool differentiable) const {
   const c10::AutoGradMode mode(differentiable);
@@ -67,7 +69,7 @@ void Pass::keep(int block, const std::vector<at::Tensor>& gradients, bool add) {
 Pass::Recorded Pass::recorded(int block, const at::Tensor& input, const Labels& labels) const {
   const c10::AutoGradMode with_grad(true);
   Recorded result{leaves(block, true), input.detach().requires_grad_(block > 0), {}};
-  result.pass = block_pass(shell_, result.own.block, result.input, labels);
+  result.pass = block_pass(shell_, result.own.block, result.input, labels, kernels_);
   return result;
 }
 
@@ -86,7 +88,7 @@ at::Tensor Pass::forward(const PassInput& input, const MemoryMeter* meter, PassR
       way = recorded(b, own_input, input.labels);
       pass = {way.pass.z.detach(), way.pass.logdet.detach()};
     } else {
-      pass = block_pass(shell_, block, own_input, input.labels);
+      pass = block_pass(shell_, block, own_input, input.labels, kernels_);
       way.input = std::move(own_input);
     }
     if (meter && b == last) result.block_bytes = meter->held() - before;

@@ -9,6 +9,7 @@
 
 #include "framework/model/forward.h"
 #include "framework/tensor/memory.h"
+#include "framework/training/fused_block.h"
 #include "framework/training/parameters.h"
 
 namespace tarflow::training {
@@ -21,7 +22,7 @@ struct BlockPass {
 // x: (N, T, D) float32 in the block's token order. `shell`: shape, device and compute type; its
 // blocks are not looked at. Linear weights of the block are of the compute type.
 BlockPass block_pass(const Model& shell, const BlockWeights& block, const at::Tensor& x,
-                     const Labels& labels);
+                     const Labels& labels, LayerKernels kernels = LayerKernels::kComposed);
 
 // What a pass found, on its device.
 struct PassResult {
@@ -48,7 +49,8 @@ class Pass {
   // Keeps references. `weights`: the row in the compute type (of linear layers; the others are read
   // from `row`). `gradient`: a float32 row.
   Pass(const ParameterLayout& layout, ComputeType compute, const at::Tensor& row,
-       const at::Tensor& rounded, const at::Tensor& gradient);
+       const at::Tensor& rounded, const at::Tensor& gradient,
+       LayerKernels kernels = LayerKernels::kComposed);
 
   // Writes weight * d(sum of losses)/d(parameters) into the gradient, or adds it to what is there.
   // The activations of one block, and of those that `kept` says, are in memory at a time.
@@ -75,6 +77,7 @@ class Pass {
   const ParameterLayout& layout_;
   Model shell_;
   const at::Tensor row_, rounded_, gradient_;
+  const LayerKernels kernels_;
   std::vector<Recorded> way_;  // of each block, from the first on
 };
 

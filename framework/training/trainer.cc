@@ -53,7 +53,7 @@ PassResult Trainer::pass(const at::Tensor& images, const Labels& labels, bool la
                         !kept_.has_value()};
   bool begun = false;  // the gradient is written to
   try {
-    return Pass(layout_, recipe_.compute, state_.row, rounded_, gradient_)
+    return Pass(layout_, recipe_.compute, state_.row, rounded_, gradient_, recipe_.kernels)
         .run(input, sums_.defined(), [&](int block) {
           begun = true;
           if (last) reduction_.begin(layout_.part(gradient_, block));

@@ -24,6 +24,7 @@ struct Recipe {
   AdamW adamw;
   double clip = 0;  // largest norm of the gradient; 0: any
   double ema = 0;   // decay of the moving average of the weights; 0: none is kept
+  LayerKernels kernels = LayerKernels::kComposed;
 };
 
 // All rows are float32 on the device of the training.

@@ -130,6 +130,20 @@ TEST_F(Train, TheLastStepsAreProfiled) {
   EXPECT_EQ(whole(run(train("classes: 10, steps: 5")).rows.front(), "profiled_steps"), 2);
 }
 
+// On a CPU both kernels give the same bits. On a GPU they do not, so they are two trainings.
+TEST_F(Train, KernelsArePartOfWhatTheTrainingIs) {
+  const auto trained = [&](const std::string& more) {
+    return run(train("classes: 10, steps: 4, compute_type: bfloat16" + more)).rows.front();
+  };
+  const record::Row plain = trained(""), fused = trained(", kernels: fused");
+  EXPECT_EQ(text(plain, "kernels"), "composed");
+  EXPECT_EQ(text(fused, "kernels"), "fused");
+  EXPECT_NE(text(plain, "point"), text(fused, "point"));
+  EXPECT_EQ(text(plain, "checkpoint_sha256"), text(fused, "checkpoint_sha256"));
+  EXPECT_THAT(read_file(folder_ / "log"), HasSubstr("bfloat16, fused kernels: 4 steps"));
+  EXPECT_THAT(failure("classes: 10, steps: 4, kernels: fuse"), HasSubstr("fused"));
+}
+
 TEST_F(Train, OthersUseTheModelAndWaitForIt) {
   models_ = "  mine: {trained_by: tiny}\n  averaged: {trained_by: tiny, weights: ema}\n";
   const std::string uses = "  - bpd: {num_images: 20, images: " + asset("cifar10").string() +
