@@ -21,8 +21,7 @@ struct Task {
   double cost = 1;                      // expected, in the unit of all tasks
   std::optional<double> seconds = {};   // expected, where that is known
   size_t turn = 0;                      // tasks with lower ones begin first
-  int64_t tries = 0;                    // how often it was given before and failed: in a row
-                                        // since it last got further, where it goes on
+  int64_t tries = 0;                    // how often in a row it was given and got no further
   double reached = 0;                   // 0..1: the part of it that was kept when it was given
   std::vector<std::string> after = {};  // hashes of jobs given before that it has to wait for
   bool awaited = false;                 // others wait for it
@@ -46,7 +45,7 @@ struct Event {
   WorkerProgress progress = {};
   double seconds = 0;       // kDone: that it took; 0: unknown
   int64_t left = 0;         // kFailed: how many more tries its settings grant
-  bool headway = false;     // kFailed: it or its turn came nearer, so that this try does not count
+  bool headway = false;     // kFailed: it got further or had no turn: this try does not count
   double reached = 0;       // kFailed: as Task::reached, for the next try
   double pause = 0;         // kFailed: seconds before the first of them; doubled for each further
   std::string detail = {};  // kFailed: the end of its log, several lines
