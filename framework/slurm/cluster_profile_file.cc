@@ -270,8 +270,8 @@ std::vector<Key> numbers() {
             "Maximum expected time of the jobs that a task runs one after another. 0: not used."},
            seconds("pack_time", &P::pack_time, 0, Bare::kAsked)},
           {{"max_resubmissions",
-            "How often a task is submitted again after it ended through no fault of its jobs (lost "
-            "node, killed task)."},
+            "How often in a row a job is submitted again after its task ended through no fault of "
+            "its own (lost node, killed task) and the job came no further."},
            count("max_resubmissions", &P::max_resubmissions, 0)},
           {{"poll", "Pause between two queries to the cluster and shared folders."},
            seconds("poll", &P::poll, 3, Bare::kSeconds)}};

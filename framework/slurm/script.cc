@@ -21,7 +21,7 @@ constexpr const char* kPlain =
 void require_one_line(const std::string& text) {
   if (text.find_first_of("\n\r") == std::string::npos && text.find('\0') == std::string::npos)
     return;
-  throw Error(fmt::format("`{}` has a line break, which Slurm does not take in names of files and "
+  throw Error(fmt::format("`{}` has a line break, which queues do not take in names of files and "
                           "folders",
                           text),
               "rename the folder");

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# short_run.sh NAME BUILD: one fuzzer from its seeds and findings for 20 s and 500,000 inputs at most. 77 (skipped) where it is not built.
+# short_run.sh NAME BUILD: one fuzzer from its seeds and findings for 12 s and 500,000 inputs at most. 77 (skipped) where it is not built.
 set -uo pipefail
 here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
 name=$1 program=$2/bin/fuzz_$1
@@ -11,7 +11,7 @@ trap 'rm -rf "$corpus"' EXIT
 mapfile -t seeds < <(seed_folders "$here" "$name" | while read -r folder; do [[ -d $folder ]] && echo "$folder"; done)
 export ASAN_OPTIONS=quarantine_size_mb=16:allocator_may_return_null=1
 mkdir -p "$2/findings"
-"$program" -max_total_time=20 -runs=500000 -timeout=60 -rss_limit_mb=3000 -max_len=16384 -print_final_stats=1 -verbosity=1 \
+"$program" -max_total_time=12 -runs=500000 -timeout=60 -rss_limit_mb=3000 -max_len=16384 -print_final_stats=1 -verbosity=1 \
   -dict="$here/$name.dict" -artifact_prefix="$2/findings/$name-" "$corpus" "${seeds[@]}" >"$corpus.log" 2>&1
 code=$?
 tail -n $((code ? 60 : 8)) "$corpus.log"
