@@ -22,9 +22,10 @@ struct Regenerated {
 // document's folder). `<!-- analyze FILE: words | words -->` takes only tables whose title or
 // introduction holds one of these. `FILE plots` or `FILE plots: words` takes plots instead, and
 // `FILE pictures` or `FILE pictures: words` pictures of images; their files go into figures/ beside
-// the document. Everything else is kept as it is. `published`: file of published figures. Throws Error, with file and line, for
-// marks that do not pair, for a file that cannot be read and for words that no table holds. Throws
-// Error where a document has figures and gnuplot is not installed.
+// the document. Everything else is kept as it is. `published`: file of published figures. Throws
+// Error, with file and line, for marks that do not pair, for a file that cannot be read, and for
+// marks to which no table, plot or picture belongs. Throws Error where a document has figures and
+// gnuplot is not installed.
 Regenerated regenerate(const std::filesystem::path& document,
                        const std::filesystem::path& published);
 

@@ -109,8 +109,10 @@ class Training {
         trainer_(recipe_, settings_.batch, begin(), sum_over_ranks(context),
                  activation_memory(context, device_)),
         profile_(context, device_, plan_.steps - settings_.profile_steps, plan_.steps) {
+    context.prepares();  // images and features that are read are no part of the training
     if (!settings_.held_out.empty()) held_out_.emplace(context, settings_);
     if (!settings_.extractor.empty()) distance_.emplace(context, settings_);
+    context.work_begins();
   }
 
   void run() {
@@ -150,11 +152,12 @@ class Training {
   }
 
   void say_what_is_trained() {
+    const bool fused = recipe_.kernels == training::LayerKernels::kFused;
     context_.log(fmt::format(
         "{}, {} parameters, {}: {} steps of {} images ({} steps an epoch), {} images {}",
         recipe_.shape.str(), recipe_.shape.parameters(),
-        to_string(recipe_.compute) + (settings_.kernels == "fused" ? ", fused kernels" : ""),
-        plan_.steps, settings_.batch, plan_.steps_per_epoch, images_.count(),
+        to_string(recipe_.compute) + (fused ? ", fused kernels" : ""), plan_.steps, settings_.batch,
+        plan_.steps_per_epoch, images_.count(),
         images_.in_memory() ? "in memory" : "decoded for each batch"));
     if (plan_.schedule.warm_up >= plan_.steps) {
       context_.log(fmt::format("note: the warm-up takes {} steps, all of the training",

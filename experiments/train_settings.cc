@@ -18,14 +18,15 @@ void TrainSettings::bind(Binder& binder) {
   bind_looks(binder);
   bind_distance(binder);
   bind_device(binder, device, compute_type);
-  binder.choice(kernels,
-                {.name = "kernels",
-                 .description =
-                     "What computes the layers of a step. composed: one operator of LibTorch after "
-                     "another. fused: one kernel each way for what stands between two matrix "
-                     "products, which moves less through a GPU's memory. Roundings are in the "
-                     "same places; on a GPU the last bits differ.",
-                 .choices = {"composed", "fused"}});
+  binder.choice(
+      kernels,
+      {.name = "kernels",
+       .description =
+           "What computes the layers of a step. composed: one operator of LibTorch after "
+           "another. fused: one pass over memory each way for what stands between two matrix "
+           "products, which moves less through a GPU's memory. Roundings are in the "
+           "same places; on a GPU the last bits differ.",
+       .choices = {"composed", "fused"}});
 }
 
 void TrainSettings::bind_model(Binder& binder) {

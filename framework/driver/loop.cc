@@ -21,6 +21,7 @@ constexpr double kNearlyDoneSeconds = 15;
 
 bool nearly_done(const job::WorkerProgress& progress, double elapsed) {
   if (progress.seconds_left > 0) return progress.seconds_left <= kNearlyDoneSeconds;
+  if (progress.finishing) return false;  // how long metrics take is not known
   const auto left = job::remaining_seconds(elapsed, progress.fraction());
   return left && *left <= kNearlyDoneSeconds;
 }

@@ -202,8 +202,13 @@ std::string Progress::summary() const {
   const double elapsed = seconds_since(begin_);
   text += fmt::format(", {} so far", duration(elapsed));
   double done = finished_cost_;
-  for (const Line& line : lines_) done += line.cost * line.progress.fraction();
-  if (const auto left = remaining_seconds(elapsed, cost_ > 0 ? done / cost_ : 0)) {
+  bool finishing = false;  // then how long is not known
+  for (const Line& line : lines_) {
+    done += line.cost * line.progress.fraction();
+    finishing = finishing || line.progress.finishing;
+  }
+  const auto left = remaining_seconds(elapsed, cost_ > 0 ? done / cost_ : 0);
+  if (left && !finishing) {
     text += fmt::format(", about {} left for all", duration(*left));
   }
   return text;

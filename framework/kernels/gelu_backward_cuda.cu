@@ -70,12 +70,12 @@ GeluGradients gelu_backward_cuda(const GeluBackward& work) {
                   work.inputs.scalar_type() == work.gradient.scalar_type(),
               "gelu_backward needs inputs and a gradient of one shape and type");
   const int64_t width = work.inputs.size(-1);
-  const GeluGradients out{at::empty_like(work.inputs), at::zeros({width}, work.inputs.options())};
-  require_aligned({work.inputs, work.gradient, out.inputs});
-  if (work.inputs.numel() == 0) return out;
+  const at::Tensor out = at::empty_like(work.inputs);
+  require_aligned({work.inputs, work.gradient, out});
+  if (work.inputs.numel() == 0) return {out, at::zeros({width}, work.inputs.options())};
   at::Tensor sums;
-  by_type(work.inputs, [&](auto type) { sums = launch<decltype(type)>(work, out.inputs); });
-  return {out.inputs, sums.to(work.inputs.scalar_type())};
+  by_type(work.inputs, [&](auto type) { sums = launch<decltype(type)>(work, out); });
+  return {out, sums.to(work.inputs.scalar_type())};
 }
 
 }  // namespace tarflow::kernels

@@ -127,13 +127,24 @@ at::Tensor launch_backward(const StreamNormBackward& work, const StreamNormGradi
   return sum_of_parts(partial);
 }
 
+void require_parameters(const at::Tensor& stream, const at::Tensor& weight,
+                        const at::Tensor& bias) {
+  const auto fits = [&](const at::Tensor& tensor) {
+    return tensor.scalar_type() == at::kFloat && tensor.numel() == stream.size(-1);
+  };
+  TORCH_CHECK(stream.scalar_type() == at::kFloat && fits(weight) && fits(bias),
+              "stream_norm needs a stream in float32, and a weight and a bias of its channels");
+}
+
 }  // namespace
 
 StreamNormOutputs stream_norm_cuda(const StreamNorm& work) {
   const c10::cuda::CUDAGuard guard(work.h.device());
   const int64_t channels = work.h.size(-1), rows = work.h.numel() / channels;
-  TORCH_CHECK(!work.added.defined() || work.added.scalar_type() == work.type,
-              "stream_norm adds what has the compute type");
+  require_parameters(work.h, work.weight, work.bias);
+  TORCH_CHECK(!work.added.defined() ||
+                  (work.added.scalar_type() == work.type && work.added.sizes() == work.h.sizes()),
+              "stream_norm adds what has the compute type and the stream's shape");
   const StreamNormOutputs out{work.added.defined() ? at::empty_like(work.h) : work.h,
                               at::empty(work.h.sizes(), work.h.options().dtype(work.type)),
                               at::empty({rows}, work.h.options()),
@@ -149,6 +160,7 @@ StreamNormGradients stream_norm_backward_cuda(const StreamNormBackward& work) {
   const c10::cuda::CUDAGuard guard(work.sum.device());
   const int64_t channels = work.sum.size(-1);
   const at::ScalarType type = work.normed.scalar_type();
+  require_parameters(work.sum, work.weight, work.bias);
   StreamNormGradients out;
   out.h = at::empty_like(work.sum);
   if (work.added) out.added = type == at::kFloat ? out.h : at::empty_like(work.normed);

@@ -22,6 +22,7 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 constexpr const char* kFile = "tiny_model_2_64_2_1_0.10.pth";
 
@@ -132,10 +133,17 @@ TEST_F(Train, TheLastStepsAreProfiled) {
 
 // On a CPU both kernels give the same bits. On a GPU they do not, so they are two trainings.
 TEST_F(Train, KernelsArePartOfWhatTheTrainingIs) {
+  std::string log;
   const auto trained = [&](const std::string& more) {
-    return run(train("classes: 10, steps: 4, compute_type: bfloat16" + more)).rows.front();
+    const record::SweepRecord sweep =
+        run(train("classes: 10, steps: 4, compute_type: bfloat16" + more));
+    log = read_file(job_folder(sweep) / "log.txt");
+    return sweep.rows.front();
   };
-  const record::Row plain = trained(""), fused = trained(", kernels: fused");
+  const record::Row plain = trained("");
+  EXPECT_THAT(log, Not(HasSubstr("fused")));
+  const record::Row fused = trained(", kernels: fused");
+  EXPECT_THAT(log, HasSubstr("bfloat16, fused kernels: 4 steps"));
   EXPECT_EQ(text(plain, "kernels"), "composed");
   EXPECT_EQ(text(fused, "kernels"), "fused");
   EXPECT_NE(text(plain, "point"), text(fused, "point"));

@@ -55,18 +55,24 @@ TEST(Progress, WhatFollowsTheImagesIsNoReturnToTheBeginning) {
       << "the rate is not one of metrics";
   EXPECT_EQ(metrics.fraction(), 1);
   const Scratch folder;
-  std::FILE* out = std::fopen((folder / "out").c_str(), "w");
-  {
-    Progress progress(out, true, 1, 1);
-    progress.start_job("a", "first", 1);
-    progress.update("a", metrics);
-    progress.redraw();
-    progress.end_job("a", "done", true);
+  for (const size_t jobs : {1, 2}) {
+    std::FILE* out = std::fopen((folder / "out").c_str(), "w");
+    {
+      Progress progress(out, true, jobs, static_cast<double>(jobs));
+      if (jobs == 2) {
+        progress.start_job("b", "other", 1);
+        progress.end_job("b", "done", true);
+      }
+      progress.start_job("a", "first", 1);
+      progress.update("a", metrics);
+      progress.redraw();
+      progress.end_job("a", "done", true);
+    }
+    std::fclose(out);
+    const std::string text = read_file(folder / "out");
+    EXPECT_EQ(text.find(" left"), std::string::npos) << text;
+    EXPECT_NE(text.find(", sampling at 3.0 images/s\n"), std::string::npos) << text;
   }
-  std::fclose(out);
-  const std::string text = read_file(folder / "out");
-  EXPECT_EQ(text.find(" left"), std::string::npos) << text;
-  EXPECT_NE(text.find(", sampling at 3.0 images/s\n"), std::string::npos) << text;
 }
 
 TEST(Progress, OneThingWithoutANameIsNotCounted) {

@@ -1,5 +1,5 @@
-// The arithmetic of the CUDA kernels of fused training, thread after thread on a CPU: every index
-// and bound of theirs but for the exchange between threads.
+// The arithmetic of the CUDA kernels of stream_norm, thread after thread on a CPU: every index and
+// bound of theirs but for the exchange between threads.
 #include "framework/kernels/stream_norm_row.h"
 
 #include <ATen/ATen.h>

@@ -1,11 +1,15 @@
 #include "framework/training/fused_block.h"
 
 #include <ATen/ATen.h>
+#include <ATen/record_function.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <atomic>
 #include <functional>
+#include <memory>
+#include <string_view>
 
 #include "tests/support/devices.h"
 #include "tests/training/small_training.h"
@@ -174,6 +178,25 @@ std::vector<double> losses(LayerKernels kernels, ComputeType compute, const at::
   }
   EXPECT_LT(found.back(), found[2] - 0.05);
   return found;
+}
+
+std::atomic<int> fused_nodes;
+
+std::unique_ptr<at::ObserverContext> count_fused(const at::RecordFunction& node) {
+  fused_nodes += std::string_view(node.name()).find("GeluOfLinear") != std::string_view::npos;
+  return nullptr;
+}
+
+// What a trainer differentiates is what its recipe says; the bits on a CPU would not tell.
+TEST(FusedBlockTest, ATrainerComputesWithTheKernelsOfItsRecipe) {
+  const at::CallbackHandle counting = at::addGlobalCallback(
+      at::RecordFunctionCallback(&count_fused).scopes({at::RecordScope::BACKWARD_FUNCTION}));
+  for (const LayerKernels kernels : {LayerKernels::kComposed, LayerKernels::kFused}) {
+    fused_nodes = 0;
+    losses(kernels, ComputeType::kFloat32, at::kCPU);
+    EXPECT_EQ(fused_nodes > 0, kernels == LayerKernels::kFused) << fused_nodes;
+  }
+  at::removeCallback(counting);
 }
 
 TEST(FusedBlockTest, TrainsTheSame) {
