@@ -40,6 +40,9 @@ endif()
 if(TARFLOW_SANITIZE)
   add_compile_options(-fsanitize=${TARFLOW_SANITIZE} -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${TARFLOW_SANITIZE})
+  if(TARFLOW_FUZZ)  # AddressSanitizer finds what these do; they take a quarter of the time to compile
+    add_compile_options(-fno-sanitize=null,object-size,vptr)
+  endif()
 endif()
 
 find_package(Threads REQUIRED)
