@@ -255,7 +255,9 @@ class ClusterTask {
       say(fmt::format("job {}: {}; this task ends", hash, outcome.reason));
       return Result::kLeft;
     }
-    worker_told_ = worker_told_ || (!stopping() && outcome.exit.code == job::kStoppedExit);
+    // Not by this program, as at the job's own time limit.
+    worker_told_ =
+        worker_told_ || (!stopping() && !job.time_over() && outcome.exit.code == job::kStoppedExit);
     Result result = Result::kLeft;
     TaskEvent ended = event("job", outcome.reason);
     ended.job = hash;

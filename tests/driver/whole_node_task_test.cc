@@ -135,6 +135,16 @@ TEST_F(ClusterTasksOfWholeNodes, AJobThatFailsForGoodKeepsNoOtherFromRunning) {
   EXPECT_EQ(slurm::read_events(folder_, 0).back().failed, 1u);
 }
 
+TEST_F(ClusterTasksOfWholeNodes, AJobThatReachesItsTimeLimitFailsAndTheOthersOfItsTaskGoOn) {
+  submission_.run.retries = 0;
+  submission_.run.time_limit = 3;
+  EXPECT_EQ(run_task("stoppable 1 stoppable 2").status, 1);
+  EXPECT_THAT(noted(), ElementsAre("start", "job failed", "job failed", "job done", "end"));
+  EXPECT_THAT(slurm::read_events(folder_, 0)[1].text, HasSubstr("time limit"));
+  EXPECT_TRUE(has_result(3)) << "it began when the others had ended";
+  EXPECT_EQ(asked(), "") << "the task is not queued again";
+}
+
 TEST_F(ClusterTasksOfWholeNodes, AheadOfItsEndAllWorkersStopAndTheTaskQueuesAgainOnce) {
   const pid_t task = start_task("stoppable 1 stoppable 2");
   wait_for_work({1, 2});
