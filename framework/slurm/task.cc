@@ -57,15 +57,15 @@ class ClusterTask {
         place_(std::move(place)),
         signals_(signals),
         run_(std::make_shared<const sweep::RunSettings>(submission_.run)),
-        parts_(parts_of(submission_, notes_)),
         waiting_(submission_.tasks.at(place_.task).begin(),
                  submission_.tasks.at(place_.task).end()),
-        before_(read_events(folder_, place_.task)) {
-    for (size_t part = 0; part < parts_.size(); ++part) free_.insert(part);
-  }
+        before_(read_events(folder_, place_.task)) {}
 
+  // What fails after the "start" is noted fails on this node alone: another may run the jobs.
   int run() {
     note(event("start"));
+    parts_ = parts_of(submission_, notes_);
+    for (size_t part = 0; part < parts_.size(); ++part) free_.insert(part);
     say(fmt::format("task {} of {}, start {}, on {}{}", place_.task, submission_.job_name,
                     place_.restart + 1, place_.node,
                     parts_.size() > 1 ? fmt::format(", {} jobs at once", parts_.size()) : ""));

@@ -232,6 +232,15 @@ TEST_F(ClusterTasksOfWholeNodes, ANodeWithFewerGpusRunsFewerJobsAtOnceAndSaysSo)
                                       "profile is 4"));
 }
 
+TEST_F(ClusterTasksOfWholeNodes, OnANodeWhoseGpusCannotBeToldTheTaskHasBegunAndFails) {
+  ::setenv("CUDA_VISIBLE_DEVICES", "4,none", 1);
+  const Finished finished = run_task();
+  EXPECT_THAT(finished.status, testing::AnyOf(1, 2));
+  EXPECT_THAT(finished.err, HasSubstr("CUDA_VISIBLE_DEVICES is `4,none`"));
+  EXPECT_THAT(noted(), ElementsAre("start")) << "its jobs are submitted again";
+  EXPECT_EQ(started_jobs(), 0u);
+}
+
 TEST_F(ClusterTasksOfWholeNodes, APlanShowsTheRequestAndJobsThatNoNodeCanRun) {
   write_file(house_ / "nodes.yaml",
              "executor: slurm\npartition: batch\nnode_gpus: 4\ncpus_per_task: 8\n");
