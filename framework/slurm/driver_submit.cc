@@ -189,7 +189,9 @@ size_t SlurmDriver::open_tasks() const {
 
 QueuedJob SlurmDriver::queued(const Tracked& tracked) const {
   const job::Task& task = tracked.task;
-  QueuedJob job{task.job.get(), task.timed, task.seconds, {}, task.awaited};
+  // With another queue a reader waits here for its makers, and not for the ends of their tasks.
+  const bool alone = task.awaited && !options_.profile.by_command();
+  QueuedJob job{task.job.get(), task.timed, task.seconds, {}, alone};
   std::set<std::string> after;
   for (const std::string& hash : task.after) {
     const auto maker = tracked_.find(hash);

@@ -131,6 +131,17 @@ TEST_F(ByCommand, AReaderIsSubmittedWhenItsMakerIsDone) {
   EXPECT_THAT(queue_.submitted, SizeIs(2));
 }
 
+TEST_F(ByCommand, AJobThatOthersWaitForSharesItsTask) {
+  SlurmOptions several = options();
+  several.profile.jobs_per_allocation = 4;
+  driver_.emplace(several);
+  job::Task maker = task("a");
+  maker.awaited = true;
+  driver().submit({maker, task("b", 0)});
+  ASSERT_THAT(submissions(), SizeIs(1));
+  EXPECT_THAT(submissions()[0].submission.tasks, ElementsAre(ElementsAre("a", "b")));
+}
+
 TEST_F(ByCommand, AFailingStateCommandLosesNoJobBeforeItsTime) {
   driver().submit({task("a")});
   queue_.failure = {1, "", "cannot connect"};
