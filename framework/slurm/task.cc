@@ -228,6 +228,9 @@ class ClusterTask {
     return exit.signal == SIGKILL || exit.code == 128 + SIGKILL;
   }
 
+  // By whatever signal, also of a shell or srun.
+  static bool was_ended(const process::Exit& exit) { return exit.signal != 0 || exit.code > 128; }
+
   std::optional<Result> look_at_attempt(BegunJob& job) {
     if (const std::optional<job::Outcome> outcome = job.poll()) {
       const Result result = judge(job, *outcome);
@@ -266,7 +269,9 @@ class ClusterTask {
       ended.outcome = "done";
     } else if (outcome.kind == job::Outcome::Kind::kStopped || stopping()) {
       ended.outcome = "stopped";
-      ended.reached = job::read_progress(job.folder().progress()).fraction();
+      const job::WorkerProgress progress = job::read_progress(job.folder().progress());
+      ended.killed = was_ended(outcome.exit);
+      ended.reached = ended.killed ? progress.done_before : progress.fraction();
       stopped_.push_back(ended);
     } else {
       result = judge_failure(job, outcome, ended);

@@ -162,6 +162,23 @@ TEST_F(ClusterTasksOfWholeNodes, AheadOfItsEndAllWorkersStopAndTheTaskQueuesAgai
   EXPECT_TRUE(has_result(1) && has_result(2) && has_result(3));
 }
 
+TEST_F(ClusterTasksOfWholeNodes, AWorkerThatDoesNotEndByItselfIsNotedAsKilled) {
+  submission_.profile.signal_lead = 1;
+  const pid_t task = start_task("deaf 1 stoppable 2");
+  wait_for_work({2});
+  write_json_file(job_folder_of(1) / "progress.json",
+                  {{"done", 3}, {"total", 4}, {"resumable", true}, {"done_before", 0.25}});
+  ::kill(task, SIGUSR2);
+  EXPECT_EQ(wait(task).status, 75);
+  EXPECT_THAT(noted(),
+              ElementsAre("start", "told USR2", "job stopped", "job stopped", "requeue", "end"));
+  for (const slurm::TaskEvent& event : slurm::read_events(folder_, 0)) {
+    if (event.outcome != "stopped") continue;
+    EXPECT_EQ(event.killed, event.job == submission_.tasks[0][0]);
+    if (event.killed) EXPECT_EQ(event.reached, 0.25) << "what it has done since is lost";
+  }
+}
+
 TEST_F(ClusterTasksOfWholeNodes, AWorkerThatIsToldToEndEndsTheOthersAsWell) {
   const pid_t task = start_task("stoppable 1 stoppable 2");
   wait_for_work({1, 2});
