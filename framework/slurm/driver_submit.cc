@@ -179,6 +179,17 @@ size_t SlurmDriver::waiting() const {
   }));
 }
 
+bool SlurmDriver::makers_awaited() const {
+  return std::any_of(tracked_.begin(), tracked_.end(), [&](const auto& entry) {
+    const std::vector<std::string>& after = entry.second.task.after;
+    return entry.second.state == State::kWaiting &&
+           std::any_of(after.begin(), after.end(), [&](const std::string& maker) {
+             const auto known = tracked_.find(maker);
+             return known != tracked_.end() && known->second.state != State::kDone;
+           });
+  });
+}
+
 size_t SlurmDriver::open_tasks() const {
   std::set<TaskId> open;
   for (const auto& [hash, tracked] : tracked_) {
