@@ -182,6 +182,7 @@ TEST_F(ClusterTasksOfWholeNodes, AWorkerThatDoesNotEndByItselfIsNotedAsKilled) {
 TEST_F(ClusterTasksOfWholeNodes, AWorkerThatIsToldToEndEndsTheOthersAsWell) {
   const pid_t task = start_task("stoppable 1 stoppable 2");
   wait_for_work({1, 2});
+  wait_for_worker();
   ::kill(std::stoi(read_file(house_ / "started")), SIGTERM);  // either
   EXPECT_EQ(wait(task).status, 75);
   EXPECT_THAT(noted(), ElementsAre("start", "job stopped", "job stopped", "requeue", "end"));
