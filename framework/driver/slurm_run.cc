@@ -222,9 +222,11 @@ std::string later_text(const slurm::ClusterProfile& profile, slurm::SlurmDriver&
   if (profile.slurm()) {
     return fmt::format("{} later, as others end (max_queued: {})\n", counted, profile.max_queued);
   }
+  std::vector<std::string> reasons;
+  if (driver.makers_awaited()) reasons.push_back("the jobs that make their files are done");
+  if (profile.max_queued > 0) reasons.push_back("max_queued has room");
   driver.rehearse_later();
-  return fmt::format("later, when the jobs that make their files are done{}: {} in {}\n{}",
-                     profile.max_queued > 0 ? " and max_queued has room" : "", counted,
+  return fmt::format("later, when {}: {} in {}\n{}", fmt::join(reasons, " and "), counted,
                      job::counted(driver.arrays().size() - before, "submission"), driver.scripts());
 }
 

@@ -14,17 +14,16 @@ namespace {
 
 constexpr int kFirst = 3;  // after the standard ones
 
-// A program may have been started without these, so that a pipe gets their numbers.
+}  // namespace
+
 void move_up(int& end) {
-  if (end >= kFirst) return;
+  if (end < 0 || end >= kFirst) return;
   const int higher = ::fcntl(end, F_DUPFD_CLOEXEC, kFirst);
   const int reason = errno;
   Pipe::close_end(end);
   end = higher;
   errno = reason;
 }
-
-}  // namespace
 
 Pipe::Pipe() {
   int ends[2] = {-1, -1};

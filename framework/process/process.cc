@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "framework/core/error.h"
+#include "framework/process/pipe.h"
 
 namespace tarflow::process {
 namespace {
@@ -35,7 +36,8 @@ void settle(const Start& start, pid_t parent) {
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   ::signal(SIGPIPE, SIG_DFL);  // run_sweep ignores it while jobs run
-  const int nothing = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  int nothing = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  move_up(nothing);
   const int wished[3] = {start.input, start.output, start.errors};
   for (int end = 0; end < 3; ++end) {
     if (wished[end] != end) ::dup2(wished[end] < 0 ? nothing : wished[end], end);
@@ -126,7 +128,8 @@ pid_t spawn(const Start& start) {
 
 pid_t spawn(Start start, const std::filesystem::path& log, Log how) {
   const int to = how == Log::kReplaced ? O_TRUNC : O_APPEND;
-  const int output = ::open(log.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | to, 0666);
+  int output = ::open(log.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | to, 0666);
+  move_up(output);
   if (output < 0) {
     throw Error(fmt::format("cannot write {}: {}", log.string(), std::strerror(errno)));
   }

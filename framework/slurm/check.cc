@@ -119,11 +119,15 @@ void check_partition(const ClusterProfile& profile, const std::string& name,
                                             name, fmt::join(gres, ", ")),
                      "correct `gpu_type` or `partition`; where GPUs come without being asked for, "
                      "`gpu_request: none`"});
-    if (gpus > 0 && profile.node_gpus > 0) {
-      found.push_back({profile.node_gpus <= gpus ? Kind::kGood : Kind::kBad,
-                       fmt::format("node_gpus {}: nodes have {}", profile.node_gpus, gpus),
-                       fmt::format("node_gpus: {}", gpus)});
-    }
+  }
+  // Where GPUs come without being asked for, Slurm need not know them.
+  if (gpus > 0 && profile.node_gpus > 0) {
+    found.push_back({profile.node_gpus == gpus  ? Kind::kGood
+                     : profile.node_gpus < gpus ? Kind::kUnknown
+                                                : Kind::kBad,
+                     fmt::format("node_gpus {}: nodes have {}{}", profile.node_gpus, gpus,
+                                 profile.node_gpus < gpus ? "; jobs do not use the others" : ""),
+                     fmt::format("node_gpus: {}", gpus)});
   }
   if (profile.cpus_per_task > 0) {
     const int64_t tasks = std::max<int64_t>(1, profile.node_gpus);  // of a node

@@ -271,7 +271,7 @@ std::vector<Key> numbers() {
            seconds("pack_time", &P::pack_time, 0, Bare::kAsked)},
           {{"max_resubmissions",
             "How often in a row a job is submitted again after its task ended through no fault of "
-            "its own (lost node, killed task) and the job came no further."},
+            "its own (lost node, killed task) and the job came no further. 0: never."},
            count("max_resubmissions", &P::max_resubmissions, 0)},
           {{"poll", "Pause between two queries to the cluster and shared folders."},
            seconds("poll", &P::poll, 3, Bare::kSeconds)}};

@@ -34,10 +34,10 @@ void cancel_whole_or_tasks(const Submission& submission, const std::set<size_t>&
   }
 }
 
-// What a job did in a task that is over, by the task's own words.
+// What a job did in the last start of a task that is over, by the task's own words.
 enum class Turn {
   kNone,     // it did not begin, since others of the task were at work, of which some are done
-  kStopped,  // it was told to end, and did
+  kStopped,  // it was told to end, and did by itself
   kOther,
 };
 
@@ -45,12 +45,16 @@ Turn turn_of(const std::vector<TaskEvent>& events, const std::string& hash) {
   const TaskEvent* last = nullptr;
   bool others = false;
   for (const TaskEvent& event : events) {
+    if (event.what == "start") {
+      last = nullptr;
+      others = false;
+    }
     if (event.what != "job") continue;
     if (event.job == hash) last = &event;
     others = others || event.outcome == "done";
   }
   if (!last) return others ? Turn::kNone : Turn::kOther;
-  return last->outcome == "stopped" ? Turn::kStopped : Turn::kOther;
+  return last->outcome == "stopped" && !last->killed ? Turn::kStopped : Turn::kOther;
 }
 
 // The part of a job that is kept for sure, 0..1: of one that was killed what its last attempt began
@@ -303,7 +307,7 @@ void SlurmDriver::judge_headway(const Tracked& tracked, const TaskEvidence& evid
   event.headway = kept > task.reached || turn == Turn::kNone;
   if (kept > task.reached) event.text += fmt::format("; it came to {:.0f} %", 100 * kept);
   const int64_t most = options_.profile.max_resubmissions;
-  event.left = event.headway ? std::max<int64_t>(1, most) : most - task.tries;
+  event.left = event.headway ? most : most - task.tries;
 }
 
 void SlurmDriver::fail(Tracked& tracked, const std::string& reason, int64_t left, Events& events) {

@@ -42,6 +42,7 @@ class SlurmDriver : public job::Executor {
   bool outlives() const override { return true; }
 
   size_t waiting() const;                                             // jobs, for room in the queue
+  bool makers_awaited() const;                                        // by any of these
   size_t submitted() const { return submitted_; }                     // jobs
   const std::vector<std::string>& arrays() const { return arrays_; }  // numbers of those submitted
   // Of a rehearsal: what would be given to sbatch, file by file, or which commands would be run.

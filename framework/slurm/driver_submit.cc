@@ -179,6 +179,17 @@ size_t SlurmDriver::waiting() const {
   }));
 }
 
+bool SlurmDriver::makers_awaited() const {
+  return std::any_of(tracked_.begin(), tracked_.end(), [&](const auto& entry) {
+    const std::vector<std::string>& after = entry.second.task.after;
+    return entry.second.state == State::kWaiting &&
+           std::any_of(after.begin(), after.end(), [&](const std::string& maker) {
+             const auto known = tracked_.find(maker);
+             return known != tracked_.end() && known->second.state != State::kDone;
+           });
+  });
+}
+
 size_t SlurmDriver::open_tasks() const {
   std::set<TaskId> open;
   for (const auto& [hash, tracked] : tracked_) {
@@ -189,7 +200,9 @@ size_t SlurmDriver::open_tasks() const {
 
 QueuedJob SlurmDriver::queued(const Tracked& tracked) const {
   const job::Task& task = tracked.task;
-  QueuedJob job{task.job.get(), task.timed, task.seconds, {}, task.awaited};
+  // With another queue a reader waits here for its makers, and not for the ends of their tasks.
+  const bool alone = task.awaited && !options_.profile.by_command();
+  QueuedJob job{task.job.get(), task.timed, task.seconds, {}, alone};
   std::set<std::string> after;
   for (const std::string& hash : task.after) {
     const auto maker = tracked_.find(hash);

@@ -11,8 +11,8 @@ namespace tarflow::slurm {
 namespace fs = std::filesystem;
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(TaskEvent, what, time, host, task, restart, job,
-                                                outcome, text, silent, starved, unable, reached,
-                                                seconds, left, failed)
+                                                outcome, text, silent, starved, unable, killed,
+                                                reached, seconds, left, failed)
 
 namespace {
 

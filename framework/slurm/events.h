@@ -25,6 +25,7 @@ struct TaskEvent {
   bool silent = false;   // the job's worker failed before it printed anything
   bool starved = false;  // the worker was killed, likely for memory, and gets more the next time
   bool unable = false;   // the worker could not be run on this node: a library or a file is missing
+  bool killed = false;   // a stopped job's worker did not end by itself: it may have kept nothing
   double reached = 0;    // of a stopped job, 0..1: how far it came
   double seconds = 0;    // that the attempt took
   size_t left = 0;       // at the end: jobs of the task that are to be run yet

@@ -72,8 +72,7 @@ double bytes_in(const fs::path& folder) {
 void remove_counted(const fs::path& copy, RemovedPrograms& removed) {
   const double bytes = bytes_in(copy);
   std::error_code failed;
-  fs::remove_all(copy, failed);
-  if (failed) return;
+  if (fs::remove_all(copy, failed) == 0 || failed) return;  // another was first
   ++removed.copies;
   removed.bytes += bytes;
 }

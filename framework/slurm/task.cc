@@ -57,15 +57,15 @@ class ClusterTask {
         place_(std::move(place)),
         signals_(signals),
         run_(std::make_shared<const sweep::RunSettings>(submission_.run)),
-        parts_(parts_of(submission_, notes_)),
         waiting_(submission_.tasks.at(place_.task).begin(),
                  submission_.tasks.at(place_.task).end()),
-        before_(read_events(folder_, place_.task)) {
-    for (size_t part = 0; part < parts_.size(); ++part) free_.insert(part);
-  }
+        before_(read_events(folder_, place_.task)) {}
 
+  // What fails after the "start" is noted fails on this node alone: another may run the jobs.
   int run() {
     note(event("start"));
+    parts_ = parts_of(submission_, notes_);
+    for (size_t part = 0; part < parts_.size(); ++part) free_.insert(part);
     say(fmt::format("task {} of {}, start {}, on {}{}", place_.task, submission_.job_name,
                     place_.restart + 1, place_.node,
                     parts_.size() > 1 ? fmt::format(", {} jobs at once", parts_.size()) : ""));
@@ -228,6 +228,9 @@ class ClusterTask {
     return exit.signal == SIGKILL || exit.code == 128 + SIGKILL;
   }
 
+  // By whatever signal, also of a shell or srun.
+  static bool was_ended(const process::Exit& exit) { return exit.signal != 0 || exit.code > 128; }
+
   std::optional<Result> look_at_attempt(BegunJob& job) {
     if (const std::optional<job::Outcome> outcome = job.poll()) {
       const Result result = judge(job, *outcome);
@@ -255,7 +258,9 @@ class ClusterTask {
       say(fmt::format("job {}: {}; this task ends", hash, outcome.reason));
       return Result::kLeft;
     }
-    worker_told_ = worker_told_ || (!stopping() && outcome.exit.code == job::kStoppedExit);
+    // Not by this program, as at the job's own time limit.
+    worker_told_ =
+        worker_told_ || (!stopping() && !job.time_over() && outcome.exit.code == job::kStoppedExit);
     Result result = Result::kLeft;
     TaskEvent ended = event("job", outcome.reason);
     ended.job = hash;
@@ -264,7 +269,9 @@ class ClusterTask {
       ended.outcome = "done";
     } else if (outcome.kind == job::Outcome::Kind::kStopped || stopping()) {
       ended.outcome = "stopped";
-      ended.reached = job::read_progress(job.folder().progress()).fraction();
+      const job::WorkerProgress progress = job::read_progress(job.folder().progress());
+      ended.killed = was_ended(outcome.exit);
+      ended.reached = ended.killed ? progress.done_before : progress.fraction();
       stopped_.push_back(ended);
     } else {
       result = judge_failure(job, outcome, ended);

@@ -24,6 +24,7 @@ struct LastStart {
   std::string told;     // the signal
   std::string refused;  // why it could not be put back into the queue
   std::string host;
+  std::string time;  // UTC
 };
 
 LastStart last_start(const std::vector<TaskEvent>& events) {
@@ -33,6 +34,7 @@ LastStart last_start(const std::vector<TaskEvent>& events) {
       last = {};
       last.started = true;
       last.host = event.host;
+      last.time = event.time;
     }
     if (event.what == "told") last.told = event.text;
     if (event.what == "refused") last.refused = event.text;
@@ -50,12 +52,27 @@ const TaskEvent* failed_for_good(const std::vector<TaskEvent>& events, const std
   return last && last->outcome == "failed" ? last : nullptr;
 }
 
-const TaskJob* job_at_work(const TaskEvidence& evidence, const Verdict& verdict) {
+// Whether the last attempt of the job may have been made by the last start of the task. The last
+// attempt of a job that was not begun is one of an earlier allocation.
+bool ran_here(const TaskEvidence& evidence, const TaskJob& job) {
+  if (!job.attempts.last) return false;
+  const job::Attempt& attempt = *job.attempts.last;
+  const bool known = !attempt.place.empty() && !evidence.places.empty();
+  if (known && !evidence.places.contains(attempt.place)) return false;
+  return attempt.start >= last_start(evidence.events).time;
+}
+
+bool is_left(const Verdict& verdict, const TaskJob& job) {
+  return std::find(verdict.left.begin(), verdict.left.end(), job.hash) != verdict.left.end();
+}
+
+// `here`: in the last start of the task.
+const TaskJob* last_tried(const TaskEvidence& evidence, const Verdict& verdict, bool here) {
   const TaskJob* found = nullptr;
   for (const TaskJob& job : evidence.jobs) {
-    const bool left =
-        std::find(verdict.left.begin(), verdict.left.end(), job.hash) != verdict.left.end();
-    if (left && job.attempts.last && job.attempts.last->outcome != "done") found = &job;
+    if (!is_left(verdict, job) || !job.attempts.last) continue;
+    if (job.attempts.last->outcome == "done" || (here && !ran_here(evidence, job))) continue;
+    found = &job;
   }
   return found;
 }
@@ -175,16 +192,15 @@ void judge_failed(const TaskEvidence& evidence, const LastStart& last, Verdict& 
 std::vector<const TaskJob*> broken_off(const TaskEvidence& evidence, const Verdict& verdict) {
   std::vector<const TaskJob*> jobs;
   for (const TaskJob& job : evidence.jobs) {
-    const bool left =
-        std::find(verdict.left.begin(), verdict.left.end(), job.hash) != verdict.left.end();
-    if (left && job.attempts.last && job.attempts.last->outcome.empty()) jobs.push_back(&job);
+    const bool ran = is_left(verdict, job) && ran_here(evidence, job);
+    if (ran && job.attempts.last->outcome.empty()) jobs.push_back(&job);
   }
   return jobs;
 }
 
 // The job that was at work is to blame, or together those that were; the others of the task are
 // not.
-void judge_memory(const TaskEvidence& evidence, const TaskJob* at_work, Verdict& verdict) {
+void judge_memory(const TaskEvidence& evidence, Verdict& verdict) {
   verdict.reason = fmt::format("the memory ran out{}; ask for more in the cluster profile (mem)",
                                on_nodes(evidence));
   verdict.what = What::kFailed;
@@ -194,8 +210,9 @@ void judge_memory(const TaskEvidence& evidence, const TaskJob* at_work, Verdict&
     return;
   }
   std::vector<const TaskJob*> guilty = broken_off(evidence, verdict);
-  if (guilty.size() < 2) guilty = {at_work};
-  if (!at_work || verdict.left.size() <= guilty.size()) return;
+  const TaskJob* last = last_tried(evidence, verdict, /*here=*/true);
+  if (guilty.empty() && last) guilty = {last};
+  if (guilty.empty() || verdict.left.size() <= guilty.size()) return;
   for (const TaskJob* job : guilty) {
     verdict.failed.push_back({job->hash, verdict.reason, job->log});
     std::erase(verdict.left, job->hash);
@@ -203,7 +220,7 @@ void judge_memory(const TaskEvidence& evidence, const TaskJob* at_work, Verdict&
   verdict.what = What::kResubmit;
 }
 
-void judge_state(const TaskEvidence& evidence, const TaskJob* at_work, Verdict& verdict) {
+void judge_state(const TaskEvidence& evidence, Verdict& verdict) {
   const TaskState& state = *evidence.state;
   const LastStart last = last_start(evidence.events);
   verdict.what = What::kResubmit;
@@ -232,7 +249,7 @@ void judge_state(const TaskEvidence& evidence, const TaskJob* at_work, Verdict& 
   } else if (state.state == "PREEMPTED") {
     verdict.reason = "another job took its place (preempted)";
   } else if (state.state == "OUT_OF_MEMORY") {
-    judge_memory(evidence, at_work, verdict);
+    judge_memory(evidence, verdict);
   } else {
     judge_failed(evidence, last, verdict);
   }
@@ -292,8 +309,9 @@ Verdict judge(const TaskEvidence& evidence) {
       verdict.left.push_back(job.hash);
     }
   }
-  const TaskJob* at_work = job_at_work(evidence, verdict);
-  if (at_work) verdict.log = at_work->log;
+  for (const bool here : {false, true}) {
+    if (const TaskJob* tried = last_tried(evidence, verdict, here)) verdict.log = tried->log;
+  }
   if (evidence.state && evidence.state->running()) {
     verdict.what = What::kRunning;
     verdict.reason = "running" + on_nodes(evidence);
@@ -309,7 +327,7 @@ Verdict judge(const TaskEvidence& evidence) {
     return of_waiting(std::move(verdict), *evidence.state);
   }
   if (evidence.state) {
-    judge_state(evidence, at_work, verdict);
+    judge_state(evidence, verdict);
   } else {
     judge_lost(evidence, verdict);
   }
@@ -324,6 +342,7 @@ TaskEvidence gather_evidence(const SubmissionFolder& folder, const Submission& s
   if (state != states.end()) evidence.state = state->second;
   evidence.events = read_events(folder, task);
   evidence.memory_grows = submission.profile.mem_grows;
+  evidence.places = {task_id(submission, task).str(), submission.name};
   for (const std::string& hash : submission.tasks.at(task)) {
     const job::JobFolder job{folder.jobs() / hash};
     const job::Result result = store ? store->find(job) : job::find_result(job);

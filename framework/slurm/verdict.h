@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,9 +28,10 @@ struct TaskEvidence {
   std::optional<TaskState> state;  // what Slurm says; nothing: it knows nothing of the task
   std::vector<TaskEvent> events;
   std::vector<TaskJob> jobs;
-  std::filesystem::path output;  // Slurm's output file of the task
-  std::string output_end;        // its last line that is not empty
-  bool memory_grows = false;     // with the next submission
+  std::filesystem::path output;       // Slurm's output file of the task
+  std::string output_end;             // its last line that is not empty
+  bool memory_grows = false;          // with the next submission
+  std::set<std::string> places = {};  // that attempts of this task may name (job::Attempt::place)
 };
 
 struct Verdict {

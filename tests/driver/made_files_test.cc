@@ -115,6 +115,21 @@ gpu_request: none
                                   "2 jobs in 2 submissions\n2 like demo-array1\n"));
 }
 
+TEST_F(MadeFiles, APlanForAnotherQueueSpeaksOfMakersOnlyWhereJobsWaitForThem) {
+  write_file(house_ / "there.yaml", R"(executor: command
+submit: q {script}
+state: q {ids}
+cancel: q {id}
+gpu_request: none
+max_queued: 1
+)");
+  EXPECT_THAT(run("plan demo.yaml --only value=7,3 --cluster ./there.yaml").out,
+              HasSubstr("later, when max_queued has room: 1 job in 1 submission\n"));
+  EXPECT_THAT(run("plan demo.yaml --cluster ./there.yaml").out,
+              HasSubstr("later, when the jobs that make their files are done and max_queued has "
+                        "room: 3 jobs in 3 submissions\n"));
+}
+
 TEST_F(MadeFiles, ReadersFailWithTheMaker) {
   const Finished finished = run("demo.yaml", "fail 7");
   EXPECT_EQ(finished.status, 1);

@@ -135,6 +135,16 @@ TEST_F(ClusterTasksOfWholeNodes, AJobThatFailsForGoodKeepsNoOtherFromRunning) {
   EXPECT_EQ(slurm::read_events(folder_, 0).back().failed, 1u);
 }
 
+TEST_F(ClusterTasksOfWholeNodes, AJobThatReachesItsTimeLimitFailsAndTheOthersOfItsTaskGoOn) {
+  submission_.run.retries = 0;
+  submission_.run.time_limit = 3;
+  EXPECT_EQ(run_task("stoppable 1 stoppable 2").status, 1);
+  EXPECT_THAT(noted(), ElementsAre("start", "job failed", "job failed", "job done", "end"));
+  EXPECT_THAT(slurm::read_events(folder_, 0)[1].text, HasSubstr("time limit"));
+  EXPECT_TRUE(has_result(3)) << "it began when the others had ended";
+  EXPECT_EQ(asked(), "") << "the task is not queued again";
+}
+
 TEST_F(ClusterTasksOfWholeNodes, AheadOfItsEndAllWorkersStopAndTheTaskQueuesAgainOnce) {
   const pid_t task = start_task("stoppable 1 stoppable 2");
   wait_for_work({1, 2});
@@ -152,9 +162,27 @@ TEST_F(ClusterTasksOfWholeNodes, AheadOfItsEndAllWorkersStopAndTheTaskQueuesAgai
   EXPECT_TRUE(has_result(1) && has_result(2) && has_result(3));
 }
 
+TEST_F(ClusterTasksOfWholeNodes, AWorkerThatDoesNotEndByItselfIsNotedAsKilled) {
+  submission_.profile.signal_lead = 1;
+  const pid_t task = start_task("deaf 1 stoppable 2");
+  wait_for_work({2});
+  write_json_file(job_folder_of(1) / "progress.json",
+                  {{"done", 3}, {"total", 4}, {"resumable", true}, {"done_before", 0.25}});
+  ::kill(task, SIGUSR2);
+  EXPECT_EQ(wait(task).status, 75);
+  EXPECT_THAT(noted(),
+              ElementsAre("start", "told USR2", "job stopped", "job stopped", "requeue", "end"));
+  for (const slurm::TaskEvent& event : slurm::read_events(folder_, 0)) {
+    if (event.outcome != "stopped") continue;
+    EXPECT_EQ(event.killed, event.job == submission_.tasks[0][0]);
+    if (event.killed) EXPECT_EQ(event.reached, 0.25) << "what it has done since is lost";
+  }
+}
+
 TEST_F(ClusterTasksOfWholeNodes, AWorkerThatIsToldToEndEndsTheOthersAsWell) {
   const pid_t task = start_task("stoppable 1 stoppable 2");
   wait_for_work({1, 2});
+  wait_for_worker();
   ::kill(std::stoi(read_file(house_ / "started")), SIGTERM);  // either
   EXPECT_EQ(wait(task).status, 75);
   EXPECT_THAT(noted(), ElementsAre("start", "job stopped", "job stopped", "requeue", "end"));
@@ -220,6 +248,15 @@ TEST_F(ClusterTasksOfWholeNodes, ANodeWithFewerGpusRunsFewerJobsAtOnceAndSaysSo)
   EXPECT_EQ(finished.status, 0);
   EXPECT_THAT(finished.out, HasSubstr("this node has 2 GPUs for jobs; `node_gpus` of the cluster "
                                       "profile is 4"));
+}
+
+TEST_F(ClusterTasksOfWholeNodes, OnANodeWhoseGpusCannotBeToldTheTaskHasBegunAndFails) {
+  ::setenv("CUDA_VISIBLE_DEVICES", "4,none", 1);
+  const Finished finished = run_task();
+  EXPECT_THAT(finished.status, testing::AnyOf(1, 2));
+  EXPECT_THAT(finished.err, HasSubstr("CUDA_VISIBLE_DEVICES is `4,none`"));
+  EXPECT_THAT(noted(), ElementsAre("start")) << "its jobs are submitted again";
+  EXPECT_EQ(started_jobs(), 0u);
 }
 
 TEST_F(ClusterTasksOfWholeNodes, APlanShowsTheRequestAndJobsThatNoNodeCanRun) {

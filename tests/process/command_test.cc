@@ -97,6 +97,21 @@ TEST(Command, AChildRunsInItsFolderAndWritesItsLog) {
   EXPECT_THROW(spawn({.command = {"true"}}, folder / "absent" / "log", Log::kReplaced), Error);
 }
 
+TEST(Command, AProgramWithoutStandardDescriptorsHasLogsOfItsChildren) {
+  const Scratch folder;
+  int status = 0;
+  const pid_t child = run_aside([&] {
+    for (int end = 0; end < 3; ++end) ::close(end);
+    int ended = 0;
+    const pid_t writer = spawn({.command = {"sh", "-c", "cat; echo out; echo err >&2"}},
+                               folder / "log", Log::kReplaced);
+    if (wait_for_child(writer, ended, 0) != writer || ended != 0) throw Error("it failed");
+  });
+  ASSERT_EQ(wait_for_child(child, status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(read_file(folder / "log"), "out\nerr\n");
+}
+
 TEST(Command, AChildOfAFolderThatIsAbsentRunsNothing) {
   const Scratch folder;
   int status = 0;

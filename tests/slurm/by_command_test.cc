@@ -87,13 +87,14 @@ class ByCommand : public DriverHouse {
   }
   // The task of the last submission, which was told to end.
   void end_stopped(const std::string& hash) { end_stopped(hash, submissions().size() - 1); }
-  void end_stopped(const std::string& hash, size_t number) {
+  void end_stopped(const std::string& hash, size_t number, bool killed = false) {
     const KnownSubmission known = submissions()[number];
     note(known, "start");
     TaskEvent stopped;
     stopped.what = "job";
     stopped.job = hash;
     stopped.outcome = "stopped";
+    stopped.killed = killed;
     append_event(known.folder, stopped);
     note(known, "end", 1);
   }
@@ -129,6 +130,17 @@ TEST_F(ByCommand, AReaderIsSubmittedWhenItsMakerIsDone) {
   finish("a");
   EXPECT_THAT(look(), ElementsAre("done a"));
   EXPECT_THAT(queue_.submitted, SizeIs(2));
+}
+
+TEST_F(ByCommand, AJobThatOthersWaitForSharesItsTask) {
+  SlurmOptions several = options();
+  several.profile.jobs_per_allocation = 4;
+  driver_.emplace(several);
+  job::Task maker = task("a");
+  maker.awaited = true;
+  driver().submit({maker, task("b", 0)});
+  ASSERT_THAT(submissions(), SizeIs(1));
+  EXPECT_THAT(submissions()[0].submission.tasks, ElementsAre(ElementsAre("a", "b")));
 }
 
 TEST_F(ByCommand, AFailingStateCommandLosesNoJobBeforeItsTime) {
@@ -211,6 +223,47 @@ TEST_F(ByCommand, OnlyWhatAJobKeepsIsHeadway) {
   EXPECT_FALSE(last_.front().headway);
   EXPECT_TRUE(last_.back().headway) << "it began with what the one before had kept";
   EXPECT_EQ(last_.back().reached, 0.4);
+}
+
+TEST_F(ByCommand, AJobThatWasKilledAfterItWasToldToEndKeptWhatItBeganWith) {
+  driver().submit({task("a")});
+  write_json_file(folder("a").progress(),
+                  {{"done", 5}, {"total", 10}, {"resumable", true}, {"done_before", 0.2}});
+  end_stopped("a", 0, /*killed=*/true);
+  ASSERT_THAT(look_until_told(), ElementsAre("failed a"));
+  EXPECT_EQ(last_.back().reached, 0.2);
+}
+
+// The queue started the task again, and its node was lost then.
+TEST_F(ByCommand, OnlyTheLastStartOfATaskTellsWhatItsJobKept) {
+  driver().submit({task("a"), task("b")});
+  write_json_file(folder("a").progress(),
+                  {{"done", 5}, {"total", 10}, {"resumable", true}, {"done_before", 0.2}});
+  end_stopped("a", 0);
+  note(submissions()[0], "start");
+  end_stopped("b", 1);
+  TaskEvent done;
+  done.what = "job";
+  done.job = "c";
+  done.outcome = "done";
+  append_event(submissions()[1].folder, done);
+  note(submissions()[1], "start");
+  queue_.states.clear();
+  ASSERT_THAT(look_until_told(), ElementsAre("failed a", "failed b"));
+  EXPECT_EQ(last_.front().reached, 0.2);
+  EXPECT_FALSE(last_.back().headway) << "others were done in an earlier start";
+}
+
+TEST_F(ByCommand, AProfileThatWantsNoResubmissionGetsNone) {
+  SlurmOptions once = options();
+  once.profile.max_resubmissions = 0;
+  driver_.emplace(once);
+  driver().submit({task("a")});
+  write_json_file(folder("a").progress(), {{"done", 5}, {"total", 10}, {"resumable", true}});
+  end_stopped("a", 0);
+  ASSERT_THAT(look_until_told(), ElementsAre("failed a"));
+  EXPECT_TRUE(last_.back().headway);
+  EXPECT_EQ(last_.back().left, 0);
 }
 
 TEST_F(ByCommand, ARefusalWaitsForTheEndOfOthers) {

@@ -158,6 +158,20 @@ TEST_F(Check, OfWholeNodesTheRequestIsForAllJobsThatRunAtOnce) {
   EXPECT_THAT(check(), HasSubstr("WRONG  node_gpus 8: nodes have 4\n       node_gpus: 4\n"));
 }
 
+TEST_F(Check, GpusOfWholeNodesAreComparedHoweverTheyAreAskedFor) {
+  profile_.gpu_request = GpuRequest::kNone;
+  profile_.node_gpus = 4;
+  EXPECT_THAT(check(),
+              AllOf(HasSubstr("ok     node_gpus 4: nodes have 4"), Not(HasSubstr("GPUs:"))));
+  profile_.node_gpus = 8;
+  EXPECT_THAT(check(), HasSubstr("WRONG  node_gpus 8: nodes have 4\n       node_gpus: 4\n"));
+  profile_.node_gpus = 2;
+  EXPECT_THAT(check(), HasSubstr("?      node_gpus 2: nodes have 4; jobs do not use the others\n"
+                                 "       node_gpus: 4\n"));
+  profile_.partition = "cpu";  // Slurm does not know of GPUs there
+  EXPECT_THAT(check(), Not(HasSubstr("node_gpus")));
+}
+
 TEST(CheckFolder, IsWrittenAndLeftAsItWas) {
   const Scratch house;
   const std::vector<Finding> found = check_shared_folder(house / "results");

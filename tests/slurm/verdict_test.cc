@@ -161,6 +161,32 @@ TEST(SlurmFaults, OfSeveralJobsAtOnceAllThatRanWhenMemoryRanOutFail) {
   EXPECT_EQ(verdict.failed[1].job, "b");
 }
 
+TEST(SlurmFaults, OfRunningOutOfMemoryAJobThatWasNotBegunInThatTaskIsNotGuilty) {
+  TaskEvidence evidence = at_work();
+  evidence.places = {"7_0"};
+  evidence.events[0].time = "2026-01-01T00:00:00Z";
+  job::Attempt& here = *evidence.jobs[0].attempts.last;
+  here.place = "7_0";
+  for (const char* hash : {"b", "c"}) {
+    evidence.jobs.push_back({hash, false, evidence.jobs[0].attempts, "jobs/x/log.txt"});
+  }
+  evidence.jobs[1].attempts.last->place = "5_1";  // a node failed below it
+  job::Attempt& earlier = *evidence.jobs[2].attempts.last;
+  earlier.start = "2025-12-31T23:00:00Z";  // in an earlier start of this task
+  Verdict verdict = judged(evidence, state("OUT_OF_MEMORY"));
+  ASSERT_THAT(verdict.failed, SizeIs(1));
+  EXPECT_EQ(verdict.failed[0].job, "a");
+  EXPECT_THAT(verdict.left, ElementsAre("b", "c"));
+  EXPECT_EQ(verdict.log, "jobs/a/log.txt");
+  for (TaskJob& job : evidence.jobs) job.attempts.last->outcome = "failed";
+  verdict = judged(evidence, state("OUT_OF_MEMORY"));
+  EXPECT_THAT(verdict.left, ElementsAre("b", "c")) << "between two attempts as well";
+  here.outcome = "";
+  earlier.start = here.start;
+  verdict = judged(evidence, state("OUT_OF_MEMORY"));
+  EXPECT_THAT(verdict.left, ElementsAre("b", "c")) << "the worker of c had ended";
+}
+
 TEST(SlurmFaults, WhereMemoryGrowsATaskThatRanOutOfItIsSubmittedAgain) {
   TaskEvidence evidence = at_work();
   evidence.memory_grows = true;
