@@ -209,9 +209,10 @@ void Loop::done(Entry& entry, const Event& event) {
   }
 }
 
-// The one place that decides whether a job is submitted again. The executor says in `event.left`
-// how often it may be: local/runner counts `retries`, slurm/driver asks slurm/verdict how the task
-// ended.
+// The one place that decides whether a job is started or submitted again. The executor says in
+// `event.left` how often it may be: local/runner counts `retries`; slurm/driver asks slurm/verdict
+// how the task ended and counts submissions without headway (judge_headway). Within an allocation
+// slurm/task counts `retries`.
 void Loop::fail(Entry& entry, const Event& event) {
   const job::Job& job = *entry.task.job;
   const bool taken_back = taken_back_.erase(job.hash) > 0;
