@@ -1,4 +1,4 @@
-#include <ATen/ATen.h>
+#include <ATen/ops/empty.h>
 
 #include "framework/kernels/column_sums.cuh"
 

@@ -1,4 +1,6 @@
-#include <ATen/ATen.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/zeros.h>
 
 #include "framework/kernels/column_sums.cuh"
 #include "framework/kernels/gelu_backward.h"

@@ -1,4 +1,5 @@
-#include <ATen/ATen.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
 
 #include "framework/kernels/column_sums.cuh"
 #include "framework/kernels/qkv_gradient.h"
