@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
+#include <string_view>
 #include <unordered_map>
 
 #include "framework/core/error.h"
@@ -426,23 +428,27 @@ std::string label(const std::string& experiment, const sweep::Settings& settings
 
 std::vector<std::string> varying_fields(const std::vector<sweep::Point>& points,
                                         const ExperimentSchema& schema) {
+  std::vector<const sweep::Settings*> all;
+  for (const sweep::Point& point : points) {
+    if (point.experiment == schema.name) all.push_back(&point.settings);
+  }
   std::vector<std::string> names;
   for (const Field& field : schema.fields) {
-    std::set<std::string> values;
+    // Points have these or not by their strategy, which is named.
+    const bool of_guesses =
+        field.name == kGuessImages || field.name == kGuessLayout || field.name == kGuessNumImages;
+    std::optional<std::string_view> first;
     const sweep::Setting* last = nullptr;
-    for (const sweep::Point& point : points) {
-      if (point.experiment != schema.name) continue;
-      const sweep::SettingPtr* setting = point.settings.find_shared(field.name);
-      if (setting && setting->get() == last) continue;
-      // Points have these or not by their strategy, which is named.
-      const bool of_guesses =
-          field.name == kGuessImages || field.name == kGuessLayout || field.name == kGuessNumImages;
-      if (!setting && of_guesses) continue;
+    const bool varies = std::any_of(all.begin(), all.end(), [&](const sweep::Settings* settings) {
+      const sweep::SettingPtr* setting = settings->find_shared(field.name);
+      if ((setting && setting->get() == last) || (!setting && of_guesses)) return false;
       last = setting ? setting->get() : nullptr;
-      values.insert(setting ? (*setting)->text : "");
-    }
+      const std::string_view text = setting ? std::string_view((*setting)->text) : "";
+      if (!first) first = text;
+      return *first != text;
+    });
     // The model is named even when it is the only one: it is what a reader looks for first.
-    if (values.size() > 1 || field.type == FieldType::kModel) names.push_back(field.name);
+    if (varies || field.type == FieldType::kModel) names.push_back(field.name);
   }
   return names;
 }
