@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <iostream>
+#include <iterator>
 #include <set>
 
 #include "framework/core/arguments.h"
@@ -95,7 +97,7 @@ std::string why_spared(const job::Plan& plan, const Points& points, const job::J
   for (const job::JobPoint& point : job.points) {
     if (!points.ids.contains(point.id)) continue;
     ++here;
-    superseded += plan.done.by_key.contains(point.key);
+    superseded += is_done(plan, point);
     others += !points.keys.contains(point.key);
   }
   if (here == superseded) return "";  // another folder has these
@@ -154,25 +156,28 @@ void print_kept(const Orphan& orphan, const std::string& why) {
              orphan.what, why);
 }
 
+// Takes those out of `orphans` of which `text` is said.
+std::vector<Orphan> take_out(std::vector<Orphan>& orphans, std::string Orphan::*text) {
+  const auto others = [&](const Orphan& orphan) { return (orphan.*text).empty(); };
+  const auto first = std::stable_partition(orphans.begin(), orphans.end(), others);
+  std::vector<Orphan> taken(std::make_move_iterator(first), std::make_move_iterator(orphans.end()));
+  orphans.erase(first, orphans.end());
+  return taken;
+}
+
 // Names what must stay, and leaves it out.
 void keep_spared(std::vector<Orphan>& orphans) {
-  for (const Orphan& orphan : orphans) {
-    if (!orphan.spared.empty()) print_kept(orphan, orphan.spared);
-  }
-  std::erase_if(orphans, [](const Orphan& orphan) { return !orphan.spared.empty(); });
+  for (const Orphan& orphan : take_out(orphans, &Orphan::spared)) print_kept(orphan, orphan.spared);
 }
 
 // The same with results of calls with --set, which the file alone does not tell.
 void keep_set_calls(std::vector<Orphan>& orphans, const std::string& name) {
-  std::vector<Orphan> kept;
-  std::copy_if(orphans.begin(), orphans.end(), std::back_inserter(kept),
-               [](const Orphan& orphan) { return !orphan.set.empty(); });
+  const std::vector<Orphan> kept = take_out(orphans, &Orphan::set);
   if (kept.empty()) return;
   for (const Orphan& orphan : kept) print_kept(orphan, "computed with " + orphan.set);
   fmt::print("{}: kept {}, {} in all, computed by calls with --set; clean --set-calls deletes {}\n",
              name, job::counted(kept.size(), "job folder"), job::bytes_text(bytes_of(kept)),
              kept.size() == 1 ? "it too" : "them too");
-  std::erase_if(orphans, [](const Orphan& orphan) { return !orphan.set.empty(); });
 }
 
 int remove_all(const std::vector<Orphan>& orphans, double bytes) {

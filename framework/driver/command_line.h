@@ -15,8 +15,8 @@ struct CommandLine {
 };
 
 // `words`: those after the program's name. `programs`: the folder of this program. `--help TOPIC`
-// and `--version` are answered wherever they stand. Throws Error for what the subcommand does not take, with the line
-// that does it.
+// and `--version` are answered wherever they stand. Throws Error for what the subcommand does not
+// take, with the line that does it.
 CommandLine read_command_line(const std::vector<std::string>& words,
                               const std::filesystem::path& programs);
 

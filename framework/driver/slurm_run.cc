@@ -278,9 +278,7 @@ job::PlanOptions plan_options(const RunOptions& options, const slurm::ClusterPro
 }
 
 bool on_cpu(const slurm::ClusterProfile& profile) {
-  if (profile.queued()) {
-    return profile.gpu_request == slurm::GpuRequest::kNone && profile.node_gpus == 0;
-  }
+  if (profile.queued()) return profile.on_cpus();
   try {
     return job::visible_gpus().names.empty();
   } catch (const Error&) {  // told where jobs are to run

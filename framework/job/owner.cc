@@ -37,19 +37,15 @@ Owner owner_of(const fs::path& folder, const fs::path& sweep_file, std::string p
 
 // Notes of earlier versions hold the last call alone, its points and those of the file together.
 std::vector<SetCall> calls_in(const Json& note) {
-  const auto strings = [](const Json& json, const char* key) {
-    return value_or(json, key, std::vector<std::string>());
+  const auto call_in = [](const Json& json) {
+    return SetCall{value_or(json, "set", std::vector<std::string>()),
+                   value_or(json, "ids", std::set<std::string>())};
   };
   std::vector<SetCall> calls;
-  if (!note.contains("set_calls")) {
-    const std::vector<std::string> ids = strings(note, "ids");
-    calls.push_back({strings(note, "set"), {ids.begin(), ids.end()}});
-    if (calls.back().set.empty()) calls.clear();
-    return calls;
-  }
-  for (const Json& call : note.at("set_calls")) {
-    const std::vector<std::string> ids = strings(call, "ids");
-    calls.push_back({strings(call, "set"), {ids.begin(), ids.end()}});
+  if (note.contains("set_calls")) {
+    for (const Json& call : note.at("set_calls")) calls.push_back(call_in(call));
+  } else if (SetCall last = call_in(note); !last.set.empty()) {
+    calls.push_back(std::move(last));
   }
   return calls;
 }

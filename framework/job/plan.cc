@@ -59,10 +59,6 @@ class Presence {
   std::unordered_map<std::string, bool> paths_;
 };
 
-bool is_done(const Plan& plan, const JobPoint& point) {
-  return plan.done.by_key.contains(point.key);
-}
-
 // Keys of selected points that are done, but for the image files that they ask for.
 std::unordered_set<std::string> keys_without_images(const Plan& plan) {
   std::unordered_set<std::string> keys;
@@ -289,6 +285,10 @@ Plan make_plan(sweep::Sweep sweep, const ExperimentSchemas& schemas, const PlanO
   if (options.force || !plan.sweep.makers.empty() || !without_images.empty()) force_again(plan);
   leave_kept(plan);
   return plan;
+}
+
+bool is_done(const Plan& plan, const JobPoint& point) {
+  return plan.done.by_key.contains(point.key);
 }
 
 JobFolder folder_of(const Plan& plan, const Job& job) {

@@ -68,6 +68,7 @@ Jobs jobs_of(sweep::Sweep sweep, const std::optional<std::unordered_set<std::str
              const ExperimentSchemas& schemas, const PlanOptions& options,
              const std::function<void(const std::string&)>& notice);
 
+bool is_done(const Plan& plan, const JobPoint& point);
 JobFolder folder_of(const Plan& plan, const Job& job);
 
 // "evaluate model=cifar10 strategy=For cfg=0, 2 points by self_denoising_lr".

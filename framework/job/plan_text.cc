@@ -26,7 +26,7 @@ std::vector<std::string> shared_names(const std::vector<std::string>& names, con
 size_t done_count(const Plan& plan, const Job& job) {
   return static_cast<size_t>(
       std::count_if(job.points.begin(), job.points.end(),
-                    [&](const JobPoint& point) { return plan.done.by_key.contains(point.key); }));
+                    [&](const JobPoint& point) { return is_done(plan, point); }));
 }
 
 constexpr size_t kShownJobs = 40;    // of a plan; plan --list shows all
@@ -100,7 +100,7 @@ std::string describe_done(const Plan& plan) {
   for (const Job& job : plan.all) {
     const std::vector<std::string>& names = plan.varying.at(job.experiment);
     for (const JobPoint& point : job.points) {
-      if (!point.selected || !plan.done.by_key.contains(point.key)) continue;
+      if (!point.selected || !is_done(plan, point)) continue;
       if (++shown > kShownPoints) continue;
       const std::string common = label(job.experiment, job.settings, names);
       text += fmt::format("  point {}  {}\n", point.id, label(common, point.settings, names));

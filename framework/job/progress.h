@@ -61,8 +61,8 @@ std::string shortened(const std::string& text, size_t width);
 
 // One line per running job and one for the sweep. On a terminal the lines are updated in place and
 // as wide as the terminal; where that is narrow, the label of a job is shortened and the time so
-// far left out before its progress. Elsewhere a
-// line per job is printed after kFirstLineSeconds, and then every kPlainLineSeconds.
+// far left out before its progress. Elsewhere a line per job is printed after kFirstLineSeconds,
+// and then every kPlainLineSeconds.
 inline constexpr double kFirstLineSeconds = 20, kPlainLineSeconds = 60;
 class Progress {
  public:

@@ -19,7 +19,7 @@ Selected selected_points(const Plan& plan) {
   for (const Job& job : plan.all) {
     for (const JobPoint& point : job.points) {
       add(point.selected);
-      const bool done = plan.done.by_key.contains(point.key), to_run = runs.contains(point.key);
+      const bool done = is_done(plan, point), to_run = runs.contains(point.key);
       selected.done += point.selected && done;
       open += point.selected && !done && !to_run;
       selected.left_out += !point.selected && !to_run;

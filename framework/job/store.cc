@@ -18,14 +18,21 @@ namespace {
 
 constexpr int kIndexVersion = 1;
 
-std::vector<std::string> keys_in(const JobFolder& folder) {
-  std::vector<std::string> keys;
+// As job.json tells them; nothing where it does not.
+std::optional<std::vector<JobPoint>> points_in(const JobFolder& folder) {
   try {
-    const Job job = read_job(folder.job());
-    if (!names_points(job)) return {};
-    for (const JobPoint& point : job.points) keys.push_back(point.key);
+    Job job = read_job(folder.job());
+    if (names_points(job)) return std::move(job.points);
   } catch (const Error&) {
     // Nothing is known then.
+  }
+  return std::nullopt;
+}
+
+std::vector<std::string> keys_in(const JobFolder& folder) {
+  std::vector<std::string> keys;
+  for (const JobPoint& point : points_in(folder).value_or(std::vector<JobPoint>())) {
+    keys.push_back(point.key);
   }
   return keys;
 }
@@ -193,13 +200,9 @@ std::optional<std::unordered_set<std::string>> JobStore::ids() const {
       for (const auto& [id, key] : known->second.points) ids.insert(id);
       continue;
     }
-    try {
-      const Job job = read_job(folder.job());
-      if (!names_points(job)) return std::nullopt;
-      for (const JobPoint& point : job.points) ids.insert(point.id);
-    } catch (const Error&) {
-      return std::nullopt;
-    }
+    const std::optional<std::vector<JobPoint>> points = points_in(folder);
+    if (!points) return std::nullopt;
+    for (const JobPoint& point : *points) ids.insert(point.id);
   }
   return ids;
 }

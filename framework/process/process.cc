@@ -92,6 +92,11 @@ std::optional<int> HeldSignals::wait(std::chrono::milliseconds time) const {
   return signal;
 }
 
+bool ended_by(const Exit& exit, int signal) {
+  constexpr int kOfSignal = 128;  // in the exit status of who started it
+  return exit.signal == signal || exit.code == kOfSignal + signal;
+}
+
 std::string describe(const Exit& exit) {
   if (exit.signal == 0) return fmt::format("ended with exit code {}", exit.code);
   std::string text =

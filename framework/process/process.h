@@ -40,6 +40,9 @@ struct Exit {
   int signal = 0;  // 0 when none did
 };
 
+// Whether the signal ended it, or a child of it that was a shell or srun.
+bool ended_by(const Exit& exit, int signal);
+
 // "ended with exit code 3", "was killed by signal 9 (Killed)".
 std::string describe(const Exit& exit);
 

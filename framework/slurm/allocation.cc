@@ -152,7 +152,7 @@ job::Launch launch_of(const Submission& submission, const Allocated& place, cons
   if (part.gpus) job::show_gpus(*part.gpus, part.numbered, launch.variables);
   launch.explain = [before = oom_kills().value_or(0),
                     shared](const process::Exit& exit) -> std::string {
-    const bool killed = exit.signal == SIGKILL || exit.code == 128 + SIGKILL;
+    const bool killed = process::ended_by(exit, SIGKILL);
     // Where others run beside it, the kernel may have killed one of those.
     if (oom_kills().value_or(0) > before && (killed || !shared)) {
       return "the memory of the allocation ran out; ask for more in the cluster profile (mem)";

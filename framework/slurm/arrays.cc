@@ -52,9 +52,9 @@ Tasks in_turn(const Jobs& jobs, const ClusterProfile& profile, size_t at_once, s
   return tasks;
 }
 
-size_t rounds_of(const Tasks& tasks, size_t at_once) {
+size_t rounds_of_all(const Tasks& tasks, size_t at_once) {
   size_t rounds = 0;
-  for (const Jobs& task : tasks) rounds += (task.size() + at_once - 1) / at_once;
+  for (const Jobs& task : tasks) rounds += rounds_of(task.size(), at_once);
   return rounds;
 }
 
@@ -69,7 +69,8 @@ Tasks dealt(const Jobs& jobs, const ClusterProfile& profile, const sweep::RunSet
   for (const Jobs& task : fewest) fullest = std::max(fullest, task.size());
   for (size_t each = (jobs.size() + fewest.size() - 1) / fewest.size(); each < fullest; ++each) {
     Tasks equal = in_turn(jobs, profile, at_once, each);
-    if (equal.size() == fewest.size() && rounds_of(equal, at_once) <= rounds_of(fewest, at_once)) {
+    if (equal.size() == fewest.size() &&
+        rounds_of_all(equal, at_once) <= rounds_of_all(fewest, at_once)) {
       return equal;
     }
   }

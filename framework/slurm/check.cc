@@ -226,8 +226,7 @@ std::vector<Finding> check_profile(const ClusterProfile& profile, const std::str
                      fmt::format("it has {}", names_of(all))});
   }
   found.push_back(check_account(profile, user, patience));
-  const bool on_gpus = profile.gpu_request != GpuRequest::kNone || profile.node_gpus > 0;
-  if (on_gpus && profile.device.empty()) {
+  if (!profile.on_cpus() && profile.device.empty()) {
     found.push_back(
         {Kind::kUnknown,
          "device: not stated, so it is not known which GPU jobs get: plans cannot tell "

@@ -50,6 +50,8 @@ struct ClusterProfile {
   bool slurm() const { return executor == Executor::kSlurm; }
   bool by_command() const { return executor == Executor::kCommand; }
   bool queued() const { return executor != Executor::kLocal; }  // jobs go to a queue
+  // Jobs get no GPU. Whole nodes may have GPUs that are not asked for.
+  bool on_cpus() const { return gpu_request == GpuRequest::kNone && node_gpus == 0; }
   bool grows() const { return mem_grows || time_grows; }
 };
 

@@ -1,5 +1,4 @@
 #include "framework/slurm/driver.h"
-#include "framework/slurm/bad_nodes.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 #include "framework/core/error.h"
 #include "framework/job/attempts.h"
 #include "framework/job/execute.h"
+#include "framework/slurm/bad_nodes.h"
 #include "framework/slurm/status.h"
 
 namespace tarflow::slurm {

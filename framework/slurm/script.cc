@@ -191,7 +191,7 @@ double allocation_seconds(const Submission& submission) {
   size_t jobs = 1;
   for (const auto& task : submission.tasks) jobs = std::max(jobs, task.size());
   const auto at_once = static_cast<size_t>(jobs_at_once(submission.profile, submission.run));
-  const size_t rounds = (jobs + at_once - 1) / at_once;
+  const size_t rounds = rounds_of(jobs, at_once);
   // Room to start, and to be told in time; Slurm counts minutes.
   const double seconds = limit * static_cast<double>(rounds) + submission.profile.signal_lead + 60;
   return std::ceil(seconds / 60) * 60;

@@ -218,14 +218,9 @@ class ClusterTask {
 
   // The worker or a library of it is not there, or is none for this processor or device.
   static bool cannot_run(const process::Exit& exit) {
-    constexpr int kNotFound = 127, kOfSignal = 128;  // of shells and srun
-    return exit.signal == SIGILL || exit.code == job::kUnableExit || exit.code == kNotFound ||
-           exit.code == kOfSignal + SIGILL;
-  }
-
-  // As the kernel does when memory runs out, to the worker or to a rank of srun's.
-  static bool was_killed(const process::Exit& exit) {
-    return exit.signal == SIGKILL || exit.code == 128 + SIGKILL;
+    constexpr int kNotFound = 127;  // of shells and srun
+    return process::ended_by(exit, SIGILL) || exit.code == job::kUnableExit ||
+           exit.code == kNotFound;
   }
 
   // By whatever signal, also of a shell or srun.
@@ -284,7 +279,9 @@ class ClusterTask {
   }
 
   Result judge_failure(const BegunJob& job, const job::Outcome& outcome, TaskEvent& ended) {
-    ended.starved = submission_.profile.mem_grows && !job.time_over() && was_killed(outcome.exit);
+    // As the kernel ends a worker, or a rank of srun's, when memory runs out.
+    const bool killed = process::ended_by(outcome.exit, SIGKILL);
+    ended.starved = submission_.profile.mem_grows && !job.time_over() && killed;
     const bool again = job.attempts() <= run_->retries && !outcome.other_device && !ended.starved;
     ended.unable = cannot_run(outcome.exit) || outcome.other_device;
     ended.outcome = again || ended.unable || ended.starved ? "again" : "failed";

@@ -2,6 +2,7 @@
 // once, each on GPUs of its own.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -17,6 +18,8 @@ namespace tarflow::slurm {
 // one at a time, since the profile does not say how many CPUs a node has; so do jobs of several
 // nodes.
 int64_t jobs_at_once(const ClusterProfile& profile, const sweep::RunSettings& run);
+// How many of so many jobs run one after another where `at_once` run at once.
+inline size_t rounds_of(size_t jobs, size_t at_once) { return (jobs + at_once - 1) / at_once; }
 // GPUs that an allocation has on each of its nodes.
 int64_t gpus_of_node(const ClusterProfile& profile, const sweep::RunSettings& run);
 // "4 jobs at once on the 4 GPUs of a node"; "" where jobs run one at a time.

@@ -89,6 +89,14 @@ class ClusterTasks : public RunSweep {
   // A run on this machine, which has Slurm's programs.
   Finished run_here() { return wait(start("demo.yaml", {{"PATH", path()}})); }
 
+  // Another start of the task, as after the node was given up.
+  void start_elsewhere() {
+    slurm::TaskEvent other;
+    other.what = "start";
+    other.host = "n2";
+    other.restart = 1;
+    slurm::append_event(folder_, other);
+  }
   // "start", "job done", "told USR2", ...: what was noted.
   std::vector<std::string> noted() {
     std::vector<std::string> words;

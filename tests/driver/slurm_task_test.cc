@@ -163,11 +163,7 @@ TEST_F(ClusterTasks, ATaskThatSomebodyCancelsDoesNotQueueAgain) {
 TEST_F(ClusterTasks, AStartThatWasGivenUpEndsWhenAnotherHasTakenOver) {
   const pid_t task = start_task("stoppable 1");
   wait_for_worker();
-  slurm::TaskEvent other;
-  other.what = "start";
-  other.host = "n2";
-  other.restart = 1;
-  slurm::append_event(folder_, other);
+  start_elsewhere();
   EXPECT_EQ(wait(task).status, 75);
   EXPECT_THAT(noted(), ElementsAre("start", "start", "job stopped", "end"));
   EXPECT_EQ(asked(), "");

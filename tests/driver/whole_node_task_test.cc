@@ -175,7 +175,9 @@ TEST_F(ClusterTasksOfWholeNodes, AWorkerThatDoesNotEndByItselfIsNotedAsKilled) {
   for (const slurm::TaskEvent& event : slurm::read_events(folder_, 0)) {
     if (event.outcome != "stopped") continue;
     EXPECT_EQ(event.killed, event.job == submission_.tasks[0][0]);
-    if (event.killed) EXPECT_EQ(event.reached, 0.25) << "what it has done since is lost";
+    if (event.killed) {
+      EXPECT_EQ(event.reached, 0.25) << "what it has done since is lost";
+    }
   }
 }
 
@@ -191,11 +193,7 @@ TEST_F(ClusterTasksOfWholeNodes, AWorkerThatIsToldToEndEndsTheOthersAsWell) {
 TEST_F(ClusterTasksOfWholeNodes, AStartThatWasGivenUpEndsAllOfItsWorkers) {
   const pid_t task = start_task("stoppable 1 stoppable 2");
   wait_for_work({1, 2});
-  slurm::TaskEvent other;
-  other.what = "start";
-  other.host = "n2";
-  other.restart = 1;
-  slurm::append_event(folder_, other);
+  start_elsewhere();
   EXPECT_EQ(wait(task).status, 75);
   EXPECT_THAT(noted(), ElementsAre("start", "start", "job stopped", "job stopped", "end"));
   EXPECT_EQ(asked(), "");
